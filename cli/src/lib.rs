@@ -1,0 +1,3 @@
+//! The `norvalt` command: migrate, seed and operate the backend.
+
+pub mod demo;
