@@ -1,0 +1,95 @@
+use std::{fmt, str::FromStr};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+
+use super::Settings;
+use crate::secret::Secret;
+
+/// Where session tokens come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClerkFrontend {
+    /// The claim `iss` of every token.
+    pub issuer: String,
+    /// Where the public keys are.
+    pub jwks_url: String,
+}
+
+impl ClerkFrontend {
+    /// Issuer and keys follow from the publishable key; `CLERK_JWKS_URL` overrides where the keys are, and without a
+    /// publishable key also tells the issuer.
+    pub(super) fn read(settings: &mut Settings) -> Option<Self> {
+        let remedy = "copy it from Clerk's dashboard, API keys (or set CLERK_JWKS_URL)";
+        let jwks_url = settings.optional("CLERK_JWKS_URL", super::http_url);
+        let key = match &jwks_url {
+            Some(_) => settings.optional("CLERK_PUBLISHABLE_KEY", str::parse::<PublishableKey>),
+            None => settings.required("CLERK_PUBLISHABLE_KEY", remedy, str::parse),
+        };
+        let issuer = match (&key, &jwks_url) {
+            (Some(key), _) => format!("https://{}", key.host),
+            (None, Some(url)) => url.strip_suffix("/.well-known/jwks.json").unwrap_or(url).to_owned(),
+            (None, None) => return None,
+        };
+        let jwks_url = jwks_url.unwrap_or_else(|| format!("{issuer}/.well-known/jwks.json"));
+        Some(Self { issuer, jwks_url })
+    }
+}
+
+/// `pk_test_…` or `pk_live_…`: base64 of the frontend API's host and a dollar sign.
+/// <https://clerk.com/docs/guides/how-clerk-works/overview>
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishableKey {
+    /// The host of Clerk's frontend API for this application.
+    pub host: String,
+}
+
+impl FromStr for PublishableKey {
+    type Err = &'static str;
+
+    fn from_str(key: &str) -> Result<Self, Self::Err> {
+        let encoded = key.strip_prefix("pk_test_").or_else(|| key.strip_prefix("pk_live_"));
+        let decoded = encoded.and_then(|text| STANDARD.decode(text).ok()).and_then(|bytes| String::from_utf8(bytes).ok());
+        let is_host = |host: &&str| {
+            host.contains('.') && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':'))
+        };
+        decoded
+            .as_deref()
+            .and_then(|text| text.strip_suffix('$'))
+            .filter(is_host)
+            .map(|host| Self { host: host.to_owned() })
+            .ok_or("must be a publishable key, pk_test_… or pk_live_…, exactly as Clerk's dashboard shows it")
+    }
+}
+
+/// The signing secrets of the webhook endpoint: one, or during a rotation several. Never empty.
+#[derive(Clone, PartialEq, Eq)]
+pub struct WebhookSecrets(Vec<Secret>);
+
+impl WebhookSecrets {
+    /// Each secret, as `whsec_…`.
+    pub fn iter(&self) -> impl Iterator<Item = &Secret> {
+        self.0.iter()
+    }
+}
+
+impl FromStr for WebhookSecrets {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let secret = |secret: &str| {
+            let key = STANDARD.decode(secret.strip_prefix("whsec_")?).ok()?;
+            // Svix makes them 24 bytes long, and allows 24 to 64.
+            (24..=64).contains(&key.len()).then(|| Secret::new(secret))
+        };
+        let secrets: Option<Vec<_>> = text.split(',').map(str::trim).filter(|s| !s.is_empty()).map(secret).collect();
+        match secrets {
+            Some(secrets) if !secrets.is_empty() => Ok(Self(secrets)),
+            _ => Err("must be one or more signing secrets, whsec_…, separated by commas"),
+        }
+    }
+}
+
+impl fmt::Debug for WebhookSecrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{} secrets]", self.0.len())
+    }
+}

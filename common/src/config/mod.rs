@@ -1,0 +1,169 @@
+//! Configuration from the environment. Everything that is wrong is reported at start, all of it at once.
+
+mod clerk;
+mod settings;
+
+use std::{convert::Infallible, time::Duration};
+
+pub use clerk::{ClerkFrontend, PublishableKey, WebhookSecrets};
+pub use settings::{ConfigError, Settings};
+
+use crate::{db::DatabaseUrl, secret::Secret, telemetry::LogFormat};
+
+/// What the API needs.
+#[derive(Debug, Clone)]
+pub struct ApiConfig {
+    /// Where the data is.
+    pub database_url: DatabaseUrl,
+    /// Connections to it, at most.
+    pub database_connections: u32,
+    /// The TCP port to serve on.
+    pub port: u16,
+    /// Who issues session tokens and where their keys are.
+    pub clerk: ClerkFrontend,
+    /// Frontends whose tokens are accepted (the claim `azp`); all, if empty.
+    pub authorized_parties: Vec<String>,
+    /// The secrets that webhooks may be signed with.
+    pub webhook_secrets: WebhookSecrets,
+    /// Browser origins that may call the API; `*` in one stands for any run of letters, digits and hyphens.
+    pub cors_origins: Vec<String>,
+    /// How long requests may take to finish after SIGTERM.
+    pub shutdown: Duration,
+}
+
+/// What the worker needs.
+#[derive(Debug, Clone)]
+pub struct WorkerConfig {
+    /// Where the data and the queue are.
+    pub database_url: DatabaseUrl,
+    /// How many jobs run at once in this process.
+    pub concurrency: u32,
+    /// How long a claim holds without renewal: a vanished worker's jobs are claimable again after it.
+    pub lease: Duration,
+    /// How often to look for work that was not announced.
+    pub poll: Duration,
+    /// How long jobs may take to finish after SIGTERM.
+    pub shutdown: Duration,
+}
+
+/// What the command line needs for every command that touches the database.
+#[derive(Debug, Clone)]
+pub struct CliConfig {
+    /// Where the data is.
+    pub database_url: DatabaseUrl,
+    /// Clerk's Backend API, when there is a secret key for it.
+    pub clerk_secret_key: Option<Secret>,
+    /// Where that API is.
+    pub clerk_api_url: String,
+}
+
+impl ApiConfig {
+    /// Reads the API's settings.
+    pub fn read(mut settings: Settings) -> Result<Self, ConfigError> {
+        let s = &mut settings;
+        let config = (|| {
+            let database_url = database_url(s);
+            let clerk = ClerkFrontend::read(s);
+            let webhook_secrets = s.required(
+                "CLERK_WEBHOOK_SECRET",
+                "copy the signing secret of the endpoint from Clerk's dashboard, Webhooks",
+                str::parse::<WebhookSecrets>,
+            );
+            let authorized_parties = s.optional("CLERK_AUTHORIZED_PARTIES", list).unwrap_or_default();
+            let cors_origins = s.optional("CORS_ORIGINS", origins).unwrap_or_default();
+            let port = s.optional("PORT", port).unwrap_or(8000);
+            let database_connections = s.number("DATABASE_CONNECTIONS", 16, 2..=500);
+            let shutdown = shutdown(s);
+            Some(Self {
+                database_url: database_url?,
+                database_connections,
+                port,
+                clerk: clerk?,
+                authorized_parties,
+                webhook_secrets: webhook_secrets?,
+                cors_origins,
+                shutdown,
+            })
+        })();
+        settings.finish(config)
+    }
+}
+
+impl WorkerConfig {
+    /// Reads the worker's settings.
+    pub fn read(mut settings: Settings) -> Result<Self, ConfigError> {
+        let s = &mut settings;
+        let database_url = database_url(s);
+        let concurrency = s.number("WORKER_CONCURRENCY", 10, 1..=200);
+        let lease = Duration::from_secs(s.number("WORKER_LEASE_SECONDS", 30, 2..=3600).into());
+        let poll = Duration::from_secs(s.number("WORKER_POLL_SECONDS", 1, 1..=60).into());
+        let shutdown = shutdown(s);
+        let config = database_url.map(|database_url| Self { database_url, concurrency, lease, poll, shutdown });
+        settings.finish(config)
+    }
+}
+
+impl CliConfig {
+    /// Reads the command line's settings.
+    pub fn read(mut settings: Settings) -> Result<Self, ConfigError> {
+        let s = &mut settings;
+        let database_url = database_url(s);
+        let clerk_secret_key = s.optional("CLERK_SECRET_KEY", |key| match key.split_once("_") {
+            Some(("sk", rest)) if rest.len() > 8 => Ok(Secret::new(key)),
+            _ => Err("must be a secret key, sk_test_… or sk_live_…, from Clerk's dashboard, API keys"),
+        });
+        let clerk_api_url =
+            s.optional("CLERK_API_URL", http_url).unwrap_or_else(|| "https://api.clerk.com".to_owned());
+        let config = database_url.map(|database_url| Self { database_url, clerk_secret_key, clerk_api_url });
+        settings.finish(config)
+    }
+}
+
+/// How log lines look; never an error, since problems of the configuration are told by log lines.
+pub fn log_format(settings: &mut Settings) -> LogFormat {
+    let format = |text: &str| match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        "auto" => Ok(LogFormat::Auto),
+        _ => Err("must be auto, text or json"),
+    };
+    settings.optional("LOG_FORMAT", format).unwrap_or(LogFormat::Auto)
+}
+
+fn database_url(settings: &mut Settings) -> Option<DatabaseUrl> {
+    let remedy = "give the URL of the PostgreSQL database; on Supabase: Connect, Direct connection or Session pooler";
+    settings.required("DATABASE_URL", remedy, str::parse)
+}
+
+fn shutdown(settings: &mut Settings) -> Duration {
+    Duration::from_secs(settings.number("SHUTDOWN_SECONDS", 25, 1..=600).into())
+}
+
+fn port(text: &str) -> Result<u16, &'static str> {
+    text.parse().map_err(|_| "must be a port number, such as 8000")
+}
+
+fn list(text: &str) -> Result<Vec<String>, Infallible> {
+    Ok(text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect())
+}
+
+fn origins(text: &str) -> Result<Vec<String>, &'static str> {
+    let Ok(origins) = list(text);
+    let plain = |origin: &String| {
+        let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+        host.is_some_and(|host| !host.is_empty() && !host.contains(['/', ' ', '?', '#']) && host != "*")
+    };
+    if origins.iter().all(plain) {
+        Ok(origins)
+    } else {
+        Err("must be origins separated by commas, such as https://app.norvalt.no,https://*.vercel.app")
+    }
+}
+
+fn http_url(text: &str) -> Result<String, &'static str> {
+    if text.starts_with("https://") || text.starts_with("http://") {
+        Ok(text.trim_end_matches('/').to_owned())
+    } else {
+        Err("must be a URL that starts with https://")
+    }
+}

@@ -1,0 +1,109 @@
+//! Who a verified token's bearer is here, and the tenant transaction that follows from it.
+
+use serde::Serialize;
+use sqlx::{Row, postgres::PgRow};
+use utoipa::ToSchema;
+
+use super::{Db, Error, TenantTx};
+use crate::{
+    ids::{ClerkOrgId, ClerkUserId, DealershipId, UserId},
+    users::Role,
+};
+
+/// What a verified session token says of its bearer. It grants nothing by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The person.
+    pub user: ClerkUserId,
+    /// The organization the session is active in, if any.
+    pub organization: Option<ClerkOrgId>,
+    /// Who is acting as this person, when Clerk says that somebody is.
+    pub impersonator: Option<ClerkUserId>,
+}
+
+/// The person behind a request, as our own database knows them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Caller {
+    /// The person's membership in the dealership.
+    pub id: UserId,
+    /// The dealership they act for.
+    pub dealership_id: DealershipId,
+    /// Its name.
+    pub dealership_name: String,
+    /// The person's name.
+    pub name: String,
+    /// The person's e-mail address.
+    pub email: String,
+    /// What they may do.
+    pub role: Role,
+    /// Clerk id of whoever is acting as this person, for the record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub impersonator: Option<ClerkUserId>,
+}
+
+/// A caller together with the transaction that is bound to their dealership.
+#[derive(Debug)]
+pub struct Tenant {
+    /// The open tenant transaction.
+    pub tx: TenantTx,
+    /// On whose behalf.
+    pub caller: Caller,
+}
+
+/// Why a person has no access.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// We know of no such membership: not yet, or no longer.
+    #[error("not a member of this dealership")]
+    NotAMember,
+    /// The token names no organization and the person belongs to several.
+    #[error("a member of several dealerships, and the token names none")]
+    Ambiguous,
+    /// The question could not be answered.
+    #[error(transparent)]
+    Db(#[from] Error),
+}
+
+impl Db {
+    /// Looks the caller up and opens their dealership's transaction, both in one: somebody whose membership ended
+    /// has no access from the next request on, however long their token lives.
+    pub async fn enter(&self, identity: &Identity) -> Result<Tenant, AccessError> {
+        let mut tx = self.system().await?;
+        // The last two columns turn this transaction into the dealership's own. With no row or with two they do not
+        // matter: such a transaction is dropped.
+        let rows = sqlx::query(
+            "-- db::enter
+             SELECT m.*, set_config('app.current_dealership_id', m.dealership_id::text, true),
+                    set_config('role', 'norvalt_tenant', true)
+             FROM (SELECT u.id, u.dealership_id, d.name AS dealership_name, u.name, u.email, u.role
+                   FROM users u JOIN dealerships d ON d.id = u.dealership_id
+                   WHERE u.clerk_user_id = $1 AND NOT u.suspended AND d.closed_at IS NULL
+                     AND ($2::text IS NULL OR d.clerk_org_id = $2)
+                   LIMIT 2) m",
+        )
+        .bind(&identity.user)
+        .bind(&identity.organization)
+        .fetch_all(tx.conn())
+        .await
+        .map_err(Error::from)?;
+        let caller = match rows.as_slice() {
+            [row] => caller(row, identity).map_err(Error::from)?,
+            [] => return Err(AccessError::NotAMember),
+            _ => return Err(AccessError::Ambiguous),
+        };
+        Ok(Tenant { tx: TenantTx::new(tx.into_inner(), caller.dealership_id), caller })
+    }
+}
+
+fn caller(row: &PgRow, identity: &Identity) -> sqlx::Result<Caller> {
+    Ok(Caller {
+        id: row.try_get("id")?,
+        dealership_id: row.try_get("dealership_id")?,
+        dealership_name: row.try_get("dealership_name")?,
+        name: row.try_get("name")?,
+        email: row.try_get("email")?,
+        role: row.try_get("role")?,
+        impersonator: identity.impersonator.clone(),
+    })
+}

@@ -1,0 +1,36 @@
+/// Why a statement or a transaction did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database cannot be reached or is not serving now. Trying again later is right.
+    #[error("the database is unavailable")]
+    Unavailable(#[source] sqlx::Error),
+    /// The database refused the statement. Trying again is of no use unless the cause is mended.
+    #[error("the database refused a statement")]
+    Refused(#[source] sqlx::Error),
+}
+
+/// Result of everything that talks to the database.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        let unavailable = match &error {
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed
+            | sqlx::Error::BeginFailed => true,
+            sqlx::Error::Database(refusal) => refusal.code().is_some_and(|code| means_unavailable(&code)),
+            _ => false,
+        };
+        if unavailable { Self::Unavailable(error) } else { Self::Refused(error) }
+    }
+}
+
+/// Classes 08 (connection), 53 (resources) and 57 (operator intervention, but not a cancelled statement), read-only
+/// transactions after a fail-over, and serialization trouble.
+/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+fn means_unavailable(code: &str) -> bool {
+    code.starts_with("08") || code.starts_with("53") || code.starts_with("57P") || matches!(code, "25006" | "40001" | "40P01")
+}

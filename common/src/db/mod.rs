@@ -1,0 +1,102 @@
+//! The two doors to the database, and the only ones: a tenant transaction, which sees one dealership, and a system
+//! transaction. The pool is private to this module; a query function takes the transaction it is meant for, so that
+//! tenant code without a tenant does not compile.
+
+mod access;
+mod error;
+mod isolation;
+mod migrate;
+mod transaction;
+mod url;
+
+use std::time::Duration;
+
+use sqlx::{
+    AssertSqlSafe, PgPool, Postgres, Transaction,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+pub use access::{AccessError, Caller, Identity, Tenant};
+pub use error::{Error, Result};
+pub use isolation::IsolationError;
+pub use migrate::{MigrateError, Migration, is_migrated, migrate, pending_migrations};
+pub use transaction::{SystemTx, TenantTx};
+pub use url::{DatabaseUrl, InvalidDatabaseUrl};
+
+use crate::{ids::DealershipId, queue::Waker};
+
+/// How long a caller waits for a connection before the database counts as unavailable.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A handle to the database. Clones share one pool.
+#[derive(Debug, Clone)]
+pub struct Db {
+    pool: PgPool,
+    options: PgConnectOptions,
+    waker: Waker,
+}
+
+impl Db {
+    /// Prepares a pool of at most `connections`. Connects when first used: a database that is down at start is an
+    /// error of the first statement, not of this call. Needs a Tokio runtime.
+    pub fn new(url: &DatabaseUrl, connections: u32, application: &str) -> Self {
+        let options = url.options().application_name(application);
+        let pool = PgPoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            // A ping before each use would cost a round trip; `begin` replaces a dead connection instead.
+            .test_before_acquire(false)
+            .connect_lazy_with(options.clone());
+        Self { waker: Waker::start(pool.clone()), pool, options }
+    }
+
+    /// Opens the system door: all dealerships, the queue, the inbox and the mirror. For provisioning and operation,
+    /// never for a request on behalf of a person.
+    pub async fn system(&self) -> Result<SystemTx> {
+        let tx = self.begin("BEGIN; SET LOCAL ROLE norvalt_system".to_owned()).await?;
+        Ok(SystemTx::new(tx, self.waker.clone()))
+    }
+
+    /// Opens the tenant door: one dealership's rows and nothing else, for as long as the transaction lasts.
+    pub async fn tenant(&self, dealership: DealershipId) -> Result<TenantTx> {
+        let begin = format!(
+            "BEGIN; SET LOCAL ROLE norvalt_tenant; SET LOCAL app.current_dealership_id = '{dealership}'"
+        );
+        Ok(TenantTx::new(self.begin(begin).await?, dealership))
+    }
+
+    /// Waits until what was committed has been announced to the workers, and closes all connections.
+    pub async fn close(&self) {
+        self.waker.flush().await;
+        self.pool.close().await;
+    }
+
+    /// Options for a connection outside the pool.
+    pub(crate) fn options(&self) -> &PgConnectOptions {
+        &self.options
+    }
+
+    /// Begins with one round trip. After a restart of PostgreSQL every pooled connection is dead: each is found out
+    /// here, where nothing has been done yet and trying again is harmless.
+    async fn begin(&self, statement: String) -> Result<Transaction<'static, Postgres>> {
+        let mut replacements = self.pool.options().get_max_connections();
+        loop {
+            // Safe: the only variable part is the canonical form of a UUID.
+            match self.pool.begin_with(AssertSqlSafe(statement.clone())).await.map_err(Error::from) {
+                Err(Error::Unavailable(cause)) if replacements > 0 && !is_exhausted(&cause) => replacements -= 1,
+                outcome => return outcome,
+            }
+        }
+    }
+}
+
+/// No connection could be had at all: trying again at once would only wait again.
+fn is_exhausted(cause: &sqlx::Error) -> bool {
+    match cause {
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
+        sqlx::Error::Io(io) => {
+            matches!(io.kind(), std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::NotFound)
+        }
+        _ => false,
+    }
+}

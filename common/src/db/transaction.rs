@@ -1,0 +1,67 @@
+use sqlx::{PgConnection, Postgres, Transaction};
+
+use super::Result;
+use crate::{ids::DealershipId, queue::Waker};
+
+/// A transaction bound to one dealership by Row-Level Security. Dropping it without a commit rolls back.
+#[derive(Debug)]
+pub struct TenantTx {
+    tx: Transaction<'static, Postgres>,
+    dealership: DealershipId,
+}
+
+impl TenantTx {
+    pub(super) fn new(tx: Transaction<'static, Postgres>, dealership: DealershipId) -> Self {
+        Self { tx, dealership }
+    }
+
+    /// The dealership whose rows this transaction sees and writes.
+    pub fn dealership(&self) -> DealershipId {
+        self.dealership
+    }
+
+    /// Makes the changes durable.
+    pub async fn commit(self) -> Result<()> {
+        Ok(self.tx.commit().await?)
+    }
+
+    pub(crate) fn conn(&mut self) -> &mut PgConnection {
+        &mut self.tx
+    }
+}
+
+/// A transaction that is not bound to a dealership. Dropping it without a commit rolls back.
+#[derive(Debug)]
+pub struct SystemTx {
+    tx: Transaction<'static, Postgres>,
+    waker: Waker,
+    enqueued: bool,
+}
+
+impl SystemTx {
+    pub(super) fn new(tx: Transaction<'static, Postgres>, waker: Waker) -> Self {
+        Self { tx, waker, enqueued: false }
+    }
+
+    /// Makes the changes durable and lets the workers know of what was enqueued.
+    pub async fn commit(self) -> Result<()> {
+        self.tx.commit().await?;
+        if self.enqueued {
+            self.waker.wake();
+        }
+        Ok(())
+    }
+
+    pub(crate) fn conn(&mut self) -> &mut PgConnection {
+        &mut self.tx
+    }
+
+    /// Called by the queue: this transaction, once committed, is worth waking a worker for.
+    pub(crate) fn note_enqueued(&mut self) {
+        self.enqueued = true;
+    }
+
+    pub(super) fn into_inner(self) -> Transaction<'static, Postgres> {
+        self.tx
+    }
+}

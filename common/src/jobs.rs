@@ -1,0 +1,16 @@
+//! The payloads of all kinds of jobs. What a job does stands in the worker, one file each.
+
+use serde::{Deserialize, Serialize};
+
+use crate::queue::Job;
+
+/// Applies one stored Clerk event to the mirror and what follows from it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessClerkEvent {
+    /// `clerk_events.id`.
+    pub event_id: i64,
+}
+
+impl Job for ProcessClerkEvent {
+    const KIND: &'static str = "clerk.process_event";
+}

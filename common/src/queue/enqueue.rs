@@ -1,0 +1,81 @@
+use chrono::{DateTime, Utc};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::db::{Error, Result, SystemTx};
+
+/// A kind of work. The payload type lives in `common::jobs`, the behaviour in the worker.
+pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The name in the database. Never the name of a Rust type: renaming one must not strand its jobs.
+    const KIND: &'static str;
+    /// Version of the payload's shape; raised when an older worker could not read it.
+    const VERSION: i16 = 1;
+    /// The queue it waits in.
+    const QUEUE: &'static str = "default";
+    /// After how many failed attempts it is dead.
+    const MAX_ATTEMPTS: i16 = 12;
+}
+
+/// A job to be written down, and how.
+#[derive(Debug, Clone)]
+pub struct NewJob<'a, J> {
+    /// The work.
+    pub job: &'a J,
+    /// Smaller is sooner; 0 by default.
+    pub priority: i16,
+    /// Not before this time; at once by default.
+    pub run_at: Option<DateTime<Utc>>,
+    /// At most one unfinished job of the queue has this key.
+    pub unique_key: Option<&'a str>,
+    /// W3C `traceparent` of what caused the job. <https://www.w3.org/TR/trace-context/#traceparent-header>
+    pub trace_context: Option<&'a str>,
+}
+
+impl<'a, J: Job> NewJob<'a, J> {
+    /// A job to be run at once.
+    pub fn now(job: &'a J) -> Self {
+        Self { job, priority: 0, run_at: None, unique_key: None, trace_context: None }
+    }
+}
+
+/// What became of an [`enqueue`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Enqueued {
+    /// Written down under this id.
+    As(i64),
+    /// An unfinished job has the same unique key; nothing was written.
+    Duplicate,
+}
+
+/// Writes a job down in the caller's transaction: it exists exactly if that transaction commits.
+pub async fn enqueue<J: Job>(tx: &mut SystemTx, new: &NewJob<'_, J>) -> Result<Enqueued> {
+    let payload = serde_json::to_value(new.job).expect("a payload is plain data with string keys");
+    let id: Option<i64> = sqlx::query_scalar(
+        "-- queue::enqueue
+         INSERT INTO jobs (queue, kind, payload, payload_version, state, priority, run_at, max_attempts, unique_key, trace_context)
+         VALUES ($1, $2, $3, $4, CASE WHEN $6 > now() THEN 'scheduled' ELSE 'available' END::job_state, $5,
+                 coalesce($6, now()), $7, $8, $9)
+         ON CONFLICT (queue, unique_key)
+           WHERE unique_key IS NOT NULL AND state IN ('available', 'scheduled', 'retryable', 'running')
+           DO NOTHING
+         RETURNING id",
+    )
+    .bind(J::QUEUE)
+    .bind(J::KIND)
+    .bind(payload)
+    .bind(J::VERSION)
+    .bind(new.priority)
+    .bind(new.run_at)
+    .bind(J::MAX_ATTEMPTS)
+    .bind(new.unique_key)
+    .bind(new.trace_context)
+    .fetch_optional(tx.conn())
+    .await
+    .map_err(Error::from)?;
+    Ok(match id {
+        Some(id) => {
+            tx.note_enqueued();
+            Enqueued::As(id)
+        }
+        None => Enqueued::Duplicate,
+    })
+}

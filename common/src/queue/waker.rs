@@ -1,0 +1,49 @@
+use std::sync::Arc;
+
+use sqlx::PgPool;
+use tokio::sync::watch;
+
+/// The channel on which committed work is announced, and on which workers listen.
+pub const CHANNEL: &str = "norvalt_jobs";
+
+/// Announces committed work. NOTIFY takes a lock of the whole database at commit, so it is kept out of the enqueuing
+/// transactions: one task of the process sends it, once for all that were committed while the last one was under way.
+/// An announcement that is lost with its process costs latency, not work: workers also poll.
+#[derive(Debug, Clone)]
+pub struct Waker {
+    wanted: Arc<watch::Sender<u64>>,
+    sent: watch::Receiver<u64>,
+}
+
+impl Waker {
+    /// Starts the task. It ends when the last clone is gone.
+    pub(crate) fn start(pool: PgPool) -> Self {
+        let (wanted, requests) = watch::channel(0);
+        let (done, sent) = watch::channel(0);
+        tokio::spawn(announce(pool, requests, done));
+        Self { wanted: Arc::new(wanted), sent }
+    }
+
+    /// Something was committed.
+    pub(crate) fn wake(&self) {
+        self.wanted.send_modify(|count| *count += 1);
+    }
+
+    /// Waits until everything so far has been announced, or could not be.
+    pub(crate) async fn flush(&self) {
+        let wanted = *self.wanted.borrow();
+        // An error means that the task is gone, and with it the runtime.
+        let _ = self.sent.clone().wait_for(|sent| *sent >= wanted).await;
+    }
+}
+
+async fn announce(pool: PgPool, mut requests: watch::Receiver<u64>, done: watch::Sender<u64>) {
+    while requests.changed().await.is_ok() {
+        let wanted = *requests.borrow_and_update();
+        let sent = sqlx::query("-- queue::announce\nSELECT pg_notify($1, '')").bind(CHANNEL).execute(&pool).await;
+        if let Err(error) = sent {
+            tracing::warn!(%error, "could not wake the workers; they will find the work by polling");
+        }
+        done.send_replace(wanted);
+    }
+}

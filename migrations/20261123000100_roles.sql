@@ -1,0 +1,22 @@
+-- Two roles of our own, so that one DATABASE_URL serves: every transaction takes one of them with SET LOCAL ROLE.
+-- Neither logs in, owns a table, is a superuser or may bypass Row-Level Security.
+-- Roles belong to the whole cluster: another database of it may have made them already, or be making them now.
+DO $$
+DECLARE
+  wanted text;
+BEGIN
+  FOREACH wanted IN ARRAY ARRAY['norvalt_tenant', 'norvalt_system'] LOOP
+    BEGIN
+      EXECUTE format('CREATE ROLE %I NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS', wanted);
+    EXCEPTION WHEN duplicate_object OR unique_violation THEN
+      NULL;
+    END;
+    -- A superuser may take any role; anybody else (Supabase's `postgres`) must be a member.
+    IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
+      EXECUTE format('GRANT %I TO CURRENT_USER', wanted);
+    END IF;
+  END LOOP;
+END
+$$;
+
+GRANT USAGE ON SCHEMA public TO norvalt_tenant, norvalt_system;

@@ -1,0 +1,59 @@
+CREATE TABLE leads (
+  id                  uuid        PRIMARY KEY DEFAULT gen_random_uuid(),
+  dealership_id       uuid        NOT NULL REFERENCES dealerships ON DELETE CASCADE,
+  assigned_to         uuid,
+  source              text        NOT NULL CHECK (source IN ('website', 'email', 'facebook', 'manual')),
+  source_url          text,
+  source_metadata     jsonb       NOT NULL DEFAULT '{}',
+  status              text        NOT NULL DEFAULT 'new' CHECK (status IN ('new', 'contacted', 'qualified', 'won', 'lost')),
+  customer_name       text,
+  customer_email      text,
+  customer_phone      text,
+  vehicle_interest    text,
+  initial_message     text,
+  lead_score          smallint    NOT NULL DEFAULT 50 CHECK (lead_score BETWEEN 1 AND 100),
+  created_at          timestamptz NOT NULL DEFAULT now(),
+  updated_at          timestamptz NOT NULL DEFAULT now(),
+  last_contact_at     timestamptz,
+  converted_at        timestamptz,
+  first_response_time interval,
+  UNIQUE (id, dealership_id),
+  -- An assignee of another dealership cannot be written; one who leaves takes nothing along.
+  FOREIGN KEY (assigned_to, dealership_id) REFERENCES users (id, dealership_id) ON DELETE SET NULL (assigned_to)
+);
+-- The inbox: newest first with a stable tie-break, which is also the keyset of a cursor.
+CREATE INDEX leads_inbox ON leads (dealership_id, created_at DESC, id DESC);
+CREATE INDEX leads_assigned_to ON leads (assigned_to, dealership_id) WHERE assigned_to IS NOT NULL;
+
+CREATE TABLE conversations (
+  id               uuid        PRIMARY KEY DEFAULT gen_random_uuid(),
+  lead_id          uuid        NOT NULL,
+  dealership_id    uuid        NOT NULL,
+  channel          text        NOT NULL CHECK (channel IN ('email', 'sms', 'facebook', 'website', 'manual')),
+  direction        text        NOT NULL CHECK (direction IN ('inbound', 'outbound')),
+  sender           text        NOT NULL,
+  sender_type      text        NOT NULL CHECK (sender_type IN ('customer', 'ai', 'human')),
+  message_content  text        NOT NULL,
+  message_metadata jsonb       NOT NULL DEFAULT '{}',
+  created_at       timestamptz NOT NULL DEFAULT now(),
+  FOREIGN KEY (lead_id, dealership_id) REFERENCES leads (id, dealership_id) ON DELETE CASCADE
+);
+COMMENT ON TABLE conversations IS 'One message each.';
+-- Carries dealership_id, so that counting a lead's messages under Row-Level Security never visits the table.
+CREATE INDEX conversations_of_lead ON conversations (lead_id, dealership_id, created_at);
+
+ALTER TABLE leads ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON leads TO norvalt_tenant
+  USING (dealership_id = NULLIF(current_setting('app.current_dealership_id', true), '')::uuid)
+  WITH CHECK (dealership_id = NULLIF(current_setting('app.current_dealership_id', true), '')::uuid);
+CREATE POLICY system ON leads TO norvalt_system USING (true) WITH CHECK (true);
+GRANT SELECT, INSERT, UPDATE, DELETE ON leads TO norvalt_tenant;
+GRANT SELECT, DELETE ON leads TO norvalt_system;
+
+ALTER TABLE conversations ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON conversations TO norvalt_tenant
+  USING (dealership_id = NULLIF(current_setting('app.current_dealership_id', true), '')::uuid)
+  WITH CHECK (dealership_id = NULLIF(current_setting('app.current_dealership_id', true), '')::uuid);
+CREATE POLICY system ON conversations TO norvalt_system USING (true) WITH CHECK (true);
+GRANT SELECT, INSERT, UPDATE, DELETE ON conversations TO norvalt_tenant;
+GRANT SELECT, DELETE ON conversations TO norvalt_system;
