@@ -15,11 +15,13 @@ COMMENT ON COLUMN clerk_events.body IS 'As it was signed.';
 COMMENT ON COLUMN clerk_events.outcome IS 'What the event changed, or why it changed nothing.';
 
 CREATE TABLE clerk_objects (
-  id         text        PRIMARY KEY,
+  kind       text        NOT NULL CHECK (kind IN ('organization', 'user', 'membership')),
+  id         text        NOT NULL,
   org_id     text,
   user_id    text,
   state      jsonb       NOT NULL,
   updated_at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (kind, id),
   CONSTRAINT membership_is_a_pair CHECK ((org_id IS NULL) = (user_id IS NULL))
 );
 COMMENT ON TABLE clerk_objects IS 'The mirror: one last-writer-wins record with tombstone for each organization, user and membership.';

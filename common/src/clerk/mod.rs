@@ -1,1 +1,16 @@
-//! Clerk
+//! What Clerk tells us, and what follows from it.
+//!
+//! A delivery is stored and enqueued ([`receive`]), later parsed into a [`Change`] and merged into the mirror, one
+//! last-writer-wins record with tombstone per Clerk object. Dealerships and users are a projection of the mirror. See
+//! `docs/adr/0003-mirror-and-projection.md` for why every order of events ends in the same state.
+
+mod change;
+mod event;
+mod inbox;
+mod mirror;
+mod provisioning;
+
+pub use change::{Change, Membership, Organization, PersonHint, UserProfile, Version};
+pub use event::{Event, EventError};
+pub use inbox::{ProcessError, Processed, Receipt, process, receive};
+pub use provisioning::{Outcome, apply};

@@ -6,6 +6,7 @@ mod access;
 mod error;
 mod isolation;
 mod migrate;
+mod startup;
 mod transaction;
 mod url;
 
@@ -20,6 +21,7 @@ pub use access::{AccessError, Caller, Identity, Tenant};
 pub use error::{Error, Result};
 pub use isolation::IsolationError;
 pub use migrate::{MigrateError, Migration, is_migrated, migrate, pending_migrations};
+pub use startup::NotUsable;
 pub use transaction::{SystemTx, TenantTx};
 pub use url::{DatabaseUrl, InvalidDatabaseUrl};
 

@@ -1,0 +1,97 @@
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ClerkMembershipId, ClerkOrgId, ClerkUserId};
+
+/// Orders what is known of one Clerk object: milliseconds since 1970, 0 when nothing tells.
+pub type Version = i64;
+
+/// One thing that Clerk says is so, however it reached us: by webhook, by the Backend API, or by hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// An organization looks like this.
+    Organization {
+        /// Which one.
+        id: ClerkOrgId,
+        /// When it came to look like this.
+        version: Version,
+        /// Its attributes.
+        organization: Organization,
+    },
+    /// An organization is gone for good.
+    OrganizationDeleted {
+        /// Which one.
+        id: ClerkOrgId,
+    },
+    /// A person is a member of an organization.
+    Membership {
+        /// Which membership; a person who rejoins has a new one.
+        id: ClerkMembershipId,
+        /// When it came to be like this.
+        version: Version,
+        /// Who, where and as what.
+        membership: Membership,
+        /// The organization as embedded: possibly older than what is known, hence with its own version.
+        organization: (Version, Organization),
+        /// What the membership says of the person.
+        hint: PersonHint,
+    },
+    /// A membership ended.
+    MembershipDeleted {
+        /// Which one.
+        id: ClerkMembershipId,
+        /// Whose, if told.
+        user: Option<ClerkUserId>,
+    },
+    /// A person looks like this.
+    User {
+        /// Which one.
+        id: ClerkUserId,
+        /// When they came to look like this.
+        version: Version,
+        /// Their attributes.
+        profile: UserProfile,
+    },
+    /// A person is gone for good, and is to be forgotten.
+    UserDeleted {
+        /// Which one.
+        id: ClerkUserId,
+    },
+}
+
+/// Attributes of an organization. Never its identity: two may share all of them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Organization {
+    /// Display name.
+    pub name: Option<String>,
+}
+
+/// A person's place in an organization.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Membership {
+    /// Where.
+    pub org: ClerkOrgId,
+    /// Who.
+    pub user: ClerkUserId,
+    /// Clerk's role key, such as `org:admin`.
+    pub role: String,
+}
+
+/// What a membership says of its person: less than the person's own record, and used until that one is known.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PersonHint {
+    /// Given and family name.
+    pub name: Option<String>,
+    /// E-mail address, if that is what the person is identified by.
+    pub email: Option<String>,
+}
+
+/// A person's own attributes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct UserProfile {
+    /// Given and family name.
+    pub name: Option<String>,
+    /// Primary e-mail address.
+    pub email: Option<String>,
+    /// Banned people have no access, and otherwise stay who they are.
+    pub banned: bool,
+}

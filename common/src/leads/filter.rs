@@ -1,0 +1,100 @@
+use std::{fmt, str::FromStr};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{Lead, LeadSource, LeadStatus};
+use crate::{
+    ids::{LeadId, UserId},
+    input::{self, Fields, FromFields},
+};
+
+/// Which leads a page is taken from, and which page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeadFilter {
+    /// Only with this status.
+    pub status: Option<LeadStatus>,
+    /// Only from this source.
+    pub source: Option<LeadSource>,
+    /// Only with this text in the customer's name, e-mail address or phone number, in any case.
+    pub search: Option<String>,
+    /// Only those that this member takes care of.
+    pub assigned_to: Option<UserId>,
+    /// Only those that came in at this time or later.
+    pub created_from: Option<DateTime<Utc>>,
+    /// Only those that came in before this time.
+    pub created_to: Option<DateTime<Utc>>,
+    /// How many at most, 1 to 100.
+    pub limit: i64,
+    /// Where the page begins.
+    pub paging: Paging,
+}
+
+/// Where a page begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Paging {
+    /// After this many. Costs more the further it goes.
+    Offset(i64),
+    /// After this lead. Costs the same everywhere, and skips or repeats nothing when new leads come in meanwhile.
+    After(Cursor),
+}
+
+/// A place between two leads of the inbox. Opaque to clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    pub(super) created_at: DateTime<Utc>,
+    pub(super) id: LeadId,
+}
+
+impl Cursor {
+    /// The place right after this lead.
+    pub fn after(lead: &Lead) -> Self {
+        Self { created_at: lead.created_at, id: lead.id }
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut bytes = [0; 24];
+        bytes[..8].copy_from_slice(&self.created_at.timestamp_micros().to_be_bytes());
+        bytes[8..].copy_from_slice(Uuid::from(self.id).as_bytes());
+        f.write_str(&URL_SAFE_NO_PAD.encode(bytes))
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let refused = || "must be the next_cursor of an earlier page".to_owned();
+        let bytes: [u8; 24] =
+            URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| bytes.try_into().ok()).ok_or_else(refused)?;
+        let (time, id) = bytes.split_at(8);
+        let micros = i64::from_be_bytes(time.try_into().expect("split at 8"));
+        let created_at = DateTime::from_timestamp_micros(micros)
+            .filter(|time| (1..=9999).contains(&chrono::Datelike::year(time)))
+            .ok_or_else(refused)?;
+        let id = Uuid::from_bytes(id.try_into().expect("24 less 8 is 16"));
+        Ok(Self { created_at, id: id.into() })
+    }
+}
+
+impl FromFields for LeadFilter {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let status = fields.optional("status", LeadStatus::parse);
+        let source = fields.optional("source", LeadSource::parse);
+        let search = fields.optional("search", |text| input::text(text, 200));
+        let assigned_to = fields.optional("assigned_to", |text| text.parse().map_err(|_| "must be a user's id".to_owned()));
+        let created_from = fields.optional("created_from", input::time);
+        let created_to = fields.optional("created_to", input::time);
+        let limit = fields.optional("limit", |text| input::integer(text, 1..=100)).unwrap_or(25);
+        let offset = fields.optional("offset", |text| input::integer(text, 0..=i64::MAX));
+        let cursor: Option<Cursor> = fields.optional("cursor", str::parse);
+        if offset.is_some() && cursor.is_some() {
+            fields.report("cursor", "cannot be combined with offset; give one of them");
+        }
+        let paging = cursor.map_or(Paging::Offset(offset.unwrap_or(0)), Paging::After);
+        Some(Self { status, source, search, assigned_to, created_from, created_to, limit, paging })
+    }
+}

@@ -1,0 +1,173 @@
+//! Leads: customers' inquiries.
+
+mod filter;
+mod page;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
+use sqlx::{FromRow, Row, postgres::PgRow};
+use utoipa::ToSchema;
+
+pub use filter::{Cursor, LeadFilter, Paging};
+pub use page::{LeadPage, find, page};
+
+use crate::{
+    ids::{DealershipId, LeadId, UserId},
+    users::UserSummary,
+};
+
+macro_rules! text_enum {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, ToSchema)]
+        #[serde(rename_all = "snake_case")]
+        #[sqlx(type_name = "text", rename_all = "snake_case")]
+        pub enum $name {
+            $($(#[$variant_doc])* $variant,)+
+        }
+
+        impl $name {
+            /// As stored and sent.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+
+            /// Reads it from a request.
+            pub fn parse(text: &str) -> Result<Self, String> {
+                match text {
+                    $($text => Ok(Self::$variant),)+
+                    _ => Err(format!("must be one of {}", [$($text),+].join(", "))),
+                }
+            }
+        }
+    };
+}
+
+text_enum!(
+    /// How far a lead has come.
+    LeadStatus {
+        /// Nobody has answered yet.
+        New = "new",
+        /// Somebody has.
+        Contacted = "contacted",
+        /// Likely to buy.
+        Qualified = "qualified",
+        /// Bought.
+        Won = "won",
+        /// Did not.
+        Lost = "lost",
+    }
+);
+
+text_enum!(
+    /// Where a lead came from.
+    LeadSource {
+        /// A form on a web site.
+        Website = "website",
+        /// An e-mail.
+        Email = "email",
+        /// A Facebook lead ad or message.
+        Facebook = "facebook",
+        /// Entered by a person.
+        Manual = "manual",
+    }
+);
+
+/// A lead as the API shows it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Lead {
+    /// The lead.
+    pub id: LeadId,
+    /// The dealership it belongs to.
+    pub dealership_id: DealershipId,
+    /// The membership of whoever takes care of it.
+    pub assigned_to: Option<UserId>,
+    /// The same person, with name and role.
+    pub assigned_user: Option<UserSummary>,
+    /// Where it came from.
+    pub source: LeadSource,
+    /// The page it came from.
+    pub source_url: Option<String>,
+    /// What else the source told.
+    #[schema(value_type = Object)]
+    pub source_metadata: Value,
+    /// How far it has come.
+    pub status: LeadStatus,
+    /// The customer's name.
+    #[schema(example = "Bjørn Håkonsen")]
+    pub customer_name: Option<String>,
+    /// The customer's e-mail address.
+    #[schema(example = "bjorn.hakonsen@example.no")]
+    pub customer_email: Option<String>,
+    /// The customer's phone number, as typed.
+    #[schema(example = "+47 912 34 567")]
+    pub customer_phone: Option<String>,
+    /// What they are interested in.
+    #[schema(example = "Tesla Model Y Long Range")]
+    pub vehicle_interest: Option<String>,
+    /// What they wrote first.
+    #[schema(example = "Hei! Har dere denne på lager?")]
+    pub initial_message: Option<String>,
+    /// How promising it is, from 1 to 100.
+    pub lead_score: i16,
+    /// When it came in.
+    pub created_at: DateTime<Utc>,
+    /// When it last changed.
+    pub updated_at: DateTime<Utc>,
+    /// When the dealership last wrote to the customer.
+    pub last_contact_at: Option<DateTime<Utc>>,
+    /// When it was won.
+    pub converted_at: Option<DateTime<Utc>>,
+    /// From the inquiry to the first answer: an ISO 8601 duration in seconds.
+    #[serde(serialize_with = "iso_8601_seconds")]
+    #[schema(value_type = Option<String>, example = "PT272S")]
+    pub first_response_time: Option<f64>,
+    /// Messages exchanged so far.
+    pub conversation_count: i64,
+}
+
+#[expect(clippy::ref_option, reason = "the signature that serde calls")]
+fn iso_8601_seconds<S: Serializer>(seconds: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    match seconds {
+        Some(seconds) => serializer.collect_str(&format_args!("PT{seconds}S")),
+        None => serializer.serialize_none(),
+    }
+}
+
+impl FromRow<'_, PgRow> for Lead {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        let assigned_to: Option<UserId> = row.try_get("assigned_to")?;
+        let assigned_user = match assigned_to {
+            Some(id) => Some(UserSummary {
+                id,
+                name: row.try_get("assignee_name")?,
+                email: row.try_get("assignee_email")?,
+                role: row.try_get("assignee_role")?,
+            }),
+            None => None,
+        };
+        Ok(Self {
+            id: row.try_get("id")?,
+            dealership_id: row.try_get("dealership_id")?,
+            assigned_to,
+            assigned_user,
+            source: row.try_get("source")?,
+            source_url: row.try_get("source_url")?,
+            source_metadata: row.try_get("source_metadata")?,
+            status: row.try_get("status")?,
+            customer_name: row.try_get("customer_name")?,
+            customer_email: row.try_get("customer_email")?,
+            customer_phone: row.try_get("customer_phone")?,
+            vehicle_interest: row.try_get("vehicle_interest")?,
+            initial_message: row.try_get("initial_message")?,
+            lead_score: row.try_get("lead_score")?,
+            created_at: row.try_get("created_at")?,
+            updated_at: row.try_get("updated_at")?,
+            last_contact_at: row.try_get("last_contact_at")?,
+            converted_at: row.try_get("converted_at")?,
+            first_response_time: row.try_get("first_response_seconds")?,
+            conversation_count: row.try_get("conversation_count")?,
+        })
+    }
+}
