@@ -1,1 +1,12 @@
+//! The API: verifies session tokens and serves leads; verifies webhooks, stores and enqueues them.
 
+mod auth;
+mod context;
+mod cors;
+mod extract;
+pub mod problem;
+mod router;
+mod routes;
+mod serve;
+
+pub use serve::{ServeError, serve};

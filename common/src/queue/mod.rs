@@ -1,8 +1,20 @@
 //! The queue: every statement on the `jobs` table. Jobs are written down in the transaction that causes them, claimed
 //! under a lease, and completed in the transaction of their effects. The life cycle is drawn in `docs/operations.md`.
 
+mod claim;
+mod connection;
 mod enqueue;
+mod finish;
+mod history;
+mod lease;
+mod listener;
+mod upkeep;
 mod waker;
 
+pub use claim::{ClaimToken, ClaimedJob};
+pub use connection::QueueConnection;
 pub use enqueue::{Enqueued, Job, NewJob, enqueue};
+pub use finish::{Fate, Retry, complete, defer, fail};
+pub use lease::{Lease, LeaseError};
+pub use listener::Listener;
 pub use waker::{CHANNEL, Waker};

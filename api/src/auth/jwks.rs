@@ -1,0 +1,123 @@
+//! Clerk's public keys: fetched when needed, kept, and kept through an outage.
+//! <https://www.rfc-editor.org/rfc/rfc7517>
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use jsonwebtoken::{
+    DecodingKey,
+    jwk::{AlgorithmParameters, Jwk, JwkSet, KeyAlgorithm, PublicKeyUse},
+};
+use tokio::{
+    sync::{Mutex, RwLock},
+    time::Instant,
+};
+
+/// At most one fetch in this time: tokens with made-up key ids must not become traffic.
+const FETCH_INTERVAL: Duration = Duration::from_secs(10);
+/// Known keys are looked up anew after this time, so that a withdrawn one stops working.
+const MAX_AGE: Duration = Duration::from_secs(3600);
+const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+
+type Keys = HashMap<String, Arc<DecodingKey>>;
+
+/// The keys of one issuer.
+pub(super) struct Jwks {
+    url: String,
+    http: reqwest::Client,
+    known: RwLock<Option<(Keys, Instant)>>,
+    /// When the last fetch began. Held while one is under way, so that concurrent misses share it.
+    fetched: Mutex<Option<Instant>>,
+}
+
+/// Why there is no key for a token.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum JwksError {
+    #[error("no key has this id")]
+    UnknownKey,
+    #[error("the keys cannot be fetched; check CLERK_JWKS_URL and that Clerk can be reached")]
+    Fetch(#[source] reqwest::Error),
+    #[error("the keys could not be fetched a moment ago")]
+    Waiting,
+}
+
+impl Jwks {
+    pub(super) fn new(url: &str) -> reqwest::Result<Self> {
+        let http = reqwest::Client::builder().timeout(FETCH_TIMEOUT).build()?;
+        Ok(Self { url: url.to_owned(), http, known: RwLock::default(), fetched: Mutex::default() })
+    }
+
+    pub(super) async fn key(self: &Arc<Self>, kid: &str) -> Result<Arc<DecodingKey>, JwksError> {
+        let Some((key, age)) = self.lookup(kid).await else {
+            self.refresh(kid).await?;
+            return self.lookup(kid).await.map(|(key, _)| key).ok_or(JwksError::UnknownKey);
+        };
+        if age > MAX_AGE {
+            self.refresh_in_background();
+        }
+        Ok(key)
+    }
+
+    async fn lookup(&self, kid: &str) -> Option<(Arc<DecodingKey>, Duration)> {
+        let known = self.known.read().await;
+        let (keys, since) = known.as_ref()?;
+        keys.get(kid).map(|key| (key.clone(), since.elapsed()))
+    }
+
+    /// Fetches for the sake of a key that is not known, unless somebody just did.
+    async fn refresh(&self, missing: &str) -> Result<(), JwksError> {
+        let mut fetched = self.fetched.lock().await;
+        if self.lookup(missing).await.is_some() {
+            return Ok(());
+        }
+        if fetched.is_some_and(|last| last.elapsed() < FETCH_INTERVAL) {
+            return if self.known.read().await.is_some() { Ok(()) } else { Err(JwksError::Waiting) };
+        }
+        *fetched = Some(Instant::now());
+        self.fetch().await
+    }
+
+    /// Nobody waits for it, and an outage changes nothing: known keys go on working.
+    fn refresh_in_background(self: &Arc<Self>) {
+        let jwks = Arc::clone(self);
+        tokio::spawn(async move {
+            let Ok(mut fetched) = jwks.fetched.try_lock() else { return };
+            if fetched.is_some_and(|last| last.elapsed() < FETCH_INTERVAL) {
+                return;
+            }
+            *fetched = Some(Instant::now());
+            if let Err(error) = jwks.fetch().await {
+                tracing::warn!(error = common::telemetry::chain(&error), "known keys stay in use");
+            }
+        });
+    }
+
+    async fn fetch(&self) -> Result<(), JwksError> {
+        let keys = self.download().await.map_err(JwksError::Fetch)?;
+        tracing::info!(keys = keys.len(), "fetched Clerk's public keys");
+        *self.known.write().await = Some((keys, Instant::now()));
+        Ok(())
+    }
+
+    async fn download(&self) -> reqwest::Result<Keys> {
+        let set: serde_json::Value = self.http.get(&self.url).send().await?.error_for_status()?.json().await?;
+        Ok(usable(&set))
+    }
+}
+
+/// The RSA signing keys among them. One that we cannot read must not cost us the others.
+fn usable(set: &serde_json::Value) -> Keys {
+    let keys = set["keys"].as_array().into_iter().flatten();
+    let parsed = JwkSet { keys: keys.filter_map(|key| serde_json::from_value(key.clone()).ok()).collect() };
+    parsed.keys.iter().filter(|key| is_for_rs256(key)).filter_map(named).collect()
+}
+
+fn named(key: &Jwk) -> Option<(String, Arc<DecodingKey>)> {
+    let id = key.common.key_id.clone()?;
+    Some((id, Arc::new(DecodingKey::from_jwk(key).ok()?)))
+}
+
+fn is_for_rs256(key: &Jwk) -> bool {
+    matches!(key.algorithm, AlgorithmParameters::RSA(_))
+        && matches!(key.common.key_algorithm, None | Some(KeyAlgorithm::RS256))
+        && matches!(key.common.public_key_use, None | Some(PublicKeyUse::Signature))
+}

@@ -1,0 +1,203 @@
+//! Errors as `application/problem+json` ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)). `docs/api.md` lists the types.
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use common::{
+    db::{self, AccessError},
+    input::FieldError,
+    telemetry::chain,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Seconds after which a client may try again when the database was away.
+const RETRY_UNAVAILABLE: u32 = 2;
+/// Seconds within which a webhook that is on its way usually has been processed.
+const RETRY_PROVISIONING: u32 = 5;
+
+/// What went wrong, for a program (`type`) and for a person (`detail`).
+#[derive(Debug, Clone)]
+pub struct Problem {
+    status: StatusCode,
+    slug: &'static str,
+    title: &'static str,
+    detail: String,
+    errors: Vec<FieldError>,
+    retry_after: Option<u32>,
+}
+
+/// The body of an error response.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ProblemBody {
+    /// Stable name of the kind of problem.
+    #[schema(example = "urn:norvalt:problem:lead-not-found")]
+    pub r#type: String,
+    /// The same for people, alike for all problems of the kind.
+    #[schema(example = "Lead not found")]
+    pub title: String,
+    /// The HTTP status.
+    #[schema(example = 404)]
+    pub status: u16,
+    /// What happened and what to do about it, in one sentence or two.
+    #[schema(example = "Your dealership has no lead with this id.")]
+    pub detail: String,
+    /// What is wrong with each field, when the input is at fault.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+    /// Names this request in our logs.
+    pub request_id: String,
+}
+
+impl Problem {
+    fn new(status: StatusCode, slug: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, slug, title, detail: detail.into(), errors: Vec::new(), retry_after: None }
+    }
+
+    fn retry_after(self, seconds: u32) -> Self {
+        Self { retry_after: Some(seconds), ..self }
+    }
+
+    /// 401. Deliberately the same for every reason: the log has it, a stranger does not.
+    pub(crate) fn unauthorized() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "invalid-token",
+            "Not signed in",
+            "Send a valid Clerk session token as “Authorization: Bearer <token>”; sign in again if yours has expired.",
+        )
+    }
+
+    /// 404 of a lead, whether it belongs to another dealership or to none.
+    pub(crate) fn lead_not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "lead-not-found", "Lead not found", "Your dealership has no lead with this id.")
+    }
+
+    pub(crate) fn no_such_route() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "no-such-route", "No such address", "Nothing is served here; /docs shows what is.")
+    }
+
+    pub(crate) fn method_not_allowed() -> Self {
+        let detail = "This address does not take this method; /docs shows which it takes.";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail)
+    }
+
+    /// 422, with every field's problem.
+    pub(crate) fn invalid_input(errors: Vec<FieldError>) -> Self {
+        let fields: Vec<_> = errors.iter().map(|e| format!("{} {}", e.field, e.message)).collect();
+        let detail = format!("{}.", fields.join("; "));
+        let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-input", "Invalid input", detail);
+        Self { errors, ..problem }
+    }
+
+    pub(crate) fn unreadable(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "unreadable-request", "Unreadable request", detail)
+    }
+
+    pub(crate) fn too_large() -> Self {
+        let detail = "The body is larger than the 1 MB that is accepted here.";
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large", detail)
+    }
+
+    pub(crate) fn invalid_signature() -> Self {
+        let detail = "The signature or its timestamp is not valid for this body and this endpoint.";
+        Self::new(StatusCode::BAD_REQUEST, "invalid-signature", "Invalid signature", detail)
+    }
+
+    /// 503: what we depend on is away.
+    pub(crate) fn unavailable() -> Self {
+        let detail = "The service cannot answer right now; try again in a moment.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Temporarily unavailable", detail)
+            .retry_after(RETRY_UNAVAILABLE)
+    }
+
+    pub(crate) fn not_ready(detail: &'static str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", "Not ready", detail)
+    }
+
+    pub(crate) fn internal() -> Self {
+        let detail = "Something went wrong on our side. The request id tells us where to look.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", detail)
+    }
+
+    /// What a bare status that some layer answered with means.
+    pub(crate) fn of_status(status: StatusCode) -> Self {
+        match status {
+            StatusCode::PAYLOAD_TOO_LARGE => Self::too_large(),
+            StatusCode::METHOD_NOT_ALLOWED => Self::method_not_allowed(),
+            status if status.is_client_error() => {
+                Self { status, ..Self::unreadable("The request cannot be understood as it was sent.") }
+            }
+            _ => Self::internal(),
+        }
+    }
+
+    /// The response, once the request's id is known.
+    pub(crate) fn render(self, request_id: &str) -> Response {
+        let body = ProblemBody {
+            r#type: format!("urn:norvalt:problem:{}", self.slug),
+            title: self.title.to_owned(),
+            status: self.status.as_u16(),
+            detail: self.detail,
+            errors: self.errors,
+            request_id: request_id.to_owned(),
+        };
+        let mut response = (self.status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+/// Leaves the rendering to [`crate::context::with_request_id`], which knows the request's id.
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<db::Error> for Problem {
+    fn from(error: db::Error) -> Self {
+        match &error {
+            db::Error::Unavailable(_) => {
+                tracing::warn!(error = chain(&error), "the database is unavailable");
+                Self::unavailable()
+            }
+            db::Error::Refused(_) => {
+                tracing::error!(error = chain(&error), "the database refused a statement");
+                Self::internal()
+            }
+        }
+    }
+}
+
+impl From<AccessError> for Problem {
+    fn from(error: AccessError) -> Self {
+        match error {
+            AccessError::NotAMember => Self::new(
+                StatusCode::FORBIDDEN,
+                "not-provisioned",
+                "No access to this dealership",
+                "You are not a member of this dealership, or not yet: after an invitation it takes a few seconds.",
+            )
+            .retry_after(RETRY_PROVISIONING),
+            AccessError::Ambiguous => Self::new(
+                StatusCode::FORBIDDEN,
+                "choose-organization",
+                "Choose a dealership",
+                "You belong to several dealerships; choose one as your active organization and try again.",
+            ),
+            AccessError::Db(error) => error.into(),
+        }
+    }
+}

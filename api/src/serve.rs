@@ -1,0 +1,83 @@
+use std::{future::Future, sync::Arc};
+
+use axum::serve::ListenerExt;
+use common::{
+    clock::Clock,
+    config::ApiConfig,
+    db::{Db, NotUsable},
+};
+use tokio::{net::TcpListener, sync::watch};
+
+use crate::{
+    auth::Verifier,
+    router::{self, AppState},
+    routes::webhooks::Signatures,
+};
+
+/// Why the API does not serve, or no longer does.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The database is not fit for it.
+    #[error(transparent)]
+    Database(#[from] NotUsable),
+    /// The client for fetching keys cannot be made.
+    #[error("cannot make an HTTP client")]
+    HttpClient(#[from] reqwest::Error),
+    /// A webhook secret cannot be used.
+    #[error("CLERK_WEBHOOK_SECRET cannot be used")]
+    WebhookSecret(#[from] svix::webhooks::WebhookError),
+    /// The listener failed.
+    #[error("cannot accept connections")]
+    Listener(#[from] std::io::Error),
+    /// Some requests had to be cut off.
+    #[error("requests were still running after the time that SHUTDOWN_SECONDS allows")]
+    CutOff,
+}
+
+/// Serves until `stop` completes, then lets running requests finish.
+pub async fn serve(
+    config: ApiConfig,
+    listener: TcpListener,
+    clock: Clock,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), ServeError> {
+    let (stopping, stopped) = watch::channel(false);
+    tokio::spawn(async move {
+        stop.await;
+        tracing::info!("stopping: running requests may finish");
+        stopping.send_replace(true);
+    });
+    let db = Db::new(&config.database_url, config.database_connections, "norvalt api");
+    tokio::select! {
+        usable = db.wait_until_usable() => usable?,
+        () = until(stopped.clone()) => return Ok(()),
+    }
+    let state = AppState {
+        verifier: Arc::new(Verifier::new(&config.clerk, config.authorized_parties.clone(), clock)?),
+        signatures: Arc::new(Signatures::new(&config.webhook_secrets)?),
+        stopping: stopped.clone(),
+        db: db.clone(),
+    };
+    let app = router::router(state, &config.cors_origins);
+    tracing::info!(address = %listener.local_addr()?, version = common::VERSION, "serving");
+
+    // Without it, small answers on a kept-alive connection can wait 40 ms for an acknowledgement.
+    let listener = listener.tap_io(|stream| _ = stream.set_nodelay(true));
+    let serving = axum::serve(listener, app).with_graceful_shutdown(until(stopped.clone()));
+    let deadline = async {
+        until(stopped).await;
+        tokio::time::sleep(config.shutdown).await;
+    };
+    tokio::select! {
+        served = serving.into_future() => served?,
+        () = deadline => return Err(ServeError::CutOff),
+    }
+    db.close().await;
+    tracing::info!("stopped: all requests were answered");
+    Ok(())
+}
+
+async fn until(mut stopped: watch::Receiver<bool>) {
+    // An error means that the sender is gone, which happens after it has sent.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}

@@ -1,0 +1,43 @@
+use std::time::Duration;
+
+use super::QueueConnection;
+use crate::db::Result;
+
+impl QueueConnection {
+    /// Makes scheduled and retryable jobs available whose time has come: up to `limit`, and returns how many. Until
+    /// then they stay out of the index that claims read.
+    pub async fn promote(&mut self, limit: u32) -> Result<u64> {
+        let mut conn = self.take().await?;
+        let promotion = sqlx::query(
+            "-- queue::promote
+             WITH due AS MATERIALIZED (
+               SELECT id FROM jobs WHERE state IN ('scheduled', 'retryable') AND run_at <= now()
+               ORDER BY run_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+             UPDATE jobs j SET state = 'available' FROM due WHERE j.id = due.id",
+        )
+        .bind(i64::from(limit))
+        .execute(&mut conn);
+        let promoted = self.within_limit(promotion).await?.rows_affected();
+        self.put_back(conn);
+        Ok(promoted)
+    }
+
+    /// Deletes jobs that were done or cancelled longer ago than `age`: up to `limit`, and returns how many. Dead jobs
+    /// are kept. Any number of workers may do this at once; they share the work.
+    pub async fn prune(&mut self, age: Duration, limit: u32) -> Result<u64> {
+        let mut conn = self.take().await?;
+        let pruning = sqlx::query(
+            "-- queue::prune
+             WITH old AS MATERIALIZED (
+               SELECT id FROM jobs WHERE state IN ('done', 'cancelled') AND finished_at < now() - $1
+               ORDER BY finished_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+             DELETE FROM jobs j USING old WHERE j.id = old.id",
+        )
+        .bind(age)
+        .bind(i64::from(limit))
+        .execute(&mut conn);
+        let pruned = self.within_limit(pruning).await?.rows_affected();
+        self.put_back(conn);
+        Ok(pruned)
+    }
+}
