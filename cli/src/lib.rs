@@ -1,3 +1,61 @@
 //! The `norvalt` command: migrate, seed and operate the backend.
 
+mod commands;
 pub mod demo;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use common::{
+    config::{CliConfig, Settings},
+    telemetry,
+};
+
+/// Migrates, seeds and operates the Norvalt backend.
+///
+/// Reads DATABASE_URL and the other settings from the environment or a .env file; .env.example describes them.
+#[derive(Debug, Parser)]
+#[command(name = "norvalt", version, arg_required_else_help = true)]
+#[expect(clippy::doc_markdown, reason = "the text is shown on a terminal")]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Bring the database schema up to date.
+    Migrate(commands::migrate::Args),
+    /// Add two demo dealerships with people, leads and conversations.
+    Seed,
+}
+
+/// Configuration error, as in <https://man.freebsd.org/cgi/man.cgi?query=sysexits>.
+const EX_CONFIG: u8 = 78;
+
+/// Any error of a command: what it says goes to the terminal, with its causes.
+type CommandError = Box<dyn std::error::Error + Send + Sync>;
+
+impl Cli {
+    /// Runs the command. Exit codes: 0 done, 1 failed, 2 wrong usage, 78 wrong configuration.
+    pub async fn run(self) -> ExitCode {
+        let config = match CliConfig::read(Settings::from_env()) {
+            Ok(config) => config,
+            Err(error) => {
+                eprintln!("norvalt: {error}");
+                return ExitCode::from(EX_CONFIG);
+            }
+        };
+        let outcome = match self.command {
+            Command::Migrate(args) => commands::migrate::run(&config, &args).await,
+            Command::Seed => commands::seed::run(&config).await,
+        };
+        match outcome {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("norvalt: {}", telemetry::chain(&*error));
+                ExitCode::FAILURE
+            }
+        }
+    }
+}

@@ -54,6 +54,10 @@ uuid_id!(
     /// One customer's inquiry.
     LeadId
 );
+uuid_id!(
+    /// One message of a conversation.
+    MessageId
+);
 
 /// Names the ids that we derive from Clerk's. Never change it: the ids of all dealerships and users follow from it.
 const FROM_CLERK: Uuid = Uuid::from_u128(0x6b1f_0c52_7a2e_4d0b_9a57_3f0c_5e8d_21b4);

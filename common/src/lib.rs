@@ -4,6 +4,7 @@
 pub mod clerk;
 pub mod clock;
 pub mod config;
+pub mod conversations;
 pub mod db;
 pub mod ids;
 pub mod input;
@@ -12,6 +13,7 @@ pub mod leads;
 pub mod queue;
 pub mod secret;
 pub mod telemetry;
+mod text_enum;
 pub mod users;
 
 /// Version of the running build, as in `Cargo.toml`.

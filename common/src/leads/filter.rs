@@ -31,6 +31,22 @@ pub struct LeadFilter {
     pub paging: Paging,
 }
 
+impl LeadFilter {
+    /// The newest leads, whatever they are.
+    pub fn newest(limit: i64) -> Self {
+        Self {
+            status: None,
+            source: None,
+            search: None,
+            assigned_to: None,
+            created_from: None,
+            created_to: None,
+            limit,
+            paging: Paging::Offset(0),
+        }
+    }
+}
+
 /// Where a page begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Paging {

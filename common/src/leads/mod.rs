@@ -1,48 +1,24 @@
 //! Leads: customers' inquiries.
 
+mod create;
 mod filter;
 mod page;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 use sqlx::{FromRow, Row, postgres::PgRow};
 use utoipa::ToSchema;
 
+pub use create::{NewLead, create};
 pub use filter::{Cursor, LeadFilter, Paging};
 pub use page::{LeadPage, find, page};
 
 use crate::{
     ids::{DealershipId, LeadId, UserId},
+    text_enum::text_enum,
     users::UserSummary,
 };
-
-macro_rules! text_enum {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, ToSchema)]
-        #[serde(rename_all = "snake_case")]
-        #[sqlx(type_name = "text", rename_all = "snake_case")]
-        pub enum $name {
-            $($(#[$variant_doc])* $variant,)+
-        }
-
-        impl $name {
-            /// As stored and sent.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text,)+ }
-            }
-
-            /// Reads it from a request.
-            pub fn parse(text: &str) -> Result<Self, String> {
-                match text {
-                    $($text => Ok(Self::$variant),)+
-                    _ => Err(format!("must be one of {}", [$($text),+].join(", "))),
-                }
-            }
-        }
-    };
-}
 
 text_enum!(
     /// How far a lead has come.

@@ -1,0 +1,128 @@
+use chrono::{DateTime, TimeDelta, Utc};
+use common::{
+    clerk::{self, Change, Membership, Organization, PersonHint, UserProfile},
+    clock::Clock,
+    config::CliConfig,
+    conversations::{self, Channel, Direction, NewMessage, SenderType},
+    db::Db,
+    ids::{ClerkOrgId, ClerkUserId, DealershipId, LeadId, UserId},
+    leads::{self, LeadFilter, LeadSource, LeadStatus, NewLead},
+};
+use serde_json::json;
+
+use crate::{
+    CommandError,
+    demo::{self, Dealership, DemoLead, Person},
+};
+
+/// Connections are of no use to one command at a time.
+const CONNECTIONS: u32 = 2;
+/// How long the demo people take to answer.
+const ANSWERED_AFTER: TimeDelta = TimeDelta::minutes(3);
+
+pub(crate) async fn run(config: &CliConfig) -> Result<(), CommandError> {
+    let db = Db::new(&config.database_url, CONNECTIONS, "norvalt seed");
+    let clock = Clock::system();
+    for dealership in demo::DEALERSHIPS {
+        provision(&db, dealership).await?;
+        let added = add_leads(&db, dealership, clock.now()).await?;
+        let people = dealership.people.len();
+        match added {
+            0 => println!("{}: {people} people; its leads are there already", dealership.name),
+            n => println!("{}: {people} people, {n} leads", dealership.name),
+        }
+    }
+    db.close().await;
+    Ok(())
+}
+
+/// The same path as Clerk's events take. Version 0 yields to anything that Clerk says itself.
+async fn provision(db: &Db, dealership: &Dealership) -> Result<(), CommandError> {
+    let mut tx = db.system().await?;
+    let org: ClerkOrgId = dealership.org_id.parse()?;
+    let organization = Organization { name: Some(dealership.name.to_owned()) };
+    for person in dealership.people {
+        let user: ClerkUserId = person.user_id.parse()?;
+        let name = Some(format!("{} {}", person.first_name, person.last_name));
+        let email = Some(person.email.to_owned());
+        let membership = Change::Membership {
+            id: person.membership_id.parse()?,
+            version: 0,
+            membership: Membership { org: org.clone(), user: user.clone(), role: person.role.to_owned() },
+            organization: (0, organization.clone()),
+            hint: PersonHint { name: name.clone(), email: email.clone() },
+        };
+        clerk::apply(&mut tx, membership).await?;
+        let profile = UserProfile { name, email, banned: false };
+        clerk::apply(&mut tx, Change::User { id: user, version: 0, profile }).await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Adds the demo leads to a dealership that has none, and says how many.
+async fn add_leads(db: &Db, dealership: &Dealership, now: DateTime<Utc>) -> Result<usize, CommandError> {
+    let id = DealershipId::of(&dealership.org_id.parse()?);
+    let mut tx = db.tenant(id).await?;
+    if leads::page(&mut tx, &LeadFilter::newest(1)).await?.total > 0 {
+        return Ok(0);
+    }
+    for (n, demo_lead) in dealership.leads.iter().enumerate() {
+        let person = &dealership.people[n % dealership.people.len()];
+        let user = UserId::of(id, &person.user_id.parse()?);
+        let received = now - TimeDelta::minutes(i64::from(demo_lead.minutes_ago));
+        let lead = leads::create(&mut tx, &new_lead(demo_lead, user, received)).await?;
+        for message in messages(demo_lead, person, lead.id, received) {
+            conversations::create(&mut tx, &message).await?;
+        }
+    }
+    tx.commit().await?;
+    Ok(dealership.leads.len())
+}
+
+fn new_lead(lead: &DemoLead, assignee: UserId, received: DateTime<Utc>) -> NewLead {
+    let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    NewLead {
+        source: lead.source,
+        source_url: None,
+        source_metadata: json!({ "demo": true }),
+        status: lead.status,
+        // Nobody has taken the new ones yet.
+        assigned_to: (lead.status != LeadStatus::New).then_some(assignee),
+        customer_name: given(lead.name),
+        customer_email: given(lead.email),
+        customer_phone: given(lead.phone),
+        vehicle_interest: given(lead.vehicle),
+        initial_message: given(lead.message),
+        lead_score: lead.score,
+        created_at: Some(received),
+    }
+}
+
+/// The inquiry as a message, and the answer.
+fn messages(lead: &DemoLead, person: &Person, id: LeadId, received: DateTime<Utc>) -> Vec<NewMessage> {
+    let channel = match lead.source {
+        LeadSource::Website => Channel::Website,
+        LeadSource::Email => Channel::Email,
+        LeadSource::Facebook => Channel::Facebook,
+        LeadSource::Manual => Channel::Manual,
+    };
+    let inquiry = NewMessage {
+        lead_id: id,
+        channel,
+        direction: Direction::Inbound,
+        sender: lead.name.to_owned(),
+        sender_type: SenderType::Customer,
+        message_content: lead.message.to_owned(),
+        created_at: Some(received),
+    };
+    let answer = lead.answer.map(|answer| NewMessage {
+        direction: Direction::Outbound,
+        sender: format!("{} {}", person.first_name, person.last_name),
+        sender_type: SenderType::Human,
+        message_content: answer.to_owned(),
+        created_at: Some(received + ANSWERED_AFTER),
+        ..inquiry.clone()
+    });
+    std::iter::once(inquiry).chain(answer).collect()
+}
