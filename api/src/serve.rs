@@ -53,7 +53,7 @@ pub async fn serve(
         () = until(stopped.clone()) => return Ok(()),
     }
     let state = AppState {
-        verifier: Arc::new(Verifier::new(&config.clerk, config.authorized_parties.clone(), clock)?),
+        verifier: Arc::new(Verifier::new(&config, clock)?),
         signatures: Arc::new(Signatures::new(&config.webhook_secrets)?),
         stopping: stopped.clone(),
         db: db.clone(),

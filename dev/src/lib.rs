@@ -1,1 +1,12 @@
+//! What development and the tests need and no production binary contains: private PostgreSQL servers, a stand-in for
+//! Clerk, and a runner for the Procfile.
 
+pub mod clerk;
+pub mod console;
+pub mod files;
+pub mod fingerprint;
+pub mod postgres;
+pub mod process_table;
+pub mod processes;
+pub mod procfile;
+pub mod random;

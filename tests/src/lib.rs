@@ -1,1 +1,8 @@
+//! What the tests share: a throw-away PostgreSQL, a whole API, people, signers.
 
+pub mod answer;
+pub mod app;
+pub mod binaries;
+pub mod clerk_events;
+pub mod cluster;
+pub mod jobs;

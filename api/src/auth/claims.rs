@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use common::{
     clock::Clock,
-    config::ClerkFrontend,
+    config::ApiConfig,
     db::Identity,
     ids::{ClerkOrgId, ClerkUserId},
 };
@@ -57,9 +57,13 @@ impl TokenError {
 }
 
 impl Verifier {
-    pub(crate) fn new(clerk: &ClerkFrontend, authorized_parties: Vec<String>, clock: Clock) -> reqwest::Result<Self> {
-        let jwks = Arc::new(Jwks::new(&clerk.jwks_url)?);
-        Ok(Self { issuer: clerk.issuer.clone(), authorized_parties, jwks, clock })
+    pub(crate) fn new(config: &ApiConfig, clock: Clock) -> reqwest::Result<Self> {
+        Ok(Self {
+            issuer: config.clerk.issuer.clone(),
+            authorized_parties: config.authorized_parties.clone(),
+            jwks: Arc::new(Jwks::new(&config.clerk.jwks_url, config.jwks_interval)?),
+            clock,
+        })
     }
 
     /// Who bears this token.

@@ -12,8 +12,6 @@ use tokio::{
     time::Instant,
 };
 
-/// At most one fetch in this time: tokens with made-up key ids must not become traffic.
-const FETCH_INTERVAL: Duration = Duration::from_secs(10);
 /// Known keys are looked up anew after this time, so that a withdrawn one stops working.
 const MAX_AGE: Duration = Duration::from_secs(3600);
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -23,6 +21,8 @@ type Keys = HashMap<String, Arc<DecodingKey>>;
 /// The keys of one issuer.
 pub(super) struct Jwks {
     url: String,
+    /// At most one fetch in this time.
+    interval: Duration,
     http: reqwest::Client,
     known: RwLock<Option<(Keys, Instant)>>,
     /// When the last fetch began. Held while one is under way, so that concurrent misses share it.
@@ -41,9 +41,9 @@ pub(crate) enum JwksError {
 }
 
 impl Jwks {
-    pub(super) fn new(url: &str) -> reqwest::Result<Self> {
+    pub(super) fn new(url: &str, interval: Duration) -> reqwest::Result<Self> {
         let http = reqwest::Client::builder().timeout(FETCH_TIMEOUT).build()?;
-        Ok(Self { url: url.to_owned(), http, known: RwLock::default(), fetched: Mutex::default() })
+        Ok(Self { url: url.to_owned(), interval, http, known: RwLock::default(), fetched: Mutex::default() })
     }
 
     pub(super) async fn key(self: &Arc<Self>, kid: &str) -> Result<Arc<DecodingKey>, JwksError> {
@@ -69,7 +69,7 @@ impl Jwks {
         if self.lookup(missing).await.is_some() {
             return Ok(());
         }
-        if fetched.is_some_and(|last| last.elapsed() < FETCH_INTERVAL) {
+        if fetched.is_some_and(|last| last.elapsed() < self.interval) {
             return if self.known.read().await.is_some() { Ok(()) } else { Err(JwksError::Waiting) };
         }
         *fetched = Some(Instant::now());
@@ -81,7 +81,7 @@ impl Jwks {
         let jwks = Arc::clone(self);
         tokio::spawn(async move {
             let Ok(mut fetched) = jwks.fetched.try_lock() else { return };
-            if fetched.is_some_and(|last| last.elapsed() < FETCH_INTERVAL) {
+            if fetched.is_some_and(|last| last.elapsed() < jwks.interval) {
                 return;
             }
             *fetched = Some(Instant::now());

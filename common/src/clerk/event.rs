@@ -129,8 +129,14 @@ fn membership(data: &Value, sent: Version) -> serde_json::Result<Change> {
         id: data.id,
         version: version(data.updated_at.as_ref(), sent),
         // A snapshot without a time of its own must never win over anything.
-        organization: (version(data.organization.updated_at.as_ref(), 0), Organization { name: clean(data.organization.name) }),
-        hint: PersonHint { name: full_name(person.first_name, person.last_name), email: clean(person.identifier).filter(is_email) },
+        organization: (
+            version(data.organization.updated_at.as_ref(), 0),
+            Organization { name: clean(data.organization.name) },
+        ),
+        hint: PersonHint {
+            name: full_name(person.first_name, person.last_name),
+            email: clean(person.identifier).filter(is_email),
+        },
         membership: Membership {
             org: data.organization.id,
             user: person.user_id,

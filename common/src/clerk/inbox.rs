@@ -43,7 +43,7 @@ pub enum Receipt {
 pub async fn receive(db: &Db, svix_id: &str, body: &[u8], trace_context: Option<&str>) -> Result<Receipt> {
     let (event_type, reason) = match Event::parse(body) {
         Ok(event) => (event.event_type, None),
-        Err(EventError::Malformed { event_type, reason }) => (event_type, Some(reason)),
+        Err(EventError::Malformed { event_type, reason }) => (event_type, Some(format!("malformed: {reason}"))),
         Err(EventError::NotHandled(event_type)) => return Ok(Receipt::Ignored { event_type }),
         Err(EventError::NotJson(_)) => return Ok(Receipt::NotJson),
     };

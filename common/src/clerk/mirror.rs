@@ -26,7 +26,9 @@ impl<T> Latest<T> {
 }
 
 /// A record of the mirror.
-pub(super) trait Record: Default + Clone + PartialEq + Serialize + DeserializeOwned + Send + Unpin + 'static {
+pub(super) trait Record:
+    Default + Clone + PartialEq + Serialize + DeserializeOwned + Send + Unpin + 'static
+{
     const KIND: &'static str;
     type Id: std::fmt::Display + Sync;
 

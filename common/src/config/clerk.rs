@@ -47,7 +47,8 @@ impl FromStr for PublishableKey {
 
     fn from_str(key: &str) -> Result<Self, Self::Err> {
         let encoded = key.strip_prefix("pk_test_").or_else(|| key.strip_prefix("pk_live_"));
-        let decoded = encoded.and_then(|text| STANDARD.decode(text).ok()).and_then(|bytes| String::from_utf8(bytes).ok());
+        let decoded =
+            encoded.and_then(|text| STANDARD.decode(text).ok()).and_then(|bytes| String::from_utf8(bytes).ok());
         let is_host = |host: &&str| {
             host.contains('.') && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':'))
         };

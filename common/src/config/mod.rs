@@ -10,6 +10,8 @@ pub use settings::{ConfigError, Settings};
 
 use crate::{db::DatabaseUrl, secret::Secret, telemetry::LogFormat};
 
+const JWKS_INTERVAL: Duration = Duration::from_secs(10);
+
 /// What the API needs.
 #[derive(Debug, Clone)]
 pub struct ApiConfig {
@@ -21,6 +23,8 @@ pub struct ApiConfig {
     pub port: u16,
     /// Who issues session tokens and where their keys are.
     pub clerk: ClerkFrontend,
+    /// The keys are fetched at most once in this time: tokens with made-up key ids must not become traffic.
+    pub jwks_interval: Duration,
     /// Frontends whose tokens are accepted (the claim `azp`); all, if empty.
     pub authorized_parties: Vec<String>,
     /// The secrets that webhooks may be signed with.
@@ -79,6 +83,7 @@ impl ApiConfig {
                 database_connections,
                 port,
                 clerk: clerk?,
+                jwks_interval: JWKS_INTERVAL,
                 authorized_parties,
                 webhook_secrets: webhook_secrets?,
                 cors_origins,
@@ -112,8 +117,7 @@ impl CliConfig {
             Some(("sk", rest)) if rest.len() > 8 => Ok(Secret::new(key)),
             _ => Err("must be a secret key, sk_test_… or sk_live_…, from Clerk's dashboard, API keys"),
         });
-        let clerk_api_url =
-            s.optional("CLERK_API_URL", http_url).unwrap_or_else(|| "https://api.clerk.com".to_owned());
+        let clerk_api_url = s.optional("CLERK_API_URL", http_url).unwrap_or_else(|| "https://api.clerk.com".to_owned());
         let config = database_url.map(|database_url| Self { database_url, clerk_secret_key, clerk_api_url });
         settings.finish(config)
     }

@@ -32,5 +32,8 @@ impl From<sqlx::Error> for Error {
 /// transactions after a fail-over, and serialization trouble.
 /// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
 fn means_unavailable(code: &str) -> bool {
-    code.starts_with("08") || code.starts_with("53") || code.starts_with("57P") || matches!(code, "25006" | "40001" | "40P01")
+    code.starts_with("08")
+        || code.starts_with("53")
+        || code.starts_with("57P")
+        || matches!(code, "25006" | "40001" | "40P01")
 }

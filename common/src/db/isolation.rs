@@ -83,7 +83,9 @@ fn problems(role: &TenantRole, tables: &[TenantTable]) -> Vec<String> {
         problems.push(format!("role {name} is not bound by policies; run: ALTER ROLE {name} NOSUPERUSER NOBYPASSRLS"));
     }
     for other in &role.member_of {
-        problems.push(format!("role {name} is a member of {other}, whose policies it inherits; run: REVOKE {other} FROM {name}"));
+        problems.push(format!(
+            "role {name} is a member of {other}, whose policies it inherits; run: REVOKE {other} FROM {name}"
+        ));
     }
     if tables.is_empty() {
         problems.push("the tables of the dealerships are missing; run: norvalt migrate".to_owned());

@@ -67,8 +67,7 @@ async fn pending(conn: &mut PgConnection) -> Result<Vec<Migration>, MigrateError
         .fetch_one(&mut *conn)
         .await
         .map_err(MigrateError::Connect)?;
-    let applied =
-        if exists { conn.list_applied_migrations("_sqlx_migrations").await? } else { Vec::new() };
+    let applied = if exists { conn.list_applied_migrations("_sqlx_migrations").await? } else { Vec::new() };
     Ok(MIGRATOR
         .iter()
         .filter(|known| !applied.iter().any(|done| done.version == known.version))

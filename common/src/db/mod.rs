@@ -61,9 +61,8 @@ impl Db {
 
     /// Opens the tenant door: one dealership's rows and nothing else, for as long as the transaction lasts.
     pub async fn tenant(&self, dealership: DealershipId) -> Result<TenantTx> {
-        let begin = format!(
-            "BEGIN; SET LOCAL ROLE norvalt_tenant; SET LOCAL app.current_dealership_id = '{dealership}'"
-        );
+        let begin =
+            format!("BEGIN; SET LOCAL ROLE norvalt_tenant; SET LOCAL app.current_dealership_id = '{dealership}'");
         Ok(TenantTx::new(self.begin(begin).await?, dealership))
     }
 

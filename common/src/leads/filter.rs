@@ -101,7 +101,8 @@ impl FromFields for LeadFilter {
         let status = fields.optional("status", LeadStatus::parse);
         let source = fields.optional("source", LeadSource::parse);
         let search = fields.optional("search", |text| input::text(text, 200));
-        let assigned_to = fields.optional("assigned_to", |text| text.parse().map_err(|_| "must be a user's id".to_owned()));
+        let assigned_to =
+            fields.optional("assigned_to", |text| text.parse().map_err(|_| "must be a user's id".to_owned()));
         let created_from = fields.optional("created_from", input::time);
         let created_to = fields.optional("created_to", input::time);
         let limit = fields.optional("limit", |text| input::integer(text, 1..=100)).unwrap_or(25);

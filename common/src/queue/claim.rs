@@ -51,7 +51,7 @@ impl QueueConnection {
     pub async fn claim(
         &mut self,
         queue: &str,
-        limit: u32,
+        limit: usize,
         lease: Duration,
         token: ClaimToken,
     ) -> Result<Vec<ClaimedJob>> {
@@ -68,7 +68,7 @@ impl QueueConnection {
              FROM claimed ORDER BY priority, run_at, id",
         )
         .bind(queue)
-        .bind(i64::from(limit))
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
         .bind(token.0)
         .bind(lease)
         .fetch_all(&mut conn);

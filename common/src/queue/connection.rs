@@ -45,8 +45,7 @@ impl QueueConnection {
     async fn open(&self) -> sqlx::Result<PgConnection> {
         let mut conn = self.options.connect().await?;
         // As statements, since poolers drop what is said when connecting. Safe: the only variable part is a number.
-        let settings =
-            format!("SET ROLE norvalt_system; SET statement_timeout = {}", self.limit.as_millis().max(1));
+        let settings = format!("SET ROLE norvalt_system; SET statement_timeout = {}", self.limit.as_millis().max(1));
         sqlx::raw_sql(AssertSqlSafe(settings)).execute(&mut conn).await?;
         Ok(conn)
     }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::{ClaimToken, QueueConnection, history::append_error};
+use super::{CHANNEL, ClaimToken, QueueConnection, history::append_error};
 use crate::db::{Error, Result};
 
 /// The right to run one job, until it runs out or another claim takes the job. Proven by the claim's token and not by
@@ -62,25 +62,29 @@ impl QueueConnection {
         Ok(renewed)
     }
 
-    /// Gives back jobs whose work was not done, as if they had never been claimed. Returns how many were still ours.
+    /// Gives back jobs whose work was not done, as if they had never been claimed, and announces them. Returns how
+    /// many were still ours.
     pub async fn release(&mut self, leases: &[Lease]) -> Result<u64> {
         let mut conn = self.take().await?;
         let (ids, tokens) = columns(leases);
-        let release = sqlx::query(
+        let release = sqlx::query_scalar(
             "-- queue::release
              WITH held AS MATERIALIZED (
                SELECT j.id FROM jobs j
                JOIN unnest($1::bigint[], $2::uuid[]) AS l (id, token) ON j.id = l.id AND j.lease_token = l.token
-               ORDER BY j.id FOR UPDATE OF j)
-             UPDATE jobs j SET state = 'available', attempts = attempts - 1, lease_token = NULL, lease_until = NULL
-             FROM held WHERE j.id = held.id",
+               ORDER BY j.id FOR UPDATE OF j),
+             released AS (
+               UPDATE jobs j SET state = 'available', attempts = attempts - 1, lease_token = NULL, lease_until = NULL
+               FROM held WHERE j.id = held.id RETURNING j.id)
+             SELECT count(*), pg_notify($3, '') FROM released",
         )
         .bind(ids)
         .bind(tokens)
-        .execute(&mut conn);
-        let released = self.within_limit(release).await?.rows_affected();
+        .bind(CHANNEL)
+        .fetch_one(&mut conn);
+        let released: i64 = self.within_limit(release).await?;
         self.put_back(conn);
-        Ok(released)
+        Ok(released.unsigned_abs())
     }
 
     /// Gives back whatever a claim took whose answer never came. Nobody runs those jobs.

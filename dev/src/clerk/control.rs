@@ -1,0 +1,249 @@
+//! The routes for people: tokens, and changes that a person would make in Clerk's dashboard.
+
+use std::time::Duration;
+
+use axum::{
+    Json, Router,
+    extract::{Path, Query, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, patch, post},
+};
+use chrono::TimeDelta;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::{
+    ChangeError, Event, Instance, NewMember, SessionToken, StoreError, UserChange, server::Clerk, state::Membership,
+};
+
+/// A pasted command should tell what became of its webhooks, without waiting for retries.
+const FIRST_ATTEMPT: Duration = Duration::from_secs(3);
+/// Thirty days.
+const LONGEST_TTL: i64 = 30 * 24 * 3600;
+
+pub(super) fn router() -> Router<Clerk> {
+    Router::new()
+        .route("/", get(index))
+        .route("/token", get(token))
+        .route("/organizations", post(create_organization))
+        .route("/organizations/{organization}", patch(rename_organization).delete(delete_organization))
+        .route("/organizations/{organization}/members", post(add_member))
+        .route("/organizations/{organization}/members/{user}", patch(set_role).delete(remove_member))
+        .route("/users/{user}", patch(change_user).delete(delete_user))
+        .route("/deliveries", get(deliveries))
+        .route("/deliveries/{number}/resend", post(resend))
+}
+
+async fn index(State(clerk): State<Clerk>) -> String {
+    let people = clerk.read(|instance| {
+        let line = |m: &Membership| {
+            let organization = instance.organization(&m.organization_id).map(|o| o.slug.as_str()).unwrap_or_default();
+            let user = instance.user(&m.user_id).ok().and_then(|u| u.email.as_deref()).unwrap_or(&m.user_id);
+            format!("  {organization:16} {:14} {user}\n", m.role)
+        };
+        instance.memberships.iter().map(line).collect::<String>()
+    });
+    include_str!("index.txt").replace("{url}", clerk.url()).replace("{people}", people.trim_end())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TokenRequest {
+    user: String,
+    org: Option<String>,
+    version: Option<u8>,
+    ttl: Option<i64>,
+}
+
+/// The token and nothing else, so that `$(curl …)` can stand in a header.
+async fn token(State(clerk): State<Clerk>, Query(request): Query<TokenRequest>) -> Result<String, Refusal> {
+    let token = clerk.session_token(&request.user, request.org.as_deref())?;
+    let token = match request.version.unwrap_or(2) {
+        1 => token.v1(),
+        2 => token,
+        _ => return Err(ChangeError::Invalid { field: "version", problem: "must be 1 or 2" }.into()),
+    };
+    let ttl = request.ttl.unwrap_or(3600);
+    if !(-LONGEST_TTL..=LONGEST_TTL).contains(&ttl) {
+        return Err(ChangeError::Invalid { field: "ttl", problem: "must be seconds, 30 days at most" }.into());
+    }
+    Ok(token.ttl(TimeDelta::seconds(ttl)).mint(&clerk.key()))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Name {
+    name: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Role {
+    role: String,
+}
+
+async fn create_organization(State(clerk): State<Clerk>, Json(Name { name }): Json<Name>) -> Result<Response, Refusal> {
+    let (organization, numbers) = clerk.change(|instance, now| instance.create_organization(&name, now))?;
+    let about = json!({ "organization": clerk.read(|i| i.organization_json(&organization)) });
+    Ok(reply(&clerk, StatusCode::CREATED, about, numbers).await)
+}
+
+async fn rename_organization(
+    State(clerk): State<Clerk>,
+    Path(organization): Path<String>,
+    Json(Name { name }): Json<Name>,
+) -> Result<Response, Refusal> {
+    silent(&clerk, |instance, now| instance.rename_organization(&organization, &name, now)).await
+}
+
+async fn delete_organization(
+    State(clerk): State<Clerk>,
+    Path(organization): Path<String>,
+) -> Result<Response, Refusal> {
+    silent(&clerk, |instance, now| instance.delete_organization(&organization, now)).await
+}
+
+async fn add_member(
+    State(clerk): State<Clerk>,
+    Path(organization): Path<String>,
+    Json(new): Json<NewMember>,
+) -> Result<Response, Refusal> {
+    let known = clerk.read(|instance| instance.membership(&organization, &new.email).is_ok());
+    let status = if known { StatusCode::OK } else { StatusCode::CREATED };
+    let (membership, numbers) = clerk.change(|instance, now| instance.add_member(&organization, &new, now))?;
+    Ok(reply(&clerk, status, about_member(&clerk, &membership), numbers).await)
+}
+
+async fn set_role(
+    State(clerk): State<Clerk>,
+    Path((organization, user)): Path<(String, String)>,
+    Json(Role { role }): Json<Role>,
+) -> Result<Response, Refusal> {
+    let (membership, numbers) = clerk.change(|instance, now| instance.set_role(&organization, &user, &role, now))?;
+    Ok(reply(&clerk, StatusCode::OK, about_member(&clerk, &membership), numbers).await)
+}
+
+async fn remove_member(
+    State(clerk): State<Clerk>,
+    Path((organization, user)): Path<(String, String)>,
+) -> Result<Response, Refusal> {
+    silent(&clerk, |instance, now| instance.remove_member(&organization, &user, now)).await
+}
+
+async fn change_user(
+    State(clerk): State<Clerk>,
+    Path(user): Path<String>,
+    Json(change): Json<UserChange>,
+) -> Result<Response, Refusal> {
+    let (user, numbers) = clerk.change(|instance, now| instance.change_user(&user, &change, now))?;
+    let about = json!({ "user": clerk.read(|instance| instance.user_json(&user)) });
+    Ok(reply(&clerk, StatusCode::OK, about, numbers).await)
+}
+
+async fn delete_user(State(clerk): State<Clerk>, Path(user): Path<String>) -> Result<Response, Refusal> {
+    silent(&clerk, |instance, now| instance.delete_user(&user, now)).await
+}
+
+async fn deliveries(State(clerk): State<Clerk>) -> impl IntoResponse {
+    Json(clerk.webhooks().deliveries())
+}
+
+async fn resend(State(clerk): State<Clerk>, Path(number): Path<usize>) -> Result<Response, Refusal> {
+    match clerk.webhooks().resend(number) {
+        Some(number) => Ok(reply(&clerk, StatusCode::OK, json!({}), vec![number]).await),
+        None => Err(ChangeError::Unknown {
+            kind: "delivery",
+            name: number.to_string(),
+            known: format!("see {}/deliveries", clerk.url()),
+        }
+        .into()),
+    }
+}
+
+/// A change after which there is nothing to show but the events.
+async fn silent(
+    clerk: &Clerk,
+    change: impl FnOnce(&mut Instance, chrono::DateTime<chrono::Utc>) -> Result<Vec<Event>, ChangeError>,
+) -> Result<Response, Refusal> {
+    let ((), numbers) = clerk.change(|instance, now| Ok(((), change(instance, now)?)))?;
+    Ok(reply(clerk, StatusCode::OK, json!({}), numbers).await)
+}
+
+fn about_member(clerk: &Clerk, membership: &Membership) -> Value {
+    clerk.read(|instance| {
+        let user = instance.user(&membership.user_id).ok().and_then(|u| u.email.as_deref());
+        let user = user.unwrap_or(&membership.user_id);
+        let organization = &membership.organization_id;
+        json!({
+            "membership": instance.membership_json(membership),
+            "token": format!("curl -s '{}/token?user={user}&org={organization}'", clerk.url()),
+        })
+    })
+}
+
+/// Adds to a reply what became of the events, each with the outcome of its first attempt.
+async fn reply(clerk: &Clerk, status: StatusCode, mut about: Value, numbers: Vec<usize>) -> Response {
+    let mut sent = Vec::new();
+    for number in numbers {
+        let tried = timeout(FIRST_ATTEMPT, clerk.webhooks().first_attempt(number)).await.ok().flatten();
+        sent.extend(tried.or_else(|| clerk.webhooks().delivery(number)));
+    }
+    about["sent"] = json!(sent);
+    let text = serde_json::to_string_pretty(&about).unwrap_or_default() + "\n";
+    (status, [("content-type", "application/json")], text).into_response()
+}
+
+impl Instance {
+    /// A token for somebody as what they are: see [`super::StandIn::session_token`].
+    pub(super) fn session_token(&self, user: &str, organization: Option<&str>) -> Result<SessionToken, ChangeError> {
+        let user = self.user(user)?;
+        let token = SessionToken::for_user(&user.id);
+        let mut memberships = self.memberships_of(&user.id);
+        let membership = match organization {
+            Some("") => return Ok(token),
+            Some(organization) => self.membership(organization, &user.id)?,
+            None => match (memberships.next(), memberships.next()) {
+                (Some(only), None) => only,
+                (None, _) => return Ok(token),
+                (Some(_), Some(_)) => {
+                    return Err(ChangeError::Invalid {
+                        field: "org",
+                        problem: "must name one of the person's organizations, since there are several",
+                    });
+                }
+            },
+        };
+        let organization = self.organization(&membership.organization_id)?;
+        Ok(token.organization(&organization.id, &organization.slug, &membership.role))
+    }
+}
+
+/// A request that cannot be carried out: a sentence for the person who made it.
+struct Refusal(StatusCode, String);
+
+impl From<ChangeError> for Refusal {
+    fn from(error: ChangeError) -> Self {
+        let status = match &error {
+            ChangeError::Unknown { .. } => StatusCode::NOT_FOUND,
+            ChangeError::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        Self(status, error.to_string())
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Change(error) => error.into(),
+            other => Self(StatusCode::INTERNAL_SERVER_ERROR, other.to_string()),
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.0, format!("{}\n", self.1)).into_response()
+    }
+}

@@ -1,0 +1,250 @@
+use std::{
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    },
+};
+
+use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
+use chrono::{DateTime, Utc};
+use common::clock::Clock;
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+
+use super::{
+    ChangeError, Endpoint, Event, Instance, SessionToken, SigningKey, StoreError, Webhooks, backend_api, control, jwks,
+    store::Store,
+};
+
+/// What a stand-in starts with.
+pub struct Options {
+    /// The first of its signing keys.
+    pub key: SigningKey,
+    /// What the Backend API asks for, `sk_test_…`.
+    pub secret_key: String,
+    /// Where events go, if anywhere.
+    pub endpoint: Option<Endpoint>,
+    /// The claim `azp` of the tokens that it gives out.
+    pub authorized_party: Option<String>,
+    /// What it knows when nothing is kept.
+    pub initial: Instance,
+    /// Where it keeps what it knows; without it, nothing outlives it.
+    pub state_file: Option<PathBuf>,
+    /// Its time.
+    pub clock: Clock,
+    /// Hears of each attempt to deliver a webhook.
+    pub tell: Box<dyn Fn(&str) + Send + Sync>,
+}
+
+impl Options {
+    /// The demo dealerships with a key of their own, in memory, and nobody who receives webhooks.
+    pub fn in_memory(key: SigningKey) -> Self {
+        Self {
+            key,
+            secret_key: "sk_test_stand_in".to_owned(),
+            endpoint: None,
+            authorized_party: None,
+            initial: Instance::demo(),
+            state_file: None,
+            clock: Clock::system(),
+            tell: Box::new(|line| tracing::info!("{line}")),
+        }
+    }
+}
+
+/// A running stand-in. It ends when it is dropped.
+pub struct StandIn {
+    clerk: Clerk,
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    server: JoinHandle<io::Result<()>>,
+}
+
+/// What the request handlers share.
+#[derive(Clone)]
+pub(super) struct Clerk(Arc<Shared>);
+
+struct Shared {
+    keys: RwLock<Vec<Arc<SigningKey>>>,
+    store: Store,
+    webhooks: Webhooks,
+    clock: Clock,
+    secret_key: String,
+    authorized_party: Option<String>,
+    url: String,
+    jwks_requests: AtomicU64,
+    outage: AtomicBool,
+    too_many_requests: AtomicU32,
+}
+
+impl StandIn {
+    /// Serves on `listener` until [`StandIn::stop`].
+    pub async fn start(listener: TcpListener, options: Options) -> Result<Self, StoreError> {
+        let address = listener.local_addr().expect("a listener that was bound has an address");
+        let clerk = Clerk(Arc::new(Shared {
+            keys: RwLock::new(vec![Arc::new(options.key)]),
+            store: Store::open(options.state_file, options.initial)?,
+            webhooks: Webhooks::new(options.endpoint, options.clock.clone(), options.tell),
+            clock: options.clock,
+            secret_key: options.secret_key,
+            authorized_party: options.authorized_party,
+            url: format!("http://{address}"),
+            jwks_requests: AtomicU64::new(0),
+            outage: AtomicBool::new(false),
+            too_many_requests: AtomicU32::new(0),
+        }));
+        let (stop, stopped) = oneshot::channel();
+        let server = axum::serve(listener, router(clerk.clone())).with_graceful_shutdown(async {
+            // A sender that was dropped means the same.
+            let _ = stopped.await;
+        });
+        let server = tokio::spawn(async move { server.await });
+        Ok(Self { clerk, address, stop: Some(stop), server })
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Where its public keys are.
+    pub fn jwks_url(&self) -> String {
+        format!("{}/.well-known/jwks.json", self.url())
+    }
+
+    /// The key that it signs with now.
+    pub fn key(&self) -> Arc<SigningKey> {
+        self.clerk.key()
+    }
+
+    /// Signs with this key from now on. Older keys are still published until [`StandIn::forget_old_keys`].
+    pub fn rotate_key(&self, key: SigningKey) {
+        self.clerk.0.keys.write().unwrap_or_else(PoisonError::into_inner).insert(0, Arc::new(key));
+    }
+
+    /// Publishes no key but the one that it signs with.
+    pub fn forget_old_keys(&self) {
+        self.clerk.0.keys.write().unwrap_or_else(PoisonError::into_inner).truncate(1);
+    }
+
+    /// How often anybody asked for the public keys.
+    pub fn jwks_requests(&self) -> u64 {
+        self.clerk.0.jwks_requests.load(Ordering::Relaxed)
+    }
+
+    /// Answers everything but the people's own routes with 503, until told otherwise.
+    pub fn set_outage(&self, outage: bool) {
+        self.clerk.0.outage.store(outage, Ordering::Relaxed);
+    }
+
+    /// Answers the next `count` requests to the Backend API with 429.
+    pub fn refuse_requests(&self, count: u32) {
+        self.clerk.0.too_many_requests.store(count, Ordering::Relaxed);
+    }
+
+    /// A token for somebody it knows, ready to be minted or changed first. Without an organization it is for the
+    /// person's only one, with an empty name for none.
+    pub fn session_token(&self, user: &str, organization: Option<&str>) -> Result<SessionToken, ChangeError> {
+        self.clerk.session_token(user, organization)
+    }
+
+    /// What it knows at the moment.
+    pub fn instance(&self) -> Instance {
+        self.clerk.read(Instance::clone)
+    }
+
+    /// Changes what it knows and sends the events; to lose them, leave them out of what the closure returns.
+    pub fn change<T>(
+        &self,
+        change: impl FnOnce(&mut Instance, DateTime<Utc>) -> Result<(T, Vec<Event>), ChangeError>,
+    ) -> Result<T, StoreError> {
+        self.clerk.change(change).map(|(outcome, _)| outcome)
+    }
+
+    /// Its deliveries.
+    pub fn webhooks(&self) -> &Webhooks {
+        self.clerk.webhooks()
+    }
+
+    /// Finishes the requests under way and ends. Webhooks that were not delivered yet are forgotten.
+    pub async fn stop(mut self) {
+        drop(self.stop.take());
+        // Its only error is a listener that broke, which makes no difference any more.
+        let _ = (&mut self.server).await;
+    }
+}
+
+impl Drop for StandIn {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Clerk {
+    pub(super) fn key(&self) -> Arc<SigningKey> {
+        let keys = self.0.keys.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(keys.first().expect("a key is only ever replaced by another"))
+    }
+
+    pub(super) fn read<T>(&self, look: impl FnOnce(&Instance) -> T) -> T {
+        self.0.store.read(look)
+    }
+
+    /// Makes a change and sends its events; returns the numbers of the deliveries as well.
+    pub(super) fn change<T>(
+        &self,
+        change: impl FnOnce(&mut Instance, DateTime<Utc>) -> Result<(T, Vec<Event>), ChangeError>,
+    ) -> Result<(T, Vec<usize>), StoreError> {
+        let (outcome, events) = self.0.store.change(|instance| change(instance, self.0.clock.now()))?;
+        Ok((outcome, events.iter().map(|event| self.0.webhooks.send(event)).collect()))
+    }
+
+    pub(super) fn session_token(&self, user: &str, organization: Option<&str>) -> Result<SessionToken, ChangeError> {
+        let token = self.read(|instance| instance.session_token(user, organization))?.issued_at(self.0.clock.now());
+        Ok(match &self.0.authorized_party {
+            Some(origin) => token.authorized_party(origin),
+            None => token,
+        })
+    }
+
+    pub(super) fn webhooks(&self) -> &Webhooks {
+        &self.0.webhooks
+    }
+
+    pub(super) fn url(&self) -> &str {
+        &self.0.url
+    }
+
+    pub(super) fn secret_key(&self) -> &str {
+        &self.0.secret_key
+    }
+
+    pub(super) fn has_outage(&self) -> bool {
+        self.0.outage.load(Ordering::Relaxed)
+    }
+
+    /// Whether this request is one too many.
+    pub(super) fn is_over_limit(&self) -> bool {
+        let one_less = |left: u32| left.checked_sub(1);
+        self.0.too_many_requests.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
+    }
+}
+
+fn router(clerk: Clerk) -> Router {
+    Router::new()
+        .route("/.well-known/jwks.json", get(public_keys))
+        .merge(backend_api::router(clerk.clone()))
+        .merge(control::router())
+        .with_state(clerk)
+}
+
+async fn public_keys(State(clerk): State<Clerk>) -> impl IntoResponse {
+    clerk.0.jwks_requests.fetch_add(1, Ordering::Relaxed);
+    if clerk.has_outage() {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    let keys = clerk.0.keys.read().unwrap_or_else(PoisonError::into_inner);
+    Json(jwks(keys.iter().map(AsRef::as_ref))).into_response()
+}

@@ -1,0 +1,96 @@
+use std::{
+    net::{Ipv4Addr, TcpListener},
+    path::{Path, PathBuf},
+};
+
+use sqlx::{Connection, PgConnection};
+
+use super::{
+    Access, Account, Binaries, Cluster, Places, PostgresError, Shutdown,
+    cluster::{data_major, end_leftover},
+    find_or_install,
+};
+use crate::{files, random};
+
+/// The one database of the development cluster.
+const DATABASE: &str = "norvalt";
+/// Above the ports of everyday services and below those that systems hand out by themselves.
+const FIRST_PORT: u16 = 15432;
+
+/// The development cluster: its data, its port and its password stay from one run to the next.
+pub struct KeptCluster {
+    cluster: Cluster,
+    port: u16,
+    home: PathBuf,
+}
+
+impl KeptCluster {
+    /// Starts the cluster that is kept in `directory`, which the user who runs PostgreSQL must be able to enter.
+    /// Creates it when there is none; gets a server when there is none; ends one that a killed run left behind.
+    pub async fn start(directory: &Path, places: &Places, tell: &(dyn Fn(&str) + Sync)) -> Result<Self, PostgresError> {
+        let home = directory.join("postgres");
+        let account = Account::for_postgres()?;
+        let binaries = find_or_install(places, &account, data_major(&home)?, tell).await?;
+        // Before the port is chosen: a leftover server would hold it.
+        end_leftover(&home).await?;
+        let password = files::read_or_create(&directory.join("postgres.password"), random::password)?;
+        let port = keep_port(&directory.join("postgres.port"))?;
+        let mut cluster = Cluster::durable(binaries, account, home.clone(), Access::Tcp { port, password });
+        cluster.start().await?;
+        create_database(&cluster).await?;
+        Ok(Self { cluster, port, home })
+    }
+
+    /// The URL of the database. It holds the superuser's password.
+    pub fn url(&self) -> String {
+        self.cluster.url(DATABASE)
+    }
+
+    /// The port at 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The server's programs.
+    pub fn binaries(&self) -> &Binaries {
+        self.cluster.binaries()
+    }
+
+    /// Where data and log are.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// Waits until the server ends by itself, which it should not.
+    pub async fn ended(&mut self) {
+        let _ = self.cluster.ended().await;
+    }
+
+    /// Ends the server and waits until everything is on disk.
+    pub async fn stop(mut self) -> Result<(), PostgresError> {
+        self.cluster.stop(Shutdown::Fast).await
+    }
+}
+
+/// The port of the last run if it is still free, so that a connection string that somebody noted stays valid.
+fn keep_port(path: &Path) -> Result<u16, PostgresError> {
+    let kept = files::read(path)?.and_then(|text| text.trim().parse().ok());
+    let free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    let port = kept.into_iter().chain(FIRST_PORT..=u16::MAX).find(free).unwrap_or(FIRST_PORT);
+    if kept != Some(port) {
+        files::write_private(path, &port.to_string())?;
+    }
+    Ok(port)
+}
+
+async fn create_database(cluster: &Cluster) -> Result<(), PostgresError> {
+    let mut connection = PgConnection::connect(&cluster.url("postgres")).await?;
+    let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
+        .bind(DATABASE)
+        .fetch_one(&mut connection)
+        .await?;
+    if !exists {
+        sqlx::query("CREATE DATABASE norvalt").execute(&mut connection).await?;
+    }
+    Ok(connection.close().await?)
+}

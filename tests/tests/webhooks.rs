@@ -1,0 +1,170 @@
+//! Clerk's webhooks, up to the point where they are stored and enqueued.
+
+use common::clock::Clock;
+use dev::clerk::signed_headers;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tests::{
+    answer::Answer,
+    app::{OLD_WEBHOOK_SECRET, TestApp, WEBHOOK_SECRET},
+    cluster::private_cluster,
+};
+
+fn organization_created(org: &str) -> Value {
+    json!({
+        "type": "organization.created", "object": "event", "timestamp": 1_716_883_200_000_i64,
+        "data": { "object": "organization", "id": org, "name": "Tesla Oslo", "updated_at": 1_716_883_200_000_i64 },
+    })
+}
+
+async fn stored(app: &TestApp) -> (i64, i64) {
+    (app.count("SELECT count(*) FROM clerk_events").await, app.count("SELECT count(*) FROM jobs").await)
+}
+
+#[tokio::test]
+async fn a_new_event_is_stored_and_enqueued_and_a_repeated_one_is_not() {
+    let app = TestApp::start().await;
+    let event = organization_created("org_1");
+    assert_eq!(app.deliver("msg_1", &event).await.expect(202)["status"], "accepted");
+    assert_eq!(app.deliver("msg_1", &event).await.expect(200)["status"], "duplicate");
+    assert_eq!(stored(&app).await, (1, 1));
+    assert_eq!(app.deliver("msg_2", &event).await.expect(202)["status"], "accepted");
+    assert_eq!(stored(&app).await, (2, 2));
+}
+
+#[tokio::test]
+async fn a_hundred_simultaneous_deliveries_of_one_message_are_one() {
+    let app = TestApp::start().await;
+    let body = organization_created("org_1").to_string();
+    let headers = signed_headers(WEBHOOK_SECRET, "msg_1", Clock::system().now(), body.as_bytes()).expect("valid");
+    let deliveries: Vec<_> = (0..100)
+        .map(|_| {
+            let request = app.request(Method::POST, "/webhooks/clerk").body(body.clone());
+            let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
+            tokio::spawn(Answer::of(request))
+        })
+        .collect();
+    let mut answers = Vec::new();
+    for delivery in deliveries {
+        let answer = delivery.await.expect("no panic");
+        answers.push((answer.status.as_u16(), answer.json["status"].as_str().unwrap_or_default().to_owned()));
+    }
+    answers.sort();
+    let mut expected = vec![(200, "duplicate".to_owned()); 99];
+    expected.push((202, "accepted".to_owned()));
+    assert_eq!(answers, expected);
+    assert_eq!(stored(&app).await, (1, 1));
+}
+
+#[tokio::test]
+async fn both_secrets_of_a_rotation_are_live_and_no_other() {
+    let app = TestApp::start().await;
+    let body = || organization_created("org_1").to_string().into_bytes();
+    app.deliver_signed(WEBHOOK_SECRET, "msg_1", 0, body()).await.expect(202);
+    app.deliver_signed(OLD_WEBHOOK_SECRET, "msg_2", 0, body()).await.expect(202);
+    let other = "whsec_c29tZWJvZHkgZWxzZSdzIHNlY3JldCAxMjM0";
+    app.deliver_signed(other, "msg_3", 0, body()).await.expect_problem(400, "invalid-signature");
+    assert_eq!(stored(&app).await, (2, 2));
+}
+
+#[tokio::test]
+async fn what_was_not_signed_now_and_whole_is_refused() {
+    let app = TestApp::start().await;
+    let body = organization_created("org_1").to_string();
+    for age in [301, -301, 86_400] {
+        let answer = app.deliver_signed(WEBHOOK_SECRET, "msg_1", age, body.clone().into_bytes()).await;
+        answer.expect_problem(400, "invalid-signature");
+    }
+    let headers = signed_headers(WEBHOOK_SECRET, "msg_1", Clock::system().now(), body.as_bytes()).expect("valid");
+    let send = async |headers: Vec<(&'static str, String)>, body: String| {
+        let request = app.request(Method::POST, "/webhooks/clerk").body(body);
+        Answer::of(headers.into_iter().fold(request, |request, (name, value)| request.header(name, value))).await
+    };
+    for missing in 0..3 {
+        let mut headers = headers.to_vec();
+        headers.remove(missing);
+        send(headers, body.clone()).await.expect_problem(400, "invalid-signature");
+    }
+    for changed in 0..3 {
+        let mut headers = headers.to_vec();
+        headers[changed].1.push('0');
+        send(headers, body.clone()).await.expect_problem(400, "invalid-signature");
+    }
+    send(headers.to_vec(), body.replace("org_1", "org_2")).await.expect_problem(400, "invalid-signature");
+    assert_eq!(stored(&app).await, (0, 0));
+
+    // Unknown versions of signatures are skipped, and the unbranded names of the headers are as good.
+    let [id, time, mut signature] = headers.map(|(name, value)| (name.replace("svix", "webhook"), value));
+    signature.1 = format!("v2,bm9uc2Vuc2U= {}", signature.1);
+    let request = app.request(Method::POST, "/webhooks/clerk").body(body);
+    let request = [id, time, signature].into_iter().fold(request, |request, (name, value)| request.header(name, value));
+    Answer::of(request).await.expect(202);
+}
+
+#[tokio::test]
+async fn types_without_a_use_are_ignored() {
+    let app = TestApp::start().await;
+    for event in [json!({ "type": "session.created", "data": { "id": "sess_1" } }), json!({}), json!([1])] {
+        assert_eq!(app.deliver("msg_1", &event).await.expect(200)["status"], "ignored");
+    }
+    assert_eq!(stored(&app).await, (0, 0));
+}
+
+#[tokio::test]
+async fn what_no_retry_can_mend_is_kept_as_dead_with_the_reason() {
+    let app = TestApp::start().await;
+    let malformed = [
+        json!({ "type": "organization.created", "data": { "name": "no id" } }),
+        json!({ "type": "organization.created" }),
+        json!({ "type": "user.deleted", "data": { "id": 7 } }),
+        json!({ "type": "organizationMembership.created", "data": { "id": "orgmem_1", "role": "org:admin" } }),
+        json!({ "type": "user.created", "data": { "id": "user_1", "first_name": { "Kari": "Nordmann" } } }),
+    ];
+    for (n, event) in malformed.iter().enumerate() {
+        assert_eq!(app.deliver(&format!("msg_{n}"), event).await.expect(200)["status"], "dead", "{event}");
+    }
+    assert_eq!(app.deliver("msg_0", &malformed[0]).await.expect(200)["status"], "duplicate");
+    let dead = app.count("SELECT count(*) FROM clerk_events WHERE status = 'dead' AND outcome LIKE 'malformed: %'").await;
+    assert_eq!((dead, app.count("SELECT count(*) FROM jobs").await), (5, 0));
+    assert_eq!(app.count("SELECT count(*) FROM clerk_events WHERE outcome LIKE '%Kari%'").await, 0, "reasons hold no names");
+}
+
+#[tokio::test]
+async fn what_is_not_json_or_too_long_is_refused() {
+    let app = TestApp::start().await;
+    let deliver = async |body: Vec<u8>| app.deliver_signed(WEBHOOK_SECRET, "msg_1", 0, body).await;
+    deliver(b"not json".to_vec()).await.expect_problem(400, "unreadable-request");
+    deliver(vec![b' '; 2_000_000]).await.expect_problem(413, "body-too-large");
+    let mut large = organization_created("org_1");
+    large["data"]["public_metadata"] = json!({ "text": "x".repeat(350_000) });
+    deliver(large.to_string().into_bytes()).await.expect(202);
+    assert_eq!(stored(&app).await, (1, 1));
+}
+
+#[tokio::test]
+async fn hostile_text_is_stored_and_processed() {
+    let app = TestApp::start().await;
+    let mut event = organization_created("org_1");
+    event["data"]["name"] = json!("Bil\u{0}\u{202e} \u{1f697} Åse's; DROP TABLE leads;--");
+    app.deliver("msg_1", &event).await.expect(202);
+    let mut tx = app.db.system().await.expect("the database is there");
+    common::clerk::process(&mut tx, 1).await.expect("it can be processed");
+    tx.commit().await.expect("the database is there");
+    assert_eq!(app.count("SELECT count(*) FROM dealerships WHERE name LIKE 'Bil%DROP TABLE leads;--'").await, 1);
+}
+
+#[tokio::test]
+async fn without_a_database_clerk_is_asked_to_try_again() {
+    let mut cluster = private_cluster().await;
+    let app = TestApp::start_on(&cluster.url, |_| {}).await;
+    app.deliver("msg_1", &organization_created("org_1")).await.expect(202);
+    cluster.stop().await;
+    let answer = app.deliver("msg_2", &organization_created("org_2")).await;
+    assert!(answer.headers.contains_key("retry-after"));
+    answer.expect_problem(503, "unavailable");
+    app.get("/health").await.expect(200);
+    app.get("/health/ready").await.expect_problem(503, "unavailable");
+    cluster.start().await;
+    app.deliver("msg_2", &organization_created("org_2")).await.expect(202);
+    assert_eq!(stored(&app).await, (2, 2));
+}

@@ -1,0 +1,81 @@
+//! The worker in this process, with kinds of jobs of the tests' own, and the real binary.
+
+mod execution;
+mod faults;
+mod kinds;
+mod lifecycle;
+mod process;
+
+use std::time::Duration;
+
+use common::{
+    config::WorkerConfig,
+    db::Db,
+    queue::{Enqueued, Job, NewJob, enqueue},
+};
+use tests::{
+    cluster::{TestDatabase, database},
+    jobs::JobTable,
+};
+use tokio::{sync::oneshot, task::JoinHandle};
+use worker::RunError;
+
+/// A database with a worker that may run on it.
+struct Shop {
+    table: JobTable,
+    db: Db,
+    config: WorkerConfig,
+    database: TestDatabase,
+}
+
+impl Shop {
+    async fn open() -> Self {
+        let database = database().await;
+        let database_url = database.url.parse().expect("it is a PostgreSQL URL");
+        let db = Db::new(&database_url, 4, "tests");
+        let config = WorkerConfig {
+            database_url,
+            concurrency: 4,
+            lease: Duration::from_secs(30),
+            // Longer than the tests have patience: what is announced must be heard.
+            poll: Duration::from_secs(60),
+            shutdown: Duration::from_secs(20),
+        };
+        Self { table: JobTable::of(&database).await, db, config, database }
+    }
+
+    /// Starts a worker that knows the tests' kinds of jobs.
+    fn worker(&self) -> Running {
+        let (stop, stopped) = oneshot::channel();
+        let shutdown = async { _ = stopped.await };
+        Running { task: tokio::spawn(worker::run(self.config.clone(), kinds::registry(), shutdown)), stop }
+    }
+
+    async fn add<J: Job>(&self, job: &J) -> i64 {
+        let mut tx = self.db.system().await.expect("the database is there");
+        let enqueued = enqueue(&mut tx, &NewJob::now(job)).await.expect("it can be enqueued");
+        tx.commit().await.expect("it can be committed");
+        match enqueued {
+            Enqueued::As(id) => id,
+            Enqueued::Duplicate => panic!("there is one like it"),
+        }
+    }
+
+    /// How many effects the jobs have had.
+    async fn effects(&mut self) -> usize {
+        self.table.payloads(kinds::Effect::KIND).await.len()
+    }
+}
+
+struct Running {
+    task: JoinHandle<Result<(), RunError>>,
+    stop: oneshot::Sender<()>,
+}
+
+impl Running {
+    /// Tells it to stop and waits until it has.
+    async fn stop(self) -> Result<(), RunError> {
+        let _ = self.stop.send(());
+        self.task.await.expect("the worker does not panic")
+    }
+}

@@ -1,0 +1,115 @@
+use std::time::Duration;
+
+use common::queue::NewJob;
+use tokio::time::timeout;
+use worker::RunError;
+
+use super::{
+    Shop,
+    kinds::{Gate, Gated, Plain},
+};
+
+#[tokio::test]
+async fn an_announced_job_is_run_at_once() {
+    let mut shop = Shop::open().await;
+    let worker = shop.worker();
+    let first = shop.add(&Plain {}).await;
+    shop.table.wait_for(first, "done").await;
+    // The worker is idle now, and would not look for work by itself before the test's patience is at its end.
+    let second = shop.add(&Plain {}).await;
+    shop.table.wait_for(second, "done").await;
+    worker.stop().await.expect("it stops cleanly");
+}
+
+#[tokio::test]
+async fn a_job_that_nobody_announced_is_found() {
+    let mut shop = Shop::open().await;
+    shop.config.poll = Duration::from_millis(100);
+    let _worker = shop.worker();
+    let first = shop.add(&Plain {}).await;
+    shop.table.wait_for(first, "done").await;
+    let second = shop.table.insert("test.plain", 1, "{}").await;
+    shop.table.wait_for(second, "done").await;
+}
+
+#[tokio::test]
+async fn a_scheduled_job_is_run_when_its_time_has_come() {
+    let mut shop = Shop::open().await;
+    let _worker = shop.worker();
+    let mut tx = shop.db.system().await.expect("the database is there");
+    let run_at = Some("2999-01-01T00:00:00Z".parse().expect("it is a time"));
+    let later = NewJob { run_at, ..NewJob::now(&Plain {}) };
+    let common::queue::Enqueued::As(id) = common::queue::enqueue(&mut tx, &later).await.expect("it can be enqueued")
+    else {
+        panic!("it has no key");
+    };
+    tx.commit().await.expect("it can be committed");
+    let now = shop.add(&Plain {}).await;
+    shop.table.wait_for(now, "done").await;
+    assert_eq!(shop.table.state(id).await, "scheduled");
+    shop.table.change("UPDATE jobs SET run_at = now() WHERE id = $1", id).await;
+    shop.table.wait_for(id, "done").await;
+}
+
+#[tokio::test]
+async fn stopping_gives_back_what_waits_and_finishes_what_runs() {
+    let mut shop = Shop::open().await;
+    shop.config.concurrency = 2;
+    let gate = Gate::of("stopping_gives_back");
+    for _ in 0..10 {
+        shop.add(&Gated { gate: "stopping_gives_back".into() }).await;
+    }
+    let worker = shop.worker();
+    gate.arrived(2).await;
+    shop.table.wait_for_count("test.gated", "running", 10).await;
+
+    let stopping = tokio::spawn(worker.stop());
+    // At once, while two of them still run.
+    shop.table.wait_for_count("test.gated", "available", 8).await;
+    assert_eq!(shop.table.count("test.gated", "running").await, 2);
+    gate.open(10);
+    stopping.await.expect("it does not panic").expect("it stops cleanly");
+
+    assert_eq!(shop.table.count("test.gated", "done").await, 2);
+    assert_eq!(shop.effects().await, 2);
+    let uncounted = "SELECT count(*) = $1 FROM jobs WHERE state = 'available' AND attempts = 0 AND kind = 'test.gated'";
+    shop.table.wait_until(uncounted, 8).await;
+}
+
+#[tokio::test]
+async fn a_job_that_does_not_finish_in_time_is_rolled_back_and_given_back() {
+    let mut shop = Shop::open().await;
+    shop.config.shutdown = Duration::from_millis(100);
+    let gate = Gate::of("does_not_finish_in_time");
+    let id = shop.add(&Gated { gate: "does_not_finish_in_time".into() }).await;
+    let worker = shop.worker();
+    gate.arrived(1).await;
+    let stopped = worker.stop().await;
+    assert!(matches!(stopped, Err(RunError::Interrupted { jobs: 1, .. })), "{stopped:?}");
+    let row = shop.table.row(id).await;
+    assert_eq!((row.state.as_str(), row.attempts), ("available", 0));
+    gate.open(1);
+    assert_eq!(shop.effects().await, 0);
+}
+
+#[tokio::test]
+async fn two_workers_share_the_jobs() {
+    let mut shop = Shop::open().await;
+    shop.config.concurrency = 1;
+    let gate = Gate::of("two_workers_share");
+    let (one, other) = (shop.worker(), shop.worker());
+    let first = shop.add(&Gated { gate: "two_workers_share".into() }).await;
+    gate.arrived(1).await;
+    // The first is at the gate: only the other worker can run the second.
+    let second = shop.add(&Gated { gate: "two_workers_share".into() }).await;
+    let both = timeout(Duration::from_secs(10), gate.arrived(1)).await;
+    gate.open(2);
+    both.expect("both run at once");
+    for id in [first, second] {
+        shop.table.wait_for(id, "done").await;
+    }
+    for worker in [one, other] {
+        worker.stop().await.expect("it stops cleanly");
+    }
+    assert_eq!(shop.effects().await, 2);
+}

@@ -1,0 +1,76 @@
+//! What jobs do. A new kind of job: its payload in `common::jobs`, a file here, a line in [`registry`].
+
+mod process_clerk_event;
+
+use std::{error::Error, time::Duration};
+
+use common::{
+    db::{self, SystemTx},
+    jobs::ProcessClerkEvent,
+    queue::Job,
+    telemetry::chain,
+};
+
+use crate::Registry;
+
+/// Every kind of job that this worker runs.
+pub fn registry() -> Registry {
+    Registry::default().with::<ProcessClerkEvent>()
+}
+
+/// The behaviour of a kind of job.
+///
+/// The job is marked done in the same transaction that `perform` writes to, right after it: its effects are there exactly
+/// once, however often it is run. It is run again after a crash, and from the start.
+pub trait Perform: Job {
+    /// How long one attempt may take. The attempt then fails and is tried again.
+    const TIMEOUT: Duration;
+
+    /// Does the work. What is not written through `tx` may happen again.
+    fn perform(self, context: &JobContext, tx: &mut SystemTx) -> impl Future<Output = Result<(), JobError>> + Send;
+}
+
+/// What a job may know of itself besides its payload.
+#[derive(Debug, Clone)]
+pub struct JobContext {
+    /// `jobs.id`.
+    pub job_id: i64,
+    /// Which attempt this is, from 1.
+    pub attempt: i16,
+    /// After how many the job is dead.
+    pub max_attempts: i16,
+}
+
+/// Why an attempt failed, and whether another one could succeed.
+#[derive(Debug)]
+pub enum JobError {
+    /// It may pass: try again later, as often as the kind of job allows.
+    Retry(Box<dyn Error + Send + Sync>),
+    /// Trying again cannot help: an operator has to look at it.
+    Dead(Box<dyn Error + Send + Sync>),
+}
+
+impl JobError {
+    /// Another attempt may succeed.
+    pub fn retry(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Retry(cause.into())
+    }
+
+    /// No other attempt can succeed.
+    pub fn dead(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Dead(cause.into())
+    }
+
+    /// The whole chain of causes.
+    pub fn reason(&self) -> String {
+        let (Self::Retry(cause) | Self::Dead(cause)) = self;
+        chain(&**cause)
+    }
+}
+
+impl From<db::Error> for JobError {
+    /// A database that is away comes back, and a statement that was refused may be mended by the next release.
+    fn from(error: db::Error) -> Self {
+        Self::retry(error)
+    }
+}

@@ -1,0 +1,29 @@
+use std::time::Duration;
+
+use common::{
+    clerk::{self, ProcessError, Processed},
+    db::SystemTx,
+    jobs::ProcessClerkEvent,
+};
+
+use super::{JobContext, JobError, Perform};
+
+impl Perform for ProcessClerkEvent {
+    const TIMEOUT: Duration = Duration::from_secs(30);
+
+    async fn perform(self, _: &JobContext, tx: &mut SystemTx) -> Result<(), JobError> {
+        let event_id = self.event_id;
+        match clerk::process(tx, event_id).await {
+            Ok(Processed::Now { event_type, outcome }) => {
+                tracing::info!(event_id, event_type, outcome = outcome.as_str(), "processed a Clerk event");
+                Ok(())
+            }
+            Ok(Processed::Before) => {
+                tracing::info!(event_id, "a Clerk event had been processed before");
+                Ok(())
+            }
+            Err(ProcessError::Db(error)) => Err(error.into()),
+            Err(error @ (ProcessError::Missing | ProcessError::Unreadable(_))) => Err(JobError::dead(error)),
+        }
+    }
+}

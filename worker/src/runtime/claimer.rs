@@ -1,0 +1,92 @@
+use std::{sync::Arc, time::Duration};
+
+use common::{
+    db::{Db, Result},
+    queue::{ClaimToken, ClaimedJob, QueueConnection},
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep},
+};
+
+use super::{lane::Lane, outage::Outage, statement_limit};
+
+/// Fetches one queue's jobs into this process, as many as fit its lane.
+pub(super) struct Claimer {
+    lane: Arc<Lane>,
+    connection: QueueConnection,
+    lease: Duration,
+    poll: Duration,
+    /// Bounded by the room in the lane.
+    claimed: mpsc::UnboundedSender<ClaimedJob>,
+    /// The last claim, if we never learned what it took.
+    unanswered: Option<ClaimToken>,
+}
+
+impl Claimer {
+    pub(super) fn new(
+        db: &Db,
+        lane: Arc<Lane>,
+        lease: Duration,
+        poll: Duration,
+        claimed: mpsc::UnboundedSender<ClaimedJob>,
+    ) -> Self {
+        let connection = QueueConnection::new(db, "claimer", statement_limit(lease));
+        Self { lane, connection, lease, poll, claimed, unanswered: None }
+    }
+
+    /// Claims until told to stop. Returns the token of a claim that may have taken jobs we do not know of.
+    pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) -> Option<ClaimToken> {
+        let mut outage = Outage::of("claim jobs");
+        loop {
+            // Waiting may be cut short, a claim may not: it would be without an answer.
+            let room = tokio::select! {
+                room = self.lane.room() => room,
+                _ = stop.wait_for(|stop| *stop) => return self.unanswered,
+            };
+            let claimed = self.claim(room).await;
+            let pause = async {
+                match claimed {
+                    Ok(count) => {
+                        outage.over();
+                        if count < room {
+                            self.work_or_poll().await;
+                        }
+                    }
+                    Err(error) => sleep(outage.pause(&error)).await,
+                }
+            };
+            tokio::select! {
+                () = pause => {}
+                _ = stop.wait_for(|stop| *stop) => return self.unanswered,
+            }
+        }
+    }
+
+    async fn work_or_poll(&self) {
+        tokio::select! {
+            () = self.lane.work() => {}
+            () = sleep(self.poll) => {}
+        }
+    }
+
+    /// Claims up to `room` jobs and hands them on. Returns how many.
+    async fn claim(&mut self, room: usize) -> Result<usize> {
+        if let Some(token) = self.unanswered {
+            self.connection.release_claim(token).await?;
+            self.unanswered = None;
+        }
+        let token = ClaimToken::new();
+        let asked = Instant::now();
+        self.unanswered = Some(token);
+        let jobs = self.connection.claim(self.lane.queue(), room, self.lease, token).await?;
+        self.unanswered = None;
+        let count = jobs.len();
+        for job in jobs {
+            self.lane.hold(job.lease, asked + self.lease);
+            // Fails only if the worker is being dropped, and then the lease runs out.
+            let _ = self.claimed.send(job);
+        }
+        Ok(count)
+    }
+}

@@ -1,0 +1,207 @@
+use std::{
+    any::Any,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use apalis::prelude::Data;
+use common::{
+    db::{self, Db, SystemTx},
+    queue::{ClaimedJob, Fate, Lease, LeaseError, Retry, complete, defer, fail},
+};
+use futures::FutureExt;
+use tokio::time::{sleep, timeout};
+use tracing::Instrument;
+
+use super::{lane::Lane, outage::Outage};
+use crate::{
+    Registry,
+    jobs::{JobContext, JobError},
+    registry::{Unfit, Work},
+};
+
+/// How long a job waits that this release does not know.
+const DEFER: Duration = Duration::from_secs(30);
+
+/// Runs the jobs of one lane, and sees each to its end.
+pub(super) struct Execution {
+    db: Db,
+    registry: Registry,
+    lane: Arc<Lane>,
+    /// Set when a job was left to its lease: what became of it could not be written down.
+    unsettled: Arc<AtomicBool>,
+}
+
+/// What apalis calls for each job. It learns nothing of how the job went: the row in `jobs` says that.
+pub(super) async fn execute(job: ClaimedJob, execution: Data<Arc<Execution>>) {
+    let span = tracing::info_span!(
+        "job",
+        id = job.lease.job_id(),
+        kind = job.kind,
+        attempt = job.attempt,
+        traceparent = job.trace_context
+    );
+    execution.run(&job).instrument(span).await;
+}
+
+/// Why an attempt did not end with a job that is done.
+#[derive(Debug)]
+enum Undone {
+    LeaseLost,
+    Failed(JobError),
+}
+
+/// What is to be written down about a job that is not done.
+enum Verdict {
+    Failed { reason: String, retry: Retry },
+    Deferred { reason: String },
+}
+
+impl Execution {
+    pub(super) fn new(db: Db, registry: Registry, lane: Arc<Lane>, unsettled: Arc<AtomicBool>) -> Self {
+        Self { db, registry, lane, unsettled }
+    }
+
+    pub(super) fn lane(&self) -> Arc<Lane> {
+        self.lane.clone()
+    }
+
+    async fn run(&self, job: &ClaimedJob) {
+        let _slot = Slot { lane: &self.lane, lease: &job.lease };
+        tokio::select! {
+            () = self.see_through(job) => {}
+            () = self.lane.lost(&job.lease) => {
+                self.unsettled.store(true, Ordering::Relaxed);
+                tracing::warn!("the lease ran out before the job was done; its effects are rolled back, it runs again");
+            }
+        }
+    }
+
+    async fn see_through(&self, job: &ClaimedJob) {
+        let verdict = match self.registry.work(job) {
+            Ok((work, limit)) => match self.attempt(job, work, limit).await {
+                Ok(()) => return tracing::debug!("the job is done"),
+                Err(Undone::LeaseLost) => return lease_lost(),
+                Err(Undone::Failed(error)) => Verdict::of(&error),
+            },
+            Err(unfit @ Unfit::Unknown(..)) => Verdict::Deferred { reason: unfit.to_string() },
+            Err(unfit) => Verdict::of(&JobError::dead(unfit)),
+        };
+        self.record(job, &verdict).await;
+    }
+
+    /// One attempt, with the time it may take. A panic fails it, and nothing else.
+    async fn attempt(&self, job: &ClaimedJob, work: Work, limit: Duration) -> Result<(), Undone> {
+        let tx = self.begin().await?;
+        let attempt = AssertUnwindSafe(perform(job, work, tx)).catch_unwind();
+        match timeout(limit, attempt).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(panic)) => Err(JobError::retry(format!("panicked: {}", message(&*panic))).into()),
+            Err(_) => Err(JobError::retry(format!("did not finish within {limit:?}")).into()),
+        }
+    }
+
+    /// Opens the job's transaction. A database that is away is not the job's failure: it is waited for.
+    async fn begin(&self) -> Result<SystemTx, Undone> {
+        let mut outage = Outage::of("begin a job's transaction");
+        loop {
+            match self.db.system().await {
+                Ok(tx) => return Ok(tx),
+                Err(error @ db::Error::Unavailable(_)) => sleep(outage.pause(&error)).await,
+                Err(refused) => return Err(JobError::from(refused).into()),
+            }
+        }
+    }
+
+    /// Writes the verdict down. Tries until the lease runs out, which ends this from outside.
+    async fn record(&self, job: &ClaimedJob, verdict: &Verdict) {
+        let mut outage = Outage::of("write down what became of a job");
+        loop {
+            match self.try_record(job, verdict).await {
+                Ok(()) => return,
+                Err(LeaseError::Lost) => return lease_lost(),
+                Err(LeaseError::Db(error)) => sleep(outage.pause(&error)).await,
+            }
+        }
+    }
+
+    async fn try_record(&self, job: &ClaimedJob, verdict: &Verdict) -> Result<(), LeaseError> {
+        let (lease, id) = (&job.lease, job.lease.job_id());
+        let mut tx = self.db.system().await?;
+        match verdict {
+            Verdict::Deferred { reason } => {
+                defer(&mut tx, lease, DEFER).await?;
+                tx.commit().await?;
+                tracing::warn!(reason, "gave a job back for a newer release; deploy one that knows it");
+            }
+            Verdict::Failed { reason, retry } => {
+                let fate = fail(&mut tx, lease, reason, *retry).await?;
+                tx.commit().await?;
+                match fate {
+                    Fate::RetriedAt(at) => tracing::warn!(reason, %at, "the job failed and is tried again"),
+                    Fate::Dead => tracing::error!(reason, "the job is dead; once mended: norvalt jobs retry {id}"),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The work and its completion in one transaction.
+async fn perform(job: &ClaimedJob, work: Work, mut tx: SystemTx) -> Result<(), Undone> {
+    let context = JobContext { job_id: job.lease.job_id(), attempt: job.attempt, max_attempts: job.max_attempts };
+    work(&context, &mut tx).await?;
+    complete(&mut tx, &job.lease).await?;
+    tx.commit().await.map_err(JobError::from)?;
+    Ok(())
+}
+
+fn lease_lost() {
+    tracing::warn!("another worker has the job, since its lease ran out here; nothing of this attempt was kept");
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
+}
+
+impl Verdict {
+    fn of(error: &JobError) -> Self {
+        let retry = match error {
+            JobError::Retry(_) => Retry::Later,
+            JobError::Dead(_) => Retry::Never,
+        };
+        Self::Failed { reason: error.reason(), retry }
+    }
+}
+
+impl From<JobError> for Undone {
+    fn from(error: JobError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<LeaseError> for Undone {
+    fn from(error: LeaseError) -> Self {
+        match error {
+            LeaseError::Lost => Self::LeaseLost,
+            LeaseError::Db(error) => Self::Failed(error.into()),
+        }
+    }
+}
+
+/// A job's place in its lane, free again on every way out.
+struct Slot<'a> {
+    lane: &'a Lane,
+    lease: &'a Lease,
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        self.lane.let_go(self.lease);
+    }
+}

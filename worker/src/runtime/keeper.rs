@@ -1,0 +1,99 @@
+use std::{sync::Arc, time::Duration};
+
+use common::{
+    db::{Db, Result},
+    queue::QueueConnection,
+};
+use tokio::time::{Instant, sleep};
+
+use super::{lane::Lane, outage::Outage, statement_limit};
+
+/// How often to look for jobs whose time has come or whose worker is gone.
+const TICK: Duration = Duration::from_secs(1);
+/// Rows changed by one statement, at most.
+const BATCH: u32 = 500;
+/// How long finished jobs are kept.
+const RETENTION: Duration = Duration::from_hours(7 * 24);
+/// How often to look for jobs to prune.
+const PRUNE_INTERVAL: Duration = Duration::from_mins(1);
+
+/// Keeps the leases of this process, and the queue in order: expired leases are reaped, due jobs made available, old
+/// jobs pruned. Every worker does the latter for all; rows that another is at are skipped.
+pub(super) struct Keeper {
+    lanes: Vec<Arc<Lane>>,
+    connection: QueueConnection,
+    lease: Duration,
+    next_prune: Instant,
+}
+
+impl Keeper {
+    pub(super) fn new(db: &Db, lanes: Vec<Arc<Lane>>, lease: Duration) -> Self {
+        let connection = QueueConnection::new(db, "keeper", statement_limit(lease));
+        Self { lanes, connection, lease, next_prune: Instant::now() }
+    }
+
+    pub(super) async fn run(mut self) {
+        let mut outage = Outage::of("renew leases");
+        loop {
+            let pause = match self.turn().await {
+                Ok(more) => {
+                    outage.over();
+                    if more { Duration::ZERO } else { TICK.min(self.lease / 5) }
+                }
+                Err(error) => outage.pause(&error),
+            };
+            sleep(pause).await;
+        }
+    }
+
+    /// Returns whether there is more to do at once. Leases come first, every time.
+    async fn turn(&mut self) -> Result<bool> {
+        self.give_back_excess().await?;
+        self.renew().await?;
+        let reaped = self.connection.reap(BATCH).await?;
+        if reaped > 0 {
+            tracing::warn!(jobs = reaped, "took back jobs whose worker crashed, hung or was cut off");
+        }
+        let promoted = self.connection.promote(BATCH).await?;
+        if reaped > 0 || promoted > 0 {
+            for lane in &self.lanes {
+                lane.wake();
+            }
+        }
+        let pruned = self.prune().await?;
+        Ok([reaped, promoted, pruned].contains(&u64::from(BATCH)))
+    }
+
+    /// Jobs that got stuck behind long ones may run elsewhere.
+    async fn give_back_excess(&mut self) -> Result<()> {
+        let excess: Vec<_> = self.lanes.iter().flat_map(|lane| lane.take_excess()).collect();
+        if !excess.is_empty() {
+            self.connection.release(&excess).await?;
+        }
+        Ok(())
+    }
+
+    async fn renew(&mut self) -> Result<()> {
+        let ending: Vec<_> = self.lanes.iter().flat_map(|lane| lane.ending_within(self.lease * 3 / 4)).collect();
+        if ending.is_empty() {
+            return Ok(());
+        }
+        let deadline = Instant::now() + self.lease;
+        let renewed = self.connection.renew(&ending, self.lease).await?;
+        for lane in &self.lanes {
+            lane.extend(&renewed, deadline);
+        }
+        Ok(())
+    }
+
+    async fn prune(&mut self) -> Result<u64> {
+        if Instant::now() < self.next_prune {
+            return Ok(0);
+        }
+        let pruned = self.connection.prune(RETENTION, BATCH).await?;
+        if pruned < u64::from(BATCH) {
+            self.next_prune = Instant::now() + PRUNE_INTERVAL;
+        }
+        Ok(pruned)
+    }
+}

@@ -1,0 +1,202 @@
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use common::queue::Lease;
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
+
+use super::pace::Pace;
+
+/// Larger batches gain nothing and keep jobs from other workers.
+const MAX_BATCH: usize = 100;
+
+/// One queue's share of this process: its slots, and the leases of the jobs that run in them or wait for one.
+///
+/// A lease enters with [`Lane::hold`] and leaves with [`Lane::let_go`], [`Lane::take_waiting`] or
+/// [`Lane::take_excess`]; while it is here, the keeper renews it.
+#[derive(Debug)]
+pub(super) struct Lane {
+    queue: &'static str,
+    slots: usize,
+    places: Mutex<Places>,
+    room: Notify,
+    work: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Places {
+    held: HashMap<i64, Held>,
+    pace: Pace,
+}
+
+#[derive(Debug)]
+struct Held {
+    lease: Lease,
+    /// Until when it is certainly ours: the database began to count later than we did.
+    deadline: Instant,
+    /// Since when it runs, if it does not wait for a slot.
+    running: Option<Instant>,
+}
+
+impl Lane {
+    pub(super) fn new(queue: &'static str, slots: usize) -> Self {
+        Self { queue, slots, places: Mutex::default(), room: Notify::new(), work: Notify::new() }
+    }
+
+    pub(super) fn queue(&self) -> &'static str {
+        self.queue
+    }
+
+    pub(super) fn slots(&self) -> usize {
+        self.slots
+    }
+
+    /// Waits until a claim is worth its round trip and returns for how many jobs there is room: when a quarter of the
+    /// slots can be filled, or at once when nothing waits for the next free slot. For one caller only.
+    pub(super) async fn room(&self) -> usize {
+        let worthwhile = (self.slots / 4).max(1);
+        loop {
+            let (held, waiting, ahead) = {
+                let places = self.lock();
+                (places.held.len(), places.waiting().count(), places.ahead(self.slots))
+            };
+            let free = (self.slots + ahead).saturating_sub(held);
+            if free >= worthwhile || (free > 0 && waiting == 0) {
+                return free.min(MAX_BATCH);
+            }
+            self.room.notified().await;
+        }
+    }
+
+    /// Waits until there may be something to claim that was not there before. For one caller only.
+    pub(super) async fn work(&self) {
+        self.work.notified().await;
+    }
+
+    /// There may be something to claim. Any number of calls before the next claim count as one.
+    pub(super) fn wake(&self) {
+        self.work.notify_one();
+    }
+
+    /// A job was claimed. If its id is here already, that older lease was lost, and what runs under it ends.
+    pub(super) fn hold(&self, lease: Lease, deadline: Instant) {
+        self.lock().held.insert(lease.job_id(), Held { lease, deadline, running: None });
+    }
+
+    /// The job gets a slot. `false` means that it must not run: it was given back or lost meanwhile.
+    pub(super) fn start(&self, lease: &Lease) -> bool {
+        let now = Instant::now();
+        let mut places = self.lock();
+        let holds = match places.get(lease) {
+            Some(held) if held.deadline > now => {
+                held.running = Some(now);
+                true
+            }
+            Some(_) => {
+                places.held.remove(&lease.job_id());
+                false
+            }
+            None => false,
+        };
+        drop(places);
+        self.room.notify_one();
+        holds
+    }
+
+    /// The job has come to its end here, one way or another.
+    pub(super) fn let_go(&self, lease: &Lease) {
+        let mut places = self.lock();
+        if let Some(held) = places.get(lease) {
+            let running = held.running;
+            places.held.remove(&lease.job_id());
+            places.pace.ended(running.map_or(Duration::ZERO, |since| since.elapsed()));
+        }
+        drop(places);
+        self.room.notify_one();
+    }
+
+    /// Takes out all jobs that wait for a slot. They will not run here.
+    pub(super) fn take_waiting(&self) -> Vec<Lease> {
+        self.lock().take_waiting(0)
+    }
+
+    /// Takes out the jobs that wait behind others which turned out to be long. They will not run here.
+    pub(super) fn take_excess(&self) -> Vec<Lease> {
+        let mut places = self.lock();
+        let ahead = places.ahead(self.slots);
+        places.take_waiting(ahead)
+    }
+
+    /// Leases of running jobs.
+    pub(super) fn running(&self) -> Vec<Lease> {
+        self.lock().held.values().filter(|held| held.running.is_some()).map(|held| held.lease).collect()
+    }
+
+    /// Leases that hold, but not for longer than `rest`.
+    pub(super) fn ending_within(&self, rest: Duration) -> Vec<Lease> {
+        let now = Instant::now();
+        let ending = |held: &&Held| held.deadline > now && held.deadline < now + rest;
+        self.lock().held.values().filter(ending).map(|held| held.lease).collect()
+    }
+
+    /// Leases were renewed. Those that left meanwhile, or belong to another lane, are passed over.
+    pub(super) fn extend(&self, leases: &[Lease], deadline: Instant) {
+        let mut places = self.lock();
+        for lease in leases {
+            if let Some(held) = places.get(lease) {
+                held.deadline = deadline;
+            }
+        }
+    }
+
+    /// Waits until a lease is not certainly ours any more.
+    pub(super) async fn lost(&self, lease: &Lease) {
+        loop {
+            let deadline = self.lock().get(lease).map(|held| held.deadline);
+            match deadline {
+                Some(deadline) if deadline > Instant::now() => sleep_until(deadline).await,
+                _ => return,
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Places> {
+        // Whole also after a panic: no method leaves it half changed.
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Places {
+    /// The place of this very lease, and not of another one of the same job.
+    fn get(&mut self, lease: &Lease) -> Option<&mut Held> {
+        self.held.get_mut(&lease.job_id()).filter(|held| held.lease == *lease)
+    }
+
+    fn waiting(&self) -> impl Iterator<Item = &Held> {
+        self.held.values().filter(|held| held.running.is_none())
+    }
+
+    /// Takes out the waiting jobs but for `keep` of them.
+    fn take_waiting(&mut self, keep: usize) -> Vec<Lease> {
+        let taken: Vec<_> = self.waiting().map(|held| held.lease).skip(keep).collect();
+        for lease in &taken {
+            self.held.remove(&lease.job_id());
+        }
+        taken
+    }
+
+    /// How many jobs to have waiting.
+    fn ahead(&self, slots: usize) -> usize {
+        let starts = self.held.values().filter_map(|held| held.running);
+        let stalled = match starts.clone().max() {
+            Some(last) if starts.count() >= slots => last.elapsed(),
+            _ => Duration::ZERO,
+        };
+        self.pace.ahead(slots, stalled)
+    }
+}

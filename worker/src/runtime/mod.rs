@@ -1,0 +1,164 @@
+//! How jobs come into this process and leave it: a claimer for each queue fills that queue's lane, apalis runs what is
+//! in it, the keeper renews the leases meanwhile, the listener says when there is more.
+
+mod backend;
+mod claimer;
+mod execution;
+mod keeper;
+mod lane;
+mod listener;
+mod outage;
+mod pace;
+mod stop;
+
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex, atomic::AtomicBool},
+    time::Duration,
+};
+
+use apalis::prelude::{Event, Monitor, MonitorContext, MonitorError, ParallelizeExt, WorkerBuilder, WorkerBuilderExt};
+use common::{
+    config::WorkerConfig,
+    db::{Db, NotUsable},
+    queue::{ClaimToken, ClaimedJob},
+};
+use futures::{FutureExt, future::BoxFuture};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
+
+use self::{
+    backend::{ClaimedJobs, spawn},
+    claimer::Claimer,
+    execution::{Execution, execute},
+    keeper::Keeper,
+    lane::Lane,
+};
+use crate::Registry;
+
+/// Pooled connections besides one for each running job: to announce work, and to record a failure.
+const SPARE_CONNECTIONS: u32 = 2;
+
+/// Why a worker did not run until it was told to stop, or did not stop cleanly.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It must not run on this database.
+    #[error(transparent)]
+    NotUsable(#[from] NotUsable),
+    /// Jobs took longer than the time there was to stop. They were rolled back and given back.
+    #[error("{jobs} jobs did not finish within {limit:?}; they were interrupted and will run again")]
+    Interrupted {
+        /// How many.
+        jobs: usize,
+        /// How long they had: `SHUTDOWN_SECONDS`.
+        limit: Duration,
+    },
+    /// The database was not there to be told. Nothing is lost.
+    #[error("could not tell the database what became of every job; those will run again when their leases run out")]
+    LeftBehind,
+    /// A bug.
+    #[error("a part of the worker ended by itself: {0}")]
+    Ended(String),
+}
+
+/// Runs the jobs of the registry's queues until `shutdown`, then stops: claims no more, gives back what it has not
+/// begun and finishes the rest. Waits for a database that is away, at the start and later. `Ok` means that every job
+/// that was claimed here is done, recorded as failed, or given back.
+pub async fn run(config: WorkerConfig, registry: Registry, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
+    let mut shutdown = pin!(shutdown);
+    let queues = u32::try_from(registry.queues().len()).unwrap_or(u32::MAX);
+    let connections = config.concurrency.saturating_mul(queues).saturating_add(SPARE_CONNECTIONS);
+    let db = Db::new(&config.database_url, connections, "norvalt worker");
+    tokio::select! {
+        usable = db.wait_until_usable() => usable?,
+        () = &mut shutdown => return Ok(()),
+    }
+    let mut runtime = Runtime::start(db, &config, &registry);
+    tokio::select! {
+        error = runtime.ended() => Err(error),
+        () = shutdown => runtime.stop().await,
+    }
+}
+
+/// Everything that runs. Dropping it ends it all at once: jobs roll back, leases run out.
+struct Runtime {
+    db: Db,
+    shutdown: Duration,
+    lanes: Vec<Arc<Lane>>,
+    /// Each ends when told to stop.
+    claimers: JoinSet<Option<ClaimToken>>,
+    /// The keeper and the listener, which end only with the runtime.
+    upkeep: JoinSet<()>,
+    monitor: BoxFuture<'static, Result<(), MonitorError>>,
+    monitor_context: MonitorContext,
+    stop: watch::Sender<bool>,
+    unsettled: Arc<AtomicBool>,
+}
+
+impl Runtime {
+    fn start(db: Db, config: &WorkerConfig, registry: &Registry) -> Self {
+        let (stop, stopping) = watch::channel(false);
+        let unsettled = Arc::new(AtomicBool::new(false));
+        let (mut lanes, mut claimers, mut monitor) = (Vec::new(), JoinSet::new(), monitor());
+        for queue in registry.queues() {
+            let lane = Arc::new(Lane::new(queue, config.concurrency as usize));
+            let (buffer, jobs) = mpsc::unbounded_channel();
+            let claimer = Claimer::new(&db, lane.clone(), config.lease, config.poll, buffer);
+            claimers.spawn(claimer.run(stopping.clone()));
+            let execution = Execution::new(db.clone(), registry.clone(), lane.clone(), unsettled.clone());
+            monitor = run_lane(monitor, jobs, execution);
+            lanes.push(lane);
+        }
+        let mut upkeep = JoinSet::new();
+        upkeep.spawn(Keeper::new(&db, lanes.clone(), config.lease).run());
+        upkeep.spawn(listener::listen(db.clone(), lanes.clone()));
+        tracing::info!(queues = ?registry.queues(), concurrency = config.concurrency, "the worker is ready");
+        let monitor_context = monitor.context();
+        let monitor = monitor.run().boxed();
+        Self { db, shutdown: config.shutdown, lanes, claimers, upkeep, monitor, monitor_context, stop, unsettled }
+    }
+
+    /// Waits for something to end that should not. Whatever it is, the worker must not go on as if nothing were.
+    async fn ended(&mut self) -> RunError {
+        let what = tokio::select! {
+            outcome = &mut self.monitor => format!("apalis: {outcome:?}"),
+            outcome = self.claimers.join_next() => format!("a claimer: {outcome:?}"),
+            outcome = self.upkeep.join_next() => format!("the keeper or the listener: {outcome:?}"),
+        };
+        RunError::Ended(what)
+    }
+}
+
+fn monitor() -> Monitor {
+    Monitor::new().on_event(|_, event| {
+        if let Event::Error(error) = event {
+            tracing::error!(%error, "a job ended in a way it should not; it runs again when its lease has run out");
+        }
+    })
+}
+
+/// Has apalis run a lane's jobs.
+fn run_lane(monitor: Monitor, jobs: mpsc::UnboundedReceiver<ClaimedJob>, execution: Execution) -> Monitor {
+    let lane = execution.lane();
+    let execution = Arc::new(execution);
+    // A worker that ended has lost its jobs: it is not started again, the process ends.
+    let once = Mutex::new(Some(ClaimedJobs::new(lane.clone(), jobs)));
+    monitor.register(move |_| {
+        let jobs = once.lock().ok().and_then(|mut jobs| jobs.take());
+        WorkerBuilder::new(lane.queue())
+            .backend(
+                jobs.expect("apalis calls this a second time only to restart a worker, which needs should_restart"),
+            )
+            .concurrency(lane.slots())
+            .parallelize(spawn)
+            .data(execution.clone())
+            .build(execute)
+    })
+}
+
+/// How long one of the queue's statements may take: leases must not run out meanwhile.
+fn statement_limit(lease: Duration) -> Duration {
+    (lease / 4).min(Duration::from_secs(5))
+}

@@ -1,0 +1,88 @@
+use std::{sync::atomic::Ordering, time::Duration};
+
+use common::{
+    db::{Db, Result},
+    queue::{ClaimToken, Lease, QueueConnection},
+};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep, timeout, timeout_at},
+};
+
+use super::{RunError, Runtime, outage::Outage};
+
+/// For what is left to say to the database when the time to stop is over.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
+impl Runtime {
+    /// Stops cleanly, or says what was not clean.
+    pub(super) async fn stop(self) -> Result<(), RunError> {
+        // The keeper goes on until the last job has ended.
+        let Self { db, shutdown: limit, lanes, claimers, upkeep, mut monitor, .. } = self;
+        let deadline = Instant::now() + limit;
+        let running = || lanes.iter().flat_map(|lane| lane.running()).collect::<Vec<_>>();
+        tracing::info!(running = running().len(), "stopping: claims no more, gives back what it has not begun");
+        self.unsettled.store(false, Ordering::Relaxed);
+        self.stop.send_replace(true);
+        // Its result is always Ok.
+        let _ = self.monitor_context.shutdown();
+
+        let give_back_waiting = async {
+            let unanswered = unanswered(claimers).await;
+            let waiting: Vec<_> = lanes.iter().flat_map(|lane| lane.take_waiting()).collect();
+            give_back(&db, &waiting, &unanswered, deadline + LAST_WORDS).await
+        };
+        let (finished, mut told) = tokio::join!(timeout_at(deadline, &mut monitor), give_back_waiting);
+        let interrupted = running();
+        drop(monitor);
+        drop(upkeep);
+        if !interrupted.is_empty() {
+            told &= give_back(&db, &interrupted, &[], Instant::now() + LAST_WORDS).await;
+        }
+        told &= !self.unsettled.load(Ordering::Relaxed);
+        let closed = timeout(LAST_WORDS, db.close()).await;
+        match finished {
+            Err(_) => Err(RunError::Interrupted { jobs: interrupted.len(), limit }),
+            Ok(Err(error)) => Err(RunError::Ended(format!("apalis: {error:?}"))),
+            Ok(Ok(())) if !told || closed.is_err() => Err(RunError::LeftBehind),
+            Ok(Ok(())) => {
+                tracing::info!("stopped");
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Waits for the claimers to end, and collects the claims whose answers never came.
+async fn unanswered(mut claimers: JoinSet<Option<ClaimToken>>) -> Vec<ClaimToken> {
+    let mut unanswered = Vec::new();
+    while let Some(ended) = claimers.join_next().await {
+        unanswered.extend(ended.ok().flatten());
+    }
+    unanswered
+}
+
+/// Gives back what will not run here, so that it need not wait for its leases to run out. Returns whether that was
+/// possible before the deadline.
+async fn give_back(db: &Db, leases: &[Lease], claims: &[ClaimToken], deadline: Instant) -> bool {
+    if leases.is_empty() && claims.is_empty() {
+        return true;
+    }
+    let mut outage = Outage::of("give jobs back");
+    let trying = async {
+        let mut connection = QueueConnection::new(db, "stopping", LAST_WORDS);
+        while let Err(error) = try_give_back(&mut connection, leases, claims).await {
+            sleep(outage.pause(&error)).await;
+        }
+    };
+    timeout_at(deadline, trying).await.is_ok()
+}
+
+async fn try_give_back(connection: &mut QueueConnection, leases: &[Lease], claims: &[ClaimToken]) -> Result<()> {
+    for claim in claims {
+        connection.release_claim(*claim).await?;
+    }
+    let jobs = connection.release(leases).await?;
+    tracing::info!(jobs, "gave back jobs");
+    Ok(())
+}
