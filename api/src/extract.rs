@@ -1,10 +1,17 @@
 //! Reading requests: what arrives in a handler is parsed and valid.
 
+use std::str::FromStr;
+
 use axum::{
-    extract::{FromRequestParts, Path},
-    http::request::Parts,
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Path, Query, Request},
+    http::{HeaderMap, header, request::Parts},
+    response::IntoResponse,
 };
-use common::{ids::LeadId, input::FromFields};
+use common::{
+    ids::{AutomationRuleId, LeadId, VehicleId},
+    input::FromFields,
+};
 use serde_json::{Map, Value};
 
 use crate::problem::Problem;
@@ -16,22 +23,76 @@ impl<T: FromFields, S: Send + Sync> FromRequestParts<S> for ValidQuery<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let pairs: axum::extract::Query<Vec<(String, String)>> = axum::extract::Query::try_from_uri(&parts.uri)
+        let pairs: Query<Vec<(String, String)>> = Query::try_from_uri(&parts.uri)
             .map_err(|_| Problem::unreadable("The query string is not valid form encoding."))?;
         let fields: Map<String, Value> = pairs.0.into_iter().map(|(name, value)| (name, value.into())).collect();
         T::read(fields).map(Self).map_err(Problem::invalid_input)
     }
 }
 
-/// The lead that the path names. What cannot be an id is as little there as an unknown one.
-pub(crate) struct LeadPath(pub(crate) LeadId);
+/// The JSON body, parsed as a whole: 422 with every field's problem.
+pub(crate) struct ValidJson<T>(pub(crate) T);
 
-impl<S: Send + Sync> FromRequestParts<S> for LeadPath {
+impl<T: FromFields, S: Send + Sync> FromRequest<S> for ValidJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if !is_json(request.headers()) {
+            return Err(Problem::not_json());
+        }
+        let body = Bytes::from_request(request, state)
+            .await
+            .map_err(|rejection| Problem::of_status(rejection.into_response().status()))?;
+        match serde_json::from_slice(&body) {
+            Ok(Value::Object(fields)) => T::read(fields).map(Self).map_err(Problem::invalid_input),
+            Ok(_) => Err(Problem::unreadable("The body must be a JSON object.")),
+            Err(error) => {
+                let place = format!("line {}, column {}", error.line(), error.column());
+                Err(Problem::unreadable(format!("The body is not valid JSON: look at {place}.")))
+            }
+        }
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = given.and_then(|value| value.split(';').next()).map(str::trim);
+    essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"))
+}
+
+/// An id that can stand in a path.
+pub(crate) trait InPath: FromStr {
+    /// What to answer when there is nothing of this id.
+    fn not_found() -> Problem;
+}
+
+impl InPath for LeadId {
+    fn not_found() -> Problem {
+        Problem::not_found("lead-not-found", "Lead not found", "Your dealership has no lead with this id.")
+    }
+}
+
+impl InPath for VehicleId {
+    fn not_found() -> Problem {
+        Problem::not_found("vehicle-not-found", "Vehicle not found", "Your dealership has no vehicle with this id.")
+    }
+}
+
+impl InPath for AutomationRuleId {
+    fn not_found() -> Problem {
+        let detail = "Your dealership has no automation rule with this id.";
+        Problem::not_found("automation-rule-not-found", "Automation rule not found", detail)
+    }
+}
+
+/// The id in the path. What cannot be an id is as little there as an unknown one.
+pub(crate) struct PathId<T>(pub(crate) T);
+
+impl<T: InPath, S: Send + Sync> FromRequestParts<S> for PathId<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Path(id): Path<String> =
-            Path::from_request_parts(parts, state).await.map_err(|_| Problem::lead_not_found())?;
-        id.parse().map(Self).map_err(|_| Problem::lead_not_found())
+        let Path(id): Path<String> = Path::from_request_parts(parts, state).await.map_err(|_| T::not_found())?;
+        id.parse().map(Self).map_err(|_| T::not_found())
     }
 }

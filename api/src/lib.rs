@@ -4,9 +4,12 @@ mod auth;
 mod context;
 mod cors;
 mod extract;
+mod openapi;
+mod permissions;
 pub mod problem;
 mod router;
 mod routes;
 mod serve;
 
+pub use router::openapi;
 pub use serve::{ServeError, serve};

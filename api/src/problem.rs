@@ -70,13 +70,23 @@ impl Problem {
         )
     }
 
-    /// 404 of a lead, whether it belongs to another dealership or to none.
-    pub(crate) fn lead_not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "lead-not-found", "Lead not found", "Your dealership has no lead with this id.")
+    /// 403 of a member who may not do this.
+    pub(crate) fn forbidden(detail: &'static str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", "Not permitted", detail)
+    }
+
+    /// 404 of a resource, whether it belongs to another dealership or to none.
+    pub(crate) fn not_found(slug: &'static str, title: &'static str, detail: &'static str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, slug, title, detail)
     }
 
     pub(crate) fn no_such_route() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "no-such-route", "No such address", "Nothing is served here; /docs shows what is.")
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "no-such-route",
+            "No such address",
+            "Nothing is served here; /docs shows what is.",
+        )
     }
 
     pub(crate) fn method_not_allowed() -> Self {
@@ -94,6 +104,12 @@ impl Problem {
 
     pub(crate) fn unreadable(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "unreadable-request", "Unreadable request", detail)
+    }
+
+    /// 415.
+    pub(crate) fn not_json() -> Self {
+        let detail = "Send the body as JSON, with the header “Content-Type: application/json”.";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", "Not JSON", detail)
     }
 
     pub(crate) fn too_large() -> Self {

@@ -3,20 +3,23 @@
 use std::sync::Arc;
 
 use axum::{
-    Router,
+    Json, Router,
     extract::{DefaultBodyLimit, FromRef},
     middleware,
-    routing::{get, post},
+    routing::get,
 };
 use common::db::Db;
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     auth::Verifier,
     context, cors,
+    openapi::Document,
     problem::Problem,
-    routes::{health, leads, me, webhooks},
+    routes::{automation_rules, conversations, dealership, health, leads, vehicles, webhooks},
 };
 
 /// Largest body that is read, in bytes. Svix sends up to 350 kB.
@@ -32,17 +35,37 @@ pub(crate) struct AppState {
     pub(crate) stopping: watch::Receiver<bool>,
 }
 
-pub(crate) fn router(state: AppState, cors_origins: &[String]) -> Router {
-    let v1 = Router::new()
-        .route("/me", get(me::show))
-        .route("/leads", get(leads::list))
-        .route("/leads/{id}", get(leads::show));
-    Router::new()
-        .route("/", get(health::index))
-        .route("/health", get(health::live))
-        .route("/health/ready", get(health::ready))
-        .route("/webhooks/clerk", post(webhooks::clerk))
+fn described() -> OpenApiRouter<AppState> {
+    let v1 = OpenApiRouter::new()
+        .routes(routes!(leads::list, leads::create))
+        .routes(routes!(leads::show, leads::update, leads::delete))
+        .routes(routes!(leads::history))
+        .routes(routes!(conversations::list))
+        .routes(routes!(conversations::create))
+        .routes(routes!(vehicles::list, vehicles::create))
+        .routes(routes!(vehicles::show, vehicles::update, vehicles::delete))
+        .routes(routes!(automation_rules::list, automation_rules::create))
+        .routes(routes!(automation_rules::show, automation_rules::update, automation_rules::delete))
+        .routes(routes!(dealership::me))
+        .routes(routes!(dealership::users))
+        .routes(routes!(dealership::show, dealership::update));
+    OpenApiRouter::with_openapi(Document::openapi())
         .nest("/api/v1", v1)
+        .routes(routes!(webhooks::clerk))
+        .routes(routes!(health::index))
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+}
+
+/// The OpenAPI 3.1 document of all routes.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    described().into_openapi()
+}
+
+pub(crate) fn router(state: AppState, cors_origins: &[String]) -> Router {
+    let (router, document) = described().split_for_parts();
+    router
+        .route("/openapi.json", get(|| async { Json(document) }))
         .fallback(|| async { Problem::no_such_route() })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .layer(DefaultBodyLimit::max(BODY_LIMIT))

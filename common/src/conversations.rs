@@ -7,8 +7,10 @@ use sqlx::FromRow;
 use utoipa::ToSchema;
 
 use crate::{
-    db::{Error, Result, TenantTx},
-    ids::{DealershipId, LeadId, MessageId},
+    db::{Caller, Error, Result, TenantTx},
+    ids::{DealershipId, LeadId, MessageId, UserId},
+    input::{Fields, FromFields, text, uuid},
+    leads::MESSAGE_LIMIT,
     text_enum::text_enum,
 };
 
@@ -66,6 +68,8 @@ pub struct Message {
     /// Who wrote it, by name.
     #[schema(example = "Kari Nordmann")]
     pub sender: String,
+    /// The membership of whoever wrote it, should it be a person of the dealership.
+    pub sender_user_id: Option<UserId>,
     /// What kind of sender that is.
     pub sender_type: SenderType,
     /// What it says.
@@ -89,12 +93,51 @@ pub struct NewMessage {
     pub direction: Direction,
     /// Who wrote it, by name.
     pub sender: String,
+    /// Their membership, should they be of the dealership.
+    pub sender_user_id: Option<UserId>,
     /// What kind of sender that is.
     pub sender_type: SenderType,
     /// What it says.
     pub message_content: String,
     /// When it was written, if that was not now.
     pub created_at: Option<DateTime<Utc>>,
+}
+
+/// What a request says of a message to a customer.
+#[derive(Debug, Clone, ToSchema)]
+pub struct Reply {
+    /// The lead to answer.
+    pub lead_id: LeadId,
+    /// What to say.
+    #[schema(max_length = 20_000, example = "Hei Bjørn! Ja, vi har to på lager.")]
+    pub message_content: String,
+    /// How.
+    pub channel: Channel,
+}
+
+impl FromFields for Reply {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let lead_id = fields.required("lead_id", uuid("a lead"));
+        let message_content = fields.required("message_content", text(MESSAGE_LIMIT));
+        let channel = fields.required("channel", Channel::parse);
+        Some(Self { lead_id: lead_id?, message_content: message_content?, channel: channel? })
+    }
+}
+
+impl Reply {
+    /// The message that a person sends.
+    pub fn from(self, sender: &Caller) -> NewMessage {
+        NewMessage {
+            lead_id: self.lead_id,
+            channel: self.channel,
+            direction: Direction::Outbound,
+            sender: sender.name.clone(),
+            sender_user_id: Some(sender.id),
+            sender_type: SenderType::Human,
+            message_content: self.message_content,
+            created_at: None,
+        }
+    }
 }
 
 /// The messages of a lead, newest first.
@@ -123,8 +166,9 @@ pub async fn create(tx: &mut TenantTx, new: &NewMessage) -> Result<Option<Messag
                  THEN coalesce(first_response_time, coalesce($8, now()) - created_at) ELSE first_response_time END,
                updated_at = now()
            WHERE id = $1 AND dealership_id = $2 RETURNING id)
-         INSERT INTO conversations (lead_id, dealership_id, channel, direction, sender, sender_type, message_content, created_at)
-         SELECT id, $2, $3, $4, $5, $6, $7, coalesce($8, now()) FROM lead
+         INSERT INTO conversations (lead_id, dealership_id, channel, direction, sender, sender_type, message_content,
+                                    created_at, sender_user_id)
+         SELECT id, $2, $3, $4, $5, $6, $7, coalesce($8, now()), $9 FROM lead
          RETURNING *",
     )
     .bind(new.lead_id)
@@ -135,6 +179,7 @@ pub async fn create(tx: &mut TenantTx, new: &NewMessage) -> Result<Option<Messag
     .bind(new.sender_type)
     .bind(&new.message_content)
     .bind(new.created_at)
+    .bind(new.sender_user_id)
     .fetch_optional(tx.conn())
     .await
     .map_err(Error::from)

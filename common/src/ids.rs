@@ -59,6 +59,15 @@ uuid_id!(
     MessageId
 );
 
+uuid_id!(
+    /// A car.
+    VehicleId
+);
+uuid_id!(
+    /// An automation rule.
+    AutomationRuleId
+);
+
 /// Names the ids that we derive from Clerk's. Never change it: the ids of all dealerships and users follow from it.
 const FROM_CLERK: Uuid = Uuid::from_u128(0x6b1f_0c52_7a2e_4d0b_9a57_3f0c_5e8d_21b4);
 

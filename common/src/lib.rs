@@ -1,20 +1,25 @@
 //! What the API, the worker and the command line share: configuration, domain types, the two doors to the database,
 //! Clerk's events and the queue. Knows nothing of HTTP servers, command lines or job handlers.
 
+pub mod automation_rules;
 pub mod clerk;
 pub mod clock;
 pub mod config;
 pub mod conversations;
 pub mod db;
+pub mod dealerships;
 pub mod ids;
 pub mod input;
 pub mod jobs;
 pub mod leads;
+pub mod page;
 pub mod queue;
 pub mod secret;
 pub mod telemetry;
 mod text_enum;
+mod update;
 pub mod users;
+pub mod vehicles;
 
 /// Version of the running build, as in `Cargo.toml`.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

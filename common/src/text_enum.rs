@@ -18,9 +18,9 @@ macro_rules! text_enum {
             }
 
             /// Reads it from a request.
-            pub fn parse(text: &str) -> Result<Self, String> {
-                match text {
-                    $($text => Ok(Self::$variant),)+
+            pub fn parse(value: &serde_json::Value) -> Result<Self, String> {
+                match value.as_str().map(str::trim) {
+                    $(Some($text) => Ok(Self::$variant),)+
                     _ => Err(format!("must be one of {}", [$($text),+].join(", "))),
                 }
             }

@@ -1,12 +1,18 @@
 //! People as members of dealerships.
 
-use serde::{Deserialize, Serialize};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::FromRow;
 use utoipa::ToSchema;
 
-use crate::ids::UserId;
+use crate::{
+    db::{Error, Result, TenantTx},
+    ids::UserId,
+};
 
 /// What a person may do in a dealership.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, sqlx::Type, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, sqlx::Type, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum Role {
@@ -29,15 +35,51 @@ impl Role {
     }
 }
 
-/// A member as others in the dealership see them.
+/// A member, in short.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct UserSummary {
     /// The membership.
     pub id: UserId,
     /// The person's name.
+    #[schema(example = "Kari Nordmann")]
     pub name: String,
     /// The person's e-mail address.
+    #[schema(example = "kari.nordmann@tesla-oslo.example")]
     pub email: String,
     /// What they may do.
     pub role: Role,
+}
+
+/// A member of the dealership.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow, ToSchema)]
+pub struct User {
+    /// The membership.
+    pub id: UserId,
+    /// The person in Clerk.
+    #[schema(example = "user_2h8op3Isl1QR7tKu5FGNfaLKEoU")]
+    pub clerk_user_id: String,
+    /// The person's name.
+    #[schema(example = "Kari Nordmann")]
+    pub name: String,
+    /// The person's e-mail address.
+    #[schema(example = "kari.nordmann@tesla-oslo.example")]
+    pub email: String,
+    /// What they may do.
+    pub role: Role,
+    /// Banned in Clerk: no access for now.
+    pub suspended: bool,
+    /// How they want to hear of new leads.
+    #[schema(value_type = Object, example = json!({ "sms": true, "email": true }))]
+    pub notification_preferences: Value,
+    /// When they became a member.
+    pub created_at: DateTime<Utc>,
+}
+
+/// The members of the dealership, by name.
+pub async fn list(tx: &mut TenantTx) -> Result<Vec<User>> {
+    sqlx::query_as("-- users::list\nSELECT * FROM users WHERE dealership_id = $1 ORDER BY name, id")
+        .bind(tx.dealership())
+        .fetch_all(tx.conn())
+        .await
+        .map_err(Error::from)
 }

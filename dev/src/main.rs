@@ -1,1 +1,55 @@
-fn main() {}
+//! `cargo dev`: the whole system on one machine, with nothing to install, configure or sign up for.
+
+mod database;
+mod directory;
+mod environment;
+mod failure;
+mod ports;
+mod screen;
+mod signals;
+mod system;
+mod workspace;
+
+use std::{process::ExitCode, sync::Arc};
+
+use clap::Parser;
+use dev::console::Console;
+
+/// Starts the whole Norvalt backend on this machine: a PostgreSQL of its own, a stand-in for Clerk, the API and the
+/// worker, with demo dealerships in it. Nothing needs to be configured. Ctrl-C stops everything and keeps the data.
+#[derive(Debug, Parser)]
+#[command(name = "cargo dev", bin_name = "cargo dev", after_help = AFTER_HELP)]
+struct Arguments {
+    /// Forget everything first: the database, the stand-in's people and keys
+    #[arg(long)]
+    reset: bool,
+    /// Port of the stand-in for Clerk; the next free one if it is taken
+    #[arg(long, value_name = "PORT", default_value_t = 8001)]
+    clerk_port: u16,
+}
+
+const AFTER_HELP: &str = "\
+Environment (or the file .env):
+  PORT          Port of the API, by default 8000; the next free one if it is taken
+  DATABASE_URL  Use this PostgreSQL database instead of a private one
+  PG_BIN_DIR    Directory of the PostgreSQL server to run, if several are installed
+  RUST_LOG      What the API and the worker log, by default info
+Everything else that they read may be set as well, except for Clerk's keys and addresses,
+which are those of the stand-in. What is kept between runs is in .dev/ (for root, whose
+files PostgreSQL may not see, below /var/lib/norvalt-dev/).
+
+When everything runs, it prints where, a session token for each demo person, and
+commands to try. Tests need none of this: `cargo test`.";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let console = Arc::new(Console::standard());
+    match system::run(&arguments, &console).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("\n{}: {}", console.bold("error"), common::telemetry::chain(&failure));
+            ExitCode::FAILURE
+        }
+    }
+}

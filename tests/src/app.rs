@@ -7,6 +7,7 @@ use common::{
     conversations::{self, Channel, Direction, NewMessage, SenderType},
     db::Db,
     ids::{ClerkOrgId, ClerkUserId, DealershipId, LeadId, UserId},
+    input::{Email, Phone},
     leads::{self, Lead, LeadSource, LeadStatus},
 };
 use chrono::{DateTime, Utc};
@@ -209,6 +210,7 @@ impl<'a> Dealership<'a> {
             channel: Channel::Email,
             direction: Direction::Outbound,
             sender: "Kari".to_owned(),
+            sender_user_id: None,
             sender_type: SenderType::Human,
             message_content: message.to_owned(),
             created_at,
@@ -247,13 +249,23 @@ pub fn new_lead() -> NewLead {
         status: LeadStatus::New,
         assigned_to: None,
         customer_name: None,
-        customer_email: Some("kunde@example.no".to_owned()),
+        customer_email: Some(email("kunde@example.no")),
         customer_phone: None,
         vehicle_interest: None,
         initial_message: None,
         lead_score: 50,
         created_at: None,
     }
+}
+
+/// An address that is one.
+pub fn email(address: &str) -> Email {
+    Email::parse(&json!(address)).expect("a valid address")
+}
+
+/// A number that is one.
+pub fn phone(number: &str) -> Phone {
+    Phone::parse(&json!(number)).expect("a valid number")
 }
 
 /// Somebody with a Clerk account.

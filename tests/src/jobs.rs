@@ -8,8 +8,6 @@ use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 use tokio::time::{Instant, sleep};
 
-use crate::cluster::TestDatabase;
-
 /// A connection to a test's database with the rights of the queue.
 #[derive(Debug)]
 pub struct JobTable(PgConnection);
@@ -28,9 +26,9 @@ pub struct JobRow {
 }
 
 impl JobTable {
-    /// Connects.
-    pub async fn of(database: &TestDatabase) -> Self {
-        let mut conn = PgConnection::connect(&database.url).await.expect("the test's database is there");
+    /// Connects to the database with this URL.
+    pub async fn at(url: &str) -> Self {
+        let mut conn = PgConnection::connect(url).await.expect("the test's database is there");
         sqlx::raw_sql("SET ROLE norvalt_system").execute(&mut conn).await.expect("the role is there");
         Self(conn)
     }

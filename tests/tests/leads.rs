@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use common::leads::{LeadSource, LeadStatus};
 use serde_json::{Value, json};
-use tests::app::{Dealership, NewLead, TestApp, new_lead};
+use tests::app::{Dealership, NewLead, TestApp, email, new_lead, phone};
 
 fn at(minute: i64) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(1_790_000_000, 0).map(|time| time + TimeDelta::minutes(minute))
@@ -94,10 +94,10 @@ async fn filters_combine_and_the_total_follows_them() {
 async fn search_finds_name_address_and_phone_in_any_case_and_takes_nothing_for_a_pattern() {
     let app = TestApp::start().await;
     let oslo = app.dealership("Tesla Oslo").await;
-    let lead = |name: &str, email: &str, phone: &str| NewLead {
+    let lead = |name: &str, address: &str, number: &str| NewLead {
         customer_name: Some(name.to_owned()),
-        customer_email: Some(email.to_owned()),
-        customer_phone: Some(phone.to_owned()),
+        customer_email: Some(email(address)),
+        customer_phone: Some(phone(number)),
         ..new_lead()
     };
     oslo.lead_with(lead("Øyvind Åsheim", "oyvind@example.no", "+47 912 34 567")).await;

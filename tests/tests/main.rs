@@ -2,7 +2,9 @@
 
 mod leads;
 mod provisioning;
+mod queue;
 mod service;
 mod tenancy;
 mod tokens;
 mod webhooks;
+mod worker;

@@ -44,7 +44,7 @@ struct Queue {
     db: Db,
     table: JobTable,
     connection: QueueConnection,
-    database: TestDatabase,
+    _database: TestDatabase,
 }
 
 impl Queue {
@@ -52,7 +52,7 @@ impl Queue {
         let database = database().await;
         let db = Db::new(&database.url.parse().expect("it is a PostgreSQL URL"), 4, "tests");
         let connection = QueueConnection::new(&db, "tests", Duration::from_secs(5));
-        Self { table: JobTable::of(&database).await, db, connection, database }
+        Self { table: JobTable::at(&database.url).await, db, connection, _database: database }
     }
 
     async fn tx(&self) -> SystemTx {

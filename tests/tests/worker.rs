@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use common::{
     config::WorkerConfig,
-    db::Db,
+    db::{DatabaseUrl, Db},
     queue::{Enqueued, Job, NewJob, enqueue},
 };
 use tests::{
@@ -25,23 +25,35 @@ struct Shop {
     table: JobTable,
     db: Db,
     config: WorkerConfig,
-    database: TestDatabase,
+    url: String,
+    _database: Option<TestDatabase>,
 }
 
 impl Shop {
     async fn open() -> Self {
         let database = database().await;
-        let database_url = database.url.parse().expect("it is a PostgreSQL URL");
-        let db = Db::new(&database_url, 4, "tests");
+        let shop = Self::at(&database.url).await;
+        Self { _database: Some(database), ..shop }
+    }
+
+    /// In a database that somebody else looks after.
+    async fn at(url: &str) -> Self {
+        let database_url: DatabaseUrl = url.parse().expect("it is a PostgreSQL URL");
         let config = WorkerConfig {
-            database_url,
+            database_url: database_url.clone(),
             concurrency: 4,
             lease: Duration::from_secs(30),
             // Longer than the tests have patience: what is announced must be heard.
-            poll: Duration::from_secs(60),
+            poll: Duration::from_mins(1),
             shutdown: Duration::from_secs(20),
         };
-        Self { table: JobTable::of(&database).await, db, config, database }
+        Self {
+            table: JobTable::at(url).await,
+            db: Db::new(&database_url, 4, "tests"),
+            config,
+            url: url.to_owned(),
+            _database: None,
+        }
     }
 
     /// Starts a worker that knows the tests' kinds of jobs.

@@ -12,7 +12,11 @@ use axum::{
 };
 use common::db::{self, Caller, Identity, TenantTx};
 
-use crate::{problem::Problem, router::AppState};
+use crate::{
+    permissions::{self, Action},
+    problem::Problem,
+    router::AppState,
+};
 
 pub(crate) use claims::Verifier;
 
@@ -21,6 +25,18 @@ pub(crate) use claims::Verifier;
 pub(crate) struct Tenant {
     pub(crate) tx: TenantTx,
     pub(crate) caller: Caller,
+}
+
+impl Tenant {
+    /// Lets the caller through if they may do this.
+    pub(crate) fn require(&self, action: Action) -> Result<(), Problem> {
+        permissions::require(&self.caller, action)
+    }
+
+    /// Makes the changes durable.
+    pub(crate) async fn commit(self) -> Result<(), Problem> {
+        Ok(self.tx.commit().await?)
+    }
 }
 
 impl FromRequestParts<AppState> for Tenant {

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use axum::{
     Json,
     body::Bytes,
@@ -6,15 +8,15 @@ use axum::{
     response::IntoResponse,
 };
 use common::{
-    clerk::{self, Receipt},
+    clerk::{self, Receipt as Received},
     config::WebhookSecrets,
     db::Db,
 };
-use serde_json::{Value, json};
-use std::sync::Arc;
+use serde::Serialize;
 use svix::webhooks::{Webhook, WebhookError};
+use utoipa::ToSchema;
 
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemBody};
 
 /// Tells authentic webhooks from others. During a rotation several secrets are live.
 /// <https://docs.svix.com/receiving/verifying-payloads/how-manual>
@@ -39,34 +41,58 @@ impl Signatures {
     }
 }
 
-/// Takes a webhook of Clerk: once this answers 2xx, the event will have its effect, exactly once.
+/// What became of a webhook.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Receipt {
+    /// `accepted`, `duplicate`, `ignored`, or `dead` for what no retry could mend.
+    #[schema(example = "accepted")]
+    status: &'static str,
+}
+
+/// Takes a webhook of Clerk, signed by Svix: once this answers 2xx, the event will have its effect, exactly once.
+#[utoipa::path(
+    post, path = "/webhooks/clerk", tag = "Webhooks", operation_id = "receiveClerkWebhook", security(()),
+    request_body(content = Object, description = "The event, signed in the headers svix-id, svix-timestamp, svix-signature"),
+    responses(
+        (status = 202, description = "Stored and enqueued", body = Receipt),
+        (status = 200, description = "Seen before, of no use, or malformed beyond mending", body = Receipt),
+        (status = 400, description = "Not authentic, or not JSON", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "Larger than 1 MB", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Temporarily unavailable; send it again", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
 pub(crate) async fn clerk(
     State(db): State<Db>,
     State(signatures): State<Arc<Signatures>>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<(StatusCode, Json<Receipt>), Problem> {
     let body = body.map_err(|rejection| Problem::of_status(rejection.into_response().status()))?;
     let svix_id = signatures.verify(&headers, &body)?;
     let trace_context = headers.get("traceparent").and_then(|value| value.to_str().ok());
     match clerk::receive(&db, svix_id, &body, trace_context).await? {
-        Receipt::Accepted { event_id, event_type } => {
+        Received::Accepted { event_id, event_type } => {
             tracing::info!(svix_id, event_id, event_type, "webhook accepted");
-            Ok((StatusCode::ACCEPTED, Json(json!({ "status": "accepted" }))))
+            Ok((StatusCode::ACCEPTED, Json(Receipt { status: "accepted" })))
         }
-        Receipt::Duplicate => {
+        Received::Duplicate => {
             tracing::info!(svix_id, "webhook seen before");
-            Ok((StatusCode::OK, Json(json!({ "status": "duplicate" }))))
+            Ok((StatusCode::OK, Json(Receipt { status: "duplicate" })))
         }
-        Receipt::Ignored { event_type } => {
+        Received::Ignored { event_type } => {
             tracing::info!(svix_id, event_type, "webhook of a type that is not handled");
-            Ok((StatusCode::OK, Json(json!({ "status": "ignored" }))))
+            Ok((StatusCode::OK, Json(Receipt { status: "ignored" })))
         }
-        Receipt::Dead { event_id, reason } => {
-            tracing::error!(svix_id, event_id, reason, "webhook stored as dead: it does not have the shape of its type");
-            Ok((StatusCode::OK, Json(json!({ "status": "dead" }))))
+        Received::Dead { event_id, reason } => {
+            tracing::error!(
+                svix_id,
+                event_id,
+                reason,
+                "webhook stored as dead: it does not have the shape of its type"
+            );
+            Ok((StatusCode::OK, Json(Receipt { status: "dead" })))
         }
-        Receipt::NotJson => {
+        Received::NotJson => {
             tracing::warn!(svix_id, "authentic webhook that is not JSON");
             Err(Problem::unreadable("The body is not JSON."))
         }

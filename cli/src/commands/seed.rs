@@ -6,9 +6,10 @@ use common::{
     conversations::{self, Channel, Direction, NewMessage, SenderType},
     db::Db,
     ids::{ClerkOrgId, ClerkUserId, DealershipId, LeadId, UserId},
+    input::{Email, Phone},
     leads::{self, LeadFilter, LeadSource, LeadStatus, NewLead},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     CommandError,
@@ -72,7 +73,7 @@ async fn add_leads(db: &Db, dealership: &Dealership, now: DateTime<Utc>) -> Resu
         let user = UserId::of(id, &person.user_id.parse()?);
         let received = now - TimeDelta::minutes(i64::from(demo_lead.minutes_ago));
         let lead = leads::create(&mut tx, &new_lead(demo_lead, user, received)).await?;
-        for message in messages(demo_lead, person, lead.id, received) {
+        for message in messages(demo_lead, (person, user), lead.id, received) {
             conversations::create(&mut tx, &message).await?;
         }
     }
@@ -82,6 +83,7 @@ async fn add_leads(db: &Db, dealership: &Dealership, now: DateTime<Utc>) -> Resu
 
 fn new_lead(lead: &DemoLead, assignee: UserId, received: DateTime<Utc>) -> NewLead {
     let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let (email, phone) = (given(lead.email).map(Value::from), given(lead.phone).map(Value::from));
     NewLead {
         source: lead.source,
         source_url: None,
@@ -90,8 +92,8 @@ fn new_lead(lead: &DemoLead, assignee: UserId, received: DateTime<Utc>) -> NewLe
         // Nobody has taken the new ones yet.
         assigned_to: (lead.status != LeadStatus::New).then_some(assignee),
         customer_name: given(lead.name),
-        customer_email: given(lead.email),
-        customer_phone: given(lead.phone),
+        customer_email: email.map(|email| Email::parse(&email).expect("the demo addresses are valid")),
+        customer_phone: phone.map(|phone| Phone::parse(&phone).expect("the demo numbers are valid")),
         vehicle_interest: given(lead.vehicle),
         initial_message: given(lead.message),
         lead_score: lead.score,
@@ -100,7 +102,12 @@ fn new_lead(lead: &DemoLead, assignee: UserId, received: DateTime<Utc>) -> NewLe
 }
 
 /// The inquiry as a message, and the answer.
-fn messages(lead: &DemoLead, person: &Person, id: LeadId, received: DateTime<Utc>) -> Vec<NewMessage> {
+fn messages(
+    lead: &DemoLead,
+    (person, user): (&Person, UserId),
+    id: LeadId,
+    received: DateTime<Utc>,
+) -> Vec<NewMessage> {
     let channel = match lead.source {
         LeadSource::Website => Channel::Website,
         LeadSource::Email => Channel::Email,
@@ -112,6 +119,7 @@ fn messages(lead: &DemoLead, person: &Person, id: LeadId, received: DateTime<Utc
         channel,
         direction: Direction::Inbound,
         sender: lead.name.to_owned(),
+        sender_user_id: None,
         sender_type: SenderType::Customer,
         message_content: lead.message.to_owned(),
         created_at: Some(received),
@@ -119,6 +127,7 @@ fn messages(lead: &DemoLead, person: &Person, id: LeadId, received: DateTime<Utc
     let answer = lead.answer.map(|answer| NewMessage {
         direction: Direction::Outbound,
         sender: format!("{} {}", person.first_name, person.last_name),
+        sender_user_id: Some(user),
         sender_type: SenderType::Human,
         message_content: answer.to_owned(),
         created_at: Some(received + ANSWERED_AFTER),

@@ -12,6 +12,14 @@ pub enum Error {
 /// Result of everything that talks to the database.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+impl Error {
+    /// Whether a constraint of this name stands against the statement.
+    pub fn violates(&self, constraint: &str) -> bool {
+        let (Self::Refused(error) | Self::Unavailable(error)) = self;
+        error.as_database_error().and_then(sqlx::error::DatabaseError::constraint) == Some(constraint)
+    }
+}
+
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         let unavailable = match &error {

@@ -1,51 +1,102 @@
+use std::ops::RangeInclusive;
+
 use chrono::{DateTime, Utc};
-use serde_json::Value;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::{Lead, LeadSource, LeadStatus, find};
 use crate::{
     db::{Error, Result, TenantTx},
     ids::{LeadId, UserId},
+    input::{Email, Fields, FromFields, Phone, integer, json_object, text, uuid},
 };
 
-/// A lead to be written down.
-#[derive(Debug, Clone)]
+/// Characters that a message may have.
+pub(crate) const MESSAGE_LIMIT: usize = 20_000;
+/// Bytes of JSON that the metadata of a source may have.
+pub(super) const METADATA_LIMIT: usize = 20_000;
+pub(super) const SCORES: RangeInclusive<i64> = 1..=100;
+
+/// A lead to be written down: an e-mail address or a phone number, and whatever else is known.
+#[derive(Debug, Clone, ToSchema)]
 pub struct NewLead {
-    /// Where it came from.
+    /// Where it came from; `manual` by default.
+    #[schema(required = false)]
     pub source: LeadSource,
     /// The page it came from.
+    #[schema(max_length = 2000)]
     pub source_url: Option<String>,
-    /// What else the source told; an object.
+    /// What else the source told.
+    #[schema(value_type = Object, required = false)]
     pub source_metadata: Value,
-    /// How far it has come.
+    /// How far it has come; `new` by default.
+    #[schema(required = false)]
     pub status: LeadStatus,
-    /// Who takes care of it.
+    /// Who takes care of it: a member of the dealership.
     pub assigned_to: Option<UserId>,
     /// The customer's name.
+    #[schema(max_length = 200, example = "Bjørn Håkonsen")]
     pub customer_name: Option<String>,
     /// The customer's e-mail address.
-    pub customer_email: Option<String>,
-    /// The customer's phone number, as typed.
-    pub customer_phone: Option<String>,
+    #[schema(value_type = Option<String>, max_length = 254, example = "bjorn.hakonsen@example.no")]
+    pub customer_email: Option<Email>,
+    /// The customer's phone number; without a country code it is Norwegian.
+    #[schema(value_type = Option<String>, max_length = 40, example = "+47 912 34 567")]
+    pub customer_phone: Option<Phone>,
     /// What they are interested in.
+    #[schema(max_length = 500, example = "Tesla Model Y Long Range")]
     pub vehicle_interest: Option<String>,
     /// What they wrote first.
+    #[schema(max_length = 20_000, example = "Hei! Har dere denne på lager?")]
     pub initial_message: Option<String>,
-    /// How promising it is, from 1 to 100.
+    /// How promising it is; 50 by default.
+    #[schema(required = false, minimum = 1, maximum = 100)]
     pub lead_score: i16,
-    /// When it came in, if that was not now.
+    /// When it came in, if that was not now. Not for requests.
+    #[schema(ignore)]
     pub created_at: Option<DateTime<Utc>>,
 }
 
-/// Writes a lead down for the dealership.
+impl FromFields for NewLead {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let customer_email = fields.optional("customer_email", Email::parse);
+        let customer_phone = fields.optional("customer_phone", Phone::parse);
+        if customer_email.is_none() && customer_phone.is_none() && !fields.has_problems() {
+            fields.report("customer_email", "is required, unless customer_phone is given");
+        }
+        Some(Self {
+            customer_email,
+            customer_phone,
+            source: fields.optional("source", LeadSource::parse).unwrap_or(LeadSource::Manual),
+            source_url: fields.optional("source_url", text(2000)),
+            source_metadata: fields
+                .optional("source_metadata", json_object(METADATA_LIMIT))
+                .unwrap_or_else(|| json!({})),
+            status: fields.optional("status", LeadStatus::parse).unwrap_or(LeadStatus::New),
+            assigned_to: fields.optional("assigned_to", uuid("a user")),
+            customer_name: fields.optional("customer_name", text(200)),
+            vehicle_interest: fields.optional("vehicle_interest", text(500)),
+            initial_message: fields.optional("initial_message", text(MESSAGE_LIMIT)),
+            lead_score: fields.optional("lead_score", integer(SCORES)).map_or(50, score),
+            created_at: None,
+        })
+    }
+}
+
+pub(super) fn score(score: i64) -> i16 {
+    i16::try_from(score).expect("within SCORES")
+}
+
+/// Writes a lead down for the dealership. An assignee who is no member of it violates [`super::ASSIGNEE`].
 pub async fn create(tx: &mut TenantTx, new: &NewLead) -> Result<Lead> {
     let dealership = tx.dealership();
     let id: LeadId = sqlx::query_scalar(
         "-- leads::create
          INSERT INTO leads (dealership_id, source, source_url, source_metadata, status, assigned_to, customer_name,
-                            customer_email, customer_phone, vehicle_interest, initial_message, lead_score, created_at,
-                            updated_at, converted_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, coalesce($13, now()), coalesce($13, now()),
-                 CASE WHEN $5 = 'won' THEN coalesce($13, now()) END)
+                            customer_email, customer_phone, customer_phone_e164, vehicle_interest, initial_message,
+                            lead_score, created_at, updated_at, converted_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, coalesce($14, now()), coalesce($14, now()),
+                 CASE WHEN $5 = 'won' THEN coalesce($14, now()) END)
          RETURNING id",
     )
     .bind(dealership)
@@ -55,8 +106,9 @@ pub async fn create(tx: &mut TenantTx, new: &NewLead) -> Result<Lead> {
     .bind(new.status)
     .bind(new.assigned_to)
     .bind(&new.customer_name)
-    .bind(&new.customer_email)
-    .bind(&new.customer_phone)
+    .bind(new.customer_email.as_ref().map(Email::as_str))
+    .bind(new.customer_phone.as_ref().map(|phone| phone.typed.as_str()))
+    .bind(new.customer_phone.as_ref().map(|phone| phone.e164.as_str()))
     .bind(&new.vehicle_interest)
     .bind(&new.initial_message)
     .bind(new.lead_score)

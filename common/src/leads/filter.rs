@@ -1,33 +1,42 @@
-use std::{fmt, str::FromStr};
+use std::fmt;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
+use serde_json::Value;
+use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::{Lead, LeadSource, LeadStatus};
 use crate::{
     ids::{LeadId, UserId},
-    input::{self, Fields, FromFields},
+    input::{Fields, FromFields, instant, integer, text, uuid},
 };
 
 /// Which leads a page is taken from, and which page.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct LeadFilter {
     /// Only with this status.
+    #[param(inline)]
     pub status: Option<LeadStatus>,
     /// Only from this source.
+    #[param(inline)]
     pub source: Option<LeadSource>,
     /// Only with this text in the customer's name, e-mail address or phone number, in any case.
+    #[param(max_length = 200, example = "håkonsen")]
     pub search: Option<String>,
     /// Only those that this member takes care of.
     pub assigned_to: Option<UserId>,
     /// Only those that came in at this time or later.
+    #[param(example = "2026-11-01T00:00:00Z")]
     pub created_from: Option<DateTime<Utc>>,
     /// Only those that came in before this time.
     pub created_to: Option<DateTime<Utc>>,
     /// How many at most, 1 to 100.
+    #[param(minimum = 1, maximum = 100, default = 25, required = false)]
     pub limit: i64,
     /// Where the page begins.
+    #[param(ignore)]
     pub paging: Paging,
 }
 
@@ -79,11 +88,10 @@ impl fmt::Display for Cursor {
     }
 }
 
-impl FromStr for Cursor {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
+impl Cursor {
+    fn parse(value: &Value) -> Result<Self, String> {
         let refused = || "must be the next_cursor of an earlier page".to_owned();
+        let text = value.as_str().ok_or_else(refused)?;
         let bytes: [u8; 24] =
             URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| bytes.try_into().ok()).ok_or_else(refused)?;
         let (time, id) = bytes.split_at(8);
@@ -100,14 +108,13 @@ impl FromFields for LeadFilter {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let status = fields.optional("status", LeadStatus::parse);
         let source = fields.optional("source", LeadSource::parse);
-        let search = fields.optional("search", |text| input::text(text, 200));
-        let assigned_to =
-            fields.optional("assigned_to", |text| text.parse().map_err(|_| "must be a user's id".to_owned()));
-        let created_from = fields.optional("created_from", input::time);
-        let created_to = fields.optional("created_to", input::time);
-        let limit = fields.optional("limit", |text| input::integer(text, 1..=100)).unwrap_or(25);
-        let offset = fields.optional("offset", |text| input::integer(text, 0..=i64::MAX));
-        let cursor: Option<Cursor> = fields.optional("cursor", str::parse);
+        let search = fields.optional("search", text(200));
+        let assigned_to = fields.optional("assigned_to", uuid("a user"));
+        let created_from = fields.optional("created_from", instant);
+        let created_to = fields.optional("created_to", instant);
+        let limit = fields.optional("limit", integer(1..=100)).unwrap_or(25);
+        let offset = fields.optional("offset", integer(0..=i64::MAX));
+        let cursor = fields.optional("cursor", Cursor::parse);
         if offset.is_some() && cursor.is_some() {
             fields.report("cursor", "cannot be combined with offset; give one of them");
         }

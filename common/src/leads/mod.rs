@@ -3,6 +3,7 @@
 mod create;
 mod filter;
 mod page;
+mod update;
 
 use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
@@ -10,15 +11,20 @@ use serde_json::Value;
 use sqlx::{FromRow, Row, postgres::PgRow};
 use utoipa::ToSchema;
 
+pub(crate) use create::MESSAGE_LIMIT;
 pub use create::{NewLead, create};
 pub use filter::{Cursor, LeadFilter, Paging};
 pub use page::{LeadPage, find, page};
+pub use update::{ChangedBy, LeadPatch, StatusChange, delete, history, update};
 
 use crate::{
     ids::{DealershipId, LeadId, UserId},
     text_enum::text_enum,
     users::UserSummary,
 };
+
+/// The constraint that an assignee who is no member of the dealership breaks.
+pub const ASSIGNEE: &str = "leads_assigned_to_dealership_id_fkey";
 
 text_enum!(
     /// How far a lead has come.
@@ -79,6 +85,9 @@ pub struct Lead {
     /// The customer's phone number, as typed.
     #[schema(example = "+47 912 34 567")]
     pub customer_phone: Option<String>,
+    /// The same, as dialled from anywhere (E.164).
+    #[schema(example = "+4791234567")]
+    pub customer_phone_e164: Option<String>,
     /// What they are interested in.
     #[schema(example = "Tesla Model Y Long Range")]
     pub vehicle_interest: Option<String>,
@@ -135,6 +144,7 @@ impl FromRow<'_, PgRow> for Lead {
             customer_name: row.try_get("customer_name")?,
             customer_email: row.try_get("customer_email")?,
             customer_phone: row.try_get("customer_phone")?,
+            customer_phone_e164: row.try_get("customer_phone_e164")?,
             vehicle_interest: row.try_get("vehicle_interest")?,
             initial_message: row.try_get("initial_message")?,
             lead_score: row.try_get("lead_score")?,

@@ -6,6 +6,7 @@ use super::{Cursor, Lead, LeadFilter, Paging};
 use crate::{
     db::{Error, Result, TenantTx},
     ids::LeadId,
+    page::page_count,
 };
 
 /// One page of leads, newest first.
@@ -64,7 +65,7 @@ pub async fn page(tx: &mut TenantTx, filter: &LeadFilter) -> Result<LeadPage> {
     }
     let next_cursor = items.last().filter(|_| more).map(|last| Cursor::after(last).to_string());
     let total = total(tx, filter).await?;
-    let pages = (total + filter.limit - 1) / filter.limit;
+    let pages = page_count(total, filter.limit);
     Ok(LeadPage { items, total, page: skipped / filter.limit + 1, pages, limit: filter.limit, next_cursor })
 }
 

@@ -81,6 +81,7 @@ struct Shared {
 
 impl StandIn {
     /// Serves on `listener` until [`StandIn::stop`].
+    #[expect(clippy::unused_async, reason = "it needs a Tokio runtime, and `await` is the proof that there is one")]
     pub async fn start(listener: TcpListener, options: Options) -> Result<Self, StoreError> {
         let address = listener.local_addr().expect("a listener that was bound has an address");
         let clerk = Clerk(Arc::new(Shared {

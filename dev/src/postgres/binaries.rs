@@ -57,7 +57,7 @@ impl Places {
         }
     }
 
-    /// Every server there is, oldest first; of two alike the one that `PATH` names last.
+    /// Every server there is, the best one last: the newest, and of two alike the one found first.
     pub async fn servers(&self, account: &Account) -> Result<Vec<Binaries>, PostgresError> {
         if let Some(directory) = &self.chosen {
             let unusable = |problem| PostgresError::UnusableChoice { directory: directory.clone(), problem };

@@ -50,38 +50,45 @@ pub enum Shutdown {
     Immediate,
 }
 
+/// What the data survive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// A crash of the host.
+    HostCrash,
+    /// A crash of the server, but not necessarily one of the host soon after the cluster was created.
+    ServerCrash,
+    /// Nothing but an orderly end, and everything is faster for it.
+    Nothing,
+}
+
+/// Settings of a cluster that is thrown away after use.
+const THROW_AWAY: [&str; 10] = [
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "wal_level=minimal",
+    "max_wal_senders=0",
+    "autovacuum=off",
+    "max_connections=300",
+    "shared_buffers=64MB",
+    "jit=off",
+    "checkpoint_timeout=1h",
+];
+
 /// A PostgreSQL server with a data directory of its own, in a directory that is nobody else's.
 pub struct Cluster {
     binaries: Binaries,
     account: Account,
     home: PathBuf,
     access: Access,
-    settings: &'static [&'static str],
-    durable: bool,
+    durability: Durability,
     server: Option<Child>,
 }
 
 impl Cluster {
-    /// Data that survive a crash of the host.
-    pub fn durable(binaries: Binaries, account: Account, home: PathBuf, access: Access) -> Self {
-        Self { binaries, account, home, access, settings: &[], durable: true, server: None }
-    }
-
-    /// Faster, and worthless after a crash.
-    pub fn throw_away(binaries: Binaries, account: Account, home: PathBuf, access: Access) -> Self {
-        const SETTINGS: &[&str] = &[
-            "fsync=off",
-            "synchronous_commit=off",
-            "full_page_writes=off",
-            "wal_level=minimal",
-            "max_wal_senders=0",
-            "autovacuum=off",
-            "max_connections=300",
-            "shared_buffers=64MB",
-            "jit=off",
-            "checkpoint_timeout=1h",
-        ];
-        Self { binaries, account, home, access, settings: SETTINGS, durable: false, server: None }
+    /// A cluster in the directory `home`, whether it exists already or not. Nothing runs before [`Cluster::start`].
+    pub fn new(binaries: Binaries, account: Account, home: PathBuf, access: Access, durability: Durability) -> Self {
+        Self { binaries, account, home, access, durability, server: None }
     }
 
     /// The programs in use.
@@ -106,13 +113,10 @@ impl Cluster {
             Access::Tcp { password, .. } => Authentication::Password(password),
             Access::Socket => Authentication::Trust,
         };
-        initialise(&self.binaries, &self.account, &data(&self.home), authentication, self.durable).await?;
+        initialise(&self.binaries, &self.account, &data(&self.home), authentication, self.durability).await?;
         self.check_version()?;
-        let mut server = self.spawn()?;
-        let ready = self.wait_until_ready(&mut server).await;
-        // Also a server that is slow to start must not be forgotten: it is ended when this cluster is dropped.
-        self.server = Some(server);
-        ready
+        self.server = Some(self.spawn()?);
+        self.wait_until_ready().await
     }
 
     /// Ends the server and waits until it is gone. Nothing to do if it does not run.
@@ -168,8 +172,8 @@ impl Cluster {
             Access::Tcp { port, .. } => command.args(["-h", "127.0.0.1", "-k", "", "-p", &port.to_string()]),
             Access::Socket => command.args(["-h", "", "-p", "5432", "-k"]).arg(&self.home),
         };
-        for setting in self.settings {
-            command.args(["-c", setting]);
+        if self.durability == Durability::Nothing {
+            command.args(THROW_AWAY.iter().flat_map(|setting| ["-c", setting]));
         }
         // In a group of its own a Ctrl-C on the terminal does not reach it: what it serves is stopped first.
         command.process_group(0).stdout(Stdio::from(log)).stderr(Stdio::from(log_too));
@@ -177,9 +181,9 @@ impl Cluster {
     }
 
     /// The same test that `pg_ctl --wait` makes.
-    async fn wait_until_ready(&self, server: &mut Child) -> Result<(), PostgresError> {
+    async fn wait_until_ready(&mut self) -> Result<(), PostgresError> {
         let deadline = Instant::now() + START_PATIENCE;
-        let pid = server.id().unwrap_or_default().to_string();
+        let pid = self.server.as_ref().and_then(Child::id).unwrap_or_default().to_string();
         while Instant::now() < deadline {
             if let Some(file) = files::read(&pid_file(&self.home))?
                 && file.lines().next() == Some(&pid)
@@ -187,7 +191,8 @@ impl Cluster {
             {
                 return Ok(());
             }
-            if let Ok(Some(status)) = server.try_wait() {
+            if let Some(Ok(Some(status))) = self.server.as_mut().map(Child::try_wait) {
+                self.server = None;
                 return Err(PostgresError::Failed { program: "postgres".to_owned(), status, output: self.log_end() });
             }
             sleep(Duration::from_millis(10)).await;

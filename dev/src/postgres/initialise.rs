@@ -1,6 +1,6 @@
 use std::{fs, path::Path};
 
-use super::{Account, Binaries, PostgresError, binaries::program};
+use super::{Account, Binaries, Durability, PostgresError, binaries::program};
 use crate::files::{self, During};
 
 /// How the superuser `postgres` proves to be it.
@@ -17,7 +17,7 @@ pub(super) async fn initialise(
     account: &Account,
     data: &Path,
     authentication: Authentication<'_>,
-    durable: bool,
+    durability: Durability,
 ) -> Result<(), PostgresError> {
     if data.join("PG_VERSION").exists() {
         return Ok(());
@@ -40,7 +40,7 @@ pub(super) async fn initialise(
             command.arg("--auth=scram-sha-256").arg("--pwfile").arg(&password_file);
         }
     }
-    if !durable {
+    if durability != Durability::HostCrash {
         command.arg("--no-sync");
     }
     let outcome = command.output().await;

@@ -6,7 +6,7 @@ use std::{
 use sqlx::{Connection, PgConnection};
 
 use super::{
-    Access, Account, Binaries, Cluster, Places, PostgresError, Shutdown,
+    Access, Account, Binaries, Cluster, Durability, Places, PostgresError, Shutdown,
     cluster::{data_major, end_leftover},
     find_or_install,
 };
@@ -28,17 +28,23 @@ impl KeptCluster {
     /// Starts the cluster that is kept in `directory`, which the user who runs PostgreSQL must be able to enter.
     /// Creates it when there is none; gets a server when there is none; ends one that a killed run left behind.
     pub async fn start(directory: &Path, places: &Places, tell: &(dyn Fn(&str) + Sync)) -> Result<Self, PostgresError> {
-        let home = directory.join("postgres");
+        let home = home(directory);
         let account = Account::for_postgres()?;
         let binaries = find_or_install(places, &account, data_major(&home)?, tell).await?;
         // Before the port is chosen: a leftover server would hold it.
         end_leftover(&home).await?;
         let password = files::read_or_create(&directory.join("postgres.password"), random::password)?;
         let port = keep_port(&directory.join("postgres.port"))?;
-        let mut cluster = Cluster::durable(binaries, account, home.clone(), Access::Tcp { port, password });
+        let access = Access::Tcp { port, password };
+        let mut cluster = Cluster::new(binaries, account, home.clone(), access, Durability::HostCrash);
         cluster.start().await?;
         create_database(&cluster).await?;
         Ok(Self { cluster, port, home })
+    }
+
+    /// Ends the server that a killed run left behind in `directory`, if there is one.
+    pub async fn end_leftover(directory: &Path) -> Result<(), PostgresError> {
+        end_leftover(&home(directory)).await
     }
 
     /// The URL of the database. It holds the superuser's password.
@@ -70,6 +76,10 @@ impl KeptCluster {
     pub async fn stop(mut self) -> Result<(), PostgresError> {
         self.cluster.stop(Shutdown::Fast).await
     }
+}
+
+fn home(directory: &Path) -> PathBuf {
+    directory.join("postgres")
 }
 
 /// The port of the last run if it is still free, so that a connection string that somebody noted stays valid.

@@ -9,10 +9,10 @@ use std::{
 
 use dev::{
     files,
-    postgres::{Access, Account, Cluster, Places, Shutdown, end_leftover, find_or_install},
+    postgres::{Access, Account, Cluster, Durability, Places, Shutdown, end_leftover, find_or_install},
 };
 use tokio::{
-    io::{AsyncBufReadExt, BufReader},
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     signal::unix::{Signal, SignalKind, signal},
     time::{Instant, sleep},
 };
@@ -33,7 +33,7 @@ pub async fn hold_shared(root: PathBuf) -> Outcome<()> {
     let mut stop = Stop::on_signals()?;
     let (binaries, account) = server().await?;
     clear_leftovers(&place).await;
-    let mut cluster = Cluster::throw_away(binaries, account, place.cluster(), Access::Socket);
+    let mut cluster = Cluster::new(binaries, account, place.cluster(), Access::Socket, Durability::Nothing);
     let mut outcome = cluster.start().await.map_err(Into::into);
     let lease = open(&place.lease())?;
     if outcome.is_ok() {
@@ -66,8 +66,16 @@ pub async fn hold_private(root: PathBuf) -> Outcome<()> {
     let Some(_alive) = declare_alive(&place)? else { return Err("this place is in use".into()) };
     let mut stop = Stop::on_signals()?;
     let (binaries, account) = server().await?;
-    let mut cluster = Cluster::durable(binaries, account, place.cluster(), Access::Socket);
+    let mut cluster = Cluster::new(binaries, account, place.cluster(), Access::Socket, Durability::ServerCrash);
+    let outcome = follow_commands(&mut cluster, &mut stop).await;
+    cluster.stop(Shutdown::Immediate).await?;
+    files::remove(place.root())?;
+    outcome
+}
+
+async fn follow_commands(cluster: &mut Cluster, stop: &mut Stop) -> Outcome<()> {
     let mut commands = BufReader::new(tokio::io::stdin()).lines();
+    let mut answers = tokio::io::stdout();
     loop {
         let command = tokio::select! {
             command = commands.next_line() => command?,
@@ -78,15 +86,16 @@ pub async fn hold_private(root: PathBuf) -> Outcome<()> {
             Some("stop") => cluster.stop(Shutdown::Fast).await,
             Some("crash") => cluster.stop(Shutdown::Immediate).await,
             Some(other) => return Err(format!("there is no command {other}").into()),
-            None => break,
+            None => return Ok(()),
         };
-        match outcome {
-            Ok(()) => println!("done"),
-            Err(error) => println!("{}", common::telemetry::chain(&error).replace('\n', " ")),
-        }
+        let answer = match outcome {
+            Ok(()) => "done\n".to_owned(),
+            Err(error) => common::telemetry::chain(&error).replace('\n', " ") + "\n",
+        };
+        // Fails when the test process was killed in the meantime.
+        answers.write_all(answer.as_bytes()).await?;
+        answers.flush().await?;
     }
-    cluster.stop(Shutdown::Immediate).await?;
-    Ok(files::remove(place.root())?)
 }
 
 /// The lock by which others see that this supervisor lives. Nothing if there is another one already.

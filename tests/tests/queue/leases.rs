@@ -89,7 +89,7 @@ async fn a_job_that_keeps_losing_its_worker_dies() {
     let row = queue.table.row(id).await;
     assert_eq!((row.state.as_str(), row.attempts), ("dead", 3));
     assert_eq!(row.errors.as_array().map(Vec::len), Some(3));
-    assert_eq!(ids(&queue.claim(1).await), []);
+    assert!(queue.claim(1).await.is_empty());
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn a_deferred_job_waits_and_its_attempt_does_not_count() {
     let id = queue.add(&Errand { number: 1 }).await;
     let lease = queue.claim_one().await.lease;
     let mut tx = queue.tx().await;
-    defer(&mut tx, &lease, Duration::from_secs(60)).await.expect("the lease is ours");
+    defer(&mut tx, &lease, Duration::from_mins(1)).await.expect("the lease is ours");
     tx.commit().await.expect("it can be committed");
     let row = queue.table.row(id).await;
     assert_eq!((row.state.as_str(), row.attempts), ("scheduled", 0));

@@ -1,0 +1,35 @@
+//! Who may do what. `docs/api.md` shows the same table.
+
+use common::{db::Caller, users::Role};
+
+use crate::problem::Problem;
+
+/// What not everybody may do. Everything else is for every member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    DeleteLeads,
+    ChangeVehicles,
+    ChangeAutomationRules,
+    ChangeDealership,
+}
+
+impl Action {
+    fn least_role(self) -> Role {
+        match self {
+            Self::DeleteLeads | Self::ChangeVehicles | Self::ChangeAutomationRules => Role::Manager,
+            Self::ChangeDealership => Role::Admin,
+        }
+    }
+}
+
+/// Lets the caller through, or says who could.
+pub(crate) fn require(caller: &Caller, action: Action) -> Result<(), Problem> {
+    if caller.role >= action.least_role() {
+        return Ok(());
+    }
+    tracing::info!(?action, role = ?caller.role, "not permitted");
+    Err(Problem::forbidden(match action.least_role() {
+        Role::Admin => "Only an admin of the dealership may do this.",
+        Role::Manager | Role::SalesRep => "Only a manager or an admin of the dealership may do this.",
+    }))
+}

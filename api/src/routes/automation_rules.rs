@@ -1,0 +1,89 @@
+use axum::{
+    Json,
+    http::{StatusCode, header},
+    response::IntoResponse,
+};
+use common::{
+    automation_rules::{self, AutomationRule, AutomationRulePatch, NewAutomationRule},
+    ids::AutomationRuleId,
+    page::{Page, PageRequest},
+};
+
+use crate::{
+    auth::Tenant,
+    extract::{InPath, PathId, ValidJson, ValidQuery},
+    openapi::{BodyProblems, MemberProblems, MissingProblem, QueryProblems},
+    permissions::Action,
+    problem::Problem,
+};
+
+/// The rules, newest first.
+#[utoipa::path(
+    get, path = "/automation-rules", tag = "Automation rules", operation_id = "listAutomationRules", params(PageRequest),
+    responses((status = 200, description = "One page", body = Page<AutomationRule>), MemberProblems, QueryProblems),
+)]
+pub(crate) async fn list(
+    mut tenant: Tenant,
+    ValidQuery(filter): ValidQuery<PageRequest>,
+) -> Result<Json<Page<AutomationRule>>, Problem> {
+    Ok(Json(automation_rules::list(&mut tenant.tx, filter).await?))
+}
+
+/// One rule.
+#[utoipa::path(
+    get, path = "/automation-rules/{id}", tag = "Automation rules", operation_id = "getAutomationRule", params(("id" = AutomationRuleId, Path)),
+    responses((status = 200, description = "The rule", body = AutomationRule), MemberProblems, MissingProblem),
+)]
+pub(crate) async fn show(
+    mut tenant: Tenant,
+    PathId(id): PathId<AutomationRuleId>,
+) -> Result<Json<AutomationRule>, Problem> {
+    automation_rules::find(&mut tenant.tx, id).await?.map(Json).ok_or_else(AutomationRuleId::not_found)
+}
+
+/// Adds a rule. For managers and admins.
+#[utoipa::path(
+    post, path = "/automation-rules", tag = "Automation rules", operation_id = "createAutomationRule", request_body = NewAutomationRule,
+    responses(
+        (status = 201, description = "The rule; Location says where", body = AutomationRule), MemberProblems, BodyProblems,
+    ),
+)]
+pub(crate) async fn create(
+    mut tenant: Tenant,
+    ValidJson(new): ValidJson<NewAutomationRule>,
+) -> Result<impl IntoResponse, Problem> {
+    tenant.require(Action::ChangeAutomationRules)?;
+    let created = automation_rules::create(&mut tenant.tx, &new).await?;
+    tenant.commit().await?;
+    let location = format!("/api/v1/automation-rules/{}", created.id);
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(created)))
+}
+
+/// Changes the given fields of a rule. For managers and admins.
+#[utoipa::path(
+    patch, path = "/automation-rules/{id}", tag = "Automation rules", operation_id = "updateAutomationRule", params(("id" = AutomationRuleId, Path)),
+    request_body = AutomationRulePatch,
+    responses((status = 200, description = "The rule", body = AutomationRule), MemberProblems, BodyProblems, MissingProblem),
+)]
+pub(crate) async fn update(
+    mut tenant: Tenant,
+    PathId(id): PathId<AutomationRuleId>,
+    ValidJson(patch): ValidJson<AutomationRulePatch>,
+) -> Result<Json<AutomationRule>, Problem> {
+    tenant.require(Action::ChangeAutomationRules)?;
+    let updated = automation_rules::update(&mut tenant.tx, id, &patch).await?;
+    tenant.commit().await?;
+    updated.map(Json).ok_or_else(AutomationRuleId::not_found)
+}
+
+/// Removes a rule. For managers and admins.
+#[utoipa::path(
+    delete, path = "/automation-rules/{id}", tag = "Automation rules", operation_id = "deleteAutomationRule", params(("id" = AutomationRuleId, Path)),
+    responses((status = 204, description = "It is gone"), MemberProblems, MissingProblem),
+)]
+pub(crate) async fn delete(mut tenant: Tenant, PathId(id): PathId<AutomationRuleId>) -> Result<StatusCode, Problem> {
+    tenant.require(Action::ChangeAutomationRules)?;
+    let deleted = automation_rules::delete(&mut tenant.tx, id).await?;
+    tenant.commit().await?;
+    if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(AutomationRuleId::not_found()) }
+}

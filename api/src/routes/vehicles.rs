@@ -1,0 +1,96 @@
+use axum::{
+    Json,
+    http::{StatusCode, header},
+    response::IntoResponse,
+};
+use common::{
+    db,
+    ids::VehicleId,
+    input::FieldError,
+    page::{Page, PageRequest},
+    vehicles::{self, NewVehicle, Vehicle, VehicleFilter, VehiclePatch},
+};
+
+use crate::{
+    auth::Tenant,
+    extract::{InPath, PathId, ValidJson, ValidQuery},
+    openapi::{BodyProblems, MemberProblems, MissingProblem, QueryProblems},
+    permissions::Action,
+    problem::Problem,
+};
+
+/// The vehicles, newest first.
+#[utoipa::path(
+    get, path = "/vehicles", tag = "Vehicles", operation_id = "listVehicles", params(VehicleFilter, PageRequest),
+    responses((status = 200, description = "One page", body = Page<Vehicle>), MemberProblems, QueryProblems),
+)]
+pub(crate) async fn list(
+    mut tenant: Tenant,
+    ValidQuery(filter): ValidQuery<VehicleFilter>,
+) -> Result<Json<Page<Vehicle>>, Problem> {
+    Ok(Json(vehicles::list(&mut tenant.tx, &filter).await?))
+}
+
+/// One vehicle.
+#[utoipa::path(
+    get, path = "/vehicles/{id}", tag = "Vehicles", operation_id = "getVehicle", params(("id" = VehicleId, Path)),
+    responses((status = 200, description = "The vehicle", body = Vehicle), MemberProblems, MissingProblem),
+)]
+pub(crate) async fn show(mut tenant: Tenant, PathId(id): PathId<VehicleId>) -> Result<Json<Vehicle>, Problem> {
+    vehicles::find(&mut tenant.tx, id).await?.map(Json).ok_or_else(VehicleId::not_found)
+}
+
+/// Adds a vehicle. For managers and admins.
+#[utoipa::path(
+    post, path = "/vehicles", tag = "Vehicles", operation_id = "createVehicle", request_body = NewVehicle,
+    responses(
+        (status = 201, description = "The vehicle; Location says where", body = Vehicle), MemberProblems, BodyProblems,
+    ),
+)]
+pub(crate) async fn create(
+    mut tenant: Tenant,
+    ValidJson(new): ValidJson<NewVehicle>,
+) -> Result<impl IntoResponse, Problem> {
+    tenant.require(Action::ChangeVehicles)?;
+    let created = vehicles::create(&mut tenant.tx, &new).await.map_err(taken)?;
+    tenant.commit().await?;
+    let location = format!("/api/v1/vehicles/{}", created.id);
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(created)))
+}
+
+/// Changes the given fields of a vehicle. For managers and admins.
+#[utoipa::path(
+    patch, path = "/vehicles/{id}", tag = "Vehicles", operation_id = "updateVehicle", params(("id" = VehicleId, Path)),
+    request_body = VehiclePatch,
+    responses((status = 200, description = "The vehicle", body = Vehicle), MemberProblems, BodyProblems, MissingProblem),
+)]
+pub(crate) async fn update(
+    mut tenant: Tenant,
+    PathId(id): PathId<VehicleId>,
+    ValidJson(patch): ValidJson<VehiclePatch>,
+) -> Result<Json<Vehicle>, Problem> {
+    tenant.require(Action::ChangeVehicles)?;
+    let updated = vehicles::update(&mut tenant.tx, id, &patch).await.map_err(taken)?;
+    tenant.commit().await?;
+    updated.map(Json).ok_or_else(VehicleId::not_found)
+}
+
+/// Removes a vehicle. For managers and admins.
+#[utoipa::path(
+    delete, path = "/vehicles/{id}", tag = "Vehicles", operation_id = "deleteVehicle", params(("id" = VehicleId, Path)),
+    responses((status = 204, description = "It is gone"), MemberProblems, MissingProblem),
+)]
+pub(crate) async fn delete(mut tenant: Tenant, PathId(id): PathId<VehicleId>) -> Result<StatusCode, Problem> {
+    tenant.require(Action::ChangeVehicles)?;
+    let deleted = vehicles::delete(&mut tenant.tx, id).await?;
+    tenant.commit().await?;
+    if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(VehicleId::not_found()) }
+}
+
+fn taken(error: db::Error) -> Problem {
+    if error.violates(vehicles::UNIQUE_VIN) {
+        let message = "is the VIN of another vehicle of your dealership".to_owned();
+        return Problem::invalid_input(vec![FieldError { field: "vin".to_owned(), message }]);
+    }
+    error.into()
+}

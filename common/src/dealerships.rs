@@ -1,0 +1,112 @@
+//! The dealership itself.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::FromRow;
+use utoipa::ToSchema;
+
+use crate::{
+    db::{Error, Result, TenantTx},
+    ids::DealershipId,
+    input::{Email, Fields, FromFields, Patch, Phone, text},
+    text_enum::text_enum,
+    update::Update,
+};
+
+text_enum!(
+    /// Whether a dealership pays.
+    SubscriptionStatus {
+        /// It does.
+        Active = "active",
+        /// Not yet.
+        Trial = "trial",
+        /// No longer.
+        Cancelled = "cancelled",
+    }
+);
+
+text_enum!(
+    /// What a dealership pays for.
+    SubscriptionTier {
+        /// The least.
+        Starter = "starter",
+        /// More.
+        Professional = "professional",
+        /// Everything.
+        Enterprise = "enterprise",
+    }
+);
+
+/// A dealership.
+#[derive(Debug, Clone, Serialize, FromRow, ToSchema)]
+pub struct Dealership {
+    /// The tenant.
+    pub id: DealershipId,
+    /// The organization in Clerk.
+    #[schema(example = "org_2g7np7Hrk0SN6kj5EDMLDaKNL0S")]
+    pub clerk_org_id: String,
+    /// Its name, which is kept in Clerk.
+    #[schema(example = "Tesla Oslo")]
+    pub name: String,
+    /// Where customers write to.
+    #[schema(example = "salg@tesla-oslo.example")]
+    pub email: String,
+    /// Where customers call.
+    #[schema(example = "+47 22 12 34 56")]
+    pub phone: Option<String>,
+    /// Where it is.
+    #[schema(example = "Økernveien 115, 0579 Oslo")]
+    pub address: Option<String>,
+    /// Whether it pays.
+    pub subscription_status: SubscriptionStatus,
+    /// For what.
+    pub subscription_tier: SubscriptionTier,
+    /// When it came to us.
+    pub created_at: DateTime<Utc>,
+    /// When it last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// What a dealership may change about itself; only given fields change.
+#[derive(Debug, Clone, ToSchema)]
+pub struct DealershipPatch {
+    /// Where customers write to.
+    #[schema(value_type = Option<String>, format = "email", example = "salg@tesla-oslo.example")]
+    pub email: Option<Email>,
+    /// Where customers call; null clears it.
+    #[schema(value_type = Option<String>, example = "+47 22 12 34 56")]
+    pub phone: Patch<Phone>,
+    /// Where it is; null clears it.
+    #[schema(value_type = Option<String>, example = "Økernveien 115, 0579 Oslo")]
+    pub address: Patch<String>,
+}
+
+impl FromFields for DealershipPatch {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        Some(Self {
+            email: fields.change("email", Email::parse),
+            phone: fields.patch("phone", Phone::parse),
+            address: fields.patch("address", text(500)),
+        })
+    }
+}
+
+/// The dealership of the transaction.
+pub async fn find(tx: &mut TenantTx) -> Result<Dealership> {
+    sqlx::query_as("-- dealerships::find\nSELECT * FROM dealerships WHERE id = $1")
+        .bind(tx.dealership())
+        .fetch_one(tx.conn())
+        .await
+        .map_err(Error::from)
+}
+
+/// Changes the dealership of the transaction.
+pub async fn update(tx: &mut TenantTx, patch: &DealershipPatch) -> Result<Dealership> {
+    let mut update = Update::of("-- dealerships::update\nUPDATE dealerships SET updated_at = now()");
+    update.change("email", patch.email.as_ref().map(Email::as_str));
+    update.patch("phone", patch.phone.as_ref().map(|phone| phone.typed.as_str()));
+    update.patch("address", patch.address.as_ref().map(String::as_str));
+    let mut query = update.finish();
+    query.push(" WHERE id = ").push_bind(tx.dealership()).push(" RETURNING *");
+    query.build_query_as().fetch_one(tx.conn()).await.map_err(Error::from)
+}

@@ -1,0 +1,7 @@
+//! Reading what strangers send: every field's problem is found in one pass, none hides another.
+
+mod fields;
+mod values;
+
+pub use fields::{FieldError, Fields, FromFields, Patch};
+pub use values::{Email, Phone, boolean, instant, integer, json_array, json_object, text, uuid};

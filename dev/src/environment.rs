@@ -1,0 +1,96 @@
+use std::env;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use common::config::{ConfigError, Settings};
+use dev::{
+    files::{self, FileError},
+    random,
+};
+
+use crate::directory::DevDirectory;
+
+/// `pk_test_` and, in base64, `clerk.localhost$`: tokens are issued by `https://clerk.localhost`.
+const PUBLISHABLE_KEY: &str = "pk_test_Y2xlcmsubG9jYWxob3N0JA==";
+
+/// What the person set, in the environment or in `.env`.
+pub(crate) struct Wishes {
+    /// A database to use instead of a private one.
+    pub(crate) database_url: Option<String>,
+    /// Where the API should listen.
+    pub(crate) port: u16,
+    /// The first frontend whose tokens the API accepts, if it does not accept all.
+    pub(crate) authorized_party: Option<String>,
+    log_format: Option<String>,
+}
+
+impl Wishes {
+    /// Reads them as the API and the worker will.
+    pub(crate) fn read() -> Result<Self, ConfigError> {
+        let mut settings = Settings::from_env();
+        let wishes = Self {
+            database_url: settings.optional("DATABASE_URL", str::parse),
+            port: settings
+                .optional("PORT", |port| port.parse().map_err(|_| "must be a port number, such as 8000"))
+                .unwrap_or(8000),
+            authorized_party: settings.optional("CLERK_AUTHORIZED_PARTIES", str::parse::<String>).and_then(|parties| {
+                parties.split(',').map(str::trim).find(|party| !party.is_empty()).map(str::to_owned)
+            }),
+            log_format: settings.optional("LOG_FORMAT", str::parse),
+        };
+        settings.finish(Some(wishes))
+    }
+}
+
+/// The stand-in's secrets: made once, so that what was noted or signed in an earlier run stays valid.
+pub(crate) struct Secrets {
+    pub(crate) clerk_secret_key: String,
+    pub(crate) webhook_secret: String,
+}
+
+impl Secrets {
+    pub(crate) fn keep(directory: &DevDirectory) -> Result<Self, FileError> {
+        let secret_key = || format!("sk_test_{}", random::clerk_id("dev"));
+        let webhook_secret = || format!("whsec_{}", STANDARD.encode(random::bytes::<24>()));
+        Ok(Self {
+            clerk_secret_key: files::read_or_create(&directory.join("clerk.secret-key"), secret_key)?,
+            webhook_secret: files::read_or_create(&directory.join("clerk.webhook-secret"), webhook_secret)?,
+        })
+    }
+}
+
+/// What the processes get in addition to this process' own environment.
+pub(crate) fn for_processes(
+    wishes: &Wishes,
+    secrets: &Secrets,
+    database_url: &str,
+    port: u16,
+    clerk_url: &str,
+    binaries: &str,
+) -> Vec<(String, String)> {
+    let mut environment = vec![
+        ("DATABASE_URL", database_url.to_owned()),
+        ("PORT", port.to_string()),
+        ("NORVALT_BIN", binaries.to_owned()),
+        ("CLERK_PUBLISHABLE_KEY", PUBLISHABLE_KEY.to_owned()),
+        ("CLERK_JWKS_URL", format!("{clerk_url}/.well-known/jwks.json")),
+        ("CLERK_API_URL", clerk_url.to_owned()),
+        ("CLERK_SECRET_KEY", secrets.clerk_secret_key.clone()),
+        ("CLERK_WEBHOOK_SECRET", secrets.webhook_secret.clone()),
+    ];
+    if wishes.log_format.is_none() {
+        // Their output is a pipe, but a person reads it.
+        environment.push(("LOG_FORMAT", "text".to_owned()));
+    }
+    if let Some(exceptions) = around_proxies() {
+        environment.extend([("NO_PROXY", exceptions.clone()), ("no_proxy", exceptions)]);
+    }
+    environment.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Behind a company's proxy, the way to this very host must not lead through it.
+fn around_proxies() -> Option<String> {
+    let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+    ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"].into_iter().find_map(variable)?;
+    let already = variable("NO_PROXY").or_else(|| variable("no_proxy"));
+    Some(already.into_iter().chain(["127.0.0.1,localhost".to_owned()]).collect::<Vec<_>>().join(","))
+}

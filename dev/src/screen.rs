@@ -1,0 +1,89 @@
+use std::{fmt::Write, path::Path};
+
+use chrono::TimeDelta;
+use cli::demo::{DEALERSHIPS, Dealership, Person};
+use common::users::Role;
+use dev::{clerk::StandIn, console::Console};
+
+/// Long enough to stay in a browser's developer tools or in a file of requests for a week.
+const TTL: TimeDelta = TimeDelta::days(7);
+/// She runs Tesla Oslo.
+const KARI: &str = "kari.nordmann@tesla-oslo.example";
+/// Nobody knows her until the second of the commands.
+const INGRID: &str = "ingrid.solberg@tesla-oslo.example";
+
+/// What a person needs to know once everything runs.
+pub(crate) struct Screen<'a> {
+    pub(crate) console: &'a Console,
+    /// The API's.
+    pub(crate) port: u16,
+    pub(crate) stand_in: &'a StandIn,
+    /// To the database, if it is ours.
+    pub(crate) way_in: Option<String>,
+    /// Where the data are.
+    pub(crate) kept: &'a Path,
+}
+
+impl Screen<'_> {
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::from("\n");
+        self.addresses(&mut text);
+        let _ = writeln!(text, "\n{}, with session tokens for a week:", self.console.bold("People"));
+        for dealership in DEALERSHIPS {
+            for person in dealership.people {
+                self.person(&mut text, dealership, person);
+            }
+        }
+        self.commands(&mut text);
+        let kept = self.kept.display();
+        let _ =
+            writeln!(text, "\nCtrl-C stops everything. The data stay in {kept}; `cargo dev --reset` forgets them.\n");
+        text
+    }
+
+    fn addresses(&self, text: &mut String) {
+        let Self { port, .. } = self;
+        let mut line = |name: &str, what: &str| {
+            let _ = writeln!(text, "{}{what}", self.console.bold(&format!("{name:12}")));
+        };
+        line("API", &format!("http://127.0.0.1:{port}/api/v1"));
+        line("API docs", &format!("http://127.0.0.1:{port}/docs"));
+        line("Clerk", &format!("{}  (a stand-in: says there what it can do)", self.stand_in.url()));
+        line("Database", self.way_in.as_deref().unwrap_or("yours, of DATABASE_URL"));
+    }
+
+    fn person(&self, text: &mut String, dealership: &Dealership, person: &Person) {
+        let role = match Role::from_clerk(person.role) {
+            Role::Admin => "admin",
+            Role::Manager => "manager",
+            Role::SalesRep => "sales_rep",
+        };
+        let Person { first_name, last_name, email, .. } = person;
+        let _ = writeln!(text, "{first_name} {last_name}, {role} of {}, {email}", dealership.name);
+        // Whoever was removed in an earlier run has no token any more.
+        let token = self.stand_in.session_token(person.user_id, Some(dealership.org_id));
+        let token = token.map_or_else(|error| error.to_string(), |token| token.ttl(TTL).mint(&self.stand_in.key()));
+        let _ = writeln!(text, "{}", self.console.dim(&token));
+    }
+
+    /// Each is one line that any POSIX shell takes as it stands, and that works again when it is repeated.
+    fn commands(&self, text: &mut String) {
+        let (port, clerk) = (self.port, self.stand_in.url());
+        let leads_as = |email: &str| {
+            format!(
+                "curl -s 'http://127.0.0.1:{port}/api/v1/leads?limit=3' \
+                 -H \"Authorization: Bearer $(curl -s '{clerk}/token?user={email}')\""
+            )
+        };
+        let join = format!(
+            "curl -s '{clerk}/organizations/tesla-oslo/members' -H 'Content-Type: application/json' \
+             -d '{{\"first_name\":\"Ingrid\",\"last_name\":\"Solberg\",\"email\":\"{INGRID}\",\"role\":\"org:member\"}}'"
+        );
+        let mut command = |what: &str, command: &str| {
+            let _ = writeln!(text, "\n{}\n{command}", self.console.bold(what));
+        };
+        command("1. List leads as Kari:", &leads_as(KARI));
+        command("2. Let Ingrid join; the stand-in sends the webhooks, the worker gives her access:", &join);
+        command("3. List leads as Ingrid:", &leads_as(INGRID));
+    }
+}

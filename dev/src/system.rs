@@ -1,0 +1,159 @@
+use std::{env, net::Ipv4Addr, sync::Arc, time::Duration};
+
+use common::clock::Clock;
+use dev::{
+    clerk::{Endpoint, Instance, Options, SigningKey, StandIn},
+    console::Console,
+    files::During,
+    postgres::KeptCluster,
+    processes::{self, Processes},
+    procfile::Entry,
+};
+use tokio::{
+    net::TcpListener,
+    time::{Instant, sleep},
+};
+
+use crate::{
+    Arguments,
+    database::Database,
+    directory::DevDirectory,
+    environment::{self, Secrets, Wishes},
+    failure::Failure,
+    ports::free_port,
+    screen::Screen,
+    signals::StopSignals,
+    workspace::Workspace,
+};
+
+/// An API that is healthy is ready within a second or two.
+const READY_WITHIN: Duration = Duration::from_mins(1);
+
+/// Everything that is about to run has this in common.
+struct System {
+    console: Arc<Console>,
+    workspace: Workspace,
+    directory: DevDirectory,
+    wishes: Wishes,
+    secrets: Secrets,
+    clerk_port: u16,
+}
+
+/// Runs everything until the person or a failure ends it, and leaves nothing behind but data.
+pub(crate) async fn run(arguments: &Arguments, console: &Arc<Console>) -> Result<(), Failure> {
+    let workspace = Workspace::find()?;
+    env::set_current_dir(workspace.root()).during("enter", workspace.root())?;
+    let wishes = Wishes::read()?;
+    let directory = DevDirectory::open(workspace.root())?;
+    clear_up(&directory, arguments.reset, console).await?;
+    let secrets = Secrets::keep(&directory)?;
+    let clerk_port = arguments.clerk_port;
+    let system = System { console: Arc::clone(console), workspace, directory, wishes, secrets, clerk_port };
+    system.workspace.build(console).await?;
+
+    let mut stop = StopSignals::catch()?;
+    let mut database = Database::start(&system.wishes, &system.directory, console).await?;
+    let outcome = system.serve(&mut database, &mut stop).await;
+    database.stop(console).await.and(outcome)
+}
+
+/// Ends what an earlier run could not, and forgets what it kept if that is the wish.
+async fn clear_up(directory: &DevDirectory, reset: bool, console: &Console) -> Result<(), Failure> {
+    for name in processes::end_leftovers(&directory.join("processes")).await? {
+        console.say("dev", &format!("ended {name}, which an earlier run left behind"));
+    }
+    if reset {
+        console.say("dev", &format!("forgetting everything in {}", directory.path().display()));
+        KeptCluster::end_leftover(directory.path()).await?;
+        directory.clear()?;
+    }
+    Ok(())
+}
+
+impl System {
+    /// Runs everything that needs the database, and drains it at the end, however that comes.
+    async fn serve(&self, database: &mut Database, stop: &mut StopSignals) -> Result<(), Failure> {
+        let port = free_port(self.wishes.port, None, "the API", &self.console)?;
+        let stand_in = self.stand_in(port).await?;
+        let environment = environment::for_processes(
+            &self.wishes,
+            &self.secrets,
+            &database.url(),
+            port,
+            &stand_in.url(),
+            &self.workspace.binaries().to_string_lossy(),
+        );
+        let (console, record) = (Arc::clone(&self.console), self.directory.join("processes"));
+        let mut processes = Processes::new(console, self.workspace.root(), environment, &record);
+        let way_in = database.way_in();
+        let screen = Screen { console: &self.console, port, stand_in: &stand_in, way_in, kept: self.directory.path() };
+        let outcome = tokio::select! {
+            failure = self.run_processes(&mut processes, &screen) => failure,
+            failure = database.ended() => Err(failure),
+            () = stop.next() => Ok(()),
+        };
+        self.console.say("dev", "stopping; a second Ctrl-C does not wait for work under way");
+        processes.drain(stop.next()).await;
+        stand_in.stop().await;
+        outcome
+    }
+
+    async fn stand_in(&self, api_port: u16) -> Result<StandIn, Failure> {
+        let port = free_port(self.clerk_port, Some(api_port), "the stand-in for Clerk", &self.console)?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
+        let listener = listener.map_err(|source| Failure::Run { program: "the stand-in for Clerk".into(), source })?;
+        let url = format!("http://127.0.0.1:{api_port}/webhooks/clerk");
+        let console = Arc::clone(&self.console);
+        let options = Options {
+            key: SigningKey::load_or_create(&self.directory.join("clerk.key.pem"))?,
+            secret_key: self.secrets.clerk_secret_key.clone(),
+            endpoint: Some(Endpoint { url, secret: self.secrets.webhook_secret.clone() }),
+            authorized_party: self.wishes.authorized_party.clone(),
+            initial: Instance::demo(),
+            state_file: Some(self.directory.join("clerk.state.json")),
+            clock: Clock::system(),
+            tell: Box::new(move |line| console.say("clerk", line)),
+        };
+        Ok(StandIn::start(listener, options).await?)
+    }
+
+    /// The release step and the demo data, then all that the Procfile runs for good. Returns only with a failure.
+    async fn run_processes(&self, processes: &mut Processes, screen: &Screen<'_>) -> Result<(), Failure> {
+        let mut entries = self.workspace.procfile()?;
+        let release = entries.iter().position(|entry| entry.name == "release").ok_or(Failure::NoEntry("release"))?;
+        let seed = Entry { name: "seed".to_owned(), command: r#""$NORVALT_BIN/norvalt" seed"#.to_owned() };
+        for entry in [entries.remove(release), seed] {
+            processes.start(&entry)?;
+            let ended = processes.next_end().await;
+            if !ended.status.is_some_and(|status| status.success()) {
+                return Err(Failure::Ended(ended));
+            }
+        }
+        for entry in &entries {
+            processes.start(entry)?;
+        }
+        tokio::select! {
+            ready = wait_until_ready(screen.port) => ready?,
+            ended = processes.next_end() => return Err(Failure::Ended(ended)),
+        }
+        self.console.show(&screen.text());
+        Err(Failure::Ended(processes.next_end().await))
+    }
+}
+
+async fn wait_until_ready(port: u16) -> Result<(), Failure> {
+    let client = reqwest::Client::builder().no_proxy().timeout(READY_WITHIN).build();
+    let client = client.expect("a client without certificates of its own can be built");
+    let deadline = Instant::now() + READY_WITHIN;
+    let mut answer = "it does not listen".to_owned();
+    while Instant::now() < deadline {
+        if let Ok(response) = client.get(format!("http://127.0.0.1:{port}/health/ready")).send().await {
+            if response.status().is_success() {
+                return Ok(());
+            }
+            answer = format!("{} {}", response.status(), response.text().await.unwrap_or_default());
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    Err(Failure::NotReady { seconds: READY_WITHIN.as_secs(), answer })
+}
