@@ -10,6 +10,8 @@ use utoipa::{
     },
 };
 
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
 use crate::problem::ProblemBody;
 
 /// The document without its paths, which the router adds.
@@ -37,6 +39,17 @@ use crate::problem::ProblemBody;
     modifiers(&BearerToken),
 )]
 pub(crate) struct Document;
+
+/// `/openapi.json`, and the interactive page at `/docs`. Everything the page needs is in the binary.
+pub(crate) fn docs(document: utoipa::openapi::OpenApi) -> SwaggerUi {
+    let config = Config::default()
+        .deep_linking(true)
+        .display_request_duration(true)
+        .persist_authorization(true)
+        .try_it_out_enabled(true)
+        .validator_url("none");
+    SwaggerUi::new("/docs").url("/openapi.json", document).config(config)
+}
 
 struct BearerToken;
 

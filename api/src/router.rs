@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use axum::{
-    Json, Router,
+    Router,
     extract::{DefaultBodyLimit, FromRef},
     middleware,
-    routing::get,
 };
 use common::db::Db;
 use tokio::sync::watch;
@@ -17,7 +16,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     auth::Verifier,
     context, cors,
-    openapi::Document,
+    openapi::{Document, docs},
     problem::Problem,
     routes::{automation_rules, conversations, dealership, health, leads, vehicles, webhooks},
 };
@@ -65,7 +64,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 pub(crate) fn router(state: AppState, cors_origins: &[String]) -> Router {
     let (router, document) = described().split_for_parts();
     router
-        .route("/openapi.json", get(|| async { Json(document) }))
+        .merge(docs(document))
         .fallback(|| async { Problem::no_such_route() })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .layer(DefaultBodyLimit::max(BODY_LIMIT))

@@ -2,24 +2,26 @@
 
 use std::{
     io::{self, IsTerminal, Write},
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{Mutex, PoisonError},
 };
 
-/// Colours that are readable on light and on dark: cyan, yellow, green, magenta, blue.
-const COLOURS: [u8; 5] = [36, 33, 32, 35, 34];
+/// Colours that are readable on light and on dark: blue, magenta, cyan, yellow, green.
+const COLOURS: [u8; 5] = [34, 35, 36, 33, 32];
+/// Most names fit, so that what they say stands in one column from the start.
+const WIDTH: usize = 7;
 
 /// Prints lines, each with the name of who says it in front. Lines never mix.
 #[derive(Debug)]
 pub struct Console {
     colours: bool,
-    width: AtomicUsize,
+    speakers: Mutex<Vec<String>>,
 }
 
 impl Console {
     /// Standard output; in colours if it is a terminal and nobody set `NO_COLOR` (<https://no-color.org>).
     pub fn standard() -> Self {
         let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self { colours: wanted && io::stdout().is_terminal(), width: AtomicUsize::new(7) }
+        Self { colours: wanted && io::stdout().is_terminal(), speakers: Mutex::default() }
     }
 
     /// Whether it prints in colours, and so may its speakers.
@@ -29,13 +31,21 @@ impl Console {
 
     /// Prints a line for a speaker.
     pub fn say(&self, name: &str, line: &str) {
-        let width = self.width.fetch_max(name.len(), Ordering::Relaxed).max(name.len());
-        let colour = COLOURS[name.bytes().map(usize::from).sum::<usize>() % COLOURS.len()];
         if self.colours {
-            print(&format!("\x1b[{colour}m{name:width$} |\x1b[0m {line}\n"));
+            let colour = COLOURS[self.number(name) % COLOURS.len()];
+            print(&format!("\x1b[{colour}m{name:WIDTH$} |\x1b[0m {line}\n"));
         } else {
-            print(&format!("{name:width$} | {line}\n"));
+            print(&format!("{name:WIDTH$} | {line}\n"));
         }
+    }
+
+    /// Speakers are numbered as they begin to speak.
+    fn number(&self, name: &str) -> usize {
+        let mut speakers = self.speakers.lock().unwrap_or_else(PoisonError::into_inner);
+        speakers.iter().position(|speaker| speaker == name).unwrap_or_else(|| {
+            speakers.push(name.to_owned());
+            speakers.len() - 1
+        })
     }
 
     /// Prints a text as it is.

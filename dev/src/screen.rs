@@ -48,7 +48,7 @@ impl Screen<'_> {
         };
         line("API", &format!("http://127.0.0.1:{port}/api/v1"));
         line("API docs", &format!("http://127.0.0.1:{port}/docs"));
-        line("Clerk", &format!("{}  (a stand-in: says there what it can do)", self.stand_in.url()));
+        line("Clerk", &format!("{}  a stand-in: tokens, members, webhooks (open it for help)", self.stand_in.url()));
         line("Database", self.way_in.as_deref().unwrap_or("yours, of DATABASE_URL"));
     }
 
@@ -83,7 +83,10 @@ impl Screen<'_> {
             let _ = writeln!(text, "\n{}\n{command}", self.console.bold(what));
         };
         command("1. List leads as Kari:", &leads_as(KARI));
-        command("2. Let Ingrid join; the stand-in sends the webhooks, the worker gives her access:", &join);
+        command(
+            "2. Let Ingrid join Tesla Oslo: the stand-in sends the webhooks, and the worker gives her access:",
+            &join,
+        );
         command("3. List leads as Ingrid:", &leads_as(INGRID));
     }
 }

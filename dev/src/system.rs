@@ -102,12 +102,14 @@ impl System {
         let port = free_port(self.clerk_port, Some(api_port), "the stand-in for Clerk", &self.console)?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
         let listener = listener.map_err(|source| Failure::Run { program: "the stand-in for Clerk".into(), source })?;
-        let url = format!("http://127.0.0.1:{api_port}/webhooks/clerk");
+        let api = format!("http://127.0.0.1:{api_port}");
+        let url = format!("{api}/webhooks/clerk");
         let console = Arc::clone(&self.console);
         let options = Options {
             key: SigningKey::load_or_create(&self.directory.join("clerk.key.pem"))?,
             secret_key: self.secrets.clerk_secret_key.clone(),
             endpoint: Some(Endpoint { url, secret: self.secrets.webhook_secret.clone() }),
+            api: Some(api),
             authorized_party: self.wishes.authorized_party.clone(),
             initial: Instance::demo(),
             state_file: Some(self.directory.join("clerk.state.json")),

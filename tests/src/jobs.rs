@@ -8,7 +8,7 @@ use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 use tokio::time::{Instant, sleep};
 
-/// A connection to a test's database with the rights of the queue.
+/// A connection to a test's database, as the superuser.
 #[derive(Debug)]
 pub struct JobTable(PgConnection);
 
@@ -28,9 +28,7 @@ pub struct JobRow {
 impl JobTable {
     /// Connects to the database with this URL.
     pub async fn at(url: &str) -> Self {
-        let mut conn = PgConnection::connect(url).await.expect("the test's database is there");
-        sqlx::raw_sql("SET ROLE norvalt_system").execute(&mut conn).await.expect("the role is there");
-        Self(conn)
+        Self(PgConnection::connect(url).await.expect("the test's database is there"))
     }
 
     /// One job.
@@ -111,9 +109,24 @@ impl JobTable {
             if count >= wanted {
                 return;
             }
-            assert!(Instant::now() < deadline, "{count} instead of {wanted} jobs {kind} are {state}");
+            if Instant::now() > deadline {
+                let rest = self.unlike(kind, state).await;
+                panic!("{count} instead of {wanted} jobs {kind} are {state}; among the others {rest:?}");
+            }
             sleep(INTERVAL).await;
         }
+    }
+
+    /// Some jobs of a kind that are not in a state.
+    async fn unlike(&mut self, kind: &str, state: &str) -> Vec<JobRow> {
+        sqlx::query_as(
+            "SELECT state::text, attempts, run_at, errors FROM jobs WHERE kind = $1 AND state::text <> $2 LIMIT 3",
+        )
+        .bind(kind)
+        .bind(state)
+        .fetch_all(&mut self.0)
+        .await
+        .expect("jobs can be read")
     }
 
     /// Waits until a question is answered with true; `$1` in it is `id`.

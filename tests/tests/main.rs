@@ -1,5 +1,6 @@
 //! The tests of the whole, one subject a file. Nothing of ours is replaced; only Clerk is a stand-in.
 
+mod api;
 mod leads;
 mod provisioning;
 mod queue;

@@ -1,7 +1,5 @@
 //! The routes for people: tokens, and changes that a person would make in Clerk's dashboard.
 
-use std::time::Duration;
-
 use axum::{
     Json, Router,
     extract::{Path, Query, State},
@@ -9,17 +7,16 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, patch, post},
 };
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
-use serde_json::{Value, json};
-use tokio::time::timeout;
+use serde_json::json;
 
 use super::{
-    ChangeError, Event, Instance, NewMember, SessionToken, StoreError, UserChange, server::Clerk, state::Membership,
+    ChangeError, Event, Instance, Membership, NewMember, StoreError, UserChange,
+    replies::{about_member, access, reply},
+    server::Clerk,
 };
 
-/// A pasted command should tell what became of its webhooks, without waiting for retries.
-const FIRST_ATTEMPT: Duration = Duration::from_secs(3);
 /// Thirty days.
 const LONGEST_TTL: i64 = 30 * 24 * 3600;
 
@@ -113,7 +110,11 @@ async fn add_member(
     let known = clerk.read(|instance| instance.membership(&organization, &new.email).is_ok());
     let status = if known { StatusCode::OK } else { StatusCode::CREATED };
     let (membership, numbers) = clerk.change(|instance, now| instance.add_member(&organization, &new, now))?;
-    Ok(reply(&clerk, status, about_member(&clerk, &membership), numbers).await)
+    let mut about = about_member(&clerk, &membership);
+    if let Some(access) = access(&clerk, &membership).await {
+        about["access"] = access.into();
+    }
+    Ok(reply(&clerk, status, about, numbers).await)
 }
 
 async fn set_role(
@@ -165,59 +166,10 @@ async fn resend(State(clerk): State<Clerk>, Path(number): Path<usize>) -> Result
 /// A change after which there is nothing to show but the events.
 async fn silent(
     clerk: &Clerk,
-    change: impl FnOnce(&mut Instance, chrono::DateTime<chrono::Utc>) -> Result<Vec<Event>, ChangeError>,
+    change: impl FnOnce(&mut Instance, DateTime<Utc>) -> Result<Vec<Event>, ChangeError>,
 ) -> Result<Response, Refusal> {
     let ((), numbers) = clerk.change(|instance, now| Ok(((), change(instance, now)?)))?;
     Ok(reply(clerk, StatusCode::OK, json!({}), numbers).await)
-}
-
-fn about_member(clerk: &Clerk, membership: &Membership) -> Value {
-    clerk.read(|instance| {
-        let user = instance.user(&membership.user_id).ok().and_then(|u| u.email.as_deref());
-        let user = user.unwrap_or(&membership.user_id);
-        let organization = &membership.organization_id;
-        json!({
-            "membership": instance.membership_json(membership),
-            "token": format!("curl -s '{}/token?user={user}&org={organization}'", clerk.url()),
-        })
-    })
-}
-
-/// Adds to a reply what became of the events, each with the outcome of its first attempt.
-async fn reply(clerk: &Clerk, status: StatusCode, mut about: Value, numbers: Vec<usize>) -> Response {
-    let mut sent = Vec::new();
-    for number in numbers {
-        let tried = timeout(FIRST_ATTEMPT, clerk.webhooks().first_attempt(number)).await.ok().flatten();
-        sent.extend(tried.or_else(|| clerk.webhooks().delivery(number)));
-    }
-    about["sent"] = json!(sent);
-    let text = serde_json::to_string_pretty(&about).unwrap_or_default() + "\n";
-    (status, [("content-type", "application/json")], text).into_response()
-}
-
-impl Instance {
-    /// A token for somebody as what they are: see [`super::StandIn::session_token`].
-    pub(super) fn session_token(&self, user: &str, organization: Option<&str>) -> Result<SessionToken, ChangeError> {
-        let user = self.user(user)?;
-        let token = SessionToken::for_user(&user.id);
-        let mut memberships = self.memberships_of(&user.id);
-        let membership = match organization {
-            Some("") => return Ok(token),
-            Some(organization) => self.membership(organization, &user.id)?,
-            None => match (memberships.next(), memberships.next()) {
-                (Some(only), None) => only,
-                (None, _) => return Ok(token),
-                (Some(_), Some(_)) => {
-                    return Err(ChangeError::Invalid {
-                        field: "org",
-                        problem: "must name one of the person's organizations, since there are several",
-                    });
-                }
-            },
-        };
-        let organization = self.organization(&membership.organization_id)?;
-        Ok(token.organization(&organization.id, &organization.slug, &membership.role))
-    }
 }
 
 /// A request that cannot be carried out: a sentence for the person who made it.

@@ -8,6 +8,7 @@ mod control;
 mod deliveries;
 mod keys;
 mod objects;
+mod replies;
 mod server;
 mod state;
 mod store;

@@ -26,6 +26,8 @@ pub struct Options {
     pub secret_key: String,
     /// Where events go, if anywhere.
     pub endpoint: Option<Endpoint>,
+    /// Where the backend's API is, to see there whether somebody who joined has access by now.
+    pub api: Option<String>,
     /// The claim `azp` of the tokens that it gives out.
     pub authorized_party: Option<String>,
     /// What it knows when nothing is kept.
@@ -45,6 +47,7 @@ impl Options {
             key,
             secret_key: "sk_test_stand_in".to_owned(),
             endpoint: None,
+            api: None,
             authorized_party: None,
             initial: Instance::demo(),
             state_file: None,
@@ -72,6 +75,7 @@ struct Shared {
     webhooks: Webhooks,
     clock: Clock,
     secret_key: String,
+    api: Option<String>,
     authorized_party: Option<String>,
     url: String,
     jwks_requests: AtomicU64,
@@ -90,6 +94,7 @@ impl StandIn {
             webhooks: Webhooks::new(options.endpoint, options.clock.clone(), options.tell),
             clock: options.clock,
             secret_key: options.secret_key,
+            api: options.api,
             authorized_party: options.authorized_party,
             url: format!("http://{address}"),
             jwks_requests: AtomicU64::new(0),
@@ -212,6 +217,10 @@ impl Clerk {
 
     pub(super) fn webhooks(&self) -> &Webhooks {
         &self.0.webhooks
+    }
+
+    pub(super) fn api(&self) -> Option<&str> {
+        self.0.api.as_deref()
     }
 
     pub(super) fn url(&self) -> &str {

@@ -1,6 +1,8 @@
 use cli::demo;
 use serde::{Deserialize, Serialize};
 
+use super::SessionToken;
+
 /// When the demo people and organizations came to be: 2025-01-01, in milliseconds. Always the same, so that a stand-in
 /// that starts afresh has nothing to tell that is newer than what the database knows.
 const DEMO_SINCE: i64 = 1_735_689_600_000;
@@ -148,6 +150,30 @@ impl Instance {
         let members = || self.memberships.iter().filter(|m| m.organization_id == organization.id);
         let emails = || members().filter_map(|m| self.users.iter().find(|u| u.id == m.user_id)?.email.as_deref());
         members().find(|m| &m.user_id == user_id).ok_or_else(|| unknown("member", user, emails()))
+    }
+
+    /// A token for somebody as what they are here: in `organization`, or in their only one when it is absent, or in
+    /// none when it is empty.
+    pub(super) fn session_token(&self, user: &str, organization: Option<&str>) -> Result<SessionToken, ChangeError> {
+        let user = self.user(user)?;
+        let token = SessionToken::for_user(&user.id);
+        let mut memberships = self.memberships_of(&user.id);
+        let membership = match organization {
+            Some("") => return Ok(token),
+            Some(organization) => self.membership(organization, &user.id)?,
+            None => match (memberships.next(), memberships.next()) {
+                (Some(only), None) => only,
+                (None, _) => return Ok(token),
+                (Some(_), Some(_)) => {
+                    return Err(ChangeError::Invalid {
+                        field: "org",
+                        problem: "must name one of the person's organizations, since there are several",
+                    });
+                }
+            },
+        };
+        let organization = self.organization(&membership.organization_id)?;
+        Ok(token.organization(&organization.id, &organization.slug, &membership.role))
     }
 }
 

@@ -52,7 +52,7 @@ pub async fn find_or_install(
 
 /// Takes the server of the preferred major version, else the newest.
 fn choose(servers: &mut Vec<Binaries>, preferred: Option<u32>) -> Option<Binaries> {
-    let same = servers.iter().position(|server| Some(server.major) == preferred);
+    let same = servers.iter().rposition(|server| Some(server.major) == preferred);
     match same {
         Some(position) => Some(servers.swap_remove(position)),
         None => servers.pop_if(|newest| newest.major >= OLDEST_MAJOR),
