@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     }
     let mut settings = Settings::from_env();
     telemetry::init(log_format(&mut settings));
-    let config = match ApiConfig::read(settings) {
+    let config = match ApiConfig::read(&mut settings) {
         Ok(config) => config,
         Err(error) => {
             eprintln!("api: {error}");

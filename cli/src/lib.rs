@@ -39,7 +39,7 @@ type CommandError = Box<dyn std::error::Error + Send + Sync>;
 impl Cli {
     /// Runs the command. Exit codes: 0 done, 1 failed, 2 wrong usage, 78 wrong configuration.
     pub async fn run(self) -> ExitCode {
-        let config = match CliConfig::read(Settings::from_env()) {
+        let config = match CliConfig::read(&mut Settings::from_env()) {
             Ok(config) => config,
             Err(error) => {
                 eprintln!("norvalt: {error}");

@@ -74,7 +74,7 @@ impl TestApp {
             ("CLERK_AUTHORIZED_PARTIES", FRONTEND.to_owned()),
             ("CORS_ORIGINS", format!("{FRONTEND},https://*.vercel.app")),
         ];
-        let mut config = ApiConfig::read(Settings::from_values(settings)).expect("the settings above are valid");
+        let mut config = ApiConfig::read(&mut Settings::from_values(settings)).expect("the settings above are valid");
         change(&mut config);
         let db = Db::new(&config.database_url, 4, "tests");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");

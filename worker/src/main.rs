@@ -45,7 +45,7 @@ async fn main() -> ExitCode {
 async fn serve() -> ExitCode {
     let mut settings = Settings::from_env();
     telemetry::init(log_format(&mut settings));
-    let config = match WorkerConfig::read(settings) {
+    let config = match WorkerConfig::read(&mut settings) {
         Ok(config) => config,
         Err(problems) => {
             eprintln!("{problems}");

@@ -63,55 +63,47 @@ pub struct CliConfig {
 
 impl ApiConfig {
     /// Reads the API's settings.
-    pub fn read(mut settings: Settings) -> Result<Self, ConfigError> {
-        let s = &mut settings;
-        let config = (|| {
-            let database_url = database_url(s);
-            let clerk = ClerkFrontend::read(s);
-            let webhook_secrets = s.required(
-                "CLERK_WEBHOOK_SECRET",
-                "copy the signing secret of the endpoint from Clerk's dashboard, Webhooks",
-                str::parse::<WebhookSecrets>,
-            );
-            let authorized_parties = s.optional("CLERK_AUTHORIZED_PARTIES", list).unwrap_or_default();
-            let cors_origins = s.optional("CORS_ORIGINS", origins).unwrap_or_default();
-            let port = s.optional("PORT", port).unwrap_or(8000);
-            let database_connections = s.number("DATABASE_CONNECTIONS", 16, 2..=500);
-            let shutdown = shutdown(s);
-            Some(Self {
-                database_url: database_url?,
-                database_connections,
-                port,
-                clerk: clerk?,
-                jwks_interval: JWKS_INTERVAL,
-                authorized_parties,
-                webhook_secrets: webhook_secrets?,
-                cors_origins,
-                shutdown,
-            })
-        })();
-        settings.finish(config)
+    pub fn read(s: &mut Settings) -> Result<Self, ConfigError> {
+        let database_url = database_url(s);
+        let clerk = ClerkFrontend::read(s);
+        let remedy = "copy the signing secret of the endpoint from Clerk's dashboard, Webhooks";
+        let webhook_secrets = s.required("CLERK_WEBHOOK_SECRET", remedy, str::parse::<WebhookSecrets>);
+        let authorized_parties = s.optional("CLERK_AUTHORIZED_PARTIES", list).unwrap_or_default();
+        let cors_origins = s.optional("CORS_ORIGINS", origins).unwrap_or_default();
+        let port = s.optional("PORT", port).unwrap_or(8000);
+        let database_connections = s.number("DATABASE_CONNECTIONS", 16, 2..=500);
+        let shutdown = shutdown(s);
+        let config = database_url.zip(clerk).zip(webhook_secrets).map(|((database_url, clerk), webhook_secrets)| Self {
+            database_url,
+            database_connections,
+            port,
+            clerk,
+            jwks_interval: JWKS_INTERVAL,
+            authorized_parties,
+            webhook_secrets,
+            cors_origins,
+            shutdown,
+        });
+        s.finish(config)
     }
 }
 
 impl WorkerConfig {
     /// Reads the worker's settings.
-    pub fn read(mut settings: Settings) -> Result<Self, ConfigError> {
-        let s = &mut settings;
+    pub fn read(s: &mut Settings) -> Result<Self, ConfigError> {
         let database_url = database_url(s);
         let concurrency = s.number("WORKER_CONCURRENCY", 10, 1..=200);
         let lease = Duration::from_secs(s.number("WORKER_LEASE_SECONDS", 30, 2..=3600).into());
         let poll = Duration::from_secs(s.number("WORKER_POLL_SECONDS", 1, 1..=60).into());
         let shutdown = shutdown(s);
         let config = database_url.map(|database_url| Self { database_url, concurrency, lease, poll, shutdown });
-        settings.finish(config)
+        s.finish(config)
     }
 }
 
 impl CliConfig {
     /// Reads the command line's settings.
-    pub fn read(mut settings: Settings) -> Result<Self, ConfigError> {
-        let s = &mut settings;
+    pub fn read(s: &mut Settings) -> Result<Self, ConfigError> {
         let database_url = database_url(s);
         let clerk_secret_key = s.optional("CLERK_SECRET_KEY", |key| match key.split_once("_") {
             Some(("sk", rest)) if rest.len() > 8 => Ok(Secret::new(key)),
@@ -119,7 +111,7 @@ impl CliConfig {
         });
         let clerk_api_url = s.optional("CLERK_API_URL", http_url).unwrap_or_else(|| "https://api.clerk.com".to_owned());
         let config = database_url.map(|database_url| Self { database_url, clerk_secret_key, clerk_api_url });
-        settings.finish(config)
+        s.finish(config)
     }
 }
 

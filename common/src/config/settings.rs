@@ -91,10 +91,10 @@ impl Settings {
     }
 
     /// Ends the reading: `value` if nothing was wrong.
-    pub fn finish<T>(self, value: Option<T>) -> Result<T, ConfigError> {
+    pub(super) fn finish<T>(&mut self, value: Option<T>) -> Result<T, ConfigError> {
         match value {
             Some(value) if self.problems.is_empty() => Ok(value),
-            _ => Err(ConfigError(self.problems)),
+            _ => Err(ConfigError(std::mem::take(&mut self.problems))),
         }
     }
 

@@ -66,9 +66,14 @@ impl Keeper {
 
     /// Jobs that got stuck behind long ones may run elsewhere.
     async fn give_back_excess(&mut self) -> Result<()> {
-        let excess: Vec<_> = self.lanes.iter().flat_map(|lane| lane.take_excess()).collect();
-        if !excess.is_empty() {
-            self.connection.release(&excess).await?;
+        for lane in &self.lanes {
+            let excess = lane.withdraw_excess();
+            if !excess.is_empty() {
+                self.connection.release(&excess).await?;
+                for lease in &excess {
+                    lane.let_go(lease);
+                }
+            }
         }
         Ok(())
     }

@@ -17,8 +17,8 @@ const MAX_BATCH: usize = 100;
 
 /// One queue's share of this process: its slots, and the leases of the jobs that run in them or wait for one.
 ///
-/// A lease enters with [`Lane::hold`] and leaves with [`Lane::let_go`], [`Lane::take_waiting`] or
-/// [`Lane::take_excess`]; while it is here, the keeper renews it.
+/// A lease enters with [`Lane::hold`] and leaves with [`Lane::let_go`] or [`Lane::take_waiting`]; while it is here, the
+/// keeper renews it.
 #[derive(Debug)]
 pub(super) struct Lane {
     queue: &'static str,
@@ -39,8 +39,26 @@ struct Held {
     lease: Lease,
     /// Until when it is certainly ours: the database began to count later than we did.
     deadline: Instant,
-    /// Since when it runs, if it does not wait for a slot.
-    running: Option<Instant>,
+    stage: Stage,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// For a slot.
+    Waiting,
+    /// It will not run here, and is to be given back.
+    Withdrawn,
+    /// Since then.
+    Running(Instant),
+}
+
+impl Stage {
+    fn since(self) -> Option<Instant> {
+        match self {
+            Self::Running(since) => Some(since),
+            Self::Waiting | Self::Withdrawn => None,
+        }
+    }
 }
 
 impl Lane {
@@ -85,16 +103,16 @@ impl Lane {
 
     /// A job was claimed. If its id is here already, that older lease was lost, and what runs under it ends.
     pub(super) fn hold(&self, lease: Lease, deadline: Instant) {
-        self.lock().held.insert(lease.job_id(), Held { lease, deadline, running: None });
+        self.lock().held.insert(lease.job_id(), Held { lease, deadline, stage: Stage::Waiting });
     }
 
     /// The job gets a slot. `false` means that it must not run: it was given back or lost meanwhile.
     pub(super) fn start(&self, lease: &Lease) -> bool {
         let now = Instant::now();
         let mut places = self.lock();
-        let holds = match places.get(lease) {
+        let holds = match places.get(lease).filter(|held| held.stage == Stage::Waiting) {
             Some(held) if held.deadline > now => {
-                held.running = Some(now);
+                held.stage = Stage::Running(now);
                 true
             }
             Some(_) => {
@@ -112,29 +130,37 @@ impl Lane {
     pub(super) fn let_go(&self, lease: &Lease) {
         let mut places = self.lock();
         if let Some(held) = places.get(lease) {
-            let running = held.running;
+            let since = held.stage.since();
             places.held.remove(&lease.job_id());
-            places.pace.ended(running.map_or(Duration::ZERO, |since| since.elapsed()));
+            if let Some(since) = since {
+                places.pace.ended(since.elapsed());
+            }
         }
         drop(places);
         self.room.notify_one();
     }
 
-    /// Takes out all jobs that wait for a slot. They will not run here.
+    /// Takes out all jobs that do not run yet. They will not run here.
     pub(super) fn take_waiting(&self) -> Vec<Lease> {
-        self.lock().take_waiting(0)
+        let mut places = self.lock();
+        places.held.extract_if(|_, held| held.stage.since().is_none()).map(|(_, held)| held.lease).collect()
     }
 
-    /// Takes out the jobs that wait behind others which turned out to be long. They will not run here.
-    pub(super) fn take_excess(&self) -> Vec<Lease> {
+    /// Jobs to be given back, since they wait behind others which turned out to be long. They will not run here.
+    pub(super) fn withdraw_excess(&self) -> Vec<Lease> {
         let mut places = self.lock();
+        let starting = self.slots.saturating_sub(places.running().count());
         let ahead = places.ahead(self.slots);
-        places.take_waiting(ahead)
+        let waiting = places.held.values_mut().filter(|held| held.stage == Stage::Waiting);
+        for held in waiting.skip(starting + ahead) {
+            held.stage = Stage::Withdrawn;
+        }
+        places.held.values().filter(|held| held.stage == Stage::Withdrawn).map(|held| held.lease).collect()
     }
 
     /// Leases of running jobs.
     pub(super) fn running(&self) -> Vec<Lease> {
-        self.lock().held.values().filter(|held| held.running.is_some()).map(|held| held.lease).collect()
+        self.lock().held.values().filter(|held| held.stage.since().is_some()).map(|held| held.lease).collect()
     }
 
     /// Leases that hold, but not for longer than `rest`.
@@ -178,23 +204,18 @@ impl Places {
     }
 
     fn waiting(&self) -> impl Iterator<Item = &Held> {
-        self.held.values().filter(|held| held.running.is_none())
+        self.held.values().filter(|held| held.stage == Stage::Waiting)
     }
 
-    /// Takes out the waiting jobs but for `keep` of them.
-    fn take_waiting(&mut self, keep: usize) -> Vec<Lease> {
-        let taken: Vec<_> = self.waiting().map(|held| held.lease).skip(keep).collect();
-        for lease in &taken {
-            self.held.remove(&lease.job_id());
-        }
-        taken
+    /// Since when each running job runs.
+    fn running(&self) -> impl Iterator<Item = Instant> {
+        self.held.values().filter_map(|held| held.stage.since())
     }
 
-    /// How many jobs to have waiting.
+    /// How many jobs to have waiting when all slots are taken.
     fn ahead(&self, slots: usize) -> usize {
-        let starts = self.held.values().filter_map(|held| held.running);
-        let stalled = match starts.clone().max() {
-            Some(last) if starts.count() >= slots => last.elapsed(),
+        let stalled = match self.running().max() {
+            Some(last_start) if self.running().count() >= slots => last_start.elapsed(),
             _ => Duration::ZERO,
         };
         self.pace.ahead(slots, stalled)
