@@ -142,6 +142,7 @@ impl Problem {
     pub(crate) fn of_status(status: StatusCode) -> Self {
         match status {
             StatusCode::PAYLOAD_TOO_LARGE => Self::too_large(),
+            StatusCode::NOT_FOUND => Self::no_such_route(),
             StatusCode::METHOD_NOT_ALLOWED => Self::method_not_allowed(),
             status if status.is_client_error() => {
                 Self { status, ..Self::unreadable("The request cannot be understood as it was sent.") }

@@ -6,6 +6,7 @@ mod leads;
 mod provisioning;
 mod queue;
 mod service;
+mod surface;
 mod tenancy;
 mod tokens;
 mod webhooks;
