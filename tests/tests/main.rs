@@ -5,6 +5,7 @@ mod configuration;
 mod leads;
 mod provisioning;
 mod queue;
+mod repository;
 mod service;
 mod surface;
 mod tenancy;

@@ -1,0 +1,49 @@
+//! What the repository promises about itself.
+
+use std::{fs, path::PathBuf, process::Command};
+
+fn file(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(name)
+}
+
+#[test]
+fn the_committed_document_is_the_one_that_is_served() {
+    let served = api::openapi().to_pretty_json().expect("a document is plain data") + "\n";
+    let path = file("docs/openapi.json");
+    if std::env::var_os("UPDATE_OPENAPI").is_some() {
+        fs::write(&path, &served).expect("the repository is writable");
+    }
+    let committed = fs::read_to_string(&path).unwrap_or_default();
+    assert!(committed == served, "docs/openapi.json is out of date; run: UPDATE_OPENAPI=1 cargo test the_committed_document");
+}
+
+#[test]
+fn there_is_one_crypto_backend() {
+    // The lock file also names what no feature asks for.
+    let tree = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["tree", "--workspace", "--locked", "--edges", "normal,build", "--prefix", "none", "--format", "{p}"])
+        .current_dir(file("."))
+        .output()
+        .expect("cargo runs");
+    let tree = String::from_utf8(tree.stdout).expect("text");
+    assert!(tree.contains("aws-lc-rs v"), "the tree was printed");
+    for other in ["ring", "openssl", "openssl-sys", "native-tls", "rsa"] {
+        assert!(!tree.lines().any(|line| line.starts_with(&format!("{other} v"))), "{other} is in the tree");
+    }
+}
+
+#[test]
+fn every_problem_type_is_documented() {
+    let source = fs::read_to_string(file("api/src/problem.rs")).expect("it is there")
+        + &fs::read_to_string(file("api/src/extract.rs")).expect("it is there");
+    let documented = fs::read_to_string(file("docs/api.md")).expect("it is there");
+    let slugs = source.split('"').filter(|text| {
+        text.contains('-') && text.len() > 6 && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+    });
+    let mut count = 0;
+    for slug in slugs {
+        assert!(documented.contains(&format!("`{slug}`")), "docs/api.md does not explain {slug}");
+        count += 1;
+    }
+    assert!(count > 10, "the types were found");
+}
