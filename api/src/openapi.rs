@@ -24,7 +24,6 @@ use crate::problem::ProblemBody;
             belongs to another one does not exist for you.\n\n\
             Errors are `application/problem+json` (RFC 9457): `type` is stable, `detail` is for people, `errors` names \
             every field that is wrong. Times are RFC 3339 in UTC.",
-        license(name = "MIT", identifier = "MIT"),
     ),
     tags(
         (name = "Leads", description = "Customers' inquiries"),
@@ -43,6 +42,7 @@ pub(crate) struct Document;
 /// `/openapi.json`, and the interactive page at `/docs`. Everything the page needs is in the binary.
 pub(crate) fn docs(document: utoipa::openapi::OpenApi) -> SwaggerUi {
     let config = Config::default()
+        .use_base_layout()
         .deep_linking(true)
         .display_request_duration(true)
         .persist_authorization(true)

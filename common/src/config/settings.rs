@@ -91,7 +91,7 @@ impl Settings {
     }
 
     /// Ends the reading: `value` if nothing was wrong.
-    pub(super) fn finish<T>(&mut self, value: Option<T>) -> Result<T, ConfigError> {
+    pub fn finish<T>(&mut self, value: Option<T>) -> Result<T, ConfigError> {
         match value {
             Some(value) if self.problems.is_empty() => Ok(value),
             _ => Err(ConfigError(std::mem::take(&mut self.problems))),
