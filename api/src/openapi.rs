@@ -60,6 +60,7 @@ impl Modify for BearerToken {
             .bearer_format("JWT")
             .description(Some("A Clerk session token: `await session.getToken()` in the frontend."))
             .build();
+        document.info.license = None;
         document.components.get_or_insert_default().add_security_scheme("session", SecurityScheme::Http(scheme));
     }
 }

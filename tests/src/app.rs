@@ -1,5 +1,6 @@
 //! A whole API with a database of its own and a stand-in for Clerk, and the people who use it.
 
+use chrono::{DateTime, Utc};
 use common::{
     clerk::{self, Change, Membership, Organization, PersonHint},
     clock::Clock,
@@ -10,7 +11,6 @@ use common::{
     input::{Email, Phone},
     leads::{self, Lead, LeadSource, LeadStatus},
 };
-use chrono::{DateTime, Utc};
 use dev::clerk::{Options, SessionToken, SigningKey, StandIn, signed_headers};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -222,7 +222,8 @@ impl<'a> Dealership<'a> {
 
     /// Somebody who has nothing to do with this dealership.
     pub fn stranger(&self, user: &str, org: &str) -> Person<'a> {
-        let (user, org): (ClerkUserId, ClerkOrgId) = (user.parse().expect("printable"), org.parse().expect("printable"));
+        let (user, org): (ClerkUserId, ClerkOrgId) =
+            (user.parse().expect("printable"), org.parse().expect("printable"));
         Person { app: self.app, id: UserId::of(DealershipId::of(&org), &user), user, org: Some(org) }
     }
 

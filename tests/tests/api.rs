@@ -96,7 +96,10 @@ async fn null_clears_and_absence_keeps() {
     for field in ["customer_phone", "customer_phone_e164", "assigned_to", "assigned_user", "vehicle_interest"] {
         assert!(cleared[field].is_null(), "{field}");
     }
-    assert_eq!((&cleared["customer_name"], &cleared["source_metadata"]), (&lead["customer_name"], &lead["source_metadata"]));
+    assert_eq!(
+        (&cleared["customer_name"], &cleared["source_metadata"]),
+        (&lead["customer_name"], &lead["source_metadata"])
+    );
     let refused = json!({ "status": null, "lead_score": null, "source_metadata": null });
     let problem = send(&kari, Method::PATCH, &url, refused).await.expect_problem(422, "invalid-input");
     assert_eq!(problem["errors"].as_array().map(Vec::len), Some(3));
@@ -114,7 +117,9 @@ async fn an_assignee_of_another_dealership_is_a_clear_problem() {
     let (oslo, bergen) = (app.dealership("Tesla Oslo").await, app.dealership("VW Bergen").await);
     let lead = oslo.lead("Ola Nordmann").await;
     let theirs = json!({ "assigned_to": bergen.admin().id, "customer_email": "ola@example.no" });
-    for (method, url) in [(Method::POST, "/api/v1/leads".to_owned()), (Method::PATCH, format!("/api/v1/leads/{}", lead.id))] {
+    for (method, url) in
+        [(Method::POST, "/api/v1/leads".to_owned()), (Method::PATCH, format!("/api/v1/leads/{}", lead.id))]
+    {
         let problem = send(&oslo.admin(), method, &url, theirs.clone()).await.expect_problem(422, "invalid-input");
         assert_eq!(problem["errors"][0]["field"], "assigned_to");
     }
@@ -162,7 +167,9 @@ async fn the_dealership_and_its_people() {
     let changed = send(&kari, Method::PATCH, "/api/v1/dealership", change).await.expect(200);
     assert_eq!(changed, jonas.get("/api/v1/dealership").await.expect(200));
     assert_eq!((&changed["name"], &changed["address"]), (&json!("Tesla Oslo"), &json!("Økernveien 115")));
-    send(&kari, Method::PATCH, "/api/v1/dealership", json!({ "email": null })).await.expect_problem(422, "invalid-input");
+    send(&kari, Method::PATCH, "/api/v1/dealership", json!({ "email": null }))
+        .await
+        .expect_problem(422, "invalid-input");
     assert_eq!(app.count("SELECT count(*) FROM dealerships WHERE email = 'salg@tesla-oslo.no'").await, 1);
 }
 
@@ -171,7 +178,8 @@ async fn vehicles_and_rules_come_and_go() {
     let app = TestApp::start().await;
     let (oslo, bergen) = (app.dealership("Tesla Oslo").await, app.dealership("VW Bergen").await);
     let (kari, jonas) = (oslo.admin(), oslo.member("jonas", "org:member").await);
-    let car = json!({ "make": "Tesla", "model": "Model Y", "year": 2024, "vin": "5yjygdee0mf123456", "price": 489_900 });
+    let car =
+        json!({ "make": "Tesla", "model": "Model Y", "year": 2024, "vin": "5yjygdee0mf123456", "price": 489_900 });
     let rule = json!({ "name": "Nattsvar", "trigger_type": "lead.created", "actions": [{ "type": "send_email" }] });
     let vehicle_patch = json!({ "status": "reserved", "price": null });
     for (path, missing, new, patch) in [
@@ -205,7 +213,8 @@ async fn vehicles_and_rules_come_and_go() {
         send(&kari, Method::DELETE, &url, json!({})).await.expect(204);
         kari.get(&url).await.expect_problem(404, missing);
     }
-    let wrong = json!({ "make": "", "model": 3, "year": 1700, "vin": "IOQ", "price": -1, "mileage": 1.5, "status": "lost" });
+    let wrong =
+        json!({ "make": "", "model": 3, "year": 1700, "vin": "IOQ", "price": -1, "mileage": 1.5, "status": "lost" });
     let problem = send(&kari, Method::POST, "/api/v1/vehicles", wrong).await.expect_problem(422, "invalid-input");
     assert_eq!(problem["errors"].as_array().map(Vec::len), Some(7), "{problem:#}");
 }

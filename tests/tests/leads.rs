@@ -28,7 +28,10 @@ async fn pages_are_stable_and_complete_by_offset_and_by_cursor() {
     let oslo = app.dealership("Tesla Oslo").await;
     thirty(&oslo).await;
     let whole = oslo.admin().get("/api/v1/leads?limit=100").await.expect(200);
-    assert_eq!((&whole["total"], &whole["page"], &whole["pages"], &whole["limit"]), (&json!(30), &json!(1), &json!(1), &json!(100)));
+    assert_eq!(
+        (&whole["total"], &whole["page"], &whole["pages"], &whole["limit"]),
+        (&json!(30), &json!(1), &json!(1), &json!(100))
+    );
     assert!(whole["next_cursor"].is_null());
     let times: Vec<_> = whole["items"].as_array().expect("items").iter().map(|l| l["created_at"].as_str()).collect();
     assert!(times.is_sorted_by(|a, b| a >= b), "newest first");
@@ -86,7 +89,11 @@ async fn filters_combine_and_the_total_follows_them() {
         ("something=else".to_owned(), 3),
     ] {
         let page = oslo.admin().get(&format!("/api/v1/leads?{query}")).await.expect(200);
-        assert_eq!((page["total"].as_i64(), names(&page).len()), (Some(total), usize::try_from(total).expect("small")), "{query}");
+        assert_eq!(
+            (page["total"].as_i64(), names(&page).len()),
+            (Some(total), usize::try_from(total).expect("small")),
+            "{query}"
+        );
     }
 }
 
@@ -151,7 +158,9 @@ async fn all_that_is_wrong_with_a_query_is_said_at_once() {
     let expected = ["status", "source", "search", "assigned_to", "created_from", "limit", "offset", "cursor"];
     assert_eq!(fields, expected.map(Some));
     assert!(problem["detail"].as_str().is_some_and(|d| d.contains("limit must be a whole number from 1 to 100")));
-    for query in ["limit=101", "limit=1.5", "offset=99999999999999999999", "created_to=0000-01-01", "offset=0&cursor=AAAA"] {
+    for query in
+        ["limit=101", "limit=1.5", "offset=99999999999999999999", "created_to=0000-01-01", "offset=0&cursor=AAAA"]
+    {
         oslo.admin().get(&format!("/api/v1/leads?{query}")).await.expect_problem(422, "invalid-input");
     }
 }

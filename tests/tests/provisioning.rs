@@ -99,7 +99,10 @@ async fn a_member_who_stays() {
     };
     in_every_order(
         story,
-        &["dealership | org | Tesla Oslo Øst | f", "user | org | user | Kari Marie | kari.marie@example.no | admin | f"],
+        &[
+            "dealership | org | Tesla Oslo Øst | f",
+            "user | org | user | Kari Marie | kari.marie@example.no | admin | f",
+        ],
     )
     .await;
 }
@@ -273,7 +276,8 @@ async fn concurrent_events_do_not_overtake_each_other() {
             user("user.created", &id("user"), "Kari", Some("old@example.no"), false, 1_500),
             user("user.updated", &id("user"), "Kari", Some("new@example.no"), false, 2_500),
             membership("created"),
-            Membership { role: "org:manager", at: 3_000, ..kari(&id("orgmem"), &id("org"), &id("user")) }.event("updated"),
+            Membership { role: "org:manager", at: 3_000, ..kari(&id("orgmem"), &id("org"), &id("user")) }
+                .event("updated"),
         ];
         let gone = round % 2 == 1;
         if gone {

@@ -14,7 +14,10 @@ fn the_committed_document_is_the_one_that_is_served() {
         fs::write(&path, &served).expect("the repository is writable");
     }
     let committed = fs::read_to_string(&path).unwrap_or_default();
-    assert!(committed == served, "docs/openapi.json is out of date; run: UPDATE_OPENAPI=1 cargo test the_committed_document");
+    assert!(
+        committed == served,
+        "docs/openapi.json is out of date; run: UPDATE_OPENAPI=1 cargo test the_committed_document"
+    );
 }
 
 #[test]

@@ -29,7 +29,8 @@ async fn it_is_not_ready_on_an_older_schema() {
 async fn a_fit_request_id_is_kept_and_another_is_replaced() {
     let app = TestApp::start().await;
     let id = async |given: &str| -> String {
-        let answer: Response = app.request(Method::GET, "/").header("x-request-id", given).send().await.expect("an answer");
+        let answer: Response =
+            app.request(Method::GET, "/").header("x-request-id", given).send().await.expect("an answer");
         answer.headers()["x-request-id"].to_str().expect("printable").to_owned()
     };
     assert_eq!(id("front-end-42").await, "front-end-42");
@@ -54,9 +55,15 @@ async fn browsers_of_configured_origins_may_call() {
             .header("access-control-request-method", "PATCH")
             .header("access-control-request-headers", "authorization,content-type");
         let answer = preflight.send().await.expect("an answer");
-        let granted = answer.headers().get("access-control-allow-origin").map(|value| value.to_str().expect("printable"));
+        let granted =
+            answer.headers().get("access-control-allow-origin").map(|value| value.to_str().expect("printable"));
         assert_eq!(granted, allowed.then_some(origin), "{origin}");
-        let problem = app.request(Method::GET, "/api/v1/leads").header("origin", origin).send().await.expect("an answer");
-        assert_eq!(problem.headers().contains_key("access-control-allow-origin"), allowed, "errors must be readable too");
+        let problem =
+            app.request(Method::GET, "/api/v1/leads").header("origin", origin).send().await.expect("an answer");
+        assert_eq!(
+            problem.headers().contains_key("access-control-allow-origin"),
+            allowed,
+            "errors must be readable too"
+        );
     }
 }

@@ -71,7 +71,8 @@ impl Operation {
         assert!(self.statuses.contains(&status.to_string()), "{} does not document {status}", self.name());
         if status >= 400 {
             let slug = answer.json["type"].as_str().and_then(|kind| kind.rsplit(':').next()).unwrap_or_default();
-            Answer { json: answer.json.clone(), headers: answer.headers.clone(), ..answer }.expect_problem(status, slug);
+            Answer { json: answer.json.clone(), headers: answer.headers.clone(), ..answer }
+                .expect_problem(status, slug);
         }
         answer
     }
@@ -169,7 +170,9 @@ async fn roles_may_do_what_the_document_says() {
     for operation in operations(&app).await.iter().filter(|operation| operation.needs_token) {
         let for_managers = operation.description.contains("For managers and admins.");
         let for_admins = operation.description.contains("For admins.");
-        for (person, allowed) in [(&sales, !for_managers && !for_admins), (&manager, !for_admins), (&oslo.admin(), true)] {
+        for (person, allowed) in
+            [(&sales, !for_managers && !for_admins), (&manager, !for_admins), (&oslo.admin(), true)]
+        {
             let body = operation.takes_body.then(|| json!({}));
             let answer = operation.send(person, nowhere, body.as_ref()).await;
             // POST is refused for its empty body first, which says nothing of the role.
@@ -197,10 +200,29 @@ async fn no_body_is_too_bad_to_be_refused_well() {
     }
     let everywhere = |value: &Value| Value::Object(names.iter().map(|name| (name.clone(), value.clone())).collect());
     let deep = format!("{}1{}", "[".repeat(5_000), "]".repeat(5_000));
-    let raw = ["", "{", "null", "[]", "7", "\"text\"", "{\"a\":1}}", "\u{feff}{}", deep.as_str(), "{\"customer_name\": \"\\ud800\"}"];
-    let values =
-        [json!(true), json!(-1), json!(1e300), json!(u64::MAX), json!([[]]), json!({ "a": { "\u{0}": 1 } }), json!("a\u{0}b"),
-         json!("x".repeat(30_000)), json!("\u{202e}\u{feff}\u{1f697}'; DROP TABLE leads;--")];
+    let raw = [
+        "",
+        "{",
+        "null",
+        "[]",
+        "7",
+        "\"text\"",
+        "{\"a\":1}}",
+        "\u{feff}{}",
+        deep.as_str(),
+        "{\"customer_name\": \"\\ud800\"}",
+    ];
+    let values = [
+        json!(true),
+        json!(-1),
+        json!(1e300),
+        json!(u64::MAX),
+        json!([[]]),
+        json!({ "a": { "\u{0}": 1 } }),
+        json!("a\u{0}b"),
+        json!("x".repeat(30_000)),
+        json!("\u{202e}\u{feff}\u{1f697}'; DROP TABLE leads;--"),
+    ];
     for operation in operations(&app).await.iter().filter(|operation| operation.needs_token && operation.takes_body) {
         let url = operation.at(id_for(&ids, &operation.path));
         let request = || kari.request(operation.method.clone(), &url).header("content-type", "application/json");
@@ -232,7 +254,15 @@ async fn no_query_is_too_bad_to_be_refused_well() {
             let answer = operation.check(Answer::of(request).await, query);
             assert_eq!(answer.status, 422, "{}?{query}", operation.path);
         }
-        for query in ["limit=&offset=", "unknown=1", "limit=5&limit=6", "%00=%00", "offset=9223372036854775807", "&&=", "limit=1#x"] {
+        for query in [
+            "limit=&offset=",
+            "unknown=1",
+            "limit=5&limit=6",
+            "%00=%00",
+            "offset=9223372036854775807",
+            "&&=",
+            "limit=1#x",
+        ] {
             let request = kari.request(Method::GET, &format!("{}?{query}", operation.path));
             let answer = operation.check(Answer::of(request).await, query);
             assert_eq!(answer.status, 200, "{}?{query}", operation.path);

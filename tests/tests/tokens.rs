@@ -133,7 +133,9 @@ async fn duplicate_claims_are_refused_although_the_signature_is_right() {
     let token = |claims: String| sign(header.as_bytes(), claims.as_bytes(), Algorithm::Rs256, &key);
     app.get_with(&token(claims("")), "/api/v1/me").await.expect(200);
     app.get_with(&token(claims(r#""sub":"user_victim","#)), "/api/v1/me").await.expect_problem(401, "invalid-token");
-    app.get_with(&token(claims(r#""o":{"id":"a","id":"b"},"#)), "/api/v1/me").await.expect_problem(401, "invalid-token");
+    app.get_with(&token(claims(r#""o":{"id":"a","id":"b"},"#)), "/api/v1/me")
+        .await
+        .expect_problem(401, "invalid-token");
 }
 
 #[tokio::test]
@@ -206,7 +208,11 @@ async fn without_an_organization_the_only_dealership_is_meant() {
     kari.get("/api/v1/me").await.expect_problem(403, "choose-organization");
     let in_bergen = kari.session().organization(bergen.org.as_str(), "bergen", "org:admin").mint(&app.clerk.key());
     let me = app.get_with(&in_bergen, "/api/v1/me").await.expect(200);
-    assert_eq!((&me["dealership_name"], &me["role"]), (&json!("VW Bergen"), &json!("sales_rep")), "our role, not the token's");
+    assert_eq!(
+        (&me["dealership_name"], &me["role"]),
+        (&json!("VW Bergen"), &json!("sales_rep")),
+        "our role, not the token's"
+    );
 }
 
 #[tokio::test]

@@ -124,9 +124,14 @@ async fn what_no_retry_can_mend_is_kept_as_dead_with_the_reason() {
         assert_eq!(app.deliver(&format!("msg_{n}"), event).await.expect(200)["status"], "dead", "{event}");
     }
     assert_eq!(app.deliver("msg_0", &malformed[0]).await.expect(200)["status"], "duplicate");
-    let dead = app.count("SELECT count(*) FROM clerk_events WHERE status = 'dead' AND outcome LIKE 'malformed: %'").await;
+    let dead =
+        app.count("SELECT count(*) FROM clerk_events WHERE status = 'dead' AND outcome LIKE 'malformed: %'").await;
     assert_eq!((dead, app.count("SELECT count(*) FROM jobs").await), (5, 0));
-    assert_eq!(app.count("SELECT count(*) FROM clerk_events WHERE outcome LIKE '%Kari%'").await, 0, "reasons hold no names");
+    assert_eq!(
+        app.count("SELECT count(*) FROM clerk_events WHERE outcome LIKE '%Kari%'").await,
+        0,
+        "reasons hold no names"
+    );
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 /// Known keys are looked up anew after this time, so that a withdrawn one stops working.
-const MAX_AGE: Duration = Duration::from_secs(3600);
+const MAX_AGE: Duration = Duration::from_hours(1);
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
 type Keys = HashMap<String, Arc<DecodingKey>>;

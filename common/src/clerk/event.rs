@@ -135,7 +135,7 @@ fn membership(data: &Value, sent: Version) -> serde_json::Result<Change> {
         ),
         hint: PersonHint {
             name: full_name(person.first_name, person.last_name),
-            email: clean(person.identifier).filter(is_email),
+            email: clean(person.identifier).filter(|text| is_email(text)),
         },
         membership: Membership {
             org: data.organization.id,
@@ -158,7 +158,7 @@ fn user(data: &Value, sent: Version) -> serde_json::Result<Change> {
     let primary = |address: &&EmailAddress| address.id.is_some() && address.id == data.primary_email_address_id;
     let address = data.email_addresses.iter().find(primary).or_else(|| data.email_addresses.first());
     let profile = UserProfile {
-        email: address.and_then(|address| clean(address.email_address.clone())).filter(is_email),
+        email: address.and_then(|address| clean(address.email_address.clone())).filter(|text| is_email(text)),
         name: full_name(data.first_name, data.last_name).or_else(|| clean(data.username)),
         banned: data.banned.unwrap_or(false),
     };
@@ -200,7 +200,7 @@ fn clean(text: Option<String>) -> Option<String> {
 }
 
 /// Tells an address from the other identifiers that Clerk knows: phone numbers and user names.
-fn is_email(text: &String) -> bool {
+fn is_email(text: &str) -> bool {
     text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.') && !text.contains(' '))
 }
 

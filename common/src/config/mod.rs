@@ -68,22 +68,24 @@ impl ApiConfig {
         let clerk = ClerkFrontend::read(s);
         let remedy = "copy the signing secret of the endpoint from Clerk's dashboard, Webhooks";
         let webhook_secrets = s.required("CLERK_WEBHOOK_SECRET", remedy, str::parse::<WebhookSecrets>);
-        let authorized_parties = s.optional("CLERK_AUTHORIZED_PARTIES", list).unwrap_or_default();
+        let authorized_parties =
+            s.optional("CLERK_AUTHORIZED_PARTIES", |text| Ok::<_, Infallible>(list(text))).unwrap_or_default();
         let cors_origins = s.optional("CORS_ORIGINS", origins).unwrap_or_default();
         let port = s.optional("PORT", port).unwrap_or(8000);
         let database_connections = s.number("DATABASE_CONNECTIONS", 16, 2..=500);
         let shutdown = shutdown(s);
-        let config = database_url.zip(clerk).zip(webhook_secrets).map(|((database_url, clerk), webhook_secrets)| Self {
-            database_url,
-            database_connections,
-            port,
-            clerk,
-            jwks_interval: JWKS_INTERVAL,
-            authorized_parties,
-            webhook_secrets,
-            cors_origins,
-            shutdown,
-        });
+        let config =
+            database_url.zip(clerk).zip(webhook_secrets).map(|((database_url, clerk), webhook_secrets)| Self {
+                database_url,
+                database_connections,
+                port,
+                clerk,
+                jwks_interval: JWKS_INTERVAL,
+                authorized_parties,
+                webhook_secrets,
+                cors_origins,
+                shutdown,
+            });
         s.finish(config)
     }
 }
@@ -105,7 +107,7 @@ impl CliConfig {
     /// Reads the command line's settings.
     pub fn read(s: &mut Settings) -> Result<Self, ConfigError> {
         let database_url = database_url(s);
-        let clerk_secret_key = s.optional("CLERK_SECRET_KEY", |key| match key.split_once("_") {
+        let clerk_secret_key = s.optional("CLERK_SECRET_KEY", |key| match key.split_once('_') {
             Some(("sk", rest)) if rest.len() > 8 => Ok(Secret::new(key)),
             _ => Err("must be a secret key, sk_test_… or sk_live_…, from Clerk's dashboard, API keys"),
         });
@@ -139,12 +141,12 @@ fn port(text: &str) -> Result<u16, &'static str> {
     text.parse().map_err(|_| "must be a port number, such as 8000")
 }
 
-fn list(text: &str) -> Result<Vec<String>, Infallible> {
-    Ok(text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect())
+fn list(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
 }
 
 fn origins(text: &str) -> Result<Vec<String>, &'static str> {
-    let Ok(origins) = list(text);
+    let origins = list(text);
     let plain = |origin: &String| {
         let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
         host.is_some_and(|host| !host.is_empty() && !host.contains(['/', ' ', '?', '#']) && host != "*")

@@ -10,7 +10,7 @@ use super::{lane::Lane, outage::Outage};
 
 /// Wakes the claimers when work is announced. Without it they find the work by polling, only later.
 pub(super) async fn listen(db: Db, lanes: Vec<Arc<Lane>>) {
-    let mut outage = Outage::of("listen for announced work; it is found by polling meanwhile");
+    let mut outage = Outage::of("listen for announced work, which is found by polling meanwhile");
     loop {
         if let Err(error) = hear(&db, &lanes, &mut outage).await {
             sleep(outage.pause(&error)).await;
