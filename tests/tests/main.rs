@@ -11,4 +11,5 @@ mod surface;
 mod tenancy;
 mod tokens;
 mod webhooks;
+mod whole;
 mod worker;

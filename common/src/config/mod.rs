@@ -40,7 +40,7 @@ pub struct ApiConfig {
 pub struct WorkerConfig {
     /// Where the data and the queue are.
     pub database_url: DatabaseUrl,
-    /// How many jobs run at once in this process.
+    /// How many jobs of one queue run at once in this process.
     pub concurrency: u32,
     /// How long a claim holds without renewal: a vanished worker's jobs are claimable again after it.
     pub lease: Duration,

@@ -59,6 +59,14 @@ impl Db {
         Ok(SystemTx::new(tx, self.waker.clone()))
     }
 
+    /// Opens the system door for work that is given up after `limit`. The server then ends a statement that still runs:
+    /// else one that waits for a lock would keep its connection for as long as the lock is held.
+    pub async fn system_within(&self, limit: Duration) -> Result<SystemTx> {
+        let limit = limit.as_millis().max(1);
+        let begin = format!("BEGIN; SET LOCAL ROLE norvalt_system; SET LOCAL statement_timeout = {limit}");
+        Ok(SystemTx::new(self.begin(begin).await?, self.waker.clone()))
+    }
+
     /// Opens the tenant door: one dealership's rows and nothing else, for as long as the transaction lasts.
     pub async fn tenant(&self, dealership: DealershipId) -> Result<TenantTx> {
         let begin =
@@ -82,7 +90,7 @@ impl Db {
     async fn begin(&self, statement: String) -> Result<Transaction<'static, Postgres>> {
         let mut replacements = self.pool.options().get_max_connections();
         loop {
-            // Safe: the only variable part is the canonical form of a UUID.
+            // Safe: the only variable parts are numbers and the canonical form of a UUID.
             match self.pool.begin_with(AssertSqlSafe(statement.clone())).await.map_err(Error::from) {
                 Err(Error::Unavailable(cause)) if replacements > 0 && !is_exhausted(&cause) => replacements -= 1,
                 outcome => return outcome,

@@ -1,8 +1,10 @@
 use std::time::Duration;
 
+use common::queue::{Job, NewJob, enqueue};
+
 use super::{
     Shop,
-    kinds::{Elsewhere, Gate, Gated, Hanging, Hopeless, Panicking, Plain, SecondTime, Versioned},
+    kinds::{Blocked, Effect, Elsewhere, Gate, Gated, Hanging, Hopeless, Panicking, Plain, SecondTime, Versioned},
 };
 
 #[tokio::test]
@@ -62,6 +64,22 @@ async fn a_panic_and_a_timeout_fail_their_attempts_and_nothing_else() {
     }
     assert_eq!(shop.effects().await, 1);
     worker.stop().await.expect("it stops cleanly");
+}
+
+#[tokio::test]
+async fn a_statement_that_is_given_up_does_not_keep_its_connection() {
+    let mut shop = Shop::open().await;
+    let mut holder = shop.db.system().await.expect("the database is there");
+    let key = NewJob { unique_key: Some("taken"), ..NewJob::now(&Effect { of: 0 }) };
+    enqueue(&mut holder, &key).await.expect("it can be enqueued");
+    let _worker = shop.worker();
+    // More than the worker has connections.
+    for _ in 0..10 {
+        shop.add(&Blocked { key: "taken".into() }).await;
+    }
+    shop.table.wait_for_count(Blocked::KIND, "dead", 10).await;
+    let plain = shop.add(&Plain {}).await;
+    shop.table.wait_for(plain, "done").await;
 }
 
 #[tokio::test]

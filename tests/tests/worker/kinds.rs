@@ -25,6 +25,7 @@ pub(super) fn registry() -> Registry {
         .with::<Hopeless>()
         .with::<Panicking>()
         .with::<Hanging>()
+        .with::<Blocked>()
         .with::<Versioned>()
 }
 
@@ -32,7 +33,7 @@ pub(super) fn registry() -> Registry {
 /// committed.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Effect {
-    of: i64,
+    pub(super) of: i64,
 }
 
 impl Job for Effect {
@@ -85,6 +86,10 @@ kind!(
 kind!(
     /// Never ends.
     Hanging {}, "test.hanging", MAX_ATTEMPTS: i16 = 1
+);
+kind!(
+    /// Waits in the database for whoever holds the key.
+    Blocked { pub(super) key: String }, "test.blocked", MAX_ATTEMPTS: i16 = 1
 );
 kind!(
     /// Has its effect; its first version is gone.
@@ -150,6 +155,16 @@ impl Perform for Hanging {
     async fn perform(self, context: &JobContext, tx: &mut SystemTx) -> Result<(), JobError> {
         have_effect(context, tx).await?;
         pending().await
+    }
+}
+
+impl Perform for Blocked {
+    const TIMEOUT: Duration = Duration::from_millis(100);
+
+    async fn perform(self, context: &JobContext, tx: &mut SystemTx) -> Result<(), JobError> {
+        let effect = Effect { of: context.job_id };
+        enqueue(tx, &NewJob { unique_key: Some(&self.key), ..NewJob::now(&effect) }).await?;
+        Ok(())
     }
 }
 

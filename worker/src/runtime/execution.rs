@@ -26,6 +26,8 @@ use crate::{
 
 /// How long a job waits that this release does not know.
 const DEFER: Duration = Duration::from_secs(30);
+/// How long writing down a verdict may take, before it is tried again.
+const RECORD: Duration = Duration::from_secs(5);
 
 /// Runs the jobs of one lane, and sees each to its end.
 pub(super) struct Execution {
@@ -73,6 +75,7 @@ impl Execution {
     async fn run(&self, job: &ClaimedJob) {
         let _slot = Slot { lane: &self.lane, lease: &job.lease };
         tokio::select! {
+            biased;
             () = self.see_through(job) => {}
             () = self.lane.lost(&job.lease) => {
                 self.unsettled.store(true, Ordering::Relaxed);
@@ -96,7 +99,7 @@ impl Execution {
 
     /// One attempt, with the time it may take. A panic fails it, and nothing else.
     async fn attempt(&self, job: &ClaimedJob, work: Work, limit: Duration) -> Result<(), Undone> {
-        let tx = self.begin().await?;
+        let tx = self.begin(limit).await?;
         let attempt = AssertUnwindSafe(perform(job, work, tx)).catch_unwind();
         match timeout(limit, attempt).await {
             Ok(Ok(outcome)) => outcome,
@@ -106,10 +109,10 @@ impl Execution {
     }
 
     /// Opens the job's transaction. A database that is away is not the job's failure: it is waited for.
-    async fn begin(&self) -> Result<SystemTx, Undone> {
+    async fn begin(&self, limit: Duration) -> Result<SystemTx, Undone> {
         let mut outage = Outage::of("begin a job's transaction");
         loop {
-            match self.db.system().await {
+            match self.db.system_within(limit).await {
                 Ok(tx) => return Ok(tx),
                 Err(error @ db::Error::Unavailable(_)) => sleep(outage.pause(&error)).await,
                 Err(refused) => return Err(JobError::from(refused).into()),
@@ -131,7 +134,7 @@ impl Execution {
 
     async fn try_record(&self, job: &ClaimedJob, verdict: &Verdict) -> Result<(), LeaseError> {
         let (lease, id) = (&job.lease, job.lease.job_id());
-        let mut tx = self.db.system().await?;
+        let mut tx = self.db.system_within(RECORD).await?;
         match verdict {
             Verdict::Deferred { reason } => {
                 defer(&mut tx, lease, DEFER).await?;

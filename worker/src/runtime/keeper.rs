@@ -33,7 +33,7 @@ impl Keeper {
     }
 
     pub(super) async fn run(mut self) {
-        let mut outage = Outage::of("renew leases");
+        let mut outage = Outage::of("renew leases and keep the queue in order");
         loop {
             let pause = match self.turn().await {
                 Ok(more) => {
@@ -48,8 +48,8 @@ impl Keeper {
 
     /// Returns whether there is more to do at once. Leases come first, every time.
     async fn turn(&mut self) -> Result<bool> {
-        self.give_back_excess().await?;
         self.renew().await?;
+        self.give_back_excess().await?;
         let reaped = self.connection.reap(BATCH).await?;
         if reaped > 0 {
             tracing::warn!(jobs = reaped, "took back jobs whose worker crashed, hung or was cut off");
