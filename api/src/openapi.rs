@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use utoipa::{
     IntoResponses, Modify, OpenApi, PartialSchema,
     openapi::{
-        ContentBuilder, RefOr, Response, ResponseBuilder,
+        ContentBuilder, RefOr, Response, ResponseBuilder, Schema,
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
@@ -49,6 +49,21 @@ pub(crate) fn docs(document: utoipa::openapi::OpenApi) -> SwaggerUi {
         .try_it_out_enabled(true)
         .validator_url("none");
     SwaggerUi::new("/docs").url("/openapi.json", document).config(config)
+}
+
+/// Says of the finished document that what we send is whole: a field without a value is there, and null.
+pub(crate) fn answers_are_whole(document: &mut utoipa::openapi::OpenApi) {
+    let schemas = document.components.iter_mut().flat_map(|components| &mut components.schemas);
+    for (name, schema) in schemas {
+        let is_request = name.starts_with("New") || name.ends_with("Patch") || name == "Reply";
+        // The one exception: problems name fields only where fields are at fault.
+        if let RefOr::T(Schema::Object(object)) = schema
+            && !is_request
+            && name != "ProblemBody"
+        {
+            object.required = object.properties.keys().cloned().collect();
+        }
+    }
 }
 
 struct BearerToken;

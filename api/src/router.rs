@@ -16,7 +16,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     auth::Verifier,
     context, cors,
-    openapi::{Document, docs},
+    openapi::{self, Document, docs},
     problem::Problem,
     routes::{automation_rules, conversations, dealership, health, leads, vehicles, webhooks},
 };
@@ -48,12 +48,14 @@ fn described() -> OpenApiRouter<AppState> {
         .routes(routes!(dealership::me))
         .routes(routes!(dealership::users))
         .routes(routes!(dealership::show, dealership::update));
-    OpenApiRouter::with_openapi(Document::openapi())
+    let mut router = OpenApiRouter::with_openapi(Document::openapi())
         .nest("/api/v1", v1)
         .routes(routes!(webhooks::clerk))
         .routes(routes!(health::index))
         .routes(routes!(health::live))
-        .routes(routes!(health::ready))
+        .routes(routes!(health::ready));
+    openapi::answers_are_whole(router.get_openapi_mut());
+    router
 }
 
 /// The OpenAPI 3.1 document of all routes.

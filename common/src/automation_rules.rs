@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::{
     db::{Error, Result, TenantTx},
     ids::{AutomationRuleId, DealershipId},
-    input::{Fields, FromFields, boolean, json_array, json_object, text},
+    input::{Fields, FromFields, boolean, json_object, json_objects, text},
     page::{Page, PageRequest},
     update::Update,
 };
@@ -48,19 +48,19 @@ pub struct AutomationRule {
 #[derive(Debug, Clone, ToSchema)]
 pub struct NewAutomationRule {
     /// What people call it.
-    #[schema(max_length = 200, example = "Svar på nye leads om natten")]
+    #[schema(min_length = 1, max_length = 200, example = "Svar på nye leads om natten")]
     pub name: String,
     /// What sets it off.
-    #[schema(max_length = 100, example = "lead.created")]
+    #[schema(min_length = 1, max_length = 100, example = "lead.created")]
     pub trigger_type: String,
     /// What else must be the case; nothing by default.
-    #[schema(value_type = Object, required = false, example = json!({ "source": "website" }))]
+    #[schema(value_type = Option<Object>, example = json!({ "source": "website" }))]
     pub trigger_conditions: Value,
     /// What it does, in order; nothing by default.
-    #[schema(value_type = Vec<Object>, required = false, example = json!([{ "type": "send_email", "template": "welcome" }]))]
+    #[schema(value_type = Option<Vec<Object>>, example = json!([{ "type": "send_email", "template": "welcome" }]))]
     pub actions: Value,
     /// Whether it does it; by default it does.
-    #[schema(required = false)]
+    #[schema(value_type = Option<bool>)]
     pub is_active: bool,
 }
 
@@ -68,18 +68,19 @@ pub struct NewAutomationRule {
 #[derive(Debug, Clone, ToSchema)]
 pub struct AutomationRulePatch {
     /// What people call it.
-    #[schema(max_length = 200, example = "Svar på nye leads om natten")]
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 200, example = "Svar på nye leads om natten")]
     pub name: Option<String>,
     /// What sets it off.
-    #[schema(max_length = 100, example = "lead.created")]
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 100, example = "lead.created")]
     pub trigger_type: Option<String>,
     /// What else must be the case.
-    #[schema(value_type = Option<Object>, example = json!({ "source": "website" }))]
+    #[schema(value_type = Object, required = false, example = json!({ "source": "website" }))]
     pub trigger_conditions: Option<Value>,
     /// What it does, in order.
-    #[schema(value_type = Option<Vec<Object>>, example = json!([{ "type": "send_email", "template": "welcome" }]))]
+    #[schema(value_type = Vec<Object>, required = false, example = json!([{ "type": "send_email", "template": "welcome" }]))]
     pub actions: Option<Value>,
     /// Whether it does it.
+    #[schema(value_type = bool, required = false)]
     pub is_active: Option<bool>,
 }
 
@@ -87,7 +88,7 @@ impl FromFields for NewAutomationRule {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let (name, trigger) = (fields.required("name", text(200)), fields.required("trigger_type", text(100)));
         let conditions = fields.optional("trigger_conditions", json_object(JSON_LIMIT));
-        let actions = fields.optional("actions", json_array(JSON_LIMIT));
+        let actions = fields.optional("actions", json_objects(JSON_LIMIT));
         let is_active = fields.optional("is_active", boolean).unwrap_or(true);
         Some(Self {
             name: name?,
@@ -105,7 +106,7 @@ impl FromFields for AutomationRulePatch {
             name: fields.change("name", text(200)),
             trigger_type: fields.change("trigger_type", text(100)),
             trigger_conditions: fields.change("trigger_conditions", json_object(JSON_LIMIT)),
-            actions: fields.change("actions", json_array(JSON_LIMIT)),
+            actions: fields.change("actions", json_objects(JSON_LIMIT)),
             is_active: fields.change("is_active", boolean),
         })
     }

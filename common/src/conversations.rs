@@ -109,7 +109,7 @@ pub struct Reply {
     /// The lead to answer.
     pub lead_id: LeadId,
     /// What to say.
-    #[schema(max_length = 20_000, example = "Hei Bjørn! Ja, vi har to på lager.")]
+    #[schema(min_length = 1, max_length = 20_000, example = "Hei Bjørn! Ja, vi har to på lager.")]
     pub message_content: String,
     /// How.
     pub channel: Channel,

@@ -71,7 +71,7 @@ pub struct Dealership {
 #[derive(Debug, Clone, ToSchema)]
 pub struct DealershipPatch {
     /// Where customers write to.
-    #[schema(value_type = Option<String>, format = "email", example = "salg@tesla-oslo.example")]
+    #[schema(value_type = String, required = false, example = "salg@tesla-oslo.example")]
     pub email: Option<Email>,
     /// Where customers call; null clears it.
     #[schema(value_type = Option<String>, example = "+47 22 12 34 56")]

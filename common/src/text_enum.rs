@@ -17,6 +17,13 @@ macro_rules! text_enum {
                 match self { $(Self::$variant => $text,)+ }
             }
 
+            /// The schema of a query parameter that is one of the words, or blank for any.
+            pub fn or_blank() -> utoipa::openapi::Schema {
+                let words = [$($text),+, ""];
+                let text = utoipa::openapi::schema::Type::String;
+                utoipa::openapi::ObjectBuilder::new().schema_type(text).enum_values(Some(words)).into()
+            }
+
             /// Reads it from a request.
             pub fn parse(value: &serde_json::Value) -> Result<Self, String> {
                 match value.as_str().map(str::trim) {

@@ -73,10 +73,10 @@ pub struct Vehicle {
 #[derive(Debug, Clone, ToSchema)]
 pub struct NewVehicle {
     /// Who made it.
-    #[schema(max_length = 100, example = "Volkswagen")]
+    #[schema(min_length = 1, max_length = 100, example = "Volkswagen")]
     pub make: String,
     /// Which model.
-    #[schema(max_length = 100, example = "ID.4 GTX")]
+    #[schema(min_length = 1, max_length = 100, example = "ID.4 GTX")]
     pub model: String,
     /// Model year.
     #[schema(minimum = 1886, maximum = 2100, example = 2024)]
@@ -85,7 +85,7 @@ pub struct NewVehicle {
     #[schema(example = "WVGZZZE2ZPE012345")]
     pub vin: Option<String>,
     /// Whether it can be had; by default it can.
-    #[schema(required = false)]
+    #[schema(value_type = Option<VehicleStatus>)]
     pub status: VehicleStatus,
     /// Whole Norwegian kroner, taxes included.
     #[schema(minimum = 0, maximum = 1_000_000_000, example = 489_900)]
@@ -105,18 +105,19 @@ pub struct NewVehicle {
 #[derive(Debug, Clone, ToSchema)]
 pub struct VehiclePatch {
     /// Who made it.
-    #[schema(max_length = 100, example = "Volkswagen")]
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 100, example = "Volkswagen")]
     pub make: Option<String>,
     /// Which model.
-    #[schema(max_length = 100, example = "ID.4 GTX")]
+    #[schema(value_type = String, required = false, min_length = 1, max_length = 100, example = "ID.4 GTX")]
     pub model: Option<String>,
     /// Model year.
-    #[schema(minimum = 1886, maximum = 2100, example = 2024)]
+    #[schema(value_type = i16, required = false, minimum = 1886, maximum = 2100, example = 2024)]
     pub year: Option<i16>,
     /// Vehicle identification number: 17 letters and digits without I, O and Q.
     #[schema(value_type = Option<String>, example = "WVGZZZE2ZPE012345")]
     pub vin: Patch<String>,
     /// Whether it can be had.
+    #[schema(value_type = VehicleStatus, required = false)]
     pub status: Option<VehicleStatus>,
     /// Whole Norwegian kroner, taxes included.
     #[schema(value_type = Option<i64>, minimum = 0, maximum = 1_000_000_000, example = 489_900)]
@@ -137,7 +138,7 @@ pub struct VehiclePatch {
 #[into_params(parameter_in = Query)]
 pub struct VehicleFilter {
     /// Only with this status.
-    #[param(inline)]
+    #[param(schema_with = VehicleStatus::or_blank)]
     pub status: Option<VehicleStatus>,
     /// Which page.
     #[param(ignore)]

@@ -37,7 +37,6 @@ pub struct Caller {
     /// What they may do.
     pub role: Role,
     /// Clerk id of whoever is acting as this person, for the record.
-    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub impersonator: Option<ClerkUserId>,
 }

@@ -4,4 +4,4 @@ mod fields;
 mod values;
 
 pub use fields::{FieldError, Fields, FromFields, Patch};
-pub use values::{Email, Phone, boolean, instant, integer, json_array, json_object, text, uuid};
+pub use values::{Email, Phone, boolean, instant, integer, json_object, json_objects, text, uuid};

@@ -64,13 +64,11 @@ pub fn json_object(max: usize) -> impl Fn(&Value) -> Result<Value, String> {
     }
 }
 
-/// Reads a JSON array of at most `max` bytes that PostgreSQL can store.
-pub fn json_array(max: usize) -> impl Fn(&Value) -> Result<Value, String> {
-    move |value| {
-        if !value.is_array() {
-            return Err("must be a JSON array".to_owned());
-        }
-        storable(value, max)
+/// Reads a JSON array of objects, of at most `max` bytes, that PostgreSQL can store.
+pub fn json_objects(max: usize) -> impl Fn(&Value) -> Result<Value, String> {
+    move |value| match value.as_array() {
+        Some(items) if items.iter().all(Value::is_object) => storable(value, max),
+        _ => Err("must be a JSON array of objects".to_owned()),
     }
 }
 
@@ -85,18 +83,20 @@ fn storable(value: &Value, max: usize) -> Result<Value, String> {
     if text.len() > max {
         return Err(format!("must have at most {max} bytes as JSON"));
     }
-    if holds_nul(value) {
-        return Err("must not contain NUL characters".to_owned());
+    if !is_storable(value) {
+        return Err("must not contain NUL characters or numbers beyond 1e300".to_owned());
     }
     Ok(value.clone())
 }
 
-fn holds_nul(value: &Value) -> bool {
+/// `jsonb` writes numbers out in full, and the largest doubles do not survive that.
+fn is_storable(value: &Value) -> bool {
     match value {
-        Value::String(text) => text.contains('\0'),
-        Value::Array(items) => items.iter().any(holds_nul),
-        Value::Object(members) => members.iter().any(|(name, value)| name.contains('\0') || holds_nul(value)),
-        _ => false,
+        Value::String(text) => !text.contains('\0'),
+        Value::Number(number) => number.as_f64().is_some_and(|number| number.abs() <= 1e300),
+        Value::Array(items) => items.iter().all(is_storable),
+        Value::Object(members) => members.iter().all(|(name, value)| !name.contains('\0') && is_storable(value)),
+        Value::Bool(_) | Value::Null => true,
     }
 }
 

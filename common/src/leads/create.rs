@@ -21,16 +21,16 @@ pub(super) const SCORES: RangeInclusive<i64> = 1..=100;
 #[derive(Debug, Clone, ToSchema)]
 pub struct NewLead {
     /// Where it came from; `manual` by default.
-    #[schema(required = false)]
+    #[schema(value_type = Option<LeadSource>)]
     pub source: LeadSource,
     /// The page it came from.
     #[schema(max_length = 2000)]
     pub source_url: Option<String>,
     /// What else the source told.
-    #[schema(value_type = Object, required = false)]
+    #[schema(value_type = Option<Object>)]
     pub source_metadata: Value,
     /// How far it has come; `new` by default.
-    #[schema(required = false)]
+    #[schema(value_type = Option<LeadStatus>)]
     pub status: LeadStatus,
     /// Who takes care of it: a member of the dealership.
     pub assigned_to: Option<UserId>,
@@ -50,7 +50,7 @@ pub struct NewLead {
     #[schema(max_length = 20_000, example = "Hei! Har dere denne på lager?")]
     pub initial_message: Option<String>,
     /// How promising it is; 50 by default.
-    #[schema(required = false, minimum = 1, maximum = 100)]
+    #[schema(value_type = Option<i16>, minimum = 1, maximum = 100)]
     pub lead_score: i16,
     /// When it came in, if that was not now. Not for requests.
     #[schema(ignore)]

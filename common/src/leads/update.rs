@@ -18,6 +18,7 @@ use super::create::{MESSAGE_LIMIT, METADATA_LIMIT, SCORES, score};
 #[derive(Debug, Clone, ToSchema)]
 pub struct LeadPatch {
     /// How far it has come. Reaching `won` sets `converted_at`, leaving it clears that; each change is recorded.
+    #[schema(value_type = LeadStatus, required = false)]
     pub status: Option<LeadStatus>,
     /// Who takes care of it: a member of the dealership.
     #[schema(value_type = Option<UserId>)]
@@ -26,7 +27,7 @@ pub struct LeadPatch {
     #[schema(value_type = Option<String>, max_length = 2000)]
     pub source_url: Patch<String>,
     /// What else the source told.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Object, required = false)]
     pub source_metadata: Option<Value>,
     /// The customer's name.
     #[schema(value_type = Option<String>, max_length = 200, example = "Bjørn Håkonsen")]
@@ -44,7 +45,7 @@ pub struct LeadPatch {
     #[schema(value_type = Option<String>, max_length = 20_000)]
     pub initial_message: Patch<String>,
     /// How promising it is.
-    #[schema(minimum = 1, maximum = 100)]
+    #[schema(value_type = i16, required = false, minimum = 1, maximum = 100)]
     pub lead_score: Option<i16>,
 }
 
