@@ -24,10 +24,21 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[command(flatten)]
+    Configured(ConfiguredCommand),
+    /// Check settings, database, policies, queue and Clerk, and say how to mend what is wrong.
+    Doctor,
+}
+
+/// Commands that need their settings to be right.
+#[derive(Debug, Subcommand)]
+enum ConfiguredCommand {
     /// Bring the database schema up to date.
     Migrate(commands::migrate::Args),
     /// Add two demo dealerships with people, leads and conversations.
     Seed,
+    /// Provision one person, from Clerk or from what is given.
+    SyncUser(commands::sync_user::Args),
 }
 
 /// Configuration error, as in <https://man.freebsd.org/cgi/man.cgi?query=sysexits>.
@@ -39,16 +50,25 @@ type CommandError = Box<dyn std::error::Error + Send + Sync>;
 impl Cli {
     /// Runs the command. Exit codes: 0 done, 1 failed, 2 wrong usage, 78 wrong configuration.
     pub async fn run(self) -> ExitCode {
-        let config = match CliConfig::read(&mut Settings::from_env()) {
-            Ok(config) => config,
-            Err(error) => {
-                eprintln!("norvalt: {error}");
-                return ExitCode::from(EX_CONFIG);
-            }
-        };
-        let outcome = match self.command {
-            Command::Migrate(args) => commands::migrate::run(&config, &args).await,
-            Command::Seed => commands::seed::run(&config).await,
+        match self.command {
+            Command::Doctor => commands::doctor::run().await,
+            Command::Configured(command) => match CliConfig::read(&mut Settings::from_env()) {
+                Ok(config) => command.run(&config).await,
+                Err(error) => {
+                    eprintln!("norvalt: {error}");
+                    ExitCode::from(EX_CONFIG)
+                }
+            },
+        }
+    }
+}
+
+impl ConfiguredCommand {
+    async fn run(self, config: &CliConfig) -> ExitCode {
+        let outcome = match self {
+            Self::Migrate(args) => commands::migrate::run(config, &args).await,
+            Self::Seed => commands::seed::run(config).await,
+            Self::SyncUser(args) => commands::sync_user::run(config, args).await,
         };
         match outcome {
             Ok(()) => ExitCode::SUCCESS,

@@ -35,8 +35,14 @@ pub enum LogFormat {
     Json,
 }
 
-/// The whole chain of causes of an error, in one line.
+/// The whole chain of causes of an error, in one line. A cause that the one before it quotes is not said twice.
 pub fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |e| e.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    let mut chain = String::new();
+    for cause in std::iter::successors(Some(error), |e| e.source()).map(ToString::to_string) {
+        if !chain.ends_with(&cause) {
+            let separator = if chain.is_empty() { "" } else { ": " };
+            chain = chain + separator + &cause;
+        }
+    }
+    chain
 }

@@ -1,6 +1,7 @@
 //! The tests of the whole, one subject a file. Nothing of ours is replaced; only Clerk is a stand-in.
 
 mod api;
+mod cli;
 mod configuration;
 mod leads;
 mod provisioning;

@@ -1,4 +1,6 @@
 //! One command a file.
 
+pub(crate) mod doctor;
 pub(crate) mod migrate;
 pub(crate) mod seed;
+pub(crate) mod sync_user;

@@ -122,7 +122,7 @@ fn organization_deleted(data: &Value, _: Version) -> serde_json::Result<Change> 
     Ok(Change::OrganizationDeleted { id: Deleted::deserialize(data)?.id })
 }
 
-fn membership(data: &Value, sent: Version) -> serde_json::Result<Change> {
+pub(super) fn membership(data: &Value, sent: Version) -> serde_json::Result<Change> {
     let data = MembershipData::deserialize(data)?;
     let person = data.public_user_data;
     Ok(Change::Membership {
@@ -152,7 +152,7 @@ fn membership_deleted(data: &Value, _: Version) -> serde_json::Result<Change> {
     Ok(Change::MembershipDeleted { id, user })
 }
 
-fn user(data: &Value, sent: Version) -> serde_json::Result<Change> {
+pub(super) fn user(data: &Value, sent: Version) -> serde_json::Result<Change> {
     let data = UserData::deserialize(data)?;
     let version = version(data.updated_at.as_ref(), sent);
     let primary = |address: &&EmailAddress| address.id.is_some() && address.id == data.primary_email_address_id;

@@ -4,12 +4,14 @@
 //! last-writer-wins record with tombstone per Clerk object. Dealerships and users are a projection of the mirror. See
 //! `docs/adr/0003-mirror-and-projection.md` for why every order of events ends in the same state.
 
+mod backend_api;
 mod change;
 mod event;
 mod inbox;
 mod mirror;
 mod provisioning;
 
+pub use backend_api::{BackendApi, BackendApiError};
 pub use change::{Change, Membership, Organization, PersonHint, UserProfile, Version};
 pub use event::{Event, EventError};
 pub use inbox::{ProcessError, Processed, Receipt, process, receive};

@@ -4,7 +4,7 @@ use std::{
 };
 
 /// Reads settings by name and remembers every problem, so that all are reported at once.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Settings {
     values: HashMap<String, String>,
     asked: BTreeSet<&'static str>,

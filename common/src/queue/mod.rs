@@ -8,6 +8,7 @@ mod finish;
 mod history;
 mod lease;
 mod listener;
+mod stats;
 mod upkeep;
 mod waker;
 
@@ -17,4 +18,5 @@ pub use enqueue::{Enqueued, Job, NewJob, enqueue};
 pub use finish::{Fate, Retry, complete, defer, fail};
 pub use lease::{Lease, LeaseError};
 pub use listener::Listener;
+pub use stats::{Stats, stats};
 pub use waker::{CHANNEL, Waker};

@@ -24,6 +24,7 @@ pub(super) fn router(clerk: Clerk) -> Router<Clerk> {
         .route("/v1/organization_memberships", get(memberships))
         .route("/v1/users", get(users))
         .route("/v1/users/{id}", get(user))
+        .route("/v1/users/{id}/organization_memberships", get(memberships_of_user))
         .layer(from_fn_with_state(clerk, guard))
 }
 
@@ -99,6 +100,17 @@ async fn users(State(clerk): State<Clerk>, Query(parameters): Parameters) -> Res
 async fn user(State(clerk): State<Clerk>, Path(id): Path<String>) -> Result<Json<Value>, Refusal> {
     let found = clerk.read(|i| i.users.iter().find(|u| u.id == id).map(|u| i.user_json(u)));
     found.map(Json).ok_or_else(|| Refusal::not_found("user"))
+}
+
+async fn memberships_of_user(
+    State(clerk): State<Clerk>,
+    Path(id): Path<String>,
+    Query(parameters): Parameters,
+) -> Result<Json<Value>, Refusal> {
+    if !clerk.read(|i| i.users.iter().any(|u| u.id == id)) {
+        return Err(Refusal::not_found("user"));
+    }
+    counted(clerk.read(|i| i.memberships_of(&id).map(|m| i.membership_json(m)).collect()), &parameters)
 }
 
 fn members(instance: &Instance, organization_id: Option<&str>) -> Vec<Value> {

@@ -1,0 +1,127 @@
+use std::{collections::BTreeSet, process::ExitCode, time::Duration};
+
+use common::{
+    clerk::BackendApi,
+    config::{ApiConfig, CliConfig, ConfigError, Settings, WorkerConfig},
+    db::{Db, pending_migrations},
+    queue,
+    telemetry::chain,
+};
+
+/// How long anything that is asked may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What was found out about one thing.
+enum Finding {
+    Fine(String),
+    Wrong(String),
+}
+
+use Finding::{Fine, Wrong};
+
+/// Looks at everything that the API and the worker need, and says what is wrong and how to mend it.
+pub(crate) async fn run() -> ExitCode {
+    let mut settings = Settings::from_env();
+    let (api, worker) = (ApiConfig::read(&mut settings.clone()), WorkerConfig::read(&mut settings.clone()));
+    let cli = CliConfig::read(&mut settings);
+    let problems = [api.as_ref().err(), worker.as_ref().err(), cli.as_ref().err()];
+    // What two of them need and neither has is said once.
+    let problems: BTreeSet<_> = problems.into_iter().flatten().flat_map(ConfigError::problems).cloned().collect();
+    let mut findings = vec![("settings", settings_finding(problems))];
+    if let Ok(config) = &cli {
+        let (connected, reachable) = connection(config).await;
+        findings.push(("database", connected));
+        if reachable {
+            findings.extend(database(config).await);
+        }
+        findings.push(("Clerk's Backend API", backend_api(config).await));
+    }
+    if let Ok(config) = &api {
+        findings.push(("Clerk's public keys", public_keys(&config.clerk.jwks_url).await));
+    }
+    report(&findings)
+}
+
+fn settings_finding(problems: BTreeSet<String>) -> Finding {
+    if problems.is_empty() {
+        return Fine("complete".to_owned());
+    }
+    let lines: Vec<_> = problems.iter().map(|problem| problem.trim()).collect();
+    Wrong(lines.join("\n"))
+}
+
+fn report(findings: &[(&str, Finding)]) -> ExitCode {
+    let width = findings.iter().map(|(what, _)| what.len()).max().unwrap_or_default();
+    for (what, finding) in findings {
+        match finding {
+            Fine(how) => println!("ok     {what:width$}  {how}"),
+            Wrong(why) => println!(
+                "WRONG  {what:width$}  {}",
+                why.replace('\n', &format!("\n{:indent$}", "", indent = width + 9))
+            ),
+        }
+    }
+    if findings.iter().any(|(_, finding)| matches!(finding, Wrong(_))) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn outcome<E: std::error::Error>(result: Result<String, E>) -> Finding {
+    match result {
+        Ok(how) => Fine(how),
+        Err(error) => Wrong(chain(&error)),
+    }
+}
+
+/// Whether the database can be reached, and whether its schema is up to date.
+async fn connection(config: &CliConfig) -> (Finding, bool) {
+    match tokio::time::timeout(PATIENCE, pending_migrations(&config.database_url)).await {
+        Ok(Ok(pending)) if pending.is_empty() => (Fine("reachable and migrated".to_owned()), true),
+        Ok(Ok(pending)) => (Wrong(format!("{} migrations are pending; run: norvalt migrate", pending.len())), false),
+        Ok(Err(error)) => (Wrong(chain(&error)), false),
+        Err(_) => (Wrong(format!("no answer within {PATIENCE:?}; is a firewall in between?")), false),
+    }
+}
+
+async fn database(config: &CliConfig) -> Vec<(&'static str, Finding)> {
+    let db = Db::new(&config.database_url, 1, "norvalt doctor");
+    let isolated = db.wait_until_usable().await.map(|()| "roles and policies keep them apart".to_owned());
+    let queue = match queue::stats(&db).await {
+        Ok(stats) if stats.dead > 0 => {
+            Wrong(format!("{} dead jobs; look at them and mend the cause, see docs/operations.md", stats.dead))
+        }
+        Ok(stats) if stats.oldest_available > STALE => {
+            let minutes = stats.oldest_available.as_secs() / 60;
+            Wrong(format!("a job has been waiting for {minutes} minutes; is a worker running?"))
+        }
+        Ok(stats) => Fine(format!("{} waiting, {} running", stats.waiting, stats.running)),
+        Err(error) => Wrong(chain(&error)),
+    };
+    vec![("dealerships", outcome(isolated)), ("queue", queue)]
+}
+
+/// A job that could run and waited longer than this is not being worked on.
+const STALE: Duration = Duration::from_mins(5);
+
+async fn public_keys(url: &str) -> Finding {
+    let keys = async {
+        let client = reqwest::Client::builder().timeout(PATIENCE).build()?;
+        client.get(url).send().await?.error_for_status()?.json::<serde_json::Value>().await
+    };
+    match keys.await {
+        Ok(set) if set["keys"].as_array().is_some_and(|keys| !keys.is_empty()) => Fine(url.to_owned()),
+        Ok(_) => Wrong(format!("{url} has no keys; check CLERK_PUBLISHABLE_KEY and CLERK_JWKS_URL")),
+        Err(error) => Wrong(format!("{url} cannot be read: {}", chain(&error))),
+    }
+}
+
+async fn backend_api(config: &CliConfig) -> Finding {
+    let Some(key) = &config.clerk_secret_key else {
+        return Fine("not used: CLERK_SECRET_KEY is not set".to_owned());
+    };
+    let asked = async {
+        // Nobody has this id: what matters is whether the key is accepted.
+        BackendApi::new(&config.clerk_api_url, key.clone())?
+            .user(&"user_nobody".parse().expect("it is printable"))
+            .await
+    };
+    outcome(asked.await.map(|_| format!("{} accepts the key", config.clerk_api_url)))
+}

@@ -1,0 +1,93 @@
+use common::{
+    clerk::{self, BackendApi, Change, Membership, Organization, Outcome, PersonHint},
+    config::CliConfig,
+    db::Db,
+    ids::{ClerkMembershipId, ClerkOrgId, ClerkUserId},
+};
+
+use crate::CommandError;
+
+/// Provisions one person and their dealerships, as the webhooks would.
+///
+/// With CLERK_SECRET_KEY set, asks Clerk for the person and all their memberships. With --org and --membership,
+/// takes what is given instead; it yields to whatever Clerk says later.
+#[derive(Debug, clap::Args)]
+#[expect(clippy::doc_markdown, reason = "the text is shown on a terminal")]
+pub(crate) struct Args {
+    /// The person, such as user_2h8op3Isl1QR7tKu5FGNfaLKEoU
+    user: ClerkUserId,
+    /// By hand: the organization, such as org_2g7np7Hrk0SN6kj5EDMLDaKNL0S
+    #[arg(long, requires = "membership")]
+    org: Option<ClerkOrgId>,
+    /// By hand: the membership, such as orgmem_2g7np7Hrk0SN6kj5EDMLDaKNL0S
+    #[arg(long, requires = "org")]
+    membership: Option<ClerkMembershipId>,
+    /// By hand: the dealership's name
+    #[arg(long, requires = "org")]
+    org_name: Option<String>,
+    /// By hand: the person's name
+    #[arg(long, requires = "org")]
+    name: Option<String>,
+    /// By hand: the person's e-mail address
+    #[arg(long, requires = "org")]
+    email: Option<String>,
+    /// By hand: the role in Clerk
+    #[arg(long, requires = "org", default_value = "org:member")]
+    role: String,
+}
+
+pub(crate) async fn run(config: &CliConfig, args: Args) -> Result<(), CommandError> {
+    let changes = match (&args.org, &config.clerk_secret_key) {
+        (Some(_), _) => by_hand(args),
+        (None, Some(key)) => from_clerk(&BackendApi::new(&config.clerk_api_url, key.clone())?, &args.user).await?,
+        (None, None) => return Err("set CLERK_SECRET_KEY to ask Clerk, or give --org and --membership".into()),
+    };
+    let db = Db::new(&config.database_url, 1, "norvalt sync-user");
+    let mut tx = db.system().await?;
+    let mut report = Vec::new();
+    for change in changes {
+        let what = describe(&change);
+        let outcome = match clerk::apply(&mut tx, change).await? {
+            Outcome::Applied => "done",
+            Outcome::Stale => "nothing new",
+            Outcome::Tombstoned => "refused, because Clerk has deleted it",
+        };
+        report.push(format!("{what}: {outcome}"));
+    }
+    tx.commit().await?;
+    db.close().await;
+    for line in report {
+        println!("{line}");
+    }
+    Ok(())
+}
+
+async fn from_clerk(clerk: &BackendApi, user: &ClerkUserId) -> Result<Vec<Change>, CommandError> {
+    let person = clerk.user(user).await?.ok_or_else(|| format!("Clerk knows no {user}"))?;
+    let mut changes = vec![person];
+    changes.extend(clerk.memberships_of(user).await?);
+    Ok(changes)
+}
+
+/// Version 0 yields to anything that Clerk says itself.
+fn by_hand(args: Args) -> Vec<Change> {
+    let Args { user, org, membership, org_name, name, email, role } = args;
+    let membership = org.zip(membership).map(|(org, id)| Change::Membership {
+        id,
+        version: 0,
+        membership: Membership { org, user, role },
+        organization: (0, Organization { name: org_name }),
+        hint: PersonHint { name, email },
+    });
+    membership.into_iter().collect()
+}
+
+fn describe(change: &Change) -> String {
+    match change {
+        Change::User { id, .. } => format!("{id}"),
+        Change::Membership { membership, .. } => {
+            format!("{} in {} as {}", membership.user, membership.org, membership.role)
+        }
+        _ => String::new(),
+    }
+}

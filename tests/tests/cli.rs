@@ -1,0 +1,156 @@
+//! The commands, as an operator types them.
+
+use std::{env, path::Path};
+
+use common::{clerk::Change, db::Db};
+use dev::clerk::{Options, SigningKey, StandIn};
+use tests::{
+    app::WEBHOOK_SECRET,
+    binaries::binary,
+    cluster::{database, empty_database},
+};
+use tokio::{net::TcpListener, process::Command};
+
+struct Ran {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+/// Runs a command with these variables and no others.
+async fn norvalt(arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
+    let mut command = Command::new(binary("norvalt"));
+    command.args(arguments).env_clear().envs(environment.iter().copied()).current_dir(env::temp_dir());
+    let output = command.output().await.expect("the binary runs");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+impl Ran {
+    #[track_caller]
+    fn done(self) -> String {
+        assert_eq!((self.code, self.err.as_str()), (Some(0), ""), "{}", self.out);
+        self.out
+    }
+}
+
+#[tokio::test]
+async fn migrating_twice_at_once_is_migrating_once() {
+    let database = empty_database().await;
+    let url = [("DATABASE_URL", database.url.as_str())];
+    let sql = norvalt(&["migrate", "--dry-run"], &url).await.done();
+    assert!(sql.contains("CREATE TABLE leads") && sql.contains("FORCE ROW LEVEL SECURITY"), "{sql}");
+
+    let (one, other) = tokio::join!(norvalt(&["migrate"], &url), norvalt(&["migrate"], &url));
+    let (one, other) = (one.done(), other.done());
+    assert!(one.contains("up to date") && other.contains("up to date"), "{one}{other}");
+    assert_eq!(norvalt(&["migrate"], &url).await.done(), "The schema is up to date.\n");
+    assert!(norvalt(&["migrate", "--dry-run"], &url).await.done().contains("Nothing to do"));
+
+    let db = Db::new(&database.url.parse().expect("a valid URL"), 1, "tests");
+    db.wait_until_usable().await.expect("what was migrated is sound");
+}
+
+#[tokio::test]
+async fn seeding_twice_is_seeding_once() {
+    let database = database().await;
+    let url = [("DATABASE_URL", database.url.as_str())];
+    let state = async || -> String {
+        let counts = "SELECT concat_ws(' ', (SELECT count(*) FROM dealerships), (SELECT count(*) FROM users),
+                                       (SELECT count(*) FROM leads), (SELECT count(*) FROM conversations) > 20)";
+        sqlx::query_scalar(counts).fetch_one(&mut database.connect().await).await.expect("a valid statement")
+    };
+    assert!(norvalt(&["seed"], &url).await.done().contains("Tesla Oslo: 2 people, 10 leads"));
+    assert_eq!(state().await, "2 4 20 t");
+    assert!(norvalt(&["seed"], &url).await.done().contains("VW Bergen: 2 people; its leads are there already"));
+    assert_eq!(state().await, "2 4 20 t");
+}
+
+#[tokio::test]
+async fn one_person_is_provisioned_from_clerk_or_by_hand() {
+    let database = database().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let clerk = StandIn::start(listener, Options::in_memory(SigningKey::generate())).await.expect("it keeps no file");
+    let url = clerk.url();
+    let base = ("DATABASE_URL", database.url.as_str());
+    let asking = [base, ("CLERK_API_URL", &url), ("CLERK_SECRET_KEY", "sk_test_stand_in")];
+    let people = async || -> String {
+        let people = "SELECT string_agg(concat_ws(' ', d.name, u.name, u.email, u.role), ', ' ORDER BY u.name)
+                      FROM users u JOIN dealerships d ON d.id = u.dealership_id";
+        sqlx::query_scalar(people).fetch_one(&mut database.connect().await).await.expect("a valid statement")
+    };
+    clerk.refuse_requests(1);
+    let said = norvalt(&["sync-user", "user_demo_kari"], &asking).await.done();
+    assert!(said.contains("user_demo_kari in org_demo_tesla_oslo as org:admin: done"), "{said}");
+    let kari = "Tesla Oslo Kari Nordmann kari.nordmann@tesla-oslo.example admin";
+    assert_eq!(people().await, kari);
+    assert!(norvalt(&["sync-user", "user_demo_kari"], &asking).await.done().contains("nothing new"));
+
+    let by_hand =
+        ["sync-user", "user_ola", "--org", "org_demo_tesla_oslo", "--membership", "orgmem_ola", "--name", "Ola"];
+    assert!(norvalt(&by_hand, &[base]).await.done().contains("done"));
+    assert_eq!(people().await, format!("{kari}, Tesla Oslo Ola user_ola@user.invalid sales_rep"));
+
+    let db = Db::new(&database.url.parse().expect("a valid URL"), 1, "tests");
+    let mut tx = db.system().await.expect("the database is there");
+    let deleted = Change::UserDeleted { id: "user_ola".parse().expect("printable") };
+    common::clerk::apply(&mut tx, deleted).await.expect("a valid change");
+    tx.commit().await.expect("the database is there");
+    norvalt(&by_hand, &[base]).await.done();
+    assert_eq!(people().await, kari, "what Clerk deleted stays deleted");
+
+    for (arguments, environment, code, hint) in [
+        (&["sync-user", "user_nobody"][..], &asking[..], 1, "Clerk knows no user_nobody"),
+        (&["sync-user", "user_x"], &[base], 1, "set CLERK_SECRET_KEY"),
+        (&["sync-user", "user_x", "--org", "org_x"], &[base], 2, "--membership"),
+        (&["sync-user", "two words"], &[base], 2, "without spaces"),
+    ] {
+        let ran = norvalt(arguments, environment).await;
+        assert!(ran.code == Some(code) && ran.err.contains(hint), "{arguments:?}: {:?} {}", ran.code, ran.err);
+    }
+}
+
+#[tokio::test]
+async fn the_doctor_finds_what_is_wrong() {
+    let database = database().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let clerk = StandIn::start(listener, Options::in_memory(SigningKey::generate())).await.expect("it keeps no file");
+    let (url, jwks) = (clerk.url(), clerk.jwks_url());
+    let healthy = [
+        ("DATABASE_URL", database.url.as_str()),
+        ("CLERK_API_URL", &url),
+        ("CLERK_JWKS_URL", &jwks),
+        ("CLERK_SECRET_KEY", "sk_test_stand_in"),
+        ("CLERK_WEBHOOK_SECRET", WEBHOOK_SECRET),
+    ];
+    let said = norvalt(&["doctor"], &healthy).await.done();
+    assert_eq!((said.matches("ok ").count(), said.matches("WRONG").count()), (6, 0), "{said}");
+
+    let empty = empty_database().await;
+    let with = |name: &'static str, value: &'static str| {
+        let mut changed = healthy;
+        changed.iter_mut().filter(|(changed, _)| *changed == name).for_each(|(_, to)| *to = value);
+        changed
+    };
+    let mut unmigrated = healthy;
+    unmigrated[0].1 = &empty.url;
+    for (environment, hint) in [
+        (&unmigrated[..], "run: norvalt migrate"),
+        (&with("CLERK_SECRET_KEY", "sk_test_of_another_instance"), "check CLERK_SECRET_KEY"),
+        (&with("CLERK_JWKS_URL", "http://127.0.0.1:9/jwks.json"), "http://127.0.0.1:9/jwks.json cannot be read"),
+        (&with("DATABASE_URL", "postgres://127.0.0.1:9/norvalt"), "check DATABASE_URL"),
+        (&with("CLERK_WEBHOOK_SECRET", "hunter2"), "CLERK_WEBHOOK_SECRET: must be"),
+        (&[], "DATABASE_URL: is not set"),
+    ] {
+        let ran = norvalt(&["doctor"], environment).await;
+        assert!(ran.code == Some(1) && ran.out.contains(hint) && ran.out.contains("WRONG"), "{}", ran.out);
+        assert!(!ran.out.contains("hunter2") && !ran.out.contains("stand_in"), "{}", ran.out);
+    }
+
+    sqlx::raw_sql("ALTER TABLE leads NO FORCE ROW LEVEL SECURITY")
+        .execute(&mut database.connect().await)
+        .await
+        .expect("a valid statement");
+    assert!(norvalt(&["doctor"], &healthy).await.out.contains("table leads is not protected"));
+    assert!(!Path::new(&env::temp_dir()).join(".env").exists(), "or all of this would prove nothing");
+}
