@@ -3,6 +3,7 @@
 mod api;
 mod cli;
 mod configuration;
+mod isolation;
 mod leads;
 mod provisioning;
 mod queue;

