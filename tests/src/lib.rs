@@ -6,3 +6,4 @@ pub mod binaries;
 pub mod clerk_events;
 pub mod cluster;
 pub mod jobs;
+pub mod processes;

@@ -3,6 +3,7 @@
 mod api;
 mod cli;
 mod configuration;
+mod frontend;
 mod isolation;
 mod leads;
 mod provisioning;

@@ -1,60 +1,18 @@
 //! The main job, with the real binaries: a Clerk webhook becomes a dealership and a user who can read their leads.
 
-use std::{env, process::Stdio, time::Duration};
-
 use common::clock::Clock;
 use dev::clerk::{Options, SessionToken, SigningKey, StandIn, signed_headers};
 use reqwest::Client;
-use serde_json::Value;
 use sqlx::raw_sql;
 use tests::{
     answer::Answer,
     app::WEBHOOK_SECRET,
-    binaries::binary,
     clerk_events::Membership,
-    cluster::{TestDatabase, database},
+    cluster::database,
     jobs::JobTable,
+    processes::{start_api, start_worker},
 };
-use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    net::TcpListener,
-    process::{Child, Command},
-    time::timeout,
-};
-
-fn command(name: &str, database: &TestDatabase) -> Command {
-    let mut command = Command::new(binary(name));
-    // Not the environment of whoever runs the tests, and no .env file either.
-    command.env_clear().env("DATABASE_URL", &database.url).env("LOG_FORMAT", "json");
-    command.current_dir(env::temp_dir()).kill_on_drop(true).stdin(Stdio::null()).stdout(Stdio::piped());
-    command
-}
-
-/// Starts the API on any free port and returns where that is, which its log tells.
-async fn start_api(database: &TestDatabase, clerk: &StandIn) -> (Child, String) {
-    let mut command = command("api", database);
-    command.env("PORT", "0").env("CLERK_PUBLISHABLE_KEY", "pk_test_Y2xlcmsubG9jYWxob3N0JA==");
-    command.env("CLERK_JWKS_URL", clerk.jwks_url()).env("CLERK_WEBHOOK_SECRET", WEBHOOK_SECRET);
-    let mut api = command.spawn().expect("the binary runs");
-    let mut log = BufReader::new(api.stdout.take().expect("it is piped")).lines();
-    let serving = async {
-        loop {
-            let line = log.next_line().await.expect("readable").expect("it serves before it ends");
-            let line: Value = serde_json::from_str(&line).expect("JSON lines");
-            if let Some(address) = line["address"].as_str() {
-                return address.replace("0.0.0.0", "127.0.0.1");
-            }
-        }
-    };
-    let address = timeout(Duration::from_secs(30), serving).await.expect("it serves soon");
-    tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
-    (api, format!("http://{address}"))
-}
-
-fn start_worker(database: &TestDatabase) -> Child {
-    let mut command = command("worker", database);
-    command.env("WORKER_LEASE_SECONDS", "2").stdout(Stdio::null()).spawn().expect("the binary runs")
-}
+use tokio::net::TcpListener;
 
 async fn deliver(url: &str, svix_id: &str, body: &str) -> Answer {
     let headers = signed_headers(WEBHOOK_SECRET, svix_id, Clock::system().now(), body.as_bytes()).expect("valid");
@@ -67,7 +25,7 @@ async fn an_event_delivered_ten_times_to_a_worker_that_is_killed_has_its_one_eff
     let database = database().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let clerk = StandIn::start(listener, Options::in_memory(SigningKey::generate())).await.expect("it keeps no file");
-    let (_api, url) = start_api(&database, &clerk).await;
+    let (_api, url) = start_api(&database.url, &clerk).await;
     let token = SessionToken::for_user("user_1").organization("org_1", "tesla-oslo", "org:member").mint(&clerk.key());
     let me = async || Answer::of(Client::new().get(format!("{url}/api/v1/leads")).bearer_auth(&token)).await;
     me().await.expect_problem(403, "not-provisioned");
@@ -87,7 +45,7 @@ async fn an_event_delivered_ten_times_to_a_worker_that_is_killed_has_its_one_eff
     // Holds the worker between claiming the event and its effect.
     let mut lock = database.connect().await;
     raw_sql("BEGIN; LOCK TABLE dealerships IN SHARE MODE").execute(&mut lock).await.expect("nobody holds it");
-    let mut killed = start_worker(&database);
+    let mut killed = start_worker(&database.url);
     deliver(&url, "msg_1", &body).await.expect(202);
     for _ in 0..9 {
         assert_eq!(deliver(&url, "msg_1", &body).await.expect(200)["status"], "duplicate");
@@ -100,7 +58,7 @@ async fn an_event_delivered_ten_times_to_a_worker_that_is_killed_has_its_one_eff
     raw_sql("ROLLBACK").execute(&mut lock).await.expect("the lock is ours");
     me().await.expect_problem(403, "not-provisioned");
 
-    let _other = start_worker(&database);
+    let _other = start_worker(&database.url);
     jobs.wait_for_count("clerk.process_event", "done", 1).await;
     assert_eq!(me().await.expect(200)["total"], 0);
     deliver(&url, "msg_again", &body).await.expect(202);

@@ -12,6 +12,8 @@ mod replies;
 mod server;
 mod state;
 mod store;
+#[cfg(test)]
+mod tests;
 mod tokens;
 mod webhooks;
 

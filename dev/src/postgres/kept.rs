@@ -104,3 +104,42 @@ async fn create_database(cluster: &Cluster) -> Result<(), PostgresError> {
     }
     Ok(connection.close().await?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::{self, Permissions},
+        os::unix::fs::PermissionsExt,
+    };
+
+    use super::*;
+
+    async fn start(directory: &Path) -> KeptCluster {
+        let places = Places::of_this_host();
+        KeptCluster::start(directory, &places, &|line| println!("{line}")).await.expect("a server can be had here")
+    }
+
+    #[tokio::test]
+    async fn data_port_and_password_outlive_a_killed_run() {
+        // Where the user who runs the server can go, also when this is root.
+        let directory = Path::new("/tmp").join(format!("norvalt-kept-{}", std::process::id()));
+        fs::create_dir(&directory).expect("nobody else makes this directory");
+        fs::set_permissions(&directory, Permissions::from_mode(0o755)).expect("it is ours");
+
+        let first = start(&directory).await;
+        let mut connection = PgConnection::connect(&first.url()).await.expect("it is ready");
+        sqlx::query("CREATE TABLE kept ()").execute(&mut connection).await.expect("the superuser may");
+        let url = first.url();
+        // As if this process had been killed: nobody stops the server.
+        std::mem::forget(first);
+
+        let second = start(&directory).await;
+        assert_eq!(second.url(), url);
+        let mut connection = PgConnection::connect(&url).await.expect("it is ready");
+        sqlx::query("SELECT FROM kept").execute(&mut connection).await.expect("the table was committed");
+        let stranger = PgConnection::connect(&url.replace("postgres:", "postgres:x")).await;
+        assert!(stranger.is_err(), "the password counts");
+        second.stop().await.expect("it runs");
+        files::remove(&directory).expect("it is ours, and nobody uses it");
+    }
+}

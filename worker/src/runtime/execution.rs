@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use apalis::prelude::Data;
 use common::{
     db::{self, Db, SystemTx},
     queue::{ClaimedJob, Fate, Lease, LeaseError, Retry, complete, defer, fail},
@@ -38,18 +37,6 @@ pub(super) struct Execution {
     unsettled: Arc<AtomicBool>,
 }
 
-/// What apalis calls for each job. It learns nothing of how the job went: the row in `jobs` says that.
-pub(super) async fn execute(job: ClaimedJob, execution: Data<Arc<Execution>>) {
-    let span = tracing::info_span!(
-        "job",
-        id = job.lease.job_id(),
-        kind = job.kind,
-        attempt = job.attempt,
-        traceparent = job.trace_context
-    );
-    execution.run(&job).instrument(span).await;
-}
-
 /// Why an attempt did not end with a job that is done.
 #[derive(Debug)]
 enum Undone {
@@ -72,7 +59,19 @@ impl Execution {
         self.lane.clone()
     }
 
-    async fn run(&self, job: &ClaimedJob) {
+    /// Runs a job that was given a slot, and returns when the slot is free again.
+    pub(super) async fn run(&self, job: ClaimedJob) {
+        let span = tracing::info_span!(
+            "job",
+            id = job.lease.job_id(),
+            kind = job.kind,
+            attempt = job.attempt,
+            traceparent = job.trace_context
+        );
+        self.run_until_lost(&job).instrument(span).await;
+    }
+
+    async fn run_until_lost(&self, job: &ClaimedJob) {
         let _slot = Slot { lane: &self.lane, lease: &job.lease };
         tokio::select! {
             biased;

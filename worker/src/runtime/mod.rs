@@ -1,7 +1,6 @@
 //! How jobs come into this process and leave it: a claimer for each queue fills that queue's lane, apalis runs what is
 //! in it, the keeper renews the leases meanwhile, the listener says when there is more.
 
-mod backend;
 mod claimer;
 mod execution;
 mod keeper;
@@ -9,33 +8,26 @@ mod lane;
 mod listener;
 mod outage;
 mod pace;
+mod slots;
 mod stop;
 
 use std::{
     pin::pin,
-    sync::{Arc, Mutex, atomic::AtomicBool},
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
-use apalis::prelude::{Event, Monitor, MonitorContext, MonitorError, ParallelizeExt, WorkerBuilder, WorkerBuilderExt};
 use common::{
     config::WorkerConfig,
     db::{Db, NotUsable},
-    queue::{ClaimToken, ClaimedJob},
+    queue::ClaimToken,
 };
-use futures::{FutureExt, future::BoxFuture};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
 };
 
-use self::{
-    backend::{ClaimedJobs, spawn},
-    claimer::Claimer,
-    execution::{Execution, execute},
-    keeper::Keeper,
-    lane::Lane,
-};
+use self::{claimer::Claimer, execution::Execution, keeper::Keeper, lane::Lane, slots::Slots};
 use crate::Registry;
 
 /// Pooled connections besides one for each running job: to announce work, and to record a failure.
@@ -91,8 +83,7 @@ struct Runtime {
     claimers: JoinSet<Option<ClaimToken>>,
     /// The keeper and the listener, which end only with the runtime.
     upkeep: JoinSet<()>,
-    monitor: BoxFuture<'static, Result<(), MonitorError>>,
-    monitor_context: MonitorContext,
+    slots: Slots,
     stop: watch::Sender<bool>,
     unsettled: Arc<AtomicBool>,
 }
@@ -101,61 +92,32 @@ impl Runtime {
     fn start(db: Db, config: &WorkerConfig, registry: &Registry) -> Self {
         let (stop, stopping) = watch::channel(false);
         let unsettled = Arc::new(AtomicBool::new(false));
-        let (mut lanes, mut claimers, mut monitor) = (Vec::new(), JoinSet::new(), monitor());
+        let (mut lanes, mut claimers, mut work) = (Vec::new(), JoinSet::new(), Vec::new());
         for queue in registry.queues() {
             let lane = Arc::new(Lane::new(queue, config.concurrency as usize));
             let (buffer, jobs) = mpsc::unbounded_channel();
             let claimer = Claimer::new(&db, lane.clone(), config.lease, config.poll, buffer);
             claimers.spawn(claimer.run(stopping.clone()));
-            let execution = Execution::new(db.clone(), registry.clone(), lane.clone(), unsettled.clone());
-            monitor = run_lane(monitor, jobs, execution);
+            work.push((Execution::new(db.clone(), registry.clone(), lane.clone(), unsettled.clone()), jobs));
             lanes.push(lane);
         }
         let mut upkeep = JoinSet::new();
         upkeep.spawn(Keeper::new(&db, lanes.clone(), config.lease).run());
         upkeep.spawn(listener::listen(db.clone(), lanes.clone()));
         tracing::info!(queues = ?registry.queues(), concurrency = config.concurrency, "the worker is ready");
-        let monitor_context = monitor.context();
-        let monitor = monitor.run().boxed();
-        Self { db, shutdown: config.shutdown, lanes, claimers, upkeep, monitor, monitor_context, stop, unsettled }
+        let slots = Slots::open(work);
+        Self { db, shutdown: config.shutdown, lanes, claimers, upkeep, slots, stop, unsettled }
     }
 
     /// Waits for something to end that should not. Whatever it is, the worker must not go on as if nothing were.
     async fn ended(&mut self) -> RunError {
         let what = tokio::select! {
-            outcome = &mut self.monitor => format!("apalis: {outcome:?}"),
+            outcome = self.slots.ended() => format!("apalis: {outcome:?}"),
             outcome = self.claimers.join_next() => format!("a claimer: {outcome:?}"),
             outcome = self.upkeep.join_next() => format!("the keeper or the listener: {outcome:?}"),
         };
         RunError::Ended(what)
     }
-}
-
-fn monitor() -> Monitor {
-    Monitor::new().on_event(|_, event| {
-        if let Event::Error(error) = event {
-            tracing::error!(%error, "a job ended in a way it should not; it runs again when its lease has run out");
-        }
-    })
-}
-
-/// Has apalis run a lane's jobs.
-fn run_lane(monitor: Monitor, jobs: mpsc::UnboundedReceiver<ClaimedJob>, execution: Execution) -> Monitor {
-    let lane = execution.lane();
-    let execution = Arc::new(execution);
-    // A worker that ended has lost its jobs: it is not started again, the process ends.
-    let once = Mutex::new(Some(ClaimedJobs::new(lane.clone(), jobs)));
-    monitor.register(move |_| {
-        let jobs = once.lock().ok().and_then(|mut jobs| jobs.take());
-        WorkerBuilder::new(lane.queue())
-            .backend(
-                jobs.expect("apalis calls this a second time only to restart a worker, which needs should_restart"),
-            )
-            .concurrency(lane.slots())
-            .parallelize(spawn)
-            .data(execution.clone())
-            .build(execute)
-    })
 }
 
 /// How long one of the queue's statements may take: leases must not run out meanwhile.

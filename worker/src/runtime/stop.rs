@@ -18,23 +18,22 @@ impl Runtime {
     /// Stops cleanly, or says what was not clean.
     pub(super) async fn stop(self) -> Result<(), RunError> {
         // The keeper goes on until the last job has ended.
-        let Self { db, shutdown: limit, lanes, claimers, upkeep, mut monitor, .. } = self;
+        let Self { db, shutdown: limit, lanes, claimers, upkeep, mut slots, .. } = self;
         let deadline = Instant::now() + limit;
         let running = || lanes.iter().flat_map(|lane| lane.running()).collect::<Vec<_>>();
         tracing::info!(running = running().len(), "stopping: claims no more, gives back what it has not begun");
         self.unsettled.store(false, Ordering::Relaxed);
         self.stop.send_replace(true);
-        // Its result is always Ok.
-        let _ = self.monitor_context.shutdown();
+        slots.close();
 
         let give_back_waiting = async {
             let unanswered = unanswered(claimers).await;
             let waiting: Vec<_> = lanes.iter().flat_map(|lane| lane.take_waiting()).collect();
             give_back(&db, &waiting, &unanswered, deadline + LAST_WORDS).await
         };
-        let (finished, mut told) = tokio::join!(timeout_at(deadline, &mut monitor), give_back_waiting);
+        let (finished, mut told) = tokio::join!(timeout_at(deadline, slots.ended()), give_back_waiting);
         let interrupted = running();
-        drop(monitor);
+        drop(slots);
         drop(upkeep);
         if !interrupted.is_empty() {
             told &= give_back(&db, &interrupted, &[], Instant::now() + LAST_WORDS).await;
