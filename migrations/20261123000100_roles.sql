@@ -20,3 +20,8 @@ END
 $$;
 
 GRANT USAGE ON SCHEMA public TO norvalt_tenant, norvalt_system;
+
+-- sqlx's own table, read by the readiness check and closed to everybody else.
+ALTER TABLE _sqlx_migrations ENABLE ROW LEVEL SECURITY;
+CREATE POLICY system ON _sqlx_migrations TO norvalt_system USING (true);
+GRANT SELECT ON _sqlx_migrations TO norvalt_system;

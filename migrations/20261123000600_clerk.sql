@@ -34,8 +34,3 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON clerk_events TO norvalt_system;
 ALTER TABLE clerk_objects ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY system ON clerk_objects TO norvalt_system USING (true) WITH CHECK (true);
 GRANT SELECT, INSERT, UPDATE, DELETE ON clerk_objects TO norvalt_system;
-
--- sqlx's own table, read by the readiness check and closed to everybody else.
-ALTER TABLE _sqlx_migrations ENABLE ROW LEVEL SECURITY;
-CREATE POLICY system ON _sqlx_migrations TO norvalt_system USING (true);
-GRANT SELECT ON _sqlx_migrations TO norvalt_system;

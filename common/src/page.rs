@@ -5,6 +5,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::input::{Fields, FromFields, integer};
 
+/// The furthest that a page can begin. Whoever wants more wants a cursor.
+pub(crate) const OFFSETS: i64 = 1_000_000_000;
+
 /// Which page of a collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -13,14 +16,14 @@ pub struct PageRequest {
     #[param(minimum = 1, maximum = 100, default = 25, required = false)]
     pub limit: i64,
     /// After this many.
-    #[param(minimum = 0, default = 0, required = false)]
+    #[param(minimum = 0, maximum = 1_000_000_000, default = 0, required = false)]
     pub offset: i64,
 }
 
 impl FromFields for PageRequest {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let limit = fields.optional("limit", integer(1..=100)).unwrap_or(25);
-        let offset = fields.optional("offset", integer(0..=i64::MAX)).unwrap_or(0);
+        let offset = fields.optional("offset", integer(0..=OFFSETS)).unwrap_or(0);
         Some(Self { limit, offset })
     }
 }

@@ -20,8 +20,12 @@ pub(crate) struct Wishes {
     pub(crate) port: u16,
     /// The first frontend whose tokens the API accepts, if it does not accept all.
     pub(crate) authorized_party: Option<String>,
-    log_format: Option<String>,
+    /// Settings that suit a terminal, as far as the person has not chosen others.
+    comforts: Vec<(&'static str, &'static str)>,
 }
+
+/// The output of the processes is a pipe, but a person reads it; and they must have ended before they are killed.
+const COMFORTS: [(&str, &str); 2] = [("LOG_FORMAT", "text"), ("SHUTDOWN_SECONDS", "10")];
 
 impl Wishes {
     /// Reads them as the API and the worker will.
@@ -35,7 +39,10 @@ impl Wishes {
             authorized_party: settings.optional("CLERK_AUTHORIZED_PARTIES", str::parse::<String>).and_then(|parties| {
                 parties.split(',').map(str::trim).find(|party| !party.is_empty()).map(str::to_owned)
             }),
-            log_format: settings.optional("LOG_FORMAT", str::parse),
+            comforts: COMFORTS
+                .into_iter()
+                .filter(|(name, _)| settings.optional(name, str::parse::<String>).is_none())
+                .collect(),
         };
         settings.finish(Some(wishes))
     }
@@ -77,10 +84,7 @@ pub(crate) fn for_processes(
         ("CLERK_SECRET_KEY", secrets.clerk_secret_key.clone()),
         ("CLERK_WEBHOOK_SECRET", secrets.webhook_secret.clone()),
     ];
-    if wishes.log_format.is_none() {
-        // Their output is a pipe, but a person reads it.
-        environment.push(("LOG_FORMAT", "text".to_owned()));
-    }
+    environment.extend(wishes.comforts.iter().map(|(name, value)| (*name, (*value).to_owned())));
     if let Some(exceptions) = around_proxies() {
         environment.extend([("NO_PROXY", exceptions.clone()), ("no_proxy", exceptions)]);
     }

@@ -29,17 +29,17 @@ struct Arguments {
 }
 
 const AFTER_HELP: &str = "\
-Environment (or the file .env):
+Environment:
   PORT          Port of the API, by default 8000; the next free one if it is taken
   DATABASE_URL  Use this PostgreSQL database instead of a private one
   PG_BIN_DIR    Directory of the PostgreSQL server to run, if several are installed
   RUST_LOG      What the API and the worker log, by default info
-Everything else that they read may be set as well, except for Clerk's keys and addresses,
-which are those of the stand-in. What is kept between runs is in .dev/ (for root, whose
-files PostgreSQL may not see, below /var/lib/norvalt-dev/).
+Everything else that they read may be set as well, also in the file .env, except for Clerk's keys
+and addresses: those are of the stand-in. What is kept between runs is in .dev/ (if you are root,
+below /var/lib/norvalt-dev/, since PostgreSQL then runs as another user).
 
-When everything runs, it prints where, a session token for each demo person, and
-commands to try. Tests need none of this: `cargo test`.";
+When everything runs, it prints where, a session token for each demo person, and commands to try.
+The tests need none of this: `cargo test`.";
 
 #[tokio::main]
 async fn main() -> ExitCode {

@@ -7,8 +7,9 @@ use jsonwebtoken::{
     DecodingKey,
     jwk::{AlgorithmParameters, Jwk, JwkSet, KeyAlgorithm, PublicKeyUse},
 };
+use reqwest::Response;
 use tokio::{
-    sync::{Mutex, RwLock},
+    sync::{Mutex, OwnedMutexGuard, RwLock},
     time::Instant,
 };
 
@@ -25,8 +26,14 @@ pub(super) struct Jwks {
     interval: Duration,
     http: reqwest::Client,
     known: RwLock<Option<(Keys, Instant)>>,
-    /// When the last fetch began. Held while one is under way, so that concurrent misses share it.
-    fetched: Mutex<Option<Instant>>,
+    /// Locked while a fetch is under way, so that concurrent misses share it.
+    last_fetch: Arc<Mutex<Option<Fetch>>>,
+}
+
+#[derive(Clone, Copy)]
+struct Fetch {
+    began: Instant,
+    succeeded: bool,
 }
 
 /// Why there is no key for a token.
@@ -36,6 +43,8 @@ pub(crate) enum JwksError {
     UnknownKey,
     #[error("the keys cannot be fetched; check CLERK_JWKS_URL and that Clerk can be reached")]
     Fetch(#[source] reqwest::Error),
+    #[error("the answer holds no usable key; check CLERK_JWKS_URL")]
+    NoKeys,
     #[error("the keys could not be fetched a moment ago")]
     Waiting,
 }
@@ -43,7 +52,7 @@ pub(crate) enum JwksError {
 impl Jwks {
     pub(super) fn new(url: &str, interval: Duration) -> reqwest::Result<Self> {
         let http = reqwest::Client::builder().timeout(FETCH_TIMEOUT).build()?;
-        Ok(Self { url: url.to_owned(), interval, http, known: RwLock::default(), fetched: Mutex::default() })
+        Ok(Self { url: url.to_owned(), interval, http, known: RwLock::default(), last_fetch: Arc::default() })
     }
 
     pub(super) async fn key(self: &Arc<Self>, kid: &str) -> Result<Arc<DecodingKey>, JwksError> {
@@ -64,43 +73,53 @@ impl Jwks {
     }
 
     /// Fetches for the sake of a key that is not known, unless somebody just did.
-    async fn refresh(&self, missing: &str) -> Result<(), JwksError> {
-        let mut fetched = self.fetched.lock().await;
+    async fn refresh(self: &Arc<Self>, missing: &str) -> Result<(), JwksError> {
+        let last = self.last_fetch.clone().lock_owned().await;
         if self.lookup(missing).await.is_some() {
             return Ok(());
         }
-        if fetched.is_some_and(|last| last.elapsed() < self.interval) {
-            return if self.known.read().await.is_some() { Ok(()) } else { Err(JwksError::Waiting) };
+        match *last {
+            Some(fetch) if fetch.began.elapsed() < self.interval => {
+                if fetch.succeeded { Ok(()) } else { Err(JwksError::Waiting) }
+            }
+            _ => self.fetch(last).await,
         }
-        *fetched = Some(Instant::now());
-        self.fetch().await
     }
 
     /// Nobody waits for it, and an outage changes nothing: known keys go on working.
     fn refresh_in_background(self: &Arc<Self>) {
+        let Ok(last) = self.last_fetch.clone().try_lock_owned() else { return };
+        if last.is_some_and(|fetch| fetch.began.elapsed() < self.interval) {
+            return;
+        }
         let jwks = Arc::clone(self);
         tokio::spawn(async move {
-            let Ok(mut fetched) = jwks.fetched.try_lock() else { return };
-            if fetched.is_some_and(|last| last.elapsed() < jwks.interval) {
-                return;
-            }
-            *fetched = Some(Instant::now());
-            if let Err(error) = jwks.fetch().await {
+            if let Err(error) = jwks.fetch(last).await {
                 tracing::warn!(error = common::telemetry::chain(&error), "known keys stay in use");
             }
         });
     }
 
-    async fn fetch(&self) -> Result<(), JwksError> {
-        let keys = self.download().await.map_err(JwksError::Fetch)?;
-        tracing::info!(keys = keys.len(), "fetched Clerk's public keys");
-        *self.known.write().await = Some((keys, Instant::now()));
-        Ok(())
+    /// Goes on when its caller is gone: a stranger who hangs up must not use up the one fetch of the interval.
+    async fn fetch(self: &Arc<Self>, mut last: OwnedMutexGuard<Option<Fetch>>) -> Result<(), JwksError> {
+        let jwks = Arc::clone(self);
+        let fetching = tokio::spawn(async move {
+            let began = Instant::now();
+            *last = Some(Fetch { began, succeeded: false });
+            let keys = jwks.download().await?;
+            tracing::info!(keys = keys.len(), "fetched Clerk's public keys");
+            *jwks.known.write().await = Some((keys, Instant::now()));
+            *last = Some(Fetch { began, succeeded: true });
+            Ok(())
+        });
+        fetching.await.unwrap_or(Err(JwksError::Waiting))
     }
 
-    async fn download(&self) -> reqwest::Result<Keys> {
-        let set: serde_json::Value = self.http.get(&self.url).send().await?.error_for_status()?.json().await?;
-        Ok(usable(&set))
+    /// An answer without a usable key is no answer: some proxy's, perhaps.
+    async fn download(&self) -> Result<Keys, JwksError> {
+        let answer = self.http.get(&self.url).send().await.and_then(Response::error_for_status);
+        let set = answer.map_err(JwksError::Fetch)?.json().await.map_err(JwksError::Fetch)?;
+        Some(usable(&set)).filter(|keys| !keys.is_empty()).ok_or(JwksError::NoKeys)
     }
 }
 

@@ -23,7 +23,7 @@ use crate::{
     get, path = "/leads", tag = "Leads", operation_id = "listLeads",
     params(
         LeadFilter,
-        ("offset" = Option<i64>, Query, description = "Skip this many.", minimum = 0),
+        ("offset" = Option<i64>, Query, description = "Skip this many.", minimum = 0, maximum = 1_000_000_000),
         ("cursor" = Option<String>, Query, description = "The `next_cursor` of the page before; not with `offset`."),
     ),
     responses((status = 200, description = "One page", body = LeadPage), MemberProblems, QueryProblems),

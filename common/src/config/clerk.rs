@@ -1,9 +1,16 @@
 use std::{fmt, str::FromStr};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64::{
+    Engine,
+    alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD},
+};
 
 use super::Settings;
 use crate::secret::Secret;
+
+/// Where an issuer's public keys are. <https://www.rfc-editor.org/rfc/rfc8615>
+const WELL_KNOWN: &str = "/.well-known/jwks.json";
 
 /// Where session tokens come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,13 +33,25 @@ impl ClerkFrontend {
         };
         let issuer = match (&key, &jwks_url) {
             (Some(key), _) => format!("https://{}", key.host),
-            (None, Some(url)) => url.strip_suffix("/.well-known/jwks.json").unwrap_or(url).to_owned(),
+            (None, Some(url)) => match url.strip_suffix(WELL_KNOWN) {
+                Some(issuer) => issuer.to_owned(),
+                None => {
+                    settings.report("CLERK_JWKS_URL", "does not tell the issuer; set CLERK_PUBLISHABLE_KEY too");
+                    return None;
+                }
+            },
             (None, None) => return None,
         };
-        let jwks_url = jwks_url.unwrap_or_else(|| format!("{issuer}/.well-known/jwks.json"));
+        let jwks_url = jwks_url.unwrap_or_else(|| format!("{issuer}{WELL_KNOWN}"));
         Some(Self { issuer, jwks_url })
     }
 }
+
+/// Clerk leaves the padding out, others do not.
+const KEY_ENCODING: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// `pk_test_…` or `pk_live_…`: base64 of the frontend API's host and a dollar sign.
 /// <https://clerk.com/docs/guides/how-clerk-works/overview>
@@ -48,7 +67,7 @@ impl FromStr for PublishableKey {
     fn from_str(key: &str) -> Result<Self, Self::Err> {
         let encoded = key.strip_prefix("pk_test_").or_else(|| key.strip_prefix("pk_live_"));
         let decoded =
-            encoded.and_then(|text| STANDARD.decode(text).ok()).and_then(|bytes| String::from_utf8(bytes).ok());
+            encoded.and_then(|text| KEY_ENCODING.decode(text).ok()).and_then(|bytes| String::from_utf8(bytes).ok());
         let is_host = |host: &&str| {
             host.contains('.') && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':'))
         };

@@ -81,6 +81,11 @@ impl Settings {
         value
     }
 
+    /// Reports a problem that no single value has.
+    pub(super) fn report(&mut self, name: &'static str, problem: &str) {
+        self.problems.push(format!("  {name}: {problem}"));
+    }
+
     /// A whole number within bounds, with a default.
     pub fn number(&mut self, name: &'static str, default: u32, bounds: std::ops::RangeInclusive<u32>) -> u32 {
         let parse = |text: &str| match text.parse() {

@@ -43,5 +43,5 @@ fn means_unavailable(code: &str) -> bool {
     code.starts_with("08")
         || code.starts_with("53")
         || code.starts_with("57P")
-        || matches!(code, "25006" | "40001" | "40P01")
+        || matches!(code, "25006" | "25P03" | "40001" | "40P01")
 }

@@ -33,11 +33,13 @@ pub struct Migration {
 /// nothing to do. A statement that cannot get its lock within 5 s fails rather than queue up the whole application.
 pub async fn migrate(url: &DatabaseUrl) -> Result<Vec<Migration>, MigrateError> {
     let mut conn = connect(url).await?;
-    let pending = pending(&mut conn).await?;
+    // Waits for another one that migrates, however long that takes; only then is waiting for a lock bounded.
+    conn.lock().await?;
     sqlx::query("SET lock_timeout = '5s'").execute(&mut conn).await.map_err(MigrateError::Connect)?;
+    let pending = pending(&mut conn).await?;
     // A release that is rolled back finds a newer schema, which it can serve: its release step must not fail.
     let mut migrator = Migrator::with_migrations(MIGRATOR.iter().cloned().collect());
-    migrator.set_ignore_missing(true).run_direct(None, &mut conn, false).await?;
+    migrator.set_ignore_missing(true).set_locking(false).run_direct(None, &mut conn, false).await?;
     conn.close().await.map_err(MigrateError::Connect)?;
     Ok(pending)
 }

@@ -30,6 +30,11 @@ use crate::{ids::DealershipId, queue::Waker};
 /// How long a caller waits for a connection before the database counts as unavailable.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// No transaction stays open across a wait for anything but the database. Should one, the server ends it.
+const NEVER_IDLE: &str = "SET LOCAL idle_in_transaction_session_timeout = '30s'";
+/// No request is worth a statement that takes longer.
+const REQUEST_LIMIT: Duration = Duration::from_secs(15);
+
 /// A handle to the database. Clones share one pool.
 #[derive(Debug, Clone)]
 pub struct Db {
@@ -55,22 +60,23 @@ impl Db {
     /// Opens the system door: all dealerships, the queue, the inbox and the mirror. For provisioning and operation,
     /// never for a request on behalf of a person.
     pub async fn system(&self) -> Result<SystemTx> {
-        let tx = self.begin("BEGIN; SET LOCAL ROLE norvalt_system".to_owned()).await?;
-        Ok(SystemTx::new(tx, self.waker.clone()))
+        let begin = format!("BEGIN; SET LOCAL ROLE norvalt_system; {NEVER_IDLE}");
+        Ok(SystemTx::new(self.begin(begin).await?, self.waker.clone()))
     }
 
     /// Opens the system door for work that is given up after `limit`. The server then ends a statement that still runs:
     /// else one that waits for a lock would keep its connection for as long as the lock is held.
     pub async fn system_within(&self, limit: Duration) -> Result<SystemTx> {
         let limit = limit.as_millis().max(1);
-        let begin = format!("BEGIN; SET LOCAL ROLE norvalt_system; SET LOCAL statement_timeout = {limit}");
+        let begin = format!("BEGIN; SET LOCAL ROLE norvalt_system; {NEVER_IDLE}; SET LOCAL statement_timeout = {limit}");
         Ok(SystemTx::new(self.begin(begin).await?, self.waker.clone()))
     }
 
     /// Opens the tenant door: one dealership's rows and nothing else, for as long as the transaction lasts.
     pub async fn tenant(&self, dealership: DealershipId) -> Result<TenantTx> {
-        let begin =
-            format!("BEGIN; SET LOCAL ROLE norvalt_tenant; SET LOCAL app.current_dealership_id = '{dealership}'");
+        let begin = format!(
+            "BEGIN; SET LOCAL ROLE norvalt_tenant; SET LOCAL app.current_dealership_id = '{dealership}'; {NEVER_IDLE}"
+        );
         Ok(TenantTx::new(self.begin(begin).await?, dealership))
     }
 
@@ -85,16 +91,23 @@ impl Db {
         &self.options
     }
 
-    /// Begins with one round trip. After a restart of PostgreSQL every pooled connection is dead: each is found out
-    /// here, where nothing has been done yet and trying again is harmless.
+    /// In a task of its own: a caller who goes away while the answer is under way leaves a transaction that is rolled
+    /// back, and not a connection that has one open without knowing.
     async fn begin(&self, statement: String) -> Result<Transaction<'static, Postgres>> {
-        let mut replacements = self.pool.options().get_max_connections();
-        loop {
-            // Safe: the only variable parts are numbers and the canonical form of a UUID.
-            match self.pool.begin_with(AssertSqlSafe(statement.clone())).await.map_err(Error::from) {
-                Err(Error::Unavailable(cause)) if replacements > 0 && !is_exhausted(&cause) => replacements -= 1,
-                outcome => return outcome,
-            }
+        let begun = tokio::spawn(begin(self.pool.clone(), statement));
+        begun.await.unwrap_or_else(|_| Err(Error::Unavailable(sqlx::Error::WorkerCrashed)))
+    }
+}
+
+/// Begins with one round trip. After a restart of PostgreSQL every pooled connection is dead: each is found out here,
+/// where nothing has been done yet and trying again is harmless.
+async fn begin(pool: PgPool, statement: String) -> Result<Transaction<'static, Postgres>> {
+    let mut replacements = pool.options().get_max_connections();
+    loop {
+        // Safe: the only variable parts are numbers and the canonical form of a UUID.
+        match pool.begin_with(AssertSqlSafe(statement.clone())).await.map_err(Error::from) {
+            Err(Error::Unavailable(cause)) if replacements > 0 && !is_exhausted(&cause) => replacements -= 1,
+            outcome => return outcome,
         }
     }
 }

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{Lead, LeadSource, LeadStatus};
 use crate::{
     ids::{LeadId, UserId},
+    page::OFFSETS,
     input::{Fields, FromFields, instant, integer, text, uuid},
 };
 
@@ -115,7 +116,7 @@ impl FromFields for LeadFilter {
         let created_from = fields.optional("created_from", instant);
         let created_to = fields.optional("created_to", instant);
         let limit = fields.optional("limit", integer(1..=100)).unwrap_or(25);
-        let offset = fields.optional("offset", integer(0..=i64::MAX));
+        let offset = fields.optional("offset", integer(0..=OFFSETS));
         let cursor = fields.optional("cursor", Cursor::parse);
         if offset.is_some() && cursor.is_some() {
             fields.report("cursor", "cannot be combined with offset; give one of them");

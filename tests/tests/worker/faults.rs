@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use common::{
     db::Db,
@@ -6,6 +6,8 @@ use common::{
 };
 use sqlx::{Connection, PgConnection};
 use tests::{cluster::private_cluster, jobs::JobTable};
+use tokio::time::timeout;
+use worker::RunError;
 
 use super::{
     Shop,
@@ -88,6 +90,23 @@ async fn a_worker_waits_for_a_database_that_is_away() {
     cluster.start().await;
     JobTable::at(&cluster.url).await.wait_for(job, "done").await;
     worker.stop().await.expect("it stops cleanly");
+}
+
+#[tokio::test]
+async fn a_worker_stops_in_time_and_says_so_when_the_database_is_away() {
+    let mut cluster = private_cluster().await;
+    let mut shop = Shop::at(&cluster.url).await;
+    shop.config.shutdown = Duration::from_millis(200);
+    let gate = Gate::of("when_the_database_is_away");
+    let id = shop.add(&Gated { gate: "when_the_database_is_away".into() }).await;
+    let worker = shop.worker();
+    gate.arrived(1).await;
+    cluster.stop().await;
+    gate.open(1);
+    let stopped = timeout(Duration::from_secs(30), worker.stop()).await.expect("it does not hang");
+    assert!(matches!(stopped, Err(RunError::Interrupted { jobs: 1, .. })), "{stopped:?}");
+    cluster.start().await;
+    assert_eq!(JobTable::at(&cluster.url).await.state(id).await, "running");
 }
 
 #[tokio::test]
