@@ -45,5 +45,4 @@ CREATE POLICY tenant ON users TO norvalt_tenant
   WITH CHECK (dealership_id = NULLIF(current_setting('app.current_dealership_id', true), '')::uuid);
 CREATE POLICY system ON users TO norvalt_system USING (true) WITH CHECK (true);
 GRANT SELECT ON users TO norvalt_tenant;
-GRANT UPDATE (notification_preferences) ON users TO norvalt_tenant;
 GRANT SELECT, INSERT, UPDATE, DELETE ON users TO norvalt_system;

@@ -36,6 +36,8 @@ CREATE TABLE conversations (
   direction        text        NOT NULL CHECK (direction IN ('inbound', 'outbound')),
   sender           text        NOT NULL,
   sender_user_id   uuid,
+  sender_clerk_user_id text,
+  impersonator     text,
   sender_type      text        NOT NULL CHECK (sender_type IN ('customer', 'ai', 'human')),
   message_content  text        NOT NULL,
   message_metadata jsonb       NOT NULL DEFAULT '{}',
@@ -47,6 +49,10 @@ COMMENT ON TABLE conversations IS 'One message each.';
 -- Carries dealership_id, so that counting a lead's messages under Row-Level Security never visits the table.
 CREATE INDEX conversations_of_lead ON conversations (lead_id, dealership_id, created_at);
 
+COMMENT ON COLUMN conversations.sender IS 'A name: of a person of the dealership until they are deleted in Clerk.';
+COMMENT ON COLUMN conversations.sender_user_id IS 'Null once that person has left.';
+COMMENT ON COLUMN conversations.impersonator IS 'Clerk user who acted as that person, if somebody did.';
+CREATE INDEX conversations_clerk_sender ON conversations (sender_clerk_user_id) WHERE sender_clerk_user_id IS NOT NULL;
 CREATE INDEX conversations_sender ON conversations (sender_user_id, dealership_id) WHERE sender_user_id IS NOT NULL;
 
 CREATE TABLE lead_status_changes (
@@ -81,6 +87,8 @@ CREATE POLICY tenant ON conversations TO norvalt_tenant
 CREATE POLICY system ON conversations TO norvalt_system USING (true) WITH CHECK (true);
 GRANT SELECT, INSERT, UPDATE, DELETE ON conversations TO norvalt_tenant;
 GRANT SELECT, DELETE ON conversations TO norvalt_system;
+-- To forget who wrote a message.
+GRANT UPDATE (sender, sender_clerk_user_id) ON conversations TO norvalt_system;
 
 ALTER TABLE lead_status_changes ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON lead_status_changes TO norvalt_tenant

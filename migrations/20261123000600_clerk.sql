@@ -3,7 +3,8 @@ CREATE TABLE clerk_events (
   id           bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   svix_id      text        NOT NULL UNIQUE,
   event_type   text        NOT NULL,
-  body         text        NOT NULL,
+  user_id      text,
+  body         text,
   status       text        NOT NULL CHECK (status IN ('pending', 'processed', 'dead')),
   outcome      text,
   received_at  timestamptz NOT NULL DEFAULT now(),
@@ -11,7 +12,9 @@ CREATE TABLE clerk_events (
   CHECK ((status = 'pending') = (outcome IS NULL))
 );
 COMMENT ON COLUMN clerk_events.svix_id IS 'The same for every attempt and every manual resend of one message.';
-COMMENT ON COLUMN clerk_events.body IS 'As it was signed.';
+COMMENT ON COLUMN clerk_events.user_id IS 'Whom it is about, if it is about a person.';
+COMMENT ON COLUMN clerk_events.body IS 'As it was signed. Null once the person has been deleted.';
+CREATE INDEX clerk_events_user_id ON clerk_events (user_id) WHERE user_id IS NOT NULL;
 COMMENT ON COLUMN clerk_events.outcome IS 'What the event changed, or why it changed nothing.';
 
 CREATE TABLE clerk_objects (

@@ -4,9 +4,8 @@ use std::str::FromStr;
 
 use axum::{
     body::Bytes,
-    extract::{FromRequest, FromRequestParts, Path, Query, Request},
+    extract::{FromRequestParts, Path, Query},
     http::{HeaderMap, header, request::Parts},
-    response::IntoResponse,
 };
 use common::{
     ids::{AutomationRuleId, LeadId, VehicleId},
@@ -14,7 +13,7 @@ use common::{
 };
 use serde_json::{Map, Value};
 
-use crate::problem::Problem;
+use crate::{body::Arrived, problem::Problem};
 
 /// The query string, parsed as a whole: 422 with every parameter's problem.
 pub(crate) struct ValidQuery<T>(pub(crate) T);
@@ -30,19 +29,30 @@ impl<T: FromFields, S: Send + Sync> FromRequestParts<S> for ValidQuery<T> {
     }
 }
 
+/// The body as it was sent.
+pub(crate) struct RawBody(pub(crate) Bytes);
+
+impl<S: Send + Sync> FromRequestParts<S> for RawBody {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let arrived = parts.extensions.get().cloned().expect("the router lets bodies arrive before any route");
+        let Arrived(body) = arrived;
+        body.map(Self)
+    }
+}
+
 /// The JSON body, parsed as a whole: 422 with every field's problem.
 pub(crate) struct ValidJson<T>(pub(crate) T);
 
-impl<T: FromFields, S: Send + Sync> FromRequest<S> for ValidJson<T> {
+impl<T: FromFields, S: Send + Sync> FromRequestParts<S> for ValidJson<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        if !is_json(request.headers()) {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        if !is_json(&parts.headers) {
             return Err(Problem::not_json());
         }
-        let body = Bytes::from_request(request, state)
-            .await
-            .map_err(|rejection| Problem::of_status(rejection.into_response().status()))?;
+        let RawBody(body) = RawBody::from_request_parts(parts, state).await?;
         match serde_json::from_slice(&body) {
             Ok(Value::Object(fields)) => T::read(fields).map(Self).map_err(Problem::invalid_input),
             Ok(_) => Err(Problem::unreadable("The body must be a JSON object.")),

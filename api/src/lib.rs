@@ -1,6 +1,7 @@
 //! The API: verifies session tokens and serves leads; verifies webhooks, stores and enqueues them.
 
 mod auth;
+mod body;
 mod context;
 mod cors;
 mod extract;

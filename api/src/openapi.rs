@@ -123,6 +123,7 @@ impl IntoResponses for BodyProblems {
     fn responses() -> Responses {
         problems([
             ("400", "The body is not a JSON object"),
+            ("408", "The body did not arrive within ten seconds"),
             ("413", "The body is larger than 1 MB"),
             ("415", "The body is not declared as application/json"),
             ("422", "Fields are wrong; `errors` names each"),

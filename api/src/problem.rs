@@ -9,6 +9,7 @@ use common::{
     db::{self, AccessError},
     input::FieldError,
     telemetry::chain,
+    users,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -117,6 +118,11 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large", detail)
     }
 
+    pub(crate) fn too_slow() -> Self {
+        let detail = "The body did not arrive within ten seconds.";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "body-too-slow", "Body too slow", detail)
+    }
+
     pub(crate) fn invalid_signature() -> Self {
         let detail = "The signature or its timestamp is not valid for this body and this endpoint.";
         Self::new(StatusCode::BAD_REQUEST, "invalid-signature", "Invalid signature", detail)
@@ -130,7 +136,7 @@ impl Problem {
     }
 
     pub(crate) fn not_ready(detail: &'static str) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", "Not ready", detail)
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", "Not ready", detail).retry_after(RETRY_UNAVAILABLE)
     }
 
     pub(crate) fn internal() -> Self {
@@ -189,6 +195,10 @@ impl From<db::Error> for Problem {
             db::Error::Unavailable(_) => {
                 tracing::warn!(error = chain(&error), "the database is unavailable");
                 Self::unavailable()
+            }
+            // Removed between the look-up and the statement: as if the request had come a moment later.
+            db::Error::Refused(_) if users::GONE.iter().any(|constraint| error.violates(constraint)) => {
+                AccessError::NotAMember.into()
             }
             db::Error::Refused(_) => {
                 tracing::error!(error = chain(&error), "the database refused a statement");

@@ -15,7 +15,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     auth::Verifier,
-    context, cors,
+    body, context, cors,
     openapi::{self, Document, docs},
     problem::Problem,
     routes::{automation_rules, conversations, dealership, health, leads, vehicles, webhooks},
@@ -66,6 +66,8 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 pub(crate) fn router(state: AppState, cors_origins: &[String]) -> Router {
     let (router, document) = described().split_for_parts();
     router
+        // Inside of what limits bodies and outside of every extractor.
+        .layer(middleware::from_fn(body::arrive))
         .merge(docs(document))
         .fallback(|| async { Problem::no_such_route() })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })

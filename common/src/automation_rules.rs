@@ -112,12 +112,21 @@ impl FromFields for AutomationRulePatch {
     }
 }
 
+/// What is read of a row. Never `*`: a column that a later release adds must not change what this one prepared.
+macro_rules! columns {
+    () => {
+        "id, dealership_id, name, trigger_type, trigger_conditions, actions, is_active, created_at, updated_at"
+    };
+}
+
 /// The dealership's rules, newest first.
 pub async fn list(tx: &mut TenantTx, request: PageRequest) -> Result<Page<AutomationRule>> {
-    let items = sqlx::query_as(
+    let items = sqlx::query_as(concat!(
         "-- automation_rules::list
-         SELECT * FROM automation_rules WHERE dealership_id = $1 ORDER BY created_at DESC, id DESC LIMIT $2 OFFSET $3",
-    )
+         SELECT ",
+        columns!(),
+        " FROM automation_rules WHERE dealership_id = $1 ORDER BY created_at DESC, id DESC LIMIT $2 OFFSET $3"
+    ))
     .bind(tx.dealership())
     .bind(request.limit)
     .bind(request.offset)
@@ -135,21 +144,26 @@ pub async fn list(tx: &mut TenantTx, request: PageRequest) -> Result<Page<Automa
 
 /// The rule with this id, unless the dealership has none such.
 pub async fn find(tx: &mut TenantTx, id: AutomationRuleId) -> Result<Option<AutomationRule>> {
-    sqlx::query_as("-- automation_rules::find\nSELECT * FROM automation_rules WHERE id = $1 AND dealership_id = $2")
-        .bind(id)
-        .bind(tx.dealership())
-        .fetch_optional(tx.conn())
-        .await
-        .map_err(Error::from)
+    sqlx::query_as(concat!(
+        "-- automation_rules::find\nSELECT ",
+        columns!(),
+        " FROM automation_rules WHERE id = $1 AND dealership_id = $2"
+    ))
+    .bind(id)
+    .bind(tx.dealership())
+    .fetch_optional(tx.conn())
+    .await
+    .map_err(Error::from)
 }
 
 /// Makes a rule.
 pub async fn create(tx: &mut TenantTx, new: &NewAutomationRule) -> Result<AutomationRule> {
-    sqlx::query_as(
+    sqlx::query_as(concat!(
         "-- automation_rules::create
          INSERT INTO automation_rules (dealership_id, name, trigger_type, trigger_conditions, actions, is_active)
-         VALUES ($1, $2, $3, $4, $5, $6) RETURNING *",
-    )
+         VALUES ($1, $2, $3, $4, $5, $6) RETURNING ",
+        columns!()
+    ))
     .bind(tx.dealership())
     .bind(&new.name)
     .bind(&new.trigger_type)
@@ -175,7 +189,7 @@ pub async fn update(
     update.change("is_active", patch.is_active);
     let mut query = update.finish();
     query.push(" WHERE id = ").push_bind(id).push(" AND dealership_id = ").push_bind(tx.dealership());
-    query.push(" RETURNING *");
+    query.push(concat!(" RETURNING ", columns!()));
     query.build_query_as().fetch_optional(tx.conn()).await.map_err(Error::from)
 }
 

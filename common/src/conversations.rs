@@ -8,9 +8,10 @@ use utoipa::ToSchema;
 
 use crate::{
     db::{Caller, Error, Result, TenantTx},
-    ids::{DealershipId, LeadId, MessageId, UserId},
+    ids::{ClerkUserId, DealershipId, LeadId, MessageId, UserId},
     input::{Fields, FromFields, text, uuid},
     leads::MESSAGE_LIMIT,
+    page::LONGEST_LIST,
     text_enum::text_enum,
 };
 
@@ -70,6 +71,8 @@ pub struct Message {
     pub sender: String,
     /// The membership of whoever wrote it, should it be a person of the dealership.
     pub sender_user_id: Option<UserId>,
+    /// Clerk user who acted as that person, if somebody did.
+    pub impersonator: Option<String>,
     /// What kind of sender that is.
     pub sender_type: SenderType,
     /// What it says.
@@ -95,12 +98,24 @@ pub struct NewMessage {
     pub sender: String,
     /// Their membership, should they be of the dealership.
     pub sender_user_id: Option<UserId>,
+    /// The person behind that membership, who may ask to be forgotten.
+    pub sender_clerk_user_id: Option<ClerkUserId>,
+    /// Who acts as that person, if somebody does.
+    pub impersonator: Option<ClerkUserId>,
     /// What kind of sender that is.
     pub sender_type: SenderType,
     /// What it says.
     pub message_content: String,
     /// When it was written, if that was not now.
     pub created_at: Option<DateTime<Utc>>,
+}
+
+/// What is read of a row. Never `*`: a column that a later release adds must not change what this one prepared.
+macro_rules! columns {
+    () => {
+        "id, lead_id, dealership_id, channel, direction, sender, sender_user_id, impersonator, sender_type, message_content, \
+         message_metadata, created_at"
+    };
 }
 
 /// What a request says of a message to a customer.
@@ -133,6 +148,8 @@ impl Reply {
             direction: Direction::Outbound,
             sender: sender.name.clone(),
             sender_user_id: Some(sender.id),
+            sender_clerk_user_id: Some(sender.clerk_user_id.clone()),
+            impersonator: sender.impersonator.clone(),
             sender_type: SenderType::Human,
             message_content: self.message_content,
             created_at: None,
@@ -140,14 +157,17 @@ impl Reply {
     }
 }
 
-/// The messages of a lead, newest first.
+/// The messages of a lead, newest first; the newest 500, should there be more.
 pub async fn of_lead(tx: &mut TenantTx, lead: LeadId) -> Result<Vec<Message>> {
-    sqlx::query_as(
+    sqlx::query_as(concat!(
         "-- conversations::of_lead
-         SELECT * FROM conversations WHERE lead_id = $1 AND dealership_id = $2 ORDER BY created_at DESC, id DESC",
-    )
+         SELECT ",
+        columns!(),
+        " FROM conversations WHERE lead_id = $1 AND dealership_id = $2 ORDER BY created_at DESC, id DESC LIMIT $3"
+    ))
     .bind(lead)
     .bind(tx.dealership())
+    .bind(LONGEST_LIST)
     .fetch_all(tx.conn())
     .await
     .map_err(Error::from)
@@ -157,7 +177,7 @@ pub async fn of_lead(tx: &mut TenantTx, lead: LeadId) -> Result<Vec<Message>> {
 /// contact, and the first of it as the first response.
 pub async fn create(tx: &mut TenantTx, new: &NewMessage) -> Result<Option<Message>> {
     let dealership = tx.dealership();
-    sqlx::query_as(
+    sqlx::query_as(concat!(
         "-- conversations::create
          WITH lead AS (
            UPDATE leads
@@ -167,10 +187,11 @@ pub async fn create(tx: &mut TenantTx, new: &NewMessage) -> Result<Option<Messag
                updated_at = now()
            WHERE id = $1 AND dealership_id = $2 RETURNING id)
          INSERT INTO conversations (lead_id, dealership_id, channel, direction, sender, sender_type, message_content,
-                                    created_at, sender_user_id)
-         SELECT id, $2, $3, $4, $5, $6, $7, coalesce($8, now()), $9 FROM lead
-         RETURNING *",
-    )
+                                    created_at, sender_user_id, sender_clerk_user_id, impersonator)
+         SELECT id, $2, $3, $4, $5, $6, $7, coalesce($8, now()), $9, $10, $11 FROM lead
+         RETURNING ",
+        columns!()
+    ))
     .bind(new.lead_id)
     .bind(dealership)
     .bind(new.channel)
@@ -180,6 +201,8 @@ pub async fn create(tx: &mut TenantTx, new: &NewMessage) -> Result<Option<Messag
     .bind(&new.message_content)
     .bind(new.created_at)
     .bind(new.sender_user_id)
+    .bind(&new.sender_clerk_user_id)
+    .bind(&new.impersonator)
     .fetch_optional(tx.conn())
     .await
     .map_err(Error::from)

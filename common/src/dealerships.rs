@@ -91,9 +91,16 @@ impl FromFields for DealershipPatch {
     }
 }
 
+/// What is read of a row. Never `*`: a column that a later release adds must not change what this one prepared.
+macro_rules! columns {
+    () => {
+        "id, clerk_org_id, name, email, phone, address, subscription_status, subscription_tier, created_at, updated_at"
+    };
+}
+
 /// The dealership of the transaction.
 pub async fn find(tx: &mut TenantTx) -> Result<Dealership> {
-    sqlx::query_as("-- dealerships::find\nSELECT * FROM dealerships WHERE id = $1")
+    sqlx::query_as(concat!("-- dealerships::find\nSELECT ", columns!(), " FROM dealerships WHERE id = $1"))
         .bind(tx.dealership())
         .fetch_one(tx.conn())
         .await
@@ -107,6 +114,6 @@ pub async fn update(tx: &mut TenantTx, patch: &DealershipPatch) -> Result<Dealer
     update.patch("phone", patch.phone.as_ref().map(|phone| phone.typed.as_str()));
     update.patch("address", patch.address.as_ref().map(String::as_str));
     let mut query = update.finish();
-    query.push(" WHERE id = ").push_bind(tx.dealership()).push(" RETURNING *");
+    query.push(" WHERE id = ").push_bind(tx.dealership()).push(concat!(" RETURNING ", columns!()));
     query.build_query_as().fetch_one(tx.conn()).await.map_err(Error::from)
 }

@@ -5,6 +5,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::input::{Fields, FromFields, integer};
 
+/// How much of a list that is not paged is shown: memory for an answer must have a bound.
+pub(crate) const LONGEST_LIST: i64 = 500;
 /// The furthest that a page can begin. Whoever wants more wants a cursor.
 pub(crate) const OFFSETS: i64 = 1_000_000_000;
 

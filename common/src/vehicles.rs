@@ -200,14 +200,23 @@ fn vin(value: &Value) -> Result<String, String> {
     }
 }
 
+/// What is read of a row. Never `*`: a column that a later release adds must not change what this one prepared.
+macro_rules! columns {
+    () => {
+        "id, dealership_id, make, model, year, vin, status, price, mileage, fuel_type, listing_url, created_at, updated_at"
+    };
+}
+
 /// The dealership's cars, newest first.
 pub async fn list(tx: &mut TenantTx, filter: &VehicleFilter) -> Result<Page<Vehicle>> {
     let status = filter.status.map(VehicleStatus::as_str);
-    let items = sqlx::query_as(
+    let items = sqlx::query_as(concat!(
         "-- vehicles::list
-         SELECT * FROM vehicles WHERE dealership_id = $1 AND ($2::text IS NULL OR status = $2)
-         ORDER BY created_at DESC, id DESC LIMIT $3 OFFSET $4",
-    )
+         SELECT ",
+        columns!(),
+        " FROM vehicles WHERE dealership_id = $1 AND ($2::text IS NULL OR status = $2)
+         ORDER BY created_at DESC, id DESC LIMIT $3 OFFSET $4"
+    ))
     .bind(tx.dealership())
     .bind(status)
     .bind(filter.page.limit)
@@ -229,21 +238,26 @@ pub async fn list(tx: &mut TenantTx, filter: &VehicleFilter) -> Result<Page<Vehi
 
 /// The car with this id, unless the dealership has none such.
 pub async fn find(tx: &mut TenantTx, id: VehicleId) -> Result<Option<Vehicle>> {
-    sqlx::query_as("-- vehicles::find\nSELECT * FROM vehicles WHERE id = $1 AND dealership_id = $2")
-        .bind(id)
-        .bind(tx.dealership())
-        .fetch_optional(tx.conn())
-        .await
-        .map_err(Error::from)
+    sqlx::query_as(concat!(
+        "-- vehicles::find\nSELECT ",
+        columns!(),
+        " FROM vehicles WHERE id = $1 AND dealership_id = $2"
+    ))
+    .bind(id)
+    .bind(tx.dealership())
+    .fetch_optional(tx.conn())
+    .await
+    .map_err(Error::from)
 }
 
 /// Adds a car. A VIN that the dealership has already violates [`UNIQUE_VIN`].
 pub async fn create(tx: &mut TenantTx, new: &NewVehicle) -> Result<Vehicle> {
-    sqlx::query_as(
+    sqlx::query_as(concat!(
         "-- vehicles::create
          INSERT INTO vehicles (dealership_id, make, model, year, vin, status, price, mileage, fuel_type, listing_url)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING *",
-    )
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING ",
+        columns!()
+    ))
     .bind(tx.dealership())
     .bind(&new.make)
     .bind(&new.model)
@@ -273,7 +287,7 @@ pub async fn update(tx: &mut TenantTx, id: VehicleId, patch: &VehiclePatch) -> R
     update.patch("listing_url", patch.listing_url.as_ref());
     let mut query = update.finish();
     query.push(" WHERE id = ").push_bind(id).push(" AND dealership_id = ").push_bind(tx.dealership());
-    query.push(" RETURNING *");
+    query.push(concat!(" RETURNING ", columns!()));
     query.build_query_as().fetch_optional(tx.conn()).await.map_err(Error::from)
 }
 

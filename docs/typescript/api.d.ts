@@ -365,6 +365,11 @@ export interface components {
         };
         /** @description The person behind a request, as our own database knows them. */
         Caller: {
+            /**
+             * @description The person in Clerk.
+             * @example user_2h8op3Isl1QR7tKu5FGNfaLKEoU
+             */
+            clerk_user_id: string;
             /** @description The dealership they act for. */
             dealership_id: components["schemas"]["DealershipId"];
             /** @description Its name. */
@@ -675,6 +680,8 @@ export interface components {
             direction: components["schemas"]["Direction"];
             /** @description The message. */
             id: components["schemas"]["MessageId"];
+            /** @description Clerk user who acted as that person, if somebody did. */
+            impersonator: string | null;
             /** @description The lead it belongs to. */
             lead_id: components["schemas"]["LeadId"];
             /**
@@ -1608,6 +1615,41 @@ export interface operations {
                     };
                 };
             };
+            /** @description The body did not arrive within ten seconds */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * @description What happened and what to do about it, in one sentence or two.
+                         * @example Your dealership has no lead with this id.
+                         */
+                        detail: string;
+                        /** @description What is wrong with each field, when the input is at fault. */
+                        errors?: components["schemas"]["FieldError"][];
+                        /** @description Names this request in our logs. */
+                        request_id: string;
+                        /**
+                         * Format: int32
+                         * @description The HTTP status.
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * @description The same for people, alike for all problems of the kind.
+                         * @example Lead not found
+                         */
+                        title: string;
+                        /**
+                         * @description Stable name of the kind of problem.
+                         * @example urn:norvalt:problem:lead-not-found
+                         */
+                        type: string;
+                    };
+                };
+            };
             /** @description The body is larger than 1 MB */
             413: {
                 headers: {
@@ -2341,6 +2383,41 @@ export interface operations {
                     };
                 };
             };
+            /** @description The body did not arrive within ten seconds */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * @description What happened and what to do about it, in one sentence or two.
+                         * @example Your dealership has no lead with this id.
+                         */
+                        detail: string;
+                        /** @description What is wrong with each field, when the input is at fault. */
+                        errors?: components["schemas"]["FieldError"][];
+                        /** @description Names this request in our logs. */
+                        request_id: string;
+                        /**
+                         * Format: int32
+                         * @description The HTTP status.
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * @description The same for people, alike for all problems of the kind.
+                         * @example Lead not found
+                         */
+                        title: string;
+                        /**
+                         * @description Stable name of the kind of problem.
+                         * @example urn:norvalt:problem:lead-not-found
+                         */
+                        type: string;
+                    };
+                };
+            };
             /** @description The body is larger than 1 MB */
             413: {
                 headers: {
@@ -2647,6 +2724,41 @@ export interface operations {
             };
             /** @description The dealership has nothing of this id */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * @description What happened and what to do about it, in one sentence or two.
+                         * @example Your dealership has no lead with this id.
+                         */
+                        detail: string;
+                        /** @description What is wrong with each field, when the input is at fault. */
+                        errors?: components["schemas"]["FieldError"][];
+                        /** @description Names this request in our logs. */
+                        request_id: string;
+                        /**
+                         * Format: int32
+                         * @description The HTTP status.
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * @description The same for people, alike for all problems of the kind.
+                         * @example Lead not found
+                         */
+                        title: string;
+                        /**
+                         * @description Stable name of the kind of problem.
+                         * @example urn:norvalt:problem:lead-not-found
+                         */
+                        type: string;
+                    };
+                };
+            };
+            /** @description The body did not arrive within ten seconds */
+            408: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3111,6 +3223,41 @@ export interface operations {
             };
             /** @description Not a member of the dealership, or not one who may do this */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * @description What happened and what to do about it, in one sentence or two.
+                         * @example Your dealership has no lead with this id.
+                         */
+                        detail: string;
+                        /** @description What is wrong with each field, when the input is at fault. */
+                        errors?: components["schemas"]["FieldError"][];
+                        /** @description Names this request in our logs. */
+                        request_id: string;
+                        /**
+                         * Format: int32
+                         * @description The HTTP status.
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * @description The same for people, alike for all problems of the kind.
+                         * @example Lead not found
+                         */
+                        title: string;
+                        /**
+                         * @description Stable name of the kind of problem.
+                         * @example urn:norvalt:problem:lead-not-found
+                         */
+                        type: string;
+                    };
+                };
+            };
+            /** @description The body did not arrive within ten seconds */
+            408: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3674,6 +3821,41 @@ export interface operations {
             };
             /** @description Not a member of the dealership, or not one who may do this */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * @description What happened and what to do about it, in one sentence or two.
+                         * @example Your dealership has no lead with this id.
+                         */
+                        detail: string;
+                        /** @description What is wrong with each field, when the input is at fault. */
+                        errors?: components["schemas"]["FieldError"][];
+                        /** @description Names this request in our logs. */
+                        request_id: string;
+                        /**
+                         * Format: int32
+                         * @description The HTTP status.
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * @description The same for people, alike for all problems of the kind.
+                         * @example Lead not found
+                         */
+                        title: string;
+                        /**
+                         * @description Stable name of the kind of problem.
+                         * @example urn:norvalt:problem:lead-not-found
+                         */
+                        type: string;
+                    };
+                };
+            };
+            /** @description The body did not arrive within ten seconds */
+            408: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4407,6 +4589,41 @@ export interface operations {
             };
             /** @description The dealership has nothing of this id */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * @description What happened and what to do about it, in one sentence or two.
+                         * @example Your dealership has no lead with this id.
+                         */
+                        detail: string;
+                        /** @description What is wrong with each field, when the input is at fault. */
+                        errors?: components["schemas"]["FieldError"][];
+                        /** @description Names this request in our logs. */
+                        request_id: string;
+                        /**
+                         * Format: int32
+                         * @description The HTTP status.
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * @description The same for people, alike for all problems of the kind.
+                         * @example Lead not found
+                         */
+                        title: string;
+                        /**
+                         * @description Stable name of the kind of problem.
+                         * @example urn:norvalt:problem:lead-not-found
+                         */
+                        type: string;
+                    };
+                };
+            };
+            /** @description The body did not arrive within ten seconds */
+            408: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5694,6 +5911,41 @@ export interface operations {
                     };
                 };
             };
+            /** @description The body did not arrive within ten seconds */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * @description What happened and what to do about it, in one sentence or two.
+                         * @example Your dealership has no lead with this id.
+                         */
+                        detail: string;
+                        /** @description What is wrong with each field, when the input is at fault. */
+                        errors?: components["schemas"]["FieldError"][];
+                        /** @description Names this request in our logs. */
+                        request_id: string;
+                        /**
+                         * Format: int32
+                         * @description The HTTP status.
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * @description The same for people, alike for all problems of the kind.
+                         * @example Lead not found
+                         */
+                        title: string;
+                        /**
+                         * @description Stable name of the kind of problem.
+                         * @example urn:norvalt:problem:lead-not-found
+                         */
+                        type: string;
+                    };
+                };
+            };
             /** @description The body is larger than 1 MB */
             413: {
                 headers: {
@@ -6427,6 +6679,41 @@ export interface operations {
                     };
                 };
             };
+            /** @description The body did not arrive within ten seconds */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * @description What happened and what to do about it, in one sentence or two.
+                         * @example Your dealership has no lead with this id.
+                         */
+                        detail: string;
+                        /** @description What is wrong with each field, when the input is at fault. */
+                        errors?: components["schemas"]["FieldError"][];
+                        /** @description Names this request in our logs. */
+                        request_id: string;
+                        /**
+                         * Format: int32
+                         * @description The HTTP status.
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * @description The same for people, alike for all problems of the kind.
+                         * @example Lead not found
+                         */
+                        title: string;
+                        /**
+                         * @description Stable name of the kind of problem.
+                         * @example urn:norvalt:problem:lead-not-found
+                         */
+                        type: string;
+                    };
+                };
+            };
             /** @description The body is larger than 1 MB */
             413: {
                 headers: {
@@ -6696,6 +6983,15 @@ export interface operations {
             };
             /** @description Larger than 1 MB */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description A fault of ours */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };

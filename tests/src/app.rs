@@ -211,6 +211,8 @@ impl<'a> Dealership<'a> {
             direction: Direction::Outbound,
             sender: "Kari".to_owned(),
             sender_user_id: None,
+            sender_clerk_user_id: None,
+            impersonator: None,
             sender_type: SenderType::Human,
             message_content: message.to_owned(),
             created_at,

@@ -28,7 +28,7 @@ fn permutations(n: usize) -> Vec<Vec<usize>> {
 }
 
 async fn give(db: &Db, event: &Value) -> Outcome {
-    let event = Event::parse(event.to_string().as_bytes()).expect("a well-formed event");
+    let event = Event::parse(&event.to_string()).expect("a well-formed event");
     let mut tx = db.system().await.expect("the database is there");
     let outcome = apply(&mut tx, event.change).await.expect("a valid change");
     tx.commit().await.expect("the database is there");

@@ -247,9 +247,16 @@ async fn no_query_is_too_bad_to_be_refused_well() {
     let app = TestApp::start().await;
     let kari = app.dealership("Tesla Oslo").await.admin();
     for operation in operations(&app).await.iter().filter(|operation| operation.needs_token && operation.takes_query) {
-        for query in
-            ["limit=a", "limit=0", "limit=101", "offset=-1", "limit=1e9", "limit=%00", "offset=9223372036854775807", "offset=9223372036854775808"]
-        {
+        for query in [
+            "limit=a",
+            "limit=0",
+            "limit=101",
+            "offset=-1",
+            "limit=1e9",
+            "limit=%00",
+            "offset=9223372036854775807",
+            "offset=9223372036854775808",
+        ] {
             let request = kari.request(Method::GET, &format!("{}?{query}", operation.path));
             let answer = operation.check(Answer::of(request).await, query);
             assert_eq!(answer.status, 422, "{}?{query}", operation.path);

@@ -84,7 +84,6 @@ async fn the_database_itself_keeps_dealerships_apart() {
         format!("UPDATE leads SET customer_name = 'stolen' WHERE id = '{}'", lead.id),
         format!("DELETE FROM leads WHERE id = '{}'", lead.id),
         format!("UPDATE dealerships SET email = 'stolen' WHERE id = '{foreign}'"),
-        format!("UPDATE users SET notification_preferences = '{{}}' WHERE dealership_id = '{foreign}'"),
     ];
     for statement in touched {
         let done = conn.execute(AssertSqlSafe(statement.clone())).await.expect("no row is in sight");
@@ -100,6 +99,7 @@ async fn the_database_itself_keeps_dealerships_apart() {
         format!("INSERT INTO leads (dealership_id, source, assigned_to) VALUES ('{own}', 'manual', '{}')", oslo.admin().id),
         format!("INSERT INTO vehicles (dealership_id, make, model, year) VALUES ('{foreign}', 'VW', 'Golf', 2020)"),
         format!("UPDATE users SET role = 'admin' WHERE dealership_id = '{own}'"),
+        format!("UPDATE users SET notification_preferences = '{{}}' WHERE dealership_id = '{own}'"),
         format!("INSERT INTO users (dealership_id, clerk_user_id, email, name, role) VALUES ('{own}', 'x', 'x', 'x', 'admin')"),
         "UPDATE dealerships SET subscription_tier = 'enterprise'".to_owned(),
         "SELECT * FROM jobs".to_owned(),
@@ -145,6 +145,23 @@ async fn an_assignee_of_another_dealership_cannot_be_written() {
 }
 
 #[tokio::test]
+async fn what_opens_nothing_does_not_stand_in_the_way() {
+    for harmless in [
+        "CREATE VIEW own_leads WITH (security_invoker = true) AS SELECT * FROM leads;
+         GRANT SELECT ON own_leads TO norvalt_tenant",
+        "CREATE VIEW for_reports AS SELECT * FROM leads",
+        "CREATE SCHEMA elsewhere; CREATE TABLE elsewhere.invoices (dealership_id uuid)",
+        "CREATE TABLE feature_flags (name text)",
+        "CREATE EXTENSION pg_stat_statements",
+    ] {
+        let database = database().await;
+        database.connect().await.execute(harmless).await.expect("a valid statement");
+        let db = Db::new(&database.url.parse().expect("a valid URL"), 2, "tests");
+        db.wait_until_usable().await.expect(harmless);
+    }
+}
+
+#[tokio::test]
 async fn nobody_serves_while_a_table_lies_open() {
     for (open, table) in [
         ("ALTER TABLE leads NO FORCE ROW LEVEL SECURITY", "leads"),
@@ -153,6 +170,14 @@ async fn nobody_serves_while_a_table_lies_open() {
         ("CREATE POLICY convenient ON vehicles USING (true)", "vehicles"),
         ("ALTER POLICY tenant ON dealerships WITH CHECK (true)", "dealerships"),
         ("CREATE TABLE invoices (dealership_id uuid)", "invoices"),
+        ("CREATE TABLE lead_notes (lead_id uuid); GRANT SELECT ON lead_notes TO norvalt_tenant", "lead_notes"),
+        ("CREATE VIEW all_leads AS SELECT * FROM leads; GRANT SELECT ON all_leads TO norvalt_tenant", "all_leads"),
+        ("CREATE MATERIALIZED VIEW copied AS SELECT * FROM leads; GRANT SELECT ON copied TO PUBLIC", "copied"),
+        (
+            "ALTER POLICY tenant ON vehicles USING (status = 'available' OR dealership_id
+               = NULLIF(current_setting('app.current_dealership_id', true), '')::uuid)",
+            "vehicles",
+        ),
     ] {
         let database = database().await;
         let db = Db::new(&database.url.parse().expect("a valid URL"), 2, "tests");

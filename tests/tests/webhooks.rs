@@ -118,7 +118,7 @@ async fn what_no_retry_can_mend_is_kept_as_dead_with_the_reason() {
         json!({ "type": "organization.created" }),
         json!({ "type": "user.deleted", "data": { "id": 7 } }),
         json!({ "type": "organizationMembership.created", "data": { "id": "orgmem_1", "role": "org:admin" } }),
-        json!({ "type": "user.created", "data": { "id": "user_1", "first_name": { "Kari": "Nordmann" } } }),
+        json!({ "type": "user.created", "data": { "id": { "Kari": "Nordmann" } } }),
     ];
     for (n, event) in malformed.iter().enumerate() {
         assert_eq!(app.deliver(&format!("msg_{n}"), event).await.expect(200)["status"], "dead", "{event}");
@@ -156,6 +156,30 @@ async fn hostile_text_is_stored_and_processed() {
     common::clerk::process(&mut tx, 1).await.expect("it can be processed");
     tx.commit().await.expect("the database is there");
     assert_eq!(app.count("SELECT count(*) FROM dealerships WHERE name LIKE 'Bil%DROP TABLE leads;--'").await, 1);
+}
+
+#[tokio::test]
+async fn what_is_not_read_may_be_anything() {
+    let app = TestApp::start().await;
+    let deep = format!("{}1{}", "[".repeat(1_000), "]".repeat(1_000));
+    for (n, odd) in [
+        format!(r#""unsafe_metadata": {deep}"#),
+        r#""unsafe_metadata": { "n": 1e400, "s": "\ud800" }"#.to_owned(),
+        r#""first_name": "\ud800", "updated_at": "yesterday", "email_addresses": null"#.to_owned(),
+        r#""email_addresses": [null, 7, { "email_address": "kari@example.no" }], "username": []"#.to_owned(),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let body = format!(r#"{{ "type": "user.updated", "data": {{ "id": "user_{n}", "banned": true, {odd} }} }}"#);
+        let answer = app.deliver_signed(WEBHOOK_SECRET, &format!("msg_{n}"), 0, body.into_bytes()).await;
+        assert_eq!(answer.expect(202)["status"], "accepted");
+        let mut tx = app.db.system().await.expect("the database is there");
+        common::clerk::process(&mut tx, i64::try_from(n).expect("small") + 1).await.expect("it can be processed");
+        tx.commit().await.expect("the database is there");
+    }
+    let banned = "SELECT count(*) FROM clerk_objects WHERE state #>> '{profile,value,banned}' = 'true'";
+    assert_eq!(app.count(banned).await, 4);
 }
 
 #[tokio::test]

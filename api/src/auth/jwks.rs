@@ -80,7 +80,11 @@ impl Jwks {
         }
         match *last {
             Some(fetch) if fetch.began.elapsed() < self.interval => {
-                if fetch.succeeded { Ok(()) } else { Err(JwksError::Waiting) }
+                if fetch.succeeded {
+                    Ok(())
+                } else {
+                    Err(JwksError::Waiting)
+                }
             }
             _ => self.fetch(last).await,
         }

@@ -1,5 +1,5 @@
 use axum::{Json, extract::State};
-use common::db::{Db, is_migrated};
+use common::db::{self, Db, is_migrated};
 use serde::Serialize;
 use tokio::sync::watch;
 use utoipa::ToSchema;
@@ -54,9 +54,11 @@ pub(crate) async fn ready(
     if *stopping.borrow() {
         return Err(Problem::not_ready("This process is stopping."));
     }
-    if is_migrated(&db).await? {
-        Ok(Json(Health { status: "ready", version: common::VERSION }))
-    } else {
-        Err(Problem::not_ready("The database is not migrated to what this version needs."))
+    match is_migrated(&db).await {
+        Ok(true) => Ok(Json(Health { status: "ready", version: common::VERSION })),
+        Err(error @ db::Error::Unavailable(_)) => Err(error.into()),
+        Ok(false) | Err(db::Error::Refused(_)) => {
+            Err(Problem::not_ready("The database is not migrated to what this version needs."))
+        }
     }
 }

@@ -2,10 +2,8 @@ use std::sync::Arc;
 
 use axum::{
     Json,
-    body::Bytes,
-    extract::{State, rejection::BytesRejection},
+    extract::State,
     http::{HeaderMap, StatusCode},
-    response::IntoResponse,
 };
 use common::{
     clerk::{self, Receipt as Received},
@@ -16,7 +14,10 @@ use serde::Serialize;
 use svix::webhooks::{Webhook, WebhookError};
 use utoipa::ToSchema;
 
-use crate::problem::{Problem, ProblemBody};
+use crate::{
+    extract::RawBody,
+    problem::{Problem, ProblemBody},
+};
 
 /// Tells authentic webhooks from others. During a rotation several secrets are live.
 /// <https://docs.svix.com/receiving/verifying-payloads/how-manual>
@@ -58,6 +59,7 @@ pub(crate) struct Receipt {
         (status = 200, description = "Seen before, of no use, or malformed beyond mending", body = Receipt),
         (status = 400, description = "Not authentic, or not JSON", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "Larger than 1 MB", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 500, description = "A fault of ours", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "Temporarily unavailable; send it again", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
@@ -65,9 +67,8 @@ pub(crate) async fn clerk(
     State(db): State<Db>,
     State(signatures): State<Arc<Signatures>>,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    RawBody(body): RawBody,
 ) -> Result<(StatusCode, Json<Receipt>), Problem> {
-    let body = body.map_err(|rejection| Problem::of_status(rejection.into_response().status()))?;
     let svix_id = signatures.verify(&headers, &body)?;
     let trace_context = headers.get("traceparent").and_then(|value| value.to_str().ok());
     match clerk::receive(&db, svix_id, &body, trace_context).await? {

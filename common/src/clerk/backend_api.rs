@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use reqwest::{Client, StatusCode, header::RETRY_AFTER};
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::{change::Change, event};
 use crate::{ids::ClerkUserId, secret::Secret};
@@ -14,7 +15,7 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 /// How often to try again when Clerk asks to slow down.
 const PATIENCE: u32 = 5;
 /// Memberships asked for at once; the most that Clerk allows.
-const PAGE: usize = 500;
+const PAGE_SIZE: usize = 500;
 
 /// Clerk's Backend API, with the secret key of one instance.
 #[derive(Debug, Clone)]
@@ -24,10 +25,15 @@ pub struct BackendApi {
     key: Secret,
 }
 
+#[derive(Deserialize)]
+struct Page {
+    data: Vec<Box<RawValue>>,
+}
+
 /// Why Clerk did not say.
 #[derive(Debug, thiserror::Error)]
 pub enum BackendApiError {
-    /// No answer, or one that is not JSON.
+    /// No answer.
     #[error("cannot reach Clerk; check CLERK_API_URL and the network")]
     Unreachable(#[from] reqwest::Error),
     /// The key is not one of this instance.
@@ -60,20 +66,20 @@ impl BackendApi {
         let mut memberships = Vec::new();
         loop {
             let offset = memberships.len();
-            let path = format!("/v1/users/{id}/organization_memberships?limit={PAGE}&offset={offset}");
+            let path = format!("/v1/users/{id}/organization_memberships?limit={PAGE_SIZE}&offset={offset}");
             let Some(page) = self.get(&path).await? else { return Ok(memberships) };
-            let data = page["data"].as_array().map(Vec::as_slice).unwrap_or_default();
-            for membership in data {
-                memberships.push(event::membership(membership, 0)?);
+            let page: Page = serde_json::from_str(&page)?;
+            for membership in &page.data {
+                memberships.push(event::membership(membership.get(), 0)?);
             }
-            if data.len() < PAGE {
+            if page.data.len() < PAGE_SIZE {
                 return Ok(memberships);
             }
         }
     }
 
     /// GET, with nothing for 404. Waits as long as Clerk asks when it is asked too often.
-    async fn get(&self, path: &str) -> Result<Option<Value>, BackendApiError> {
+    async fn get(&self, path: &str) -> Result<Option<String>, BackendApiError> {
         for _ in 0..PATIENCE {
             let request = self.http.get(format!("{}{path}", self.url)).bearer_auth(self.key.expose());
             let answer = request.header("Clerk-API-Version", VERSION).send().await?;
@@ -84,7 +90,7 @@ impl BackendApi {
                     let wait = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
                     tokio::time::sleep(Duration::from_secs(wait.unwrap_or(1).min(60))).await;
                 }
-                status if status.is_success() => return Ok(Some(answer.json().await?)),
+                status if status.is_success() => return Ok(Some(answer.text().await?)),
                 status => return Err(BackendApiError::Refused(status)),
             }
         }

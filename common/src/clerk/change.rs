@@ -58,6 +58,18 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// Whom it is about, if it is about a person.
+    pub fn user(&self) -> Option<&ClerkUserId> {
+        match self {
+            Self::Membership { membership, .. } => Some(&membership.user),
+            Self::MembershipDeleted { user, .. } => user.as_ref(),
+            Self::User { id, .. } | Self::UserDeleted { id } => Some(id),
+            Self::Organization { .. } | Self::OrganizationDeleted { .. } => None,
+        }
+    }
+}
+
 /// Attributes of an organization. Never its identity: two may share all of them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Organization {

@@ -1,8 +1,8 @@
-//! Reading Clerk's webhook payloads: lenient in what is optional, strict in what identifies.
-//! <https://clerk.com/docs/guides/development/webhooks/overview>
+//! Reading Clerk's webhook payloads: strict in what identifies, lenient in everything else. What is not read may be
+//! anything at all, however deep or odd. <https://clerk.com/docs/guides/development/webhooks/overview>
 
-use serde::Deserialize;
-use serde_json::{Number, Value};
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
+use serde_json::{Number, value::RawValue};
 
 use super::change::{Change, Membership, Organization, PersonHint, UserProfile, Version};
 use crate::ids::{ClerkMembershipId, ClerkOrgId, ClerkUserId};
@@ -20,8 +20,8 @@ pub struct Event {
 #[derive(Debug, thiserror::Error)]
 pub enum EventError {
     /// Not JSON at all.
-    #[error("the body is not JSON: {0}")]
-    NotJson(serde_json::Error),
+    #[error("the body is not JSON")]
+    NotJson,
     /// A type we have no use for.
     #[error("events of type {0:?} are not handled")]
     NotHandled(String),
@@ -30,27 +30,44 @@ pub enum EventError {
     Malformed {
         /// Clerk's name for it.
         event_type: String,
+        /// Whom it is about, as far as that can be told.
+        user: Option<ClerkUserId>,
         /// What is wrong.
         reason: String,
     },
 }
 
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(rename = "type")]
+    event_type: String,
+    #[serde(default, deserialize_with = "lenient")]
+    timestamp: Option<Number>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+}
+
 impl Event {
     /// Reads the body of a delivery.
-    pub fn parse(body: &[u8]) -> Result<Self, EventError> {
-        let envelope: Value = serde_json::from_slice(body).map_err(EventError::NotJson)?;
-        let event_type = envelope["type"].as_str().unwrap_or_default().to_owned();
+    pub fn parse(body: &str) -> Result<Self, EventError> {
+        let Ok(envelope) = serde_json::from_str::<Envelope<'_>>(body) else {
+            // JSON of another shape is nothing that we handle.
+            let json = serde_json::from_str::<IgnoredAny>(body);
+            return Err(json.map_or(EventError::NotJson, |_| EventError::NotHandled(String::new())));
+        };
+        let event_type = envelope.event_type;
         let Some(parse) = parser(&event_type) else { return Err(EventError::NotHandled(event_type)) };
-        let sent = envelope["timestamp"].as_number().and_then(millis).map_or(0, seconds_to_millis);
-        match parse(&envelope["data"], sent) {
+        let data = envelope.data.map_or("null", RawValue::get);
+        let sent = envelope.timestamp.as_ref().and_then(millis).map_or(0, seconds_to_millis);
+        match parse(data, sent) {
             Ok(change) => Ok(Self { event_type, change }),
-            // Serde's message may quote a value, which may be personal: keep to where and what kind.
-            Err(error) => Err(EventError::Malformed { event_type, reason: without_values(&error) }),
+            // Serde's message may quote a value, which may be personal: keep to what kind of value it was.
+            Err(error) => Err(EventError::Malformed { user: person(data), event_type, reason: without_values(&error) }),
         }
     }
 }
 
-type Parser = fn(&Value, Version) -> serde_json::Result<Change>;
+type Parser = fn(&str, Version) -> serde_json::Result<Change>;
 
 fn parser(event_type: &str) -> Option<Parser> {
     Some(match event_type {
@@ -67,44 +84,64 @@ fn parser(event_type: &str) -> Option<Parser> {
 #[derive(Deserialize)]
 struct OrganizationData {
     id: ClerkOrgId,
+    #[serde(default, deserialize_with = "lenient")]
     name: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     updated_at: Option<Number>,
 }
 
 #[derive(Deserialize)]
 struct MembershipData {
     id: ClerkMembershipId,
+    #[serde(default, deserialize_with = "lenient")]
     role: Option<String>,
     organization: OrganizationData,
     public_user_data: PublicUserData,
+    #[serde(default, deserialize_with = "lenient")]
     updated_at: Option<Number>,
 }
 
 #[derive(Deserialize)]
 struct PublicUserData {
     user_id: ClerkUserId,
+    #[serde(default, deserialize_with = "lenient")]
     first_name: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     last_name: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     identifier: Option<String>,
+}
+
+/// Whose membership something is, if it is one.
+#[derive(Deserialize)]
+struct Whose {
+    public_user_data: PublicUserData,
 }
 
 #[derive(Deserialize)]
 struct UserData {
     id: ClerkUserId,
+    #[serde(default, deserialize_with = "lenient")]
     first_name: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     last_name: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     username: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     primary_email_address_id: Option<String>,
-    #[serde(default)]
-    email_addresses: Vec<EmailAddress>,
+    #[serde(default, deserialize_with = "lenient")]
+    email_addresses: Option<Vec<Box<RawValue>>>,
+    #[serde(default, deserialize_with = "lenient")]
     banned: Option<bool>,
+    #[serde(default, deserialize_with = "lenient")]
     updated_at: Option<Number>,
 }
 
 #[derive(Deserialize)]
 struct EmailAddress {
+    #[serde(default, deserialize_with = "lenient")]
     id: Option<String>,
-    email_address: Option<String>,
+    email_address: String,
 }
 
 #[derive(Deserialize)]
@@ -112,18 +149,24 @@ struct Deleted<Id> {
     id: Id,
 }
 
-fn organization(data: &Value, sent: Version) -> serde_json::Result<Change> {
-    let data = OrganizationData::deserialize(data)?;
+/// A value, or nothing where there is something else: an odd name must not cost us the ban beside it.
+fn lenient<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    let raw = <&RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str(raw.get()).ok())
+}
+
+fn organization(data: &str, sent: Version) -> serde_json::Result<Change> {
+    let data: OrganizationData = serde_json::from_str(data)?;
     let version = version(data.updated_at.as_ref(), sent);
     Ok(Change::Organization { id: data.id, version, organization: Organization { name: clean(data.name) } })
 }
 
-fn organization_deleted(data: &Value, _: Version) -> serde_json::Result<Change> {
-    Ok(Change::OrganizationDeleted { id: Deleted::deserialize(data)?.id })
+fn organization_deleted(data: &str, _: Version) -> serde_json::Result<Change> {
+    Ok(Change::OrganizationDeleted { id: serde_json::from_str::<Deleted<_>>(data)?.id })
 }
 
-pub(super) fn membership(data: &Value, sent: Version) -> serde_json::Result<Change> {
-    let data = MembershipData::deserialize(data)?;
+pub(super) fn membership(data: &str, sent: Version) -> serde_json::Result<Change> {
+    let data: MembershipData = serde_json::from_str(data)?;
     let person = data.public_user_data;
     Ok(Change::Membership {
         id: data.id,
@@ -146,27 +189,36 @@ pub(super) fn membership(data: &Value, sent: Version) -> serde_json::Result<Chan
 }
 
 /// Official payloads hold the whole membership, but its id alone is enough to take access away.
-fn membership_deleted(data: &Value, _: Version) -> serde_json::Result<Change> {
-    let id = Deleted::deserialize(data)?.id;
-    let user = ClerkUserId::deserialize(&data["public_user_data"]["user_id"]).ok();
+fn membership_deleted(data: &str, _: Version) -> serde_json::Result<Change> {
+    let id = serde_json::from_str::<Deleted<_>>(data)?.id;
+    let user = serde_json::from_str::<Whose>(data).ok().map(|whose| whose.public_user_data.user_id);
     Ok(Change::MembershipDeleted { id, user })
 }
 
-pub(super) fn user(data: &Value, sent: Version) -> serde_json::Result<Change> {
-    let data = UserData::deserialize(data)?;
+pub(super) fn user(data: &str, sent: Version) -> serde_json::Result<Change> {
+    let data: UserData = serde_json::from_str(data)?;
     let version = version(data.updated_at.as_ref(), sent);
+    let addresses = data.email_addresses.into_iter().flatten();
+    let addresses: Vec<EmailAddress> = addresses.filter_map(|raw| serde_json::from_str(raw.get()).ok()).collect();
     let primary = |address: &&EmailAddress| address.id.is_some() && address.id == data.primary_email_address_id;
-    let address = data.email_addresses.iter().find(primary).or_else(|| data.email_addresses.first());
+    let address = addresses.iter().find(primary).or_else(|| addresses.first());
     let profile = UserProfile {
-        email: address.and_then(|address| clean(address.email_address.clone())).filter(|text| is_email(text)),
+        email: address.and_then(|address| clean(Some(address.email_address.clone()))).filter(|text| is_email(text)),
         name: full_name(data.first_name, data.last_name).or_else(|| clean(data.username)),
         banned: data.banned.unwrap_or(false),
     };
     Ok(Change::User { id: data.id, version, profile })
 }
 
-fn user_deleted(data: &Value, _: Version) -> serde_json::Result<Change> {
-    Ok(Change::UserDeleted { id: Deleted::deserialize(data)?.id })
+fn user_deleted(data: &str, _: Version) -> serde_json::Result<Change> {
+    Ok(Change::UserDeleted { id: serde_json::from_str::<Deleted<_>>(data)?.id })
+}
+
+/// Whom a payload is about that cannot be read otherwise.
+fn person(data: &str) -> Option<ClerkUserId> {
+    let whose = serde_json::from_str::<Whose>(data).ok().map(|whose| whose.public_user_data.user_id);
+    let own = || serde_json::from_str::<Deleted<ClerkUserId>>(data).ok().map(|user| user.id);
+    whose.or_else(own).filter(|id| id.as_str().starts_with("user_"))
 }
 
 fn version(updated_at: Option<&Number>, otherwise: Version) -> Version {

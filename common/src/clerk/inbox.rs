@@ -41,22 +41,26 @@ pub enum Receipt {
 /// Stores an authentic delivery and enqueues its processing in one transaction, once per `svix_id`.
 /// When this returns, the delivery may be acknowledged.
 pub async fn receive(db: &Db, svix_id: &str, body: &[u8], trace_context: Option<&str>) -> Result<Receipt> {
-    let (event_type, reason) = match Event::parse(body) {
-        Ok(event) => (event.event_type, None),
-        Err(EventError::Malformed { event_type, reason }) => (event_type, Some(format!("malformed: {reason}"))),
-        Err(EventError::NotHandled(event_type)) => return Ok(Receipt::Ignored { event_type }),
-        Err(EventError::NotJson(_)) => return Ok(Receipt::NotJson),
-    };
     let Ok(body) = str::from_utf8(body) else { return Ok(Receipt::NotJson) };
+    let (event_type, user, reason) = match Event::parse(body) {
+        Ok(event) => (event.event_type, event.change.user().cloned(), None),
+        Err(EventError::Malformed { event_type, user, reason }) => {
+            (event_type, user, Some(format!("malformed: {reason}")))
+        }
+        Err(EventError::NotHandled(event_type)) => return Ok(Receipt::Ignored { event_type }),
+        Err(EventError::NotJson) => return Ok(Receipt::NotJson),
+    };
     let mut tx = db.system().await?;
     let stored: Option<i64> = sqlx::query_scalar(
         "-- clerk::inbox::receive
-         INSERT INTO clerk_events (svix_id, event_type, body, status, outcome, processed_at)
-         VALUES ($1, $2, $3, CASE WHEN $4::text IS NULL THEN 'pending' ELSE 'dead' END, $4, CASE WHEN $4 IS NOT NULL THEN now() END)
+         INSERT INTO clerk_events (svix_id, event_type, user_id, body, status, outcome, processed_at)
+         VALUES ($1, $2, $3, $4, CASE WHEN $5::text IS NULL THEN 'pending' ELSE 'dead' END, $5,
+                 CASE WHEN $5 IS NOT NULL THEN now() END)
          ON CONFLICT (svix_id) DO NOTHING RETURNING id",
     )
     .bind(svix_id)
     .bind(&event_type)
+    .bind(&user)
     .bind(body)
     .bind(&reason)
     .fetch_optional(tx.conn())
@@ -102,7 +106,7 @@ pub enum ProcessError {
 
 /// Applies a stored event and marks it processed, both in the caller's transaction: twice has the effect of once.
 pub async fn process(tx: &mut SystemTx, event_id: i64) -> Result<Processed, ProcessError> {
-    let stored: Option<(String, String)> = sqlx::query_as(
+    let stored: Option<(Option<String>, String)> = sqlx::query_as(
         "-- clerk::inbox::process
          SELECT body, status FROM clerk_events WHERE id = $1 FOR UPDATE",
     )
@@ -114,11 +118,16 @@ pub async fn process(tx: &mut SystemTx, event_id: i64) -> Result<Processed, Proc
     if status == "processed" {
         return Ok(Processed::Before);
     }
-    let Event { event_type, change } = Event::parse(body.as_bytes())?;
+    // Only what was processed is ever erased.
+    let Event { event_type, change } = Event::parse(body.as_deref().unwrap_or_default())?;
     let outcome = apply(tx, change).await?;
     sqlx::query(
         "-- clerk::inbox::process
-         UPDATE clerk_events SET status = 'processed', outcome = $2, processed_at = now() WHERE id = $1",
+         UPDATE clerk_events e SET status = 'processed', outcome = $2, processed_at = now(),
+           -- What comes late about somebody who was deleted is not kept either.
+           body = CASE WHEN EXISTS (SELECT FROM clerk_objects o WHERE o.kind = 'user' AND o.id = e.user_id
+                                    AND (o.state ->> 'deleted')::boolean) THEN NULL ELSE body END
+         WHERE id = $1",
     )
     .bind(event_id)
     .bind(outcome.as_str())

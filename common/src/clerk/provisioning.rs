@@ -16,6 +16,9 @@ use crate::{
     users::Role,
 };
 
+/// Signs the messages of somebody who was deleted.
+const FORGOTTEN: &str = "Slettet bruker";
+
 /// What a change meant to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -85,7 +88,11 @@ pub async fn apply(tx: &mut SystemTx, change: Change) -> Result<Outcome> {
             let seen = User { profile: Some(Latest::new(version, profile)), ..User::default() };
             see_user(tx, &id, seen).await
         }
-        Change::UserDeleted { id } => see_user(tx, &id, User { deleted: true, ..User::default() }).await,
+        Change::UserDeleted { id } => {
+            let outcome = see_user(tx, &id, User { deleted: true, ..User::default() }).await?;
+            forget(tx, &id).await?;
+            Ok(outcome)
+        }
     }
 }
 
@@ -103,6 +110,27 @@ async fn see_user(tx: &mut SystemTx, id: &ClerkUserId, seen: User) -> Result<Out
         project_user(tx, id, &observed.after).await?;
     }
     Ok(Outcome::of(&observed))
+}
+
+/// Erases what else holds the name or the address of somebody who was deleted. Their rows in `users` are gone by now:
+/// nobody can write under their name any more, and who was about to has been waited for.
+async fn forget(tx: &mut SystemTx, user: &ClerkUserId) -> Result<()> {
+    sqlx::query(
+        "-- clerk::provisioning::forget
+         UPDATE conversations SET sender = $2, sender_clerk_user_id = NULL WHERE sender_clerk_user_id = $1",
+    )
+    .bind(user)
+    .bind(FORGOTTEN)
+    .execute(tx.conn())
+    .await
+    .map_err(Error::from)?;
+    // Those that wait erase themselves when they are processed.
+    sqlx::query("-- clerk::provisioning::forget\nUPDATE clerk_events SET body = NULL WHERE user_id = $1 AND status <> 'pending'")
+        .bind(user)
+        .execute(tx.conn())
+        .await
+        .map_err(Error::from)?;
+    Ok(())
 }
 
 /// Writes the dealership's row. An organization of which only the deletion is known never was a dealership.

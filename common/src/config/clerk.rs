@@ -1,8 +1,7 @@
 use std::{fmt, str::FromStr};
 
 use base64::{
-    Engine,
-    alphabet,
+    Engine, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD},
 };
 
@@ -33,13 +32,13 @@ impl ClerkFrontend {
         };
         let issuer = match (&key, &jwks_url) {
             (Some(key), _) => format!("https://{}", key.host),
-            (None, Some(url)) => match url.strip_suffix(WELL_KNOWN) {
-                Some(issuer) => issuer.to_owned(),
-                None => {
+            (None, Some(url)) => {
+                let Some(issuer) = url.strip_suffix(WELL_KNOWN) else {
                     settings.report("CLERK_JWKS_URL", "does not tell the issuer; set CLERK_PUBLISHABLE_KEY too");
                     return None;
-                }
-            },
+                };
+                issuer.to_owned()
+            }
             (None, None) => return None,
         };
         let jwks_url = jwks_url.unwrap_or_else(|| format!("{issuer}{WELL_KNOWN}"));

@@ -26,6 +26,9 @@ pub struct Identity {
 pub struct Caller {
     /// The person's membership in the dealership.
     pub id: UserId,
+    /// The person in Clerk.
+    #[schema(value_type = String, example = "user_2h8op3Isl1QR7tKu5FGNfaLKEoU")]
+    pub clerk_user_id: ClerkUserId,
     /// The dealership they act for.
     pub dealership_id: DealershipId,
     /// Its name.
@@ -98,6 +101,7 @@ impl Db {
 fn caller(row: &PgRow, identity: &Identity) -> sqlx::Result<Caller> {
     Ok(Caller {
         id: row.try_get("id")?,
+        clerk_user_id: identity.user.clone(),
         dealership_id: row.try_get("dealership_id")?,
         dealership_name: row.try_get("dealership_name")?,
         name: row.try_get("name")?,

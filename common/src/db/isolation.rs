@@ -24,13 +24,15 @@ struct TenantRole {
     member_of: Vec<String>,
 }
 
+/// Anything with rows that the tenant role may touch, and every table that names a dealership.
 #[derive(FromRow)]
-struct TenantTable {
+struct Relation {
     name: String,
+    kind: String,
     enabled: bool,
     forced: bool,
     owned_by_tenant: bool,
-    /// Policies that bind the tenant role to its context, for reading and writing.
+    /// Policies that bind the tenant role to its context, for reading and writing, and to nothing less.
     binding: i64,
     /// Policies that apply to the tenant role and let it out of its context.
     loose: i64,
@@ -50,33 +52,44 @@ impl Db {
         .fetch_one(tx.conn())
         .await
         .map_err(Error::from)?;
-        let tables: Vec<TenantTable> = sqlx::query_as(
-            "-- db::verify_isolation
-             SELECT c.relname::text AS name, c.relrowsecurity AS enabled, c.relforcerowsecurity AS forced,
-                    c.relowner = current_user::regrole AS owned_by_tenant,
-                    count(*) FILTER (WHERE p.applies AND p.bound AND p.polcmd = '*') AS binding,
-                    count(*) FILTER (WHERE p.applies AND NOT p.bound) AS loose
-             FROM pg_class c
-             LEFT JOIN LATERAL (
-               SELECT polcmd, (polroles = '{0}' OR current_user::regrole::oid = ANY (polroles)) AND polpermissive AS applies,
-                      coalesce(pg_get_expr(polqual, polrelid) LIKE '%app.current_dealership_id%', polcmd = 'a')
-                      AND coalesce(pg_get_expr(polwithcheck, polrelid) LIKE '%app.current_dealership_id%', polcmd IN ('r', 'd'))
-                      AS bound
-               FROM pg_policy WHERE polrelid = c.oid) p ON true
-             WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace
-               AND (c.relname = 'dealerships' OR EXISTS (SELECT FROM pg_attribute a
-                    WHERE a.attrelid = c.oid AND a.attname = 'dealership_id' AND NOT a.attisdropped))
-             GROUP BY c.oid ORDER BY c.relname",
-        )
-        .fetch_all(tx.conn())
-        .await
-        .map_err(Error::from)?;
-        let problems = problems(&role, &tables);
+        let relations: Vec<Relation> = sqlx::query_as(RELATIONS).fetch_all(tx.conn()).await.map_err(Error::from)?;
+        let problems = problems(&role, &relations);
         if problems.is_empty() { Ok(()) } else { Err(IsolationError::NotIsolated(problems)) }
     }
 }
 
-fn problems(role: &TenantRole, tables: &[TenantTable]) -> Vec<String> {
+/// Views and the like count only where the tenant role may touch them; what extensions bring is theirs. A policy's
+/// expression is compared without blanks, parentheses and casts, which PostgreSQL adds as it sees fit.
+const RELATIONS: &str = "-- db::verify_isolation
+    SELECT c.oid::regclass::text AS name, c.relkind::text AS kind, c.relrowsecurity AS enabled,
+           c.relforcerowsecurity AS forced, c.relowner = current_user::regrole AS owned_by_tenant,
+           count(*) FILTER (WHERE p.applies AND p.bound AND p.polcmd = '*') AS binding,
+           count(*) FILTER (WHERE p.applies AND NOT p.bound) AS loose
+    FROM pg_class c
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    CROSS JOIN LATERAL (
+      SELECT CASE WHEN c.relname = 'dealerships' THEN 'id' ELSE 'dealership_id' END
+             || $$=NULLIFcurrent_setting'app.current_dealership_id',true,''$$ AS bound) wanted
+    LEFT JOIN LATERAL (
+      SELECT polcmd, (polroles = '{0}' OR current_user::regrole::oid = ANY (polroles)) AND polpermissive AS applies,
+             coalesce(regexp_replace(pg_get_expr(polqual, polrelid), '[[:space:]()]|::text|::uuid', '', 'g') = wanted.bound,
+                      polcmd = 'a')
+             AND coalesce(regexp_replace(pg_get_expr(polwithcheck, polrelid), '[[:space:]()]|::text|::uuid', '', 'g')
+                          = wanted.bound, polcmd IN ('r', 'd')) AS bound
+      FROM pg_policy WHERE polrelid = c.oid) p ON true
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')
+      AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
+      AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid AND deptype = 'e')
+      AND ((has_schema_privilege(n.oid, 'USAGE')
+            AND (has_table_privilege(c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE')
+                 OR has_any_column_privilege(c.oid, 'SELECT, INSERT, UPDATE'))
+            AND NOT (c.relkind = 'v' AND coalesce(c.reloptions @> '{security_invoker=true}', false)))
+           OR (c.relkind IN ('r', 'p') AND n.nspname = 'public'
+               AND EXISTS (SELECT FROM pg_attribute a
+                           WHERE a.attrelid = c.oid AND a.attname = 'dealership_id' AND NOT a.attisdropped)))
+    GROUP BY c.oid ORDER BY 1";
+
+fn problems(role: &TenantRole, relations: &[Relation]) -> Vec<String> {
     let mut problems = Vec::new();
     let name = &role.name;
     if role.superuser || role.bypasses {
@@ -87,30 +100,44 @@ fn problems(role: &TenantRole, tables: &[TenantTable]) -> Vec<String> {
             "role {name} is a member of {other}, whose policies it inherits; run: REVOKE {other} FROM {name}"
         ));
     }
-    if tables.is_empty() {
+    if relations.is_empty() {
         problems.push("the tables of the dealerships are missing; run: norvalt migrate".to_owned());
     }
-    for table in tables {
-        let t = &table.name;
-        if !table.enabled || !table.forced {
+    problems.extend(relations.iter().flat_map(|relation| relation.problems(name)));
+    problems
+}
+
+impl Relation {
+    fn problems(&self, role: &str) -> Vec<String> {
+        let t = &self.name;
+        match self.kind.as_str() {
+            "r" | "p" => {}
+            "v" => {
+                let remedy = format!("run: ALTER VIEW {t} SET (security_invoker = true)");
+                return vec![format!("view {t} shows what its owner sees; {remedy}")];
+            }
+            _ => return vec![format!("{t} cannot have policies; run: REVOKE ALL ON {t} FROM PUBLIC, {role}")],
+        }
+        let mut problems = Vec::new();
+        if !self.enabled || !self.forced {
             problems.push(format!(
                 "table {t} is not protected; run: ALTER TABLE {t} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"
             ));
         }
-        if table.owned_by_tenant {
-            problems.push(format!("table {t} belongs to {name}; run: ALTER TABLE {t} OWNER TO the role that migrates"));
+        if self.owned_by_tenant {
+            problems.push(format!("table {t} belongs to {role}; run: ALTER TABLE {t} OWNER TO the role that migrates"));
         }
-        if table.binding == 0 {
+        if self.binding == 0 {
             problems.push(format!(
-                "table {t} has no policy that binds {name} to app.current_dealership_id for reading and writing; \
-                 create it again as in migrations/README.md"
+                "table {t} has no policy that binds {role} to app.current_dealership_id for reading and writing, and to \
+                 nothing less; create it as in migrations/README.md"
             ));
         }
-        if table.loose > 0 {
-            problems.push(format!("table {t} has a policy that lets {name} see other dealerships; drop it"));
+        if self.loose > 0 {
+            problems.push(format!("table {t} has a policy that lets {role} see other dealerships; drop it"));
         }
+        problems
     }
-    problems
 }
 
 #[cfg(test)]
@@ -121,8 +148,16 @@ mod tests {
         TenantRole { name: "norvalt_tenant".into(), superuser: false, bypasses: false, member_of: vec![] }
     }
 
-    fn leads() -> TenantTable {
-        TenantTable { name: "leads".into(), enabled: true, forced: true, owned_by_tenant: false, binding: 1, loose: 0 }
+    fn leads() -> Relation {
+        Relation {
+            name: "leads".into(),
+            kind: "r".into(),
+            enabled: true,
+            forced: true,
+            owned_by_tenant: false,
+            binding: 1,
+            loose: 0,
+        }
     }
 
     #[test]
@@ -140,11 +175,13 @@ mod tests {
             assert_eq!(problems(&role, &[leads()]).len(), 1);
         }
         for table in [
-            TenantTable { enabled: false, ..leads() },
-            TenantTable { forced: false, ..leads() },
-            TenantTable { owned_by_tenant: true, ..leads() },
-            TenantTable { binding: 0, ..leads() },
-            TenantTable { loose: 1, ..leads() },
+            Relation { enabled: false, ..leads() },
+            Relation { forced: false, ..leads() },
+            Relation { owned_by_tenant: true, ..leads() },
+            Relation { binding: 0, ..leads() },
+            Relation { loose: 1, ..leads() },
+            Relation { kind: "v".into(), ..leads() },
+            Relation { kind: "m".into(), ..leads() },
         ] {
             assert_eq!(problems(&bound(), &[table]).len(), 1);
         }

@@ -68,7 +68,8 @@ impl Db {
     /// else one that waits for a lock would keep its connection for as long as the lock is held.
     pub async fn system_within(&self, limit: Duration) -> Result<SystemTx> {
         let limit = limit.as_millis().max(1);
-        let begin = format!("BEGIN; SET LOCAL ROLE norvalt_system; {NEVER_IDLE}; SET LOCAL statement_timeout = {limit}");
+        let begin =
+            format!("BEGIN; SET LOCAL ROLE norvalt_system; {NEVER_IDLE}; SET LOCAL statement_timeout = {limit}");
         Ok(SystemTx::new(self.begin(begin).await?, self.waker.clone()))
     }
 

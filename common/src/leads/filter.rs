@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::{Lead, LeadSource, LeadStatus};
 use crate::{
     ids::{LeadId, UserId},
-    page::OFFSETS,
     input::{Fields, FromFields, instant, integer, text, uuid},
+    page::OFFSETS,
 };
 
 /// Which leads a page is taken from, and which page.

@@ -26,9 +26,13 @@ pub struct LeadPage {
     pub next_cursor: Option<String>,
 }
 
-/// What a page shows of each lead: joined and counted for the rows of the page only.
+/// What a page shows of each lead: joined and counted for the rows of the page only. Never `*`: a column that a later
+/// release adds must not change what this one prepared.
 const DETAILS: &str = "
-    SELECT l.*, extract(epoch FROM l.first_response_time)::float8 AS first_response_seconds,
+    SELECT l.id, l.dealership_id, l.assigned_to, l.source, l.source_url, l.source_metadata, l.status, l.customer_name,
+           l.customer_email, l.customer_phone, l.customer_phone_e164, l.vehicle_interest, l.initial_message, l.lead_score,
+           l.created_at, l.updated_at, l.last_contact_at, l.converted_at,
+           extract(epoch FROM l.first_response_time)::float8 AS first_response_seconds,
            u.name AS assignee_name, u.email AS assignee_email, u.role AS assignee_role,
            (SELECT count(*) FROM conversations c WHERE c.lead_id = l.id AND c.dealership_id = l.dealership_id)
              AS conversation_count

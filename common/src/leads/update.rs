@@ -9,6 +9,7 @@ use crate::{
     db::{Caller, Error, Result, TenantTx},
     ids::{LeadId, UserId},
     input::{Email, Fields, FromFields, Patch, Phone, integer, json_object, text, uuid},
+    page::LONGEST_LIST,
     update::Update,
 };
 
@@ -163,15 +164,17 @@ impl FromRow<'_, PgRow> for StatusChange {
     }
 }
 
-/// The steps of a lead, newest first.
+/// The steps of a lead, newest first; the newest 500, should there be more.
 pub async fn history(tx: &mut TenantTx, id: LeadId) -> Result<Vec<StatusChange>> {
     sqlx::query_as(
         "-- leads::history
-         SELECT c.*, u.name FROM lead_status_changes c LEFT JOIN users u ON u.id = c.changed_by
-         WHERE c.lead_id = $1 AND c.dealership_id = $2 ORDER BY c.changed_at DESC, c.id DESC",
+         SELECT c.from_status, c.to_status, c.changed_by, c.impersonator, c.changed_at, u.name
+         FROM lead_status_changes c LEFT JOIN users u ON u.id = c.changed_by
+         WHERE c.lead_id = $1 AND c.dealership_id = $2 ORDER BY c.changed_at DESC, c.id DESC LIMIT $3",
     )
     .bind(id)
     .bind(tx.dealership())
+    .bind(LONGEST_LIST)
     .fetch_all(tx.conn())
     .await
     .map_err(Error::from)

@@ -11,7 +11,7 @@ use worker::RunError;
 
 use super::{
     Shop,
-    kinds::{Effect, Gate, Gated, Plain},
+    kinds::{Effect, Gate, Gated, Hopeless, Plain},
 };
 
 const JOBS: i64 = 400;
@@ -107,6 +107,23 @@ async fn a_worker_stops_in_time_and_says_so_when_the_database_is_away() {
     assert!(matches!(stopped, Err(RunError::Interrupted { jobs: 1, .. })), "{stopped:?}");
     cluster.start().await;
     assert_eq!(JobTable::at(&cluster.url).await.state(id).await, "running");
+}
+
+#[tokio::test]
+async fn a_failure_that_cannot_be_written_down_ends_with_the_lease() {
+    let mut shop = Shop::open().await;
+    shop.config.lease = Duration::from_secs(2);
+    let refuse = "
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'refused'; END $$;
+        CREATE TRIGGER refuse BEFORE UPDATE ON jobs FOR EACH ROW WHEN (NEW.state = 'dead') EXECUTE FUNCTION refuse()";
+    let mut superuser = PgConnection::connect(&shop.url).await.expect("the database is there");
+    sqlx::raw_sql(refuse).execute(&mut superuser).await.expect("a superuser may");
+    let _worker = shop.worker();
+    let id = shop.add(&Hopeless {}).await;
+    // The lease ran out and the job was claimed again.
+    shop.table.wait_until("SELECT attempts = 2 FROM jobs WHERE id = $1", id).await;
+    sqlx::raw_sql("DROP TRIGGER refuse ON jobs").execute(&mut superuser).await.expect("a superuser may");
+    shop.table.wait_for(id, "dead").await;
 }
 
 #[tokio::test]

@@ -93,6 +93,7 @@ impl Execution {
             Err(unfit @ Unfit::Unknown(..)) => Verdict::Deferred { reason: unfit.to_string() },
             Err(unfit) => Verdict::of(&JobError::dead(unfit)),
         };
+        self.lane.end(&job.lease);
         self.record(job, &verdict).await;
     }
 

@@ -79,12 +79,12 @@ impl Keeper {
     }
 
     async fn renew(&mut self) -> Result<()> {
-        let ending: Vec<_> = self.lanes.iter().flat_map(|lane| lane.ending_within(self.lease * 3 / 4)).collect();
-        if ending.is_empty() {
+        let due: Vec<_> = self.lanes.iter().flat_map(|lane| lane.due_within(self.lease * 3 / 4)).collect();
+        if due.is_empty() {
             return Ok(());
         }
         let deadline = Instant::now() + self.lease;
-        let renewed = self.connection.renew(&ending, self.lease).await?;
+        let renewed = self.connection.renew(&due, self.lease).await?;
         for lane in &self.lanes {
             lane.extend(&renewed, deadline);
         }

@@ -18,7 +18,7 @@ const MAX_BATCH: usize = 100;
 /// One queue's share of this process: its slots, and the leases of the jobs that run in them or wait for one.
 ///
 /// A lease enters with [`Lane::hold`] and leaves with [`Lane::let_go`] or [`Lane::take_waiting`]; while it is here, the
-/// keeper renews it.
+/// keeper renews it, but for the last moment.
 #[derive(Debug)]
 pub(super) struct Lane {
     queue: &'static str,
@@ -50,12 +50,14 @@ enum Stage {
     Withdrawn,
     /// Since then.
     Running(Instant),
+    /// It ran since then, and what became of it is being written down. If that cannot be done, its lease must run out.
+    Ending(Instant),
 }
 
 impl Stage {
     fn since(self) -> Option<Instant> {
         match self {
-            Self::Running(since) => Some(since),
+            Self::Running(since) | Self::Ending(since) => Some(since),
             Self::Waiting | Self::Withdrawn => None,
         }
     }
@@ -126,6 +128,15 @@ impl Lane {
         holds
     }
 
+    /// The job's work has ended. From here on its lease is not renewed.
+    pub(super) fn end(&self, lease: &Lease) {
+        if let Some(held) = self.lock().get(lease)
+            && let Stage::Running(since) = held.stage
+        {
+            held.stage = Stage::Ending(since);
+        }
+    }
+
     /// The job has come to its end here, one way or another.
     pub(super) fn let_go(&self, lease: &Lease) {
         let mut places = self.lock();
@@ -163,11 +174,12 @@ impl Lane {
         self.lock().held.values().filter(|held| held.stage.since().is_some()).map(|held| held.lease).collect()
     }
 
-    /// Leases that hold, but not for longer than `rest`.
-    pub(super) fn ending_within(&self, rest: Duration) -> Vec<Lease> {
+    /// Leases that are to be renewed, since they hold, but not for longer than `rest`.
+    pub(super) fn due_within(&self, rest: Duration) -> Vec<Lease> {
         let now = Instant::now();
-        let ending = |held: &&Held| held.deadline > now && held.deadline < now + rest;
-        self.lock().held.values().filter(ending).map(|held| held.lease).collect()
+        let due =
+            |held: &&Held| held.deadline > now && held.deadline < now + rest && !matches!(held.stage, Stage::Ending(_));
+        self.lock().held.values().filter(due).map(|held| held.lease).collect()
     }
 
     /// Leases were renewed. Those that left meanwhile, or belong to another lane, are passed over.
