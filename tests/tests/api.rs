@@ -79,6 +79,23 @@ async fn a_lead_from_the_first_call_to_the_sale() {
 }
 
 #[tokio::test]
+async fn an_impersonator_is_on_record_wherever_an_author_is() {
+    let app = TestApp::start().await;
+    let oslo = app.dealership("Tesla Oslo").await;
+    let lead = oslo.lead("Ola Nordmann").await;
+    let url = format!("/api/v1/leads/{}", lead.id);
+    let token = oslo.admin().session().claim("act", json!({ "sub": "user_support" })).mint(&app.clerk.key());
+    let as_support = |method, path: &str| app.request(method, path).bearer_auth(&token);
+    let reply = json!({ "lead_id": lead.id, "message_content": "Hei", "channel": "email" });
+    Answer::of(as_support(Method::POST, "/api/v1/conversations").json(&reply)).await.expect(201);
+    Answer::of(as_support(Method::PATCH, &url).json(&json!({ "status": "won" }))).await.expect(200);
+    for part in ["conversations", "history"] {
+        let record = oslo.admin().get(&format!("{url}/{part}")).await.expect(200);
+        assert_eq!(record[0]["impersonator"], "user_support", "{part}");
+    }
+}
+
+#[tokio::test]
 async fn null_clears_and_absence_keeps() {
     let app = TestApp::start().await;
     let oslo = app.dealership("Tesla Oslo").await;

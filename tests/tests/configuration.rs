@@ -86,6 +86,12 @@ fn issuer_and_keys_follow_from_the_publishable_key() {
     assert_eq!((overridden.issuer.as_str(), overridden.jwks_url.as_str()), ("https://clerk.localhost", url.1));
     assert_eq!(clerk(&[url]).expect("valid").issuer, "http://127.0.0.1:8001");
     clerk(&[]).expect_err("neither is set");
+    let url = ("CLERK_JWKS_URL", "https://api.clerk.com/v1/jwks");
+    clerk(&[url]).expect_err("it does not tell the issuer");
+    assert_eq!(clerk(&[key, url]).expect("the key does").issuer, "https://clerk.localhost");
+    // As Clerk writes them: without padding.
+    let unpadded = ("CLERK_PUBLISHABLE_KEY", "pk_test_ZW5qb3llZC1jYXRmaXNoLTMwLmNsZXJrLmFjY291bnRzLmRldiQ");
+    assert_eq!(clerk(&[unpadded]).expect("valid").issuer, "https://enjoyed-catfish-30.clerk.accounts.dev");
 }
 
 #[test]

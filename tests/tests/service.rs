@@ -2,6 +2,7 @@
 
 use reqwest::{Method, Response};
 use tests::app::{FRONTEND, TestApp};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 #[tokio::test]
 async fn it_says_what_it_is_and_how_it_is() {
@@ -23,6 +24,65 @@ async fn it_is_not_ready_on_an_older_schema() {
         .expect("a valid statement");
     app.get("/health/ready").await.expect_problem(503, "not-ready");
     app.get("/health").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_column_of_the_next_release_changes_nothing() {
+    let app = TestApp::start().await;
+    let oslo = app.dealership("Tesla Oslo").await;
+    let lead = oslo.lead("Ola Nordmann").await;
+    let lists = ["leads", "vehicles", "automation-rules", "users", "dealership"].map(|list| format!("/api/v1/{list}"));
+    let of_lead = ["", "/conversations", "/history"].map(|part| format!("/api/v1/leads/{}{part}", lead.id));
+    let read_all = async || {
+        for url in lists.iter().chain(&of_lead) {
+            oslo.admin().get(url).await.expect(200);
+        }
+    };
+    // Often enough that each connection of the pool has prepared each statement.
+    for _ in 0..10 {
+        read_all().await;
+    }
+    let mut conn = app.connect().await;
+    for table in [
+        "leads",
+        "conversations",
+        "lead_status_changes",
+        "vehicles",
+        "automation_rules",
+        "users",
+        "dealerships",
+        "jobs",
+    ] {
+        let add = format!("ALTER TABLE {table} ADD COLUMN of_the_next_release text");
+        sqlx::query(sqlx::AssertSqlSafe(add)).execute(&mut conn).await.expect("a valid statement");
+    }
+    for _ in 0..10 {
+        read_all().await;
+    }
+}
+
+#[tokio::test]
+async fn slow_clients_hold_no_connection_to_the_database() {
+    let app = TestApp::start().await;
+    let kari = app.dealership("Tesla Oslo").await.admin();
+    let address = app.url.strip_prefix("http://").expect("an address");
+    let mut slow = Vec::new();
+    for _ in 0..20 {
+        let mut stream = TcpStream::connect(address).await.expect("it listens");
+        let head = format!(
+            "POST /api/v1/leads HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
+             Content-Length: 100\r\n\r\n{{",
+            kari.token()
+        );
+        stream.write_all(head.as_bytes()).await.expect("it reads");
+        slow.push(stream);
+    }
+    for _ in 0..3 {
+        kari.get("/api/v1/me").await.expect(200);
+    }
+    let busy = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
+    assert_eq!(app.count(busy).await, 0);
+    drop(slow);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use common::{
     clerk::{Change, UserProfile},
     clock::Clock,
 };
-use dev::clerk::{Algorithm, SessionToken, SigningKey, sign};
+use dev::clerk::{Algorithm, SessionToken, SigningKey, StandIn, sign};
 use serde_json::{Value, json};
 use tests::app::{FRONTEND, TestApp};
 
@@ -15,7 +15,9 @@ use tests::app::{FRONTEND, TestApp};
 async fn a_member_is_let_in_with_either_version_of_the_token() {
     let app = TestApp::start().await;
     let kari = app.dealership("Tesla Oslo").await.admin();
-    for session in [kari.session(), kari.session().v1()] {
+    let ignored = kari.session().header("cat", "cl_I7d4PD111III");
+    let uncategorised = kari.session().header("cat", Value::Null).header("typ", Value::Null);
+    for session in [kari.session(), kari.session().v1(), ignored, uncategorised] {
         let me = app.get_with(&session.mint(&app.clerk.key()), "/api/v1/me").await.expect(200);
         assert_eq!((&me["name"], &me["role"]), (&json!("admin of Tesla Oslo"), &json!("admin")));
         assert_eq!(me["dealership_name"], "Tesla Oslo");
@@ -176,6 +178,34 @@ async fn known_keys_survive_an_outage_and_unknown_ones_may_be_tried_again() {
     let kari = app.dealership("Tesla Oslo").await.admin();
     kari.get("/api/v1/me").await.expect(200);
     app.clerk.set_outage(true);
+    kari.get("/api/v1/me").await.expect(200);
+}
+
+#[tokio::test]
+async fn whoever_hangs_up_does_not_use_up_the_fetch() {
+    let app = TestApp::start().await;
+    let kari = app.dealership("Tesla Oslo").await.admin();
+    app.clerk.delay_jwks(Duration::from_millis(300));
+    let hasty = reqwest::Client::builder().timeout(Duration::from_millis(50)).build().expect("valid");
+    let hung_up = hasty.get(format!("{}/api/v1/me", app.url)).bearer_auth(kari.token()).send().await;
+    assert!(hung_up.is_err_and(|error| error.is_timeout()));
+    kari.get("/api/v1/me").await.expect(200);
+    assert_eq!(app.clerk.jwks_requests(), 1);
+}
+
+#[tokio::test]
+async fn a_key_that_could_not_be_fetched_is_our_fault_and_no_key_is_forgotten() {
+    let app = TestApp::start_with(|config| config.jwks_interval = Duration::from_millis(1)).await;
+    let kari = app.dealership("Tesla Oslo").await.admin();
+    let before = kari.token();
+    app.get_with(&before, "/api/v1/me").await.expect(200);
+    app.clerk.rotate_key(SigningKey::generate());
+    for outage in [StandIn::set_outage, StandIn::publish_nothing] {
+        outage(&app.clerk, true);
+        kari.get("/api/v1/me").await.expect_problem(503, "unavailable");
+        app.get_with(&before, "/api/v1/me").await.expect(200);
+        outage(&app.clerk, false);
+    }
     kari.get("/api/v1/me").await.expect(200);
 }
 

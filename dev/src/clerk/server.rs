@@ -6,6 +6,7 @@ use std::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
@@ -80,6 +81,8 @@ struct Shared {
     url: String,
     jwks_requests: AtomicU64,
     outage: AtomicBool,
+    no_keys: AtomicBool,
+    jwks_delay_ms: AtomicU64,
     too_many_requests: AtomicU32,
 }
 
@@ -99,6 +102,8 @@ impl StandIn {
             url: format!("http://{address}"),
             jwks_requests: AtomicU64::new(0),
             outage: AtomicBool::new(false),
+            no_keys: AtomicBool::new(false),
+            jwks_delay_ms: AtomicU64::new(0),
             too_many_requests: AtomicU32::new(0),
         }));
         let (stop, stopped) = oneshot::channel();
@@ -143,6 +148,17 @@ impl StandIn {
     /// Answers everything but the people's own routes with 503, until told otherwise.
     pub fn set_outage(&self, outage: bool) {
         self.clerk.0.outage.store(outage, Ordering::Relaxed);
+    }
+
+    /// Publishes an empty set of keys, until told otherwise.
+    pub fn publish_nothing(&self, nothing: bool) {
+        self.clerk.0.no_keys.store(nothing, Ordering::Relaxed);
+    }
+
+    /// Takes its time whenever somebody asks for the public keys.
+    pub fn delay_jwks(&self, delay: Duration) {
+        let millis = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        self.clerk.0.jwks_delay_ms.store(millis, Ordering::Relaxed);
     }
 
     /// Answers the next `count` requests to the Backend API with 429.
@@ -254,6 +270,10 @@ async fn public_keys(State(clerk): State<Clerk>) -> impl IntoResponse {
     clerk.0.jwks_requests.fetch_add(1, Ordering::Relaxed);
     if clerk.has_outage() {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    tokio::time::sleep(Duration::from_millis(clerk.0.jwks_delay_ms.load(Ordering::Relaxed))).await;
+    if clerk.0.no_keys.load(Ordering::Relaxed) {
+        return Json(jwks([])).into_response();
     }
     let keys = clerk.0.keys.read().unwrap_or_else(PoisonError::into_inner);
     Json(jwks(keys.iter().map(AsRef::as_ref))).into_response()
