@@ -4,6 +4,7 @@ mod auth;
 mod body;
 mod context;
 mod cors;
+mod created;
 mod extract;
 mod openapi;
 mod permissions;

@@ -195,8 +195,6 @@ pub async fn update(
 
 /// Removes a rule, and says whether there was one.
 pub async fn delete(tx: &mut TenantTx, id: AutomationRuleId) -> Result<bool> {
-    let statement = "-- automation_rules::delete\nDELETE FROM automation_rules WHERE id = $1 AND dealership_id = $2";
-    let deleted =
-        sqlx::query(statement).bind(id).bind(tx.dealership()).execute(tx.conn()).await.map_err(Error::from)?;
-    Ok(deleted.rows_affected() > 0)
+    tx.delete("-- automation_rules::delete\nDELETE FROM automation_rules WHERE id = $1 AND dealership_id = $2", id)
+        .await
 }

@@ -293,11 +293,5 @@ pub async fn update(tx: &mut TenantTx, id: VehicleId, patch: &VehiclePatch) -> R
 
 /// Removes a car, and says whether there was one.
 pub async fn delete(tx: &mut TenantTx, id: VehicleId) -> Result<bool> {
-    let deleted = sqlx::query("-- vehicles::delete\nDELETE FROM vehicles WHERE id = $1 AND dealership_id = $2")
-        .bind(id)
-        .bind(tx.dealership())
-        .execute(tx.conn())
-        .await
-        .map_err(Error::from)?;
-    Ok(deleted.rows_affected() > 0)
+    tx.delete("-- vehicles::delete\nDELETE FROM vehicles WHERE id = $1 AND dealership_id = $2", id).await
 }

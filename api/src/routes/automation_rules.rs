@@ -1,8 +1,4 @@
-use axum::{
-    Json,
-    http::{StatusCode, header},
-    response::IntoResponse,
-};
+use axum::{Json, http::StatusCode};
 use common::{
     automation_rules::{self, AutomationRule, AutomationRulePatch, NewAutomationRule},
     ids::AutomationRuleId,
@@ -11,6 +7,7 @@ use common::{
 
 use crate::{
     auth::Tenant,
+    created::Created,
     extract::{InPath, PathId, ValidJson, ValidQuery},
     openapi::{BodyProblems, MemberProblems, MissingProblem, QueryProblems},
     permissions::Action,
@@ -51,12 +48,11 @@ pub(crate) async fn show(
 pub(crate) async fn create(
     mut tenant: Tenant,
     ValidJson(new): ValidJson<NewAutomationRule>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Created<AutomationRule>, Problem> {
     tenant.require(Action::ChangeAutomationRules)?;
     let created = automation_rules::create(&mut tenant.tx, &new).await?;
     tenant.commit().await?;
-    let location = format!("/api/v1/automation-rules/{}", created.id);
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(created)))
+    Ok(Created::at(format!("/api/v1/automation-rules/{}", created.id), created))
 }
 
 /// Changes the given fields of a rule. For managers and admins.

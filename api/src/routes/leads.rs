@@ -1,8 +1,4 @@
-use axum::{
-    Json,
-    http::{StatusCode, header},
-    response::IntoResponse,
-};
+use axum::{Json, http::StatusCode};
 use common::{
     db,
     ids::LeadId,
@@ -12,6 +8,7 @@ use common::{
 
 use crate::{
     auth::Tenant,
+    created::Created,
     extract::{InPath, PathId, ValidJson, ValidQuery},
     openapi::{BodyProblems, MemberProblems, MissingProblem, QueryProblems},
     permissions::Action,
@@ -49,14 +46,10 @@ pub(crate) async fn show(mut tenant: Tenant, PathId(id): PathId<LeadId>) -> Resu
     post, path = "/leads", tag = "Leads", operation_id = "createLead", request_body = NewLead,
     responses((status = 201, description = "The lead; Location says where", body = Lead), MemberProblems, BodyProblems),
 )]
-pub(crate) async fn create(
-    mut tenant: Tenant,
-    ValidJson(new): ValidJson<NewLead>,
-) -> Result<impl IntoResponse, Problem> {
+pub(crate) async fn create(mut tenant: Tenant, ValidJson(new): ValidJson<NewLead>) -> Result<Created<Lead>, Problem> {
     let lead = leads::create(&mut tenant.tx, &new).await.map_err(assignee)?;
     tenant.commit().await?;
-    let location = format!("/api/v1/leads/{}", lead.id);
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(lead)))
+    Ok(Created::at(format!("/api/v1/leads/{}", lead.id), lead))
 }
 
 /// Changes the given fields of a lead. Fields that cannot be changed are ignored, so that a whole lead may be sent back.

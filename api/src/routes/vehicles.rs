@@ -1,8 +1,4 @@
-use axum::{
-    Json,
-    http::{StatusCode, header},
-    response::IntoResponse,
-};
+use axum::{Json, http::StatusCode};
 use common::{
     db,
     ids::VehicleId,
@@ -13,6 +9,7 @@ use common::{
 
 use crate::{
     auth::Tenant,
+    created::Created,
     extract::{InPath, PathId, ValidJson, ValidQuery},
     openapi::{BodyProblems, MemberProblems, MissingProblem, QueryProblems},
     permissions::Action,
@@ -50,12 +47,11 @@ pub(crate) async fn show(mut tenant: Tenant, PathId(id): PathId<VehicleId>) -> R
 pub(crate) async fn create(
     mut tenant: Tenant,
     ValidJson(new): ValidJson<NewVehicle>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Created<Vehicle>, Problem> {
     tenant.require(Action::ChangeVehicles)?;
     let created = vehicles::create(&mut tenant.tx, &new).await.map_err(taken)?;
     tenant.commit().await?;
-    let location = format!("/api/v1/vehicles/{}", created.id);
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(created)))
+    Ok(Created::at(format!("/api/v1/vehicles/{}", created.id), created))
 }
 
 /// Changes the given fields of a vehicle. For managers and admins.

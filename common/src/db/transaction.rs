@@ -1,5 +1,7 @@
 use sqlx::{PgConnection, Postgres, Transaction};
 
+use uuid::Uuid;
+
 use super::Result;
 use crate::{ids::DealershipId, queue::Waker};
 
@@ -27,6 +29,13 @@ impl TenantTx {
 
     pub(crate) fn conn(&mut self) -> &mut PgConnection {
         &mut self.tx
+    }
+
+    /// Runs a DELETE of the row with the id `$1` of the dealership `$2`, and says whether there was one.
+    pub(crate) async fn delete(&mut self, statement: &'static str, id: impl Into<Uuid>) -> Result<bool> {
+        let dealership = self.dealership;
+        let delete = sqlx::query(statement).bind(id.into()).bind(dealership);
+        Ok(delete.execute(self.conn()).await?.rows_affected() > 0)
     }
 }
 

@@ -182,11 +182,5 @@ pub async fn history(tx: &mut TenantTx, id: LeadId) -> Result<Vec<StatusChange>>
 
 /// Removes a lead with its messages and its history, and says whether there was one.
 pub async fn delete(tx: &mut TenantTx, id: LeadId) -> Result<bool> {
-    let deleted = sqlx::query("-- leads::delete\nDELETE FROM leads WHERE id = $1 AND dealership_id = $2")
-        .bind(id)
-        .bind(tx.dealership())
-        .execute(tx.conn())
-        .await
-        .map_err(Error::from)?;
-    Ok(deleted.rows_affected() > 0)
+    tx.delete("-- leads::delete\nDELETE FROM leads WHERE id = $1 AND dealership_id = $2", id).await
 }
