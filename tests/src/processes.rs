@@ -2,7 +2,9 @@
 
 use std::{env, process::Stdio, time::Duration};
 
-use dev::clerk::StandIn;
+use common::clock::Clock;
+use dev::clerk::{StandIn, signed_headers};
+use reqwest::Client;
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -10,7 +12,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{app::WEBHOOK_SECRET, binaries::binary};
+use crate::{answer::Answer, app::WEBHOOK_SECRET, binaries::binary};
 
 /// The issuer `https://clerk.localhost`, which is that of the stand-in's tokens.
 const PUBLISHABLE_KEY: &str = "pk_test_Y2xlcmsubG9jYWxob3N0JA==";
@@ -49,4 +51,11 @@ pub async fn start_api(database_url: &str, clerk: &StandIn) -> (Child, String) {
 pub fn start_worker(database_url: &str) -> Child {
     let mut command = command("worker", database_url);
     command.env("WORKER_LEASE_SECONDS", "2").stdout(Stdio::null()).spawn().expect("the binary runs")
+}
+
+/// Delivers a webhook as Svix would, to the API at this URL.
+pub async fn deliver(url: &str, svix_id: &str, body: &str) -> Answer {
+    let headers = signed_headers(WEBHOOK_SECRET, svix_id, Clock::system().now(), body.as_bytes()).expect("valid");
+    let request = Client::new().post(format!("{url}/webhooks/clerk")).body(body.to_owned());
+    Answer::of(headers.into_iter().fold(request, |request, (name, value)| request.header(name, value))).await
 }

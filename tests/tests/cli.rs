@@ -137,7 +137,10 @@ async fn the_doctor_finds_what_is_wrong() {
     for (environment, hint) in [
         (&unmigrated[..], "run: norvalt migrate"),
         (&with("CLERK_SECRET_KEY", "sk_test_of_another_instance"), "check CLERK_SECRET_KEY"),
-        (&with("CLERK_JWKS_URL", "http://127.0.0.1:9/jwks.json"), "http://127.0.0.1:9/jwks.json cannot be read"),
+        (
+            &with("CLERK_JWKS_URL", "http://127.0.0.1:9/.well-known/jwks.json"),
+            "http://127.0.0.1:9/.well-known/jwks.json cannot be read",
+        ),
         (&with("DATABASE_URL", "postgres://127.0.0.1:9/norvalt"), "check DATABASE_URL"),
         (&with("CLERK_WEBHOOK_SECRET", "hunter2"), "CLERK_WEBHOOK_SECRET: must be"),
         (&[], "DATABASE_URL: is not set"),

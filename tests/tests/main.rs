@@ -10,6 +10,7 @@ mod leads;
 mod provisioning;
 mod queue;
 mod repository;
+mod secrecy;
 mod service;
 mod surface;
 mod tenancy;

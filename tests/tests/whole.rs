@@ -1,24 +1,16 @@
 //! The main job, with the real binaries: a Clerk webhook becomes a dealership and a user who can read their leads.
 
-use common::clock::Clock;
-use dev::clerk::{Options, SessionToken, SigningKey, StandIn, signed_headers};
+use dev::clerk::{Options, SessionToken, SigningKey, StandIn};
 use reqwest::Client;
 use sqlx::raw_sql;
 use tests::{
     answer::Answer,
-    app::WEBHOOK_SECRET,
     clerk_events::Membership,
     cluster::database,
     jobs::JobTable,
-    processes::{start_api, start_worker},
+    processes::{deliver, start_api, start_worker},
 };
 use tokio::net::TcpListener;
-
-async fn deliver(url: &str, svix_id: &str, body: &str) -> Answer {
-    let headers = signed_headers(WEBHOOK_SECRET, svix_id, Clock::system().now(), body.as_bytes()).expect("valid");
-    let request = Client::new().post(format!("{url}/webhooks/clerk")).body(body.to_owned());
-    Answer::of(headers.into_iter().fold(request, |request, (name, value)| request.header(name, value))).await
-}
 
 #[tokio::test]
 async fn an_event_delivered_ten_times_to_a_worker_that_is_killed_has_its_one_effect() {
