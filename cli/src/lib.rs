@@ -37,6 +37,8 @@ enum ConfiguredCommand {
     Migrate(commands::migrate::Args),
     /// Add two demo dealerships with people, leads and conversations.
     Seed,
+    /// Look at the queue, and mend it.
+    Jobs(commands::jobs::Args),
     /// Provision one person, from Clerk or from what is given.
     SyncUser(commands::sync_user::Args),
 }
@@ -68,6 +70,7 @@ impl ConfiguredCommand {
         let outcome = match self {
             Self::Migrate(args) => commands::migrate::run(config, &args).await,
             Self::Seed => commands::seed::run(config).await,
+            Self::Jobs(args) => commands::jobs::run(config, args).await,
             Self::SyncUser(args) => commands::sync_user::run(config, args).await,
         };
         match outcome {

@@ -4,13 +4,17 @@ use std::io::IsTerminal;
 
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
+/// What is logged unless `RUST_LOG` says otherwise. When a database restarts, the pool complains of each connection, and
+/// we say it once ourselves.
+const DEFAULT_FILTER: &str = "info,sqlx_core::pool=error";
+
 /// Starts logging to standard output. `RUST_LOG` chooses what is logged, by default `info`.
 /// <https://docs.rs/tracing-subscriber/latest/tracing_subscriber/filter/struct.EnvFilter.html#directives>
 ///
 /// # Panics
 /// When called twice in one process.
 pub fn init(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
     let registry = tracing_subscriber::registry().with(filter);
     let json = match format {
         LogFormat::Json => true,

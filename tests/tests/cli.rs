@@ -8,6 +8,7 @@ use tests::{
     app::WEBHOOK_SECRET,
     binaries::binary,
     cluster::{database, empty_database},
+    jobs::JobTable,
 };
 use tokio::{net::TcpListener, process::Command};
 
@@ -108,6 +109,39 @@ async fn one_person_is_provisioned_from_clerk_or_by_hand() {
         let ran = norvalt(arguments, environment).await;
         assert!(ran.code == Some(code) && ran.err.contains(hint), "{arguments:?}: {:?} {}", ran.code, ran.err);
     }
+}
+
+#[tokio::test]
+async fn a_dead_job_is_found_understood_and_run_again() {
+    let database = database().await;
+    let url = [("DATABASE_URL", database.url.as_str())];
+    let mut jobs = JobTable::at(&database.url).await;
+    let (id, other) = (jobs.insert("test.kind", 1, "{}").await, jobs.insert("test.other", 1, "{}").await);
+    let kill = "UPDATE jobs SET state = 'dead', attempts = 12, finished_at = now(),
+                errors = '[{\"attempt\": 12, \"error\": \"the printer is on fire\"}]' WHERE id = $1";
+    jobs.change(kill, id).await;
+    let id = id.to_string();
+
+    assert!(norvalt(&["jobs", "stats"], &url).await.done().contains("test.kind   dead       1"));
+    let listed = norvalt(&["jobs", "list", "--state", "dead"], &url).await.done();
+    assert!(listed.contains("the printer is on fire") && !listed.contains("test.other"), "{listed}");
+    let shown: serde_json::Value =
+        serde_json::from_str(&norvalt(&["jobs", "show", &id], &url).await.done()).expect("JSON");
+    assert_eq!(shown["errors"][0]["attempt"], 12);
+
+    assert_eq!(norvalt(&["jobs", "retry", &id], &url).await.done(), format!("job {id} run again\n"));
+    assert_eq!(norvalt(&["jobs", "retry", &id], &url).await.done(), "nothing to do: no such job\n");
+    let row = jobs.row(id.parse().expect("a number")).await;
+    assert_eq!((row.state.as_str(), row.attempts), ("available", 0));
+    assert_eq!(
+        norvalt(&["jobs", "cancel", "--kind", "test.other", "--json"], &url).await.done(),
+        format!("[{other}]\n")
+    );
+    assert_eq!(jobs.state(other).await, "cancelled");
+    for wrong in [&["jobs", "retry"][..], &["jobs", "list", "--state", "zombie"], &["jobs", "retry", "1", "--all"]] {
+        assert_eq!(norvalt(wrong, &url).await.code, Some(2), "{wrong:?}");
+    }
+    assert_eq!(norvalt(&["jobs", "show", "4711"], &url).await.code, Some(1));
 }
 
 #[tokio::test]

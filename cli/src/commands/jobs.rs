@@ -1,0 +1,138 @@
+use chrono::{DateTime, SecondsFormat, Utc};
+use common::{
+    config::CliConfig,
+    db::Db,
+    queue::{self, JobFilter, JobRecord, STATES},
+};
+
+use crate::CommandError;
+
+/// Looks at the queue, and mends it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+    /// Print JSON, for programs.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Count the jobs by kind and state.
+    Stats,
+    /// List jobs, newest first.
+    List {
+        /// Only in this state.
+        #[arg(long, value_parser = STATES)]
+        state: Option<String>,
+        /// Only of this kind.
+        #[arg(long)]
+        kind: Option<String>,
+        /// How many at most.
+        #[arg(long, default_value_t = 20)]
+        limit: u16,
+    },
+    /// Show one job with its payload and why its attempts failed.
+    Show {
+        /// The job.
+        id: i64,
+    },
+    /// Run dead jobs again. Twice has the effect of once.
+    Retry(Which),
+    /// Cancel jobs that wait.
+    Cancel(Which),
+}
+
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Which {
+    /// The job.
+    id: Option<i64>,
+    /// All of this kind.
+    #[arg(long)]
+    kind: Option<String>,
+    /// All.
+    #[arg(long)]
+    all: bool,
+}
+
+impl From<Which> for JobFilter {
+    fn from(which: Which) -> Self {
+        Self { id: which.id, kind: which.kind, state: None }
+    }
+}
+
+pub(crate) async fn run(config: &CliConfig, args: Args) -> Result<(), CommandError> {
+    let db = Db::new(&config.database_url, 2, "norvalt jobs");
+    let mut tx = db.system().await?;
+    match args.command {
+        Command::Stats => {
+            let counts = queue::count(&mut tx).await?;
+            let rows = counts.iter().map(|c| [c.kind.clone(), c.state.clone(), c.count.to_string(), time(c.oldest)]);
+            show(args.json, &counts, ["kind", "state", "count", "oldest"], rows)?;
+        }
+        Command::List { state, kind, limit } => {
+            let filter = JobFilter { id: None, state, kind };
+            let jobs = queue::list(&mut tx, &filter, limit.into()).await?;
+            show(args.json, &jobs, ["id", "kind", "state", "tried", "run at", "last error"], jobs.iter().map(row))?;
+        }
+        Command::Show { id } => {
+            let filter = JobFilter { id: Some(id), ..JobFilter::default() };
+            let job = queue::list(&mut tx, &filter, 1).await?.pop().ok_or_else(|| format!("there is no job {id}"))?;
+            println!("{}", serde_json::to_string_pretty(&job)?);
+        }
+        Command::Retry(which) => report(args.json, "run again", &queue::revive(&mut tx, &which.into()).await?)?,
+        Command::Cancel(which) => report(args.json, "cancelled", &queue::cancel(&mut tx, &which.into()).await?)?,
+    }
+    tx.commit().await?;
+    db.close().await;
+    Ok(())
+}
+
+fn row(job: &JobRecord) -> [String; 6] {
+    let tried = format!("{}/{}", job.attempts, job.max_attempts);
+    let error = job.errors.as_array().and_then(|errors| errors.last()?["error"].as_str()).unwrap_or_default();
+    let error = error.chars().take(60).collect();
+    [job.id.to_string(), job.kind.clone(), job.state.clone(), tried, time(job.run_at), error]
+}
+
+fn time(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+fn report(json: bool, what: &str, ids: &[i64]) -> Result<(), CommandError> {
+    if json {
+        println!("{}", serde_json::to_string(ids)?);
+        return Ok(());
+    }
+    match ids {
+        [] => println!("nothing to do: no such job"),
+        [id] => println!("job {id} {what}"),
+        ids => println!("{} jobs {what}", ids.len()),
+    }
+    Ok(())
+}
+
+/// A table for people, or the values themselves.
+fn show<const N: usize>(
+    json: bool,
+    values: &impl serde::Serialize,
+    head: [&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+) -> Result<(), CommandError> {
+    if json {
+        println!("{}", serde_json::to_string_pretty(values)?);
+        return Ok(());
+    }
+    let rows: Vec<_> = std::iter::once(head.map(str::to_owned)).chain(rows).collect();
+    let widths: Vec<_> = (0..N).map(|n| rows.iter().map(|row| row[n].chars().count()).max().unwrap_or(0)).collect();
+    for row in &rows {
+        let cells: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        println!("{}", cells.join("  ").trim_end());
+    }
+    if rows.len() == 1 {
+        println!("(none)");
+    }
+    Ok(())
+}
