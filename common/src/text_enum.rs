@@ -25,10 +25,11 @@ macro_rules! text_enum {
             }
 
             /// Reads it from a request.
-            pub fn parse(value: &serde_json::Value) -> Result<Self, String> {
+            pub fn parse(value: &serde_json::Value) -> Result<Self, $crate::input::Invalid> {
                 match value.as_str().map(str::trim) {
                     $(Some($text) => Ok(Self::$variant),)+
-                    _ => Err(format!("must be one of {}", [$($text),+].join(", "))),
+                    Some("") => Err($crate::input::Invalid::Blank),
+                    _ => Err(format!("must be one of {}", [$($text),+].join(", ")).into()),
                 }
             }
         }

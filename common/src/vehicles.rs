@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::{
     db::{Error, Result, TenantTx},
     ids::{DealershipId, VehicleId},
-    input::{Fields, FromFields, Patch, integer, text},
+    input::{Fields, FromFields, Invalid, Patch, integer, text},
     page::{Page, PageRequest},
     text_enum::text_enum,
     update::Update,
@@ -182,21 +182,21 @@ impl FromFields for VehiclePatch {
     }
 }
 
-fn year(value: &Value) -> Result<i16, String> {
+fn year(value: &Value) -> Result<i16, Invalid> {
     integer(1886..=2100)(value).map(|year| i16::try_from(year).expect("within the bounds above"))
 }
 
-fn kilometres(value: &Value) -> Result<i32, String> {
+fn kilometres(value: &Value) -> Result<i32, Invalid> {
     integer(0..=10_000_000)(value).map(|km| i32::try_from(km).expect("within the bounds above"))
 }
 
-fn vin(value: &Value) -> Result<String, String> {
+fn vin(value: &Value) -> Result<String, Invalid> {
     let vin = text(50)(value)?.to_uppercase();
     let allowed = |b: u8| b.is_ascii_digit() || (b.is_ascii_uppercase() && !b"IOQ".contains(&b));
     if vin.len() == 17 && vin.bytes().all(allowed) {
         Ok(vin)
     } else {
-        Err("must be a VIN: 17 letters and digits, without I, O and Q".to_owned())
+        Err("must be a VIN: 17 letters and digits, without I, O and Q".into())
     }
 }
 

@@ -620,7 +620,11 @@ export interface components {
         };
         /** @description What changes about a lead; only given fields change, null clears what may be empty. */
         LeadPatch: {
-            assigned_to?: components["schemas"]["UserId"] | null;
+            /**
+             * @description Who takes care of it: the id of a member of the dealership; null or blank for nobody.
+             * @example 018f3a2c-9f6e-7c31-8a44-2f1c7f0f9a11
+             */
+            assigned_to?: string | null;
             /**
              * @description The customer's e-mail address.
              * @example bjorn.hakonsen@example.no
@@ -734,7 +738,11 @@ export interface components {
         };
         /** @description A lead to be written down: an e-mail address or a phone number, and whatever else is known. */
         NewLead: {
-            assigned_to?: components["schemas"]["UserId"] | null;
+            /**
+             * @description Who takes care of it: the id of a member of the dealership; null or blank for nobody.
+             * @example 018f3a2c-9f6e-7c31-8a44-2f1c7f0f9a11
+             */
+            assigned_to?: string | null;
             /**
              * @description The customer's e-mail address.
              * @example bjorn.hakonsen@example.no

@@ -13,9 +13,21 @@ pub enum MigrateError {
     /// The database cannot be reached.
     #[error("cannot connect to the database; check DATABASE_URL and that PostgreSQL is running")]
     Connect(#[source] sqlx::Error),
+    /// An applied migration is not the one we know by that name.
+    #[error("migration {0} was edited after it had been applied; restore the file (in development: cargo dev --reset)")]
+    Edited(i64),
     /// A migration failed. It was rolled back; those before it stay.
     #[error("a migration failed and was rolled back")]
-    Failed(#[from] SqlxMigrateError),
+    Failed(#[source] SqlxMigrateError),
+}
+
+impl From<SqlxMigrateError> for MigrateError {
+    fn from(error: SqlxMigrateError) -> Self {
+        match error {
+            SqlxMigrateError::VersionMismatch(version) => Self::Edited(version),
+            other => Self::Failed(other),
+        }
+    }
 }
 
 /// A migration that has not been applied yet.

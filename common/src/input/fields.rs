@@ -13,6 +13,27 @@ pub struct FieldError {
     pub message: String,
 }
 
+/// Why a value is not one of those wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Invalid {
+    /// It is text without anything in it, which forms send for a field that was left empty.
+    Blank,
+    /// For this reason, which completes a sentence that begins with the field's name.
+    Because(String),
+}
+
+impl From<String> for Invalid {
+    fn from(reason: String) -> Self {
+        Self::Because(reason)
+    }
+}
+
+impl From<&str> for Invalid {
+    fn from(reason: &str) -> Self {
+        Self::Because(reason.to_owned())
+    }
+}
+
 /// The fields of a query string or a JSON object. Take what is known, then [`FromFields::read`] sees to the rest:
 /// fields that nobody asks for are ignored, since clients send whole objects back.
 #[derive(Debug)]
@@ -68,8 +89,8 @@ impl<T> Patch<T> {
 }
 
 impl Fields {
-    /// A field that may be absent, null or blank; `parse` says what is wrong with any other value.
-    pub fn optional<T>(&mut self, name: &str, parse: impl FnOnce(&Value) -> Result<T, String>) -> Option<T> {
+    /// A field that may be absent, null or, if it is text, blank; `parse` says what is wrong with any other value.
+    pub fn optional<T>(&mut self, name: &str, parse: impl FnOnce(&Value) -> Result<T, Invalid>) -> Option<T> {
         match self.patch(name, parse) {
             Patch::Set(value) => Some(value),
             Patch::Keep | Patch::Clear => None,
@@ -77,7 +98,7 @@ impl Fields {
     }
 
     /// A field that must be there.
-    pub fn required<T>(&mut self, name: &str, parse: impl FnOnce(&Value) -> Result<T, String>) -> Option<T> {
+    pub fn required<T>(&mut self, name: &str, parse: impl FnOnce(&Value) -> Result<T, Invalid>) -> Option<T> {
         let errors = self.errors.len();
         let value = self.optional(name, parse);
         if value.is_none() && self.errors.len() == errors {
@@ -87,16 +108,16 @@ impl Fields {
     }
 
     /// A field that may stay, be cleared or be set.
-    pub fn patch<T>(&mut self, name: &str, parse: impl FnOnce(&Value) -> Result<T, String>) -> Patch<T> {
+    pub fn patch<T>(&mut self, name: &str, parse: impl FnOnce(&Value) -> Result<T, Invalid>) -> Patch<T> {
         let value = match self.values.remove(name) {
             None => return Patch::Keep,
             Some(Value::Null) => return Patch::Clear,
-            Some(Value::String(blank)) if blank.trim().is_empty() => return Patch::Clear,
             Some(value) => value,
         };
         match parse(&value) {
             Ok(value) => Patch::Set(value),
-            Err(message) => {
+            Err(Invalid::Blank) => Patch::Clear,
+            Err(Invalid::Because(message)) => {
                 self.report(name, &message);
                 Patch::Keep
             }
@@ -104,7 +125,7 @@ impl Fields {
     }
 
     /// A field that may stay or be set, but never be empty.
-    pub fn change<T>(&mut self, name: &str, parse: impl FnOnce(&Value) -> Result<T, String>) -> Option<T> {
+    pub fn change<T>(&mut self, name: &str, parse: impl FnOnce(&Value) -> Result<T, Invalid>) -> Option<T> {
         match self.patch(name, parse) {
             Patch::Set(value) => Some(value),
             Patch::Keep => None,

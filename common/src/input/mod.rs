@@ -3,5 +3,5 @@
 mod fields;
 mod values;
 
-pub use fields::{FieldError, Fields, FromFields, Patch};
-pub use values::{Email, Phone, boolean, instant, integer, json_object, json_objects, text, uuid};
+pub use fields::{FieldError, Fields, FromFields, Invalid, Patch};
+pub use values::{Email, Phone, boolean, digits, instant, integer, json_object, json_objects, text, uuid};

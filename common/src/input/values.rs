@@ -4,45 +4,48 @@ use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
 use email_address::{EmailAddress, Options};
 use serde_json::Value;
 
+use super::Invalid;
+
 /// Reads a text of at most `max` characters, without the blanks around it.
-pub fn text(max: usize) -> impl Fn(&Value) -> Result<String, String> {
+pub fn text(max: usize) -> impl Fn(&Value) -> Result<String, Invalid> {
     move |value| {
         let text = as_text(value)?.trim();
         if text.contains('\0') {
-            return Err("must not contain NUL characters".to_owned());
+            return Err("must not contain NUL characters".into());
         }
         if text.chars().count() > max {
-            return Err(format!("must have at most {max} characters"));
+            return Err(format!("must have at most {max} characters").into());
         }
         Ok(text.to_owned())
     }
 }
 
-/// Reads a whole number within bounds; a query string holds it as text.
-pub fn integer(bounds: RangeInclusive<i64>) -> impl Fn(&Value) -> Result<i64, String> {
+/// Reads a whole number within bounds.
+pub fn integer(bounds: RangeInclusive<i64>) -> impl Fn(&Value) -> Result<i64, Invalid> {
     move |value| {
-        let number = match value {
-            Value::String(text) => text.trim().parse().ok(),
-            #[expect(clippy::cast_possible_truncation, reason = "a whole number in the safe range of doubles")]
-            Value::Number(number) => number
-                .as_i64()
-                .or_else(|| number.as_f64().filter(|f| f.fract() == 0.0 && f.abs() < 9e15).map(|f| f as i64)),
-            _ => None,
-        };
-        number.filter(|number| bounds.contains(number)).ok_or_else(|| match *bounds.end() {
-            i64::MAX => format!("must be a whole number, {} or more", bounds.start()),
-            end => format!("must be a whole number from {} to {end}", bounds.start()),
-        })
+        #[expect(clippy::cast_possible_truncation, reason = "a whole number in the safe range of doubles")]
+        let whole = |float: f64| (float.fract() == 0.0 && float.abs() < 9e15).then_some(float as i64);
+        within(&bounds, value.as_i64().or_else(|| value.as_f64().and_then(whole)))
     }
 }
 
+/// Reads a whole number within bounds from a query string, where it is text.
+pub fn digits(bounds: RangeInclusive<i64>) -> impl Fn(&Value) -> Result<i64, Invalid> {
+    move |value| within(&bounds, value.as_str().and_then(|text| text.trim().parse().ok()))
+}
+
+fn within(bounds: &RangeInclusive<i64>, number: Option<i64>) -> Result<i64, Invalid> {
+    let number = number.filter(|number| bounds.contains(number));
+    number.ok_or_else(|| format!("must be a whole number from {} to {}", bounds.start(), bounds.end()).into())
+}
+
 /// Reads the id of something, called `what`.
-pub fn uuid<Id: FromStr>(what: &str) -> impl Fn(&Value) -> Result<Id, String> {
-    move |value| as_text(value)?.trim().parse().map_err(|_| format!("must be the id of {what}"))
+pub fn uuid<Id: FromStr>(what: &str) -> impl Fn(&Value) -> Result<Id, Invalid> {
+    move |value| as_text(value)?.trim().parse().map_err(|_| format!("must be the id of {what}").into())
 }
 
 /// Reads an RFC 3339 time, such as `2026-11-23T08:30:00Z`, or a date, which is its midnight in UTC.
-pub fn instant(value: &Value) -> Result<DateTime<Utc>, String> {
+pub fn instant(value: &Value) -> Result<DateTime<Utc>, Invalid> {
     let text = as_text(value)?.trim();
     let parsed = DateTime::parse_from_rfc3339(text)
         .map(|time| time.to_utc())
@@ -51,40 +54,40 @@ pub fn instant(value: &Value) -> Result<DateTime<Utc>, String> {
         .ok()
         // What PostgreSQL can store and people can mean.
         .filter(|time| (1..=9999).contains(&time.year()))
-        .ok_or_else(|| "must be a time such as 2026-11-23T08:30:00Z or a date such as 2026-11-23".to_owned())
+        .ok_or_else(|| "must be a time such as 2026-11-23T08:30:00Z or a date such as 2026-11-23".into())
 }
 
 /// Reads a JSON object of at most `max` bytes that PostgreSQL can store.
-pub fn json_object(max: usize) -> impl Fn(&Value) -> Result<Value, String> {
+pub fn json_object(max: usize) -> impl Fn(&Value) -> Result<Value, Invalid> {
     move |value| {
         if !value.is_object() {
-            return Err("must be a JSON object".to_owned());
+            return Err("must be a JSON object".into());
         }
         storable(value, max)
     }
 }
 
 /// Reads a JSON array of objects, of at most `max` bytes, that PostgreSQL can store.
-pub fn json_objects(max: usize) -> impl Fn(&Value) -> Result<Value, String> {
+pub fn json_objects(max: usize) -> impl Fn(&Value) -> Result<Value, Invalid> {
     move |value| match value.as_array() {
         Some(items) if items.iter().all(Value::is_object) => storable(value, max),
-        _ => Err("must be a JSON array of objects".to_owned()),
+        _ => Err("must be a JSON array of objects".into()),
     }
 }
 
 /// Reads true or false.
-pub fn boolean(value: &Value) -> Result<bool, String> {
-    value.as_bool().ok_or_else(|| "must be true or false".to_owned())
+pub fn boolean(value: &Value) -> Result<bool, Invalid> {
+    value.as_bool().ok_or_else(|| "must be true or false".into())
 }
 
 /// A JSON value as such, if `jsonb` can hold it: it has no way to write NUL.
-fn storable(value: &Value, max: usize) -> Result<Value, String> {
+fn storable(value: &Value, max: usize) -> Result<Value, Invalid> {
     let text = value.to_string();
     if text.len() > max {
-        return Err(format!("must have at most {max} bytes as JSON"));
+        return Err(format!("must have at most {max} bytes as JSON").into());
     }
     if !is_storable(value) {
-        return Err("must not contain NUL characters or numbers beyond 1e300".to_owned());
+        return Err("must not contain NUL characters or numbers beyond 1e300".into());
     }
     Ok(value.clone())
 }
@@ -100,8 +103,12 @@ fn is_storable(value: &Value) -> bool {
     }
 }
 
-fn as_text(value: &Value) -> Result<&str, String> {
-    value.as_str().ok_or_else(|| "must be a text".to_owned())
+fn as_text(value: &Value) -> Result<&str, Invalid> {
+    match value.as_str() {
+        Some(text) if text.trim().is_empty() => Err(Invalid::Blank),
+        Some(text) => Ok(text),
+        None => Err("must be a text".into()),
+    }
 }
 
 /// An e-mail address, as written. <https://www.rfc-editor.org/rfc/rfc5321>, <https://www.rfc-editor.org/rfc/rfc6531>
@@ -110,11 +117,11 @@ pub struct Email(String);
 
 impl Email {
     /// Reads one: quoted local parts, tags and international domains included; no display name, no address literal.
-    pub fn parse(value: &Value) -> Result<Self, String> {
+    pub fn parse(value: &Value) -> Result<Self, Invalid> {
         let options = Options::default().with_required_tld().without_display_text().without_domain_literal();
         let text = text(254)(value)?;
         EmailAddress::parse_with_options(&text, options)
-            .map_err(|_| "must be an e-mail address, such as kari@example.no".to_owned())?;
+            .map_err(|_| Invalid::from("must be an e-mail address, such as kari@example.no"))?;
         Ok(Self(text))
     }
 
@@ -135,7 +142,7 @@ pub struct Phone {
 
 impl Phone {
     /// Reads a number; one without a country code is Norwegian.
-    pub fn parse(value: &Value) -> Result<Self, String> {
+    pub fn parse(value: &Value) -> Result<Self, Invalid> {
         let typed = text(40)(value)?;
         let number = phonenumber::parse(Some(phonenumber::country::NO), &typed).ok();
         let number = number.filter(phonenumber::is_valid);

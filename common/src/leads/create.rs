@@ -32,7 +32,8 @@ pub struct NewLead {
     /// How far it has come; `new` by default.
     #[schema(value_type = Option<LeadStatus>)]
     pub status: LeadStatus,
-    /// Who takes care of it: a member of the dealership.
+    /// Who takes care of it: the id of a member of the dealership; null or blank for nobody.
+    #[schema(value_type = Option<String>, example = "018f3a2c-9f6e-7c31-8a44-2f1c7f0f9a11")]
     pub assigned_to: Option<UserId>,
     /// The customer's name.
     #[schema(max_length = 200, example = "Bjørn Håkonsen")]

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{Lead, LeadSource, LeadStatus};
 use crate::{
     ids::{LeadId, UserId},
-    input::{Fields, FromFields, instant, integer, text, uuid},
+    input::{Fields, FromFields, Invalid, digits, instant, text, uuid},
     page::OFFSETS,
 };
 
@@ -92,9 +92,9 @@ impl fmt::Display for Cursor {
 }
 
 impl Cursor {
-    fn parse(value: &Value) -> Result<Self, String> {
-        let refused = || "must be the next_cursor of an earlier page".to_owned();
-        let text = value.as_str().ok_or_else(refused)?;
+    fn parse(value: &Value) -> Result<Self, Invalid> {
+        let refused = || Invalid::from("must be the next_cursor of an earlier page");
+        let text = text(100)(value)?;
         let bytes: [u8; 24] =
             URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| bytes.try_into().ok()).ok_or_else(refused)?;
         let (time, id) = bytes.split_at(8);
@@ -115,8 +115,8 @@ impl FromFields for LeadFilter {
         let assigned_to = fields.optional("assigned_to", uuid("a user"));
         let created_from = fields.optional("created_from", instant);
         let created_to = fields.optional("created_to", instant);
-        let limit = fields.optional("limit", integer(1..=100)).unwrap_or(25);
-        let offset = fields.optional("offset", integer(0..=OFFSETS));
+        let limit = fields.optional("limit", digits(1..=100)).unwrap_or(25);
+        let offset = fields.optional("offset", digits(0..=OFFSETS));
         let cursor = fields.optional("cursor", Cursor::parse);
         if offset.is_some() && cursor.is_some() {
             fields.report("cursor", "cannot be combined with offset; give one of them");

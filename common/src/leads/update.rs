@@ -21,8 +21,8 @@ pub struct LeadPatch {
     /// How far it has come. Reaching `won` sets `converted_at`, leaving it clears that; each change is recorded.
     #[schema(value_type = LeadStatus, required = false)]
     pub status: Option<LeadStatus>,
-    /// Who takes care of it: a member of the dealership.
-    #[schema(value_type = Option<UserId>)]
+    /// Who takes care of it: the id of a member of the dealership; null or blank for nobody.
+    #[schema(value_type = Option<String>, example = "018f3a2c-9f6e-7c31-8a44-2f1c7f0f9a11")]
     pub assigned_to: Patch<UserId>,
     /// The page it came from.
     #[schema(value_type = Option<String>, max_length = 2000)]
