@@ -4,6 +4,7 @@ mod api;
 mod cli;
 mod cluster;
 mod configuration;
+mod convergence;
 mod frontend;
 mod isolation;
 mod leads;
