@@ -2,6 +2,7 @@
 
 mod commands;
 pub mod demo;
+mod table;
 
 use std::process::ExitCode;
 
@@ -37,6 +38,8 @@ enum ConfiguredCommand {
     Migrate(commands::migrate::Args),
     /// Add two demo dealerships with people, leads and conversations.
     Seed,
+    /// Look at what Clerk sent and what became of it, and process it again.
+    Events(commands::events::Args),
     /// Look at the queue, and mend it.
     Jobs(commands::jobs::Args),
     /// Provision one person, from Clerk or from what is given.
@@ -70,6 +73,7 @@ impl ConfiguredCommand {
         let outcome = match self {
             Self::Migrate(args) => commands::migrate::run(config, &args).await,
             Self::Seed => commands::seed::run(config).await,
+            Self::Events(args) => commands::events::run(config, args).await,
             Self::Jobs(args) => commands::jobs::run(config, args).await,
             Self::SyncUser(args) => commands::sync_user::run(config, args).await,
         };

@@ -46,6 +46,15 @@ impl Wishes {
         };
         settings.finish(Some(wishes))
     }
+
+    /// What to do about a database that remembers a migration otherwise than it is now.
+    pub(crate) fn remedy(&self) -> &'static str {
+        if self.database_url.is_some() {
+            "If you edited a migration that was applied already: undo that, or start with an empty database"
+        } else {
+            "If you edited a migration that was applied already: undo that, or run `cargo dev --reset`"
+        }
+    }
 }
 
 /// The stand-in's secrets: made once, so that what was noted or signed in an earlier run stays valid.

@@ -2,6 +2,7 @@ use std::{io, process::ExitStatus};
 
 use common::config::ConfigError;
 use dev::{
+    changes::WatchError,
     clerk::{KeyError, StoreError},
     files::FileError,
     postgres::PostgresError,
@@ -28,12 +29,16 @@ pub(crate) enum Failure {
     NoEntry(&'static str),
     #[error("{0}, and without it the rest is of no use; its last words are above")]
     Ended(Ended),
+    #[error("{ended}; its last words are above. {remedy}")]
+    NotMigrated { ended: Ended, remedy: &'static str },
     #[error("PostgreSQL ended by itself; its log is {0}")]
     DatabaseEnded(String),
     #[error("the API was not ready after {seconds} s: {answer}")]
     NotReady { seconds: u64, answer: String },
     #[error("cannot listen to signals")]
     Signals(#[source] io::Error),
+    #[error(transparent)]
+    Watch(#[from] WatchError),
     #[error(transparent)]
     Postgres(#[from] PostgresError),
     #[error(transparent)]

@@ -1,6 +1,7 @@
 //! What development and the tests need and no production binary contains: private PostgreSQL servers, a stand-in for
 //! Clerk, and a runner for the Procfile.
 
+pub mod changes;
 pub mod clerk;
 pub mod console;
 pub mod files;

@@ -5,9 +5,11 @@ mod directory;
 mod environment;
 mod failure;
 mod ports;
+mod ready;
 mod screen;
 mod signals;
 mod system;
+mod watch;
 mod workspace;
 
 use std::{process::ExitCode, sync::Arc};
@@ -23,6 +25,9 @@ struct Arguments {
     /// Forget everything first: the database, the stand-in's people and keys
     #[arg(long)]
     reset: bool,
+    /// Build and restart what changes while it runs, and apply migrations that are new
+    #[arg(long)]
+    watch: bool,
     /// Port of the stand-in for Clerk; the next free one if it is taken
     #[arg(long, value_name = "PORT", default_value_t = 8001)]
     clerk_port: u16,

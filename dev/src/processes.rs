@@ -42,6 +42,8 @@ pub struct Processes {
 struct Running {
     name: String,
     pid: Pid,
+    /// To end; a second request would tell it not to finish what it is doing.
+    asked: bool,
 }
 
 /// A process that is no more.
@@ -93,25 +95,35 @@ impl Processes {
 
     /// Starts an entry. A shell expands its command and is then replaced by it, so that signals reach the program.
     pub fn start(&mut self, entry: &Entry) -> Result<(), StartError> {
-        let mut child = Command::new("sh")
-            .arg("-c")
-            .arg(format!("exec env {}", entry.command))
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!("exec env {}", entry.command));
+        shell.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        self.run(&entry.name, shell)
+    }
+
+    /// Starts a command that is no entry, with nothing but this process' own environment.
+    pub fn run(&mut self, name: &str, mut command: Command) -> Result<(), StartError> {
+        let mut child = command
             .current_dir(&self.directory)
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .map_err(|source| StartError::Spawn { name: entry.name.clone(), source })?;
+            .map_err(|source| StartError::Spawn { name: name.to_owned(), source })?;
         let raw = child.id().and_then(|id| i32::try_from(id).ok());
         let pid = raw.and_then(Pid::from_raw).expect("a child that was not waited for has an id");
-        self.running.push(Running { name: entry.name.clone(), pid });
+        self.running.push(Running { name: name.to_owned(), pid, asked: false });
         let mut logs = JoinSet::new();
-        self.forward(&mut logs, &entry.name, child.stdout.take());
-        self.forward(&mut logs, &entry.name, child.stderr.take());
-        tokio::spawn(watch(child, pid, entry.name.clone(), logs, self.sender.clone()));
+        self.forward(&mut logs, name, child.stdout.take());
+        self.forward(&mut logs, name, child.stderr.take());
+        tokio::spawn(watch(child, pid, name.to_owned(), logs, self.sender.clone()));
         Ok(self.write_record()?)
+    }
+
+    /// Whether there is a process of that name.
+    pub fn is_running(&self, name: &str) -> bool {
+        self.running.iter().any(|running| running.name == name)
     }
 
     /// Waits until one of the processes ends, with all that it has said printed.
@@ -126,29 +138,29 @@ impl Processes {
     /// Lets all processes finish what they are doing: SIGTERM, and SIGKILL when they take too long or `impatient`
     /// comes to pass. Returns when the last is gone.
     pub async fn drain(&mut self, impatient: impl Future<Output = ()>) {
-        self.signal(Signal::TERM);
-        let all_ended = async {
-            while !self.running.is_empty() {
-                let ended = self.next_end().await;
-                self.console.say("dev", &ended.to_string());
-            }
-        };
+        self.stop(|_| true, impatient).await;
+    }
+
+    /// The same for those with certain names. Says who ended meanwhile.
+    pub async fn stop(&mut self, is_meant: impl Fn(&str) -> bool, impatient: impl Future<Output = ()>) {
+        for running in self.running.iter_mut().filter(|running| is_meant(&running.name) && !running.asked) {
+            running.asked = true;
+            running.signal(Signal::TERM);
+        }
         let in_time = tokio::select! {
-            outcome = timeout(DRAIN, all_ended) => outcome.is_ok(),
+            outcome = timeout(DRAIN, self.wait_for(&is_meant)) => outcome.is_ok(),
             () = impatient => false,
         };
         if !in_time {
-            self.signal(Signal::KILL);
-            while !self.running.is_empty() {
-                self.next_end().await;
-            }
+            self.running.iter().filter(|running| is_meant(&running.name)).for_each(|r| r.signal(Signal::KILL));
+            self.wait_for(&is_meant).await;
         }
     }
 
-    fn signal(&self, signal: Signal) {
-        for running in &self.running {
-            // It may have ended this very moment.
-            let _ = kill_process_group(running.pid, signal);
+    async fn wait_for(&mut self, is_meant: impl Fn(&str) -> bool) {
+        while self.running.iter().any(|running| is_meant(&running.name)) {
+            let ended = self.next_end().await;
+            self.console.say("dev", &ended.to_string());
         }
     }
 
@@ -175,9 +187,16 @@ impl Processes {
     }
 }
 
+impl Running {
+    fn signal(&self, signal: Signal) {
+        // It may have ended this very moment.
+        let _ = kill_process_group(self.pid, signal);
+    }
+}
+
 impl Drop for Processes {
     fn drop(&mut self) {
-        self.signal(Signal::KILL);
+        self.running.iter().for_each(|running| running.signal(Signal::KILL));
     }
 }
 
@@ -245,6 +264,18 @@ mod tests {
         let pid = processes.running[0].pid;
         processes.drain(tokio::time::sleep(Duration::from_millis(100))).await;
         assert_eq!(process_table::started(pid), None);
+    }
+
+    #[tokio::test]
+    async fn one_can_be_stopped_while_another_runs_on() {
+        let (mut processes, _) = processes("stop");
+        processes.start(&Entry { name: "other".to_owned(), command: "sleep 60".to_owned() }).expect("sleep is there");
+        processes.start(&entry("sleep 60")).expect("sleep is there");
+        processes.stop(|name| name == "test", std::future::pending()).await;
+        assert!(!processes.is_running("test"));
+        assert!(processes.is_running("other"));
+        processes.drain(std::future::pending()).await;
+        assert!(!processes.is_running("other"));
     }
 
     #[tokio::test]

@@ -22,6 +22,8 @@ pub(crate) struct Screen<'a> {
     pub(crate) way_in: Option<String>,
     /// Where the data are.
     pub(crate) kept: &'a Path,
+    /// Whether changes are followed.
+    pub(crate) watched: bool,
 }
 
 impl Screen<'_> {
@@ -35,6 +37,9 @@ impl Screen<'_> {
             }
         }
         self.commands(&mut text);
+        if self.watched {
+            text.push_str("\nWhat you change in the sources is built and restarted as soon as you save it.");
+        }
         let kept = self.kept.display();
         let _ =
             writeln!(text, "\nCtrl-C stops everything. The data stay in {kept}; `cargo dev --reset` forgets them.\n");

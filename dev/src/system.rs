@@ -1,18 +1,16 @@
-use std::{env, net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{env, net::Ipv4Addr, sync::Arc};
 
 use common::clock::Clock;
 use dev::{
+    changes::Changes,
     clerk::{Endpoint, Instance, Options, SigningKey, StandIn},
     console::Console,
     files::During,
     postgres::KeptCluster,
-    processes::{self, Processes},
+    processes::{self, Ended, Processes},
     procfile::Entry,
 };
-use tokio::{
-    net::TcpListener,
-    time::{Instant, sleep},
-};
+use tokio::net::TcpListener;
 
 use crate::{
     Arguments,
@@ -21,13 +19,12 @@ use crate::{
     environment::{self, Secrets, Wishes},
     failure::Failure,
     ports::free_port,
+    ready::wait_until_ready,
     screen::Screen,
     signals::StopSignals,
-    workspace::Workspace,
+    watch::Watch,
+    workspace::{SOURCES, Workspace},
 };
-
-/// An API that is healthy is ready within a second or two.
-const READY_WITHIN: Duration = Duration::from_mins(1);
 
 /// Everything that is about to run has this in common.
 struct System {
@@ -49,11 +46,13 @@ pub(crate) async fn run(arguments: &Arguments, console: &Arc<Console>) -> Result
     let secrets = Secrets::keep(&directory)?;
     let clerk_port = arguments.clerk_port;
     let system = System { console: Arc::clone(console), workspace, directory, wishes, secrets, clerk_port };
+    // What changes while everything starts is followed as soon as that is done.
+    let changes = arguments.watch.then(|| Changes::watch(system.workspace.root(), SOURCES)).transpose()?;
     system.workspace.build(console).await?;
 
     let mut stop = StopSignals::catch()?;
     let mut database = Database::start(&system.wishes, &system.directory, console).await?;
-    let outcome = system.serve(&mut database, &mut stop).await;
+    let outcome = system.serve(&mut database, &mut stop, changes).await;
     database.stop(console).await.and(outcome)
 }
 
@@ -72,7 +71,12 @@ async fn clear_up(directory: &DevDirectory, reset: bool, console: &Console) -> R
 
 impl System {
     /// Runs everything that needs the database, and drains it at the end, however that comes.
-    async fn serve(&self, database: &mut Database, stop: &mut StopSignals) -> Result<(), Failure> {
+    async fn serve(
+        &self,
+        database: &mut Database,
+        stop: &mut StopSignals,
+        changes: Option<Changes>,
+    ) -> Result<(), Failure> {
         let port = free_port(self.wishes.port, None, "the API", &self.console)?;
         let stand_in = self.stand_in(port).await?;
         let environment = environment::for_processes(
@@ -86,9 +90,10 @@ impl System {
         let (console, record) = (Arc::clone(&self.console), self.directory.join("processes"));
         let mut processes = Processes::new(console, self.workspace.root(), environment, &record);
         let way_in = database.way_in();
-        let screen = Screen { console: &self.console, port, stand_in: &stand_in, way_in, kept: self.directory.path() };
+        let (kept, watched) = (self.directory.path(), changes.is_some());
+        let screen = Screen { console: &self.console, port, stand_in: &stand_in, way_in, kept, watched };
         let outcome = tokio::select! {
-            failure = self.run_processes(&mut processes, &screen) => failure,
+            failure = self.run_processes(&mut processes, &screen, changes) => failure,
             failure = database.ended() => Err(failure),
             () = stop.next() => Ok(()),
         };
@@ -120,17 +125,20 @@ impl System {
     }
 
     /// The release step and the demo data, then all that the Procfile runs for good. Returns only with a failure.
-    async fn run_processes(&self, processes: &mut Processes, screen: &Screen<'_>) -> Result<(), Failure> {
+    async fn run_processes(
+        &self,
+        processes: &mut Processes,
+        screen: &Screen<'_>,
+        changes: Option<Changes>,
+    ) -> Result<(), Failure> {
         let mut entries = self.workspace.procfile()?;
         let release = entries.iter().position(|entry| entry.name == "release").ok_or(Failure::NoEntry("release"))?;
+        let release = entries.remove(release);
         let seed = Entry { name: "seed".to_owned(), command: r#""$NORVALT_BIN/norvalt" seed"#.to_owned() };
-        for entry in [entries.remove(release), seed] {
-            processes.start(&entry)?;
-            let ended = processes.next_end().await;
-            if !ended.status.is_some_and(|status| status.success()) {
-                return Err(Failure::Ended(ended));
-            }
-        }
+        let remedy = self.wishes.remedy();
+        finish(processes, &release).await?.map_err(|ended| Failure::NotMigrated { ended, remedy })?;
+        finish(processes, &seed).await?.map_err(Failure::Ended)?;
+        let started_from = self.workspace.fingerprints(&entries)?;
         for entry in &entries {
             processes.start(entry)?;
         }
@@ -139,23 +147,26 @@ impl System {
             ended = processes.next_end() => return Err(Failure::Ended(ended)),
         }
         self.console.show(&screen.text());
-        Err(Failure::Ended(processes.next_end().await))
+        let Some(changes) = changes else { return Err(Failure::Ended(processes.next_end().await)) };
+        let watch = Watch {
+            console: &self.console,
+            workspace: &self.workspace,
+            processes,
+            changes,
+            release: &release,
+            entries: &entries,
+            started_from,
+            port: screen.port,
+            release_due: false,
+            remedy,
+        };
+        watch.run().await
     }
 }
 
-async fn wait_until_ready(port: u16) -> Result<(), Failure> {
-    let client = reqwest::Client::builder().no_proxy().timeout(READY_WITHIN).build();
-    let client = client.expect("a client without certificates of its own can be built");
-    let deadline = Instant::now() + READY_WITHIN;
-    let mut answer = "it does not listen".to_owned();
-    while Instant::now() < deadline {
-        if let Ok(response) = client.get(format!("http://127.0.0.1:{port}/health/ready")).send().await {
-            if response.status().is_success() {
-                return Ok(());
-            }
-            answer = format!("{} {}", response.status(), response.text().await.unwrap_or_default());
-        }
-        sleep(Duration::from_millis(100)).await;
-    }
-    Err(Failure::NotReady { seconds: READY_WITHIN.as_secs(), answer })
+/// Runs an entry that ends, while nothing else runs.
+async fn finish(processes: &mut Processes, entry: &Entry) -> Result<Result<(), Ended>, Failure> {
+    processes.start(entry)?;
+    let ended = processes.next_end().await;
+    Ok(if ended.status.is_some_and(|status| status.success()) { Ok(()) } else { Err(ended) })
 }

@@ -1,4 +1,5 @@
 use std::{
+    collections::HashMap,
     env,
     ffi::{OsStr, OsString},
     fs,
@@ -6,8 +7,10 @@ use std::{
 };
 
 use dev::{
+    changes::Scope,
     console::Console,
-    files::During,
+    files::{During, FileError},
+    fingerprint,
     procfile::{self, Entry},
 };
 use tokio::process::Command;
@@ -16,6 +19,15 @@ use crate::failure::Failure;
 
 /// What runs beside this program.
 const PROGRAMS: [&str; 3] = ["api", "worker", "norvalt"];
+
+/// What they are built from.
+pub(crate) const SOURCES: Scope =
+    Scope { directories: &["api", "cli", "common", MIGRATIONS, "worker"], files: &["Cargo.lock", "Cargo.toml"] };
+/// The directory whose changes the release step applies to the database.
+pub(crate) const MIGRATIONS: &str = "migrations";
+
+/// Of the programs of entries, by name.
+pub(crate) type Fingerprints = HashMap<String, Vec<String>>;
 
 /// The checkout, and where cargo puts what it builds of it.
 pub(crate) struct Workspace {
@@ -45,11 +57,22 @@ impl Workspace {
         &self.binaries
     }
 
-    /// Builds the programs in the same profile and into the same directory as this one.
+    /// Builds the programs.
     pub(crate) async fn build(&self, console: &Console) -> Result<(), Failure> {
         console.say("dev", &format!("building {}", PROGRAMS.join(", ")));
-        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut command = Command::new(&cargo);
+        let mut command = self.build_command();
+        let program = command.as_std().get_program().to_string_lossy().into_owned();
+        let status = command.status().await.map_err(|source| Failure::Run { program, source })?;
+        if !status.success() {
+            return Err(Failure::Build(status));
+        }
+        let missing = PROGRAMS.into_iter().find(|program| !self.binaries.join(program).is_file());
+        missing.map_or(Ok(()), |program| Err(Failure::NotBuilt(program.to_owned())))
+    }
+
+    /// Builds the programs in the same profile and into the same directory as this one.
+    pub(crate) fn build_command(&self) -> Command {
+        let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.arg("build").args(PROGRAMS.iter().flat_map(|program| ["--bin", program])).current_dir(&self.root);
         match self.binaries.file_name().and_then(OsStr::to_str) {
             None | Some("debug") => {}
@@ -58,13 +81,18 @@ impl Workspace {
         if let Some(target) = self.binaries.parent() {
             command.arg("--target-dir").arg(target);
         }
-        let status = command.status().await;
-        let status = status.map_err(|source| Failure::Run { program: cargo.to_string_lossy().into_owned(), source })?;
-        if !status.success() {
-            return Err(Failure::Build(status));
-        }
-        let missing = PROGRAMS.into_iter().find(|program| !self.binaries.join(program).is_file());
-        missing.map_or(Ok(()), |program| Err(Failure::NotBuilt(program.to_owned())))
+        command
+    }
+
+    /// What tells whether an entry's program is still the same, by content: a build may replace it by its like.
+    pub(crate) fn fingerprints(&self, entries: &[Entry]) -> Result<Fingerprints, FileError> {
+        let fingerprint = |entry: &Entry| {
+            let programs = PROGRAMS.iter().filter(|program| entry.command.contains(&format!("/{program}")));
+            let paths = programs.map(|program| self.binaries.join(program));
+            let fingerprints = paths.map(|path| fingerprint::of_file(&path).during("read", &path));
+            Ok((entry.name.clone(), fingerprints.collect::<Result<_, FileError>>()?))
+        };
+        entries.iter().map(fingerprint).collect()
     }
 
     pub(crate) fn procfile(&self) -> Result<Vec<Entry>, Failure> {

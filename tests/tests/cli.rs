@@ -2,11 +2,15 @@
 
 use std::{env, path::Path};
 
-use common::{clerk::Change, db::Db};
+use common::{
+    clerk::{Change, process, receive},
+    db::Db,
+};
 use dev::clerk::{Options, SigningKey, StandIn};
 use tests::{
     app::WEBHOOK_SECRET,
     binaries::binary,
+    clerk_events,
     cluster::{database, empty_database},
     jobs::JobTable,
 };
@@ -142,6 +146,48 @@ async fn a_dead_job_is_found_understood_and_run_again() {
         assert_eq!(norvalt(wrong, &url).await.code, Some(2), "{wrong:?}");
     }
     assert_eq!(norvalt(&["jobs", "show", "4711"], &url).await.code, Some(1));
+}
+
+#[tokio::test]
+async fn the_timeline_says_what_became_of_each_event() {
+    let database = database().await;
+    let url = [("DATABASE_URL", database.url.as_str())];
+    let db = Db::new(&database.url.parse().expect("a valid URL"), 2, "tests");
+    let events = [
+        clerk_events::organization("organization.updated", "org_1", "Tesla Oslo", 2_000),
+        clerk_events::organization("organization.created", "org_1", "Tesla", 1_000),
+        clerk_events::deleted("user.deleted", "user_1", 3_000),
+        clerk_events::user("user.created", "user_1", "Kari", None, false, 1_000),
+        serde_json::json!({ "type": "user.updated", "data": {} }),
+    ];
+    let process_all = async || {
+        for id in 1..5 {
+            let mut tx = db.system().await.expect("the database is there");
+            process(&mut tx, id).await.expect("it can be processed, or was before");
+            tx.commit().await.expect("the database is there");
+        }
+    };
+    for (n, event) in events.iter().enumerate() {
+        receive(&db, &format!("msg_{n}"), event.to_string().as_bytes(), None).await.expect("the database is there");
+    }
+    process_all().await;
+    let outcomes = async || -> Vec<String> {
+        let listed = norvalt(&["events", "list", "--json"], &url).await.done();
+        let listed: Vec<serde_json::Value> = serde_json::from_str(&listed).expect("JSON");
+        listed.iter().rev().map(|event| event["outcome"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    let dead = "malformed: missing field `id` at line 1 column 2";
+    assert_eq!(outcomes().await, ["applied", "stale", "applied", "tombstoned", dead]);
+    let about = norvalt(&["events", "list", "--about", "org_1"], &url).await.done();
+    assert!(about.contains("organization.updated") && !about.contains("user."), "{about}");
+    assert!(norvalt(&["events", "show", "1"], &url).await.done().contains("Tesla Oslo"));
+    let erased = norvalt(&["events", "show", "4"], &url).await.done();
+    assert!(erased.contains("user_1") && !erased.contains("Kari"), "{erased}");
+
+    // Again from the beginning: nothing is news, and what was erased stays erased.
+    assert!(norvalt(&["events", "replay", "--all"], &url).await.done().contains("2 events will be processed again"));
+    process_all().await;
+    assert_eq!(outcomes().await, ["stale", "stale", "applied", "tombstoned", dead]);
 }
 
 #[tokio::test]

@@ -309,7 +309,9 @@ fn check(cases: u32, lossy: bool) {
     let outcome = TestRunner::new(config).run(&histories, |(history, journeys)| {
         case.set(case.get() + 1);
         let mut clerk = Clerk::new(case.get());
-        history.iter().for_each(|happening| clerk.live(happening));
+        for happening in &history {
+            clerk.live(happening);
+        }
         let arrivals = arrivals(clerk.events.len(), &journeys, lossy);
         let end = runtime.block_on(async {
             for (n, (event, crashes)) in arrivals.iter().enumerate() {
@@ -334,7 +336,8 @@ fn check(cases: u32, lossy: bool) {
 
 /// Whether nobody has access of whose end an event has arrived.
 fn nothing_withdrawn(clerk: &Clerk, arrived: &BTreeSet<usize>, end: &BTreeSet<String>) -> bool {
-    let seen = |kind: &'static str| arrived.iter().map(|n| &clerk.events[*n]).filter(move |event| event["type"] == kind);
+    let seen =
+        |kind: &'static str| arrived.iter().map(|n| &clerk.events[*n]).filter(move |event| event["type"] == kind);
     let gone = seen("user.deleted").all(|event| {
         let id = event["data"]["id"].as_str().expect("an id");
         !end.iter().any(|line| line.contains(&format!("| {id} |")))

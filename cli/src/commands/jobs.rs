@@ -1,11 +1,13 @@
-use chrono::{DateTime, SecondsFormat, Utc};
 use common::{
     config::CliConfig,
     db::Db,
     queue::{self, JobFilter, JobRecord, STATES},
 };
 
-use crate::CommandError;
+use crate::{
+    CommandError,
+    table::{report, show, time},
+};
 
 /// Looks at the queue, and mends it.
 #[derive(Debug, clap::Args)]
@@ -82,8 +84,8 @@ pub(crate) async fn run(config: &CliConfig, args: Args) -> Result<(), CommandErr
             let job = queue::list(&mut tx, &filter, 1).await?.pop().ok_or_else(|| format!("there is no job {id}"))?;
             println!("{}", serde_json::to_string_pretty(&job)?);
         }
-        Command::Retry(which) => report(args.json, "run again", &queue::revive(&mut tx, &which.into()).await?)?,
-        Command::Cancel(which) => report(args.json, "cancelled", &queue::cancel(&mut tx, &which.into()).await?)?,
+        Command::Retry(which) => report(args.json, "job", "run again", &queue::revive(&mut tx, &which.into()).await?)?,
+        Command::Cancel(which) => report(args.json, "job", "cancelled", &queue::cancel(&mut tx, &which.into()).await?)?,
     }
     tx.commit().await?;
     db.close().await;
@@ -95,44 +97,4 @@ fn row(job: &JobRecord) -> [String; 6] {
     let error = job.errors.as_array().and_then(|errors| errors.last()?["error"].as_str()).unwrap_or_default();
     let error = error.chars().take(60).collect();
     [job.id.to_string(), job.kind.clone(), job.state.clone(), tried, time(job.run_at), error]
-}
-
-fn time(time: DateTime<Utc>) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Secs, true)
-}
-
-fn report(json: bool, what: &str, ids: &[i64]) -> Result<(), CommandError> {
-    if json {
-        println!("{}", serde_json::to_string(ids)?);
-        return Ok(());
-    }
-    match ids {
-        [] => println!("nothing to do: no such job"),
-        [id] => println!("job {id} {what}"),
-        ids => println!("{} jobs {what}", ids.len()),
-    }
-    Ok(())
-}
-
-/// A table for people, or the values themselves.
-fn show<const N: usize>(
-    json: bool,
-    values: &impl serde::Serialize,
-    head: [&str; N],
-    rows: impl Iterator<Item = [String; N]>,
-) -> Result<(), CommandError> {
-    if json {
-        println!("{}", serde_json::to_string_pretty(values)?);
-        return Ok(());
-    }
-    let rows: Vec<_> = std::iter::once(head.map(str::to_owned)).chain(rows).collect();
-    let widths: Vec<_> = (0..N).map(|n| rows.iter().map(|row| row[n].chars().count()).max().unwrap_or(0)).collect();
-    for row in &rows {
-        let cells: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        println!("{}", cells.join("  ").trim_end());
-    }
-    if rows.len() == 1 {
-        println!("(none)");
-    }
-    Ok(())
 }

@@ -1,6 +1,7 @@
 //! One command a file.
 
 pub(crate) mod doctor;
+pub(crate) mod events;
 pub(crate) mod jobs;
 pub(crate) mod migrate;
 pub(crate) mod seed;

@@ -10,9 +10,11 @@ mod event;
 mod inbox;
 mod mirror;
 mod provisioning;
+mod timeline;
 
 pub use backend_api::{BackendApi, BackendApiError};
 pub use change::{Change, Membership, Organization, PersonHint, UserProfile, Version};
 pub use event::{Event, EventError};
 pub use inbox::{ProcessError, Processed, Receipt, process, receive};
 pub use provisioning::{Outcome, apply};
+pub use timeline::{EVENT_STATUSES, EventFilter, StoredEvent, events, replay};

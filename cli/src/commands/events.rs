@@ -1,0 +1,87 @@
+use common::{
+    clerk::{EVENT_STATUSES, EventFilter, StoredEvent, events, replay},
+    config::CliConfig,
+    db::Db,
+};
+
+use crate::{
+    CommandError,
+    table::{report, show, time},
+};
+
+/// Tells what Clerk sent, and what it changed or why it did not.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+    /// Print JSON, for programs.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// List events, newest first.
+    List {
+        /// Only with this status.
+        #[arg(long, value_parser = EVENT_STATUSES)]
+        status: Option<String>,
+        /// Only about this user, organization or membership: user_…, org_… or orgmem_….
+        #[arg(long)]
+        about: Option<String>,
+        /// How many at most.
+        #[arg(long, default_value_t = 20)]
+        limit: u16,
+    },
+    /// Show one event with its body.
+    Show {
+        /// The event.
+        id: i64,
+    },
+    /// Process events again. What is known already does not change.
+    Replay(Which),
+}
+
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Which {
+    /// The event.
+    id: Option<i64>,
+    /// All about this user, organization or membership.
+    #[arg(long)]
+    about: Option<String>,
+    /// All.
+    #[arg(long)]
+    all: bool,
+}
+
+pub(crate) async fn run(config: &CliConfig, args: Args) -> Result<(), CommandError> {
+    let db = Db::new(&config.database_url, 2, "norvalt events");
+    let mut tx = db.system().await?;
+    match args.command {
+        Command::List { status, about, limit } => {
+            let found = events(&mut tx, &EventFilter { id: None, status, about }, limit.into()).await?;
+            let without_bodies: Vec<_> = found.into_iter().map(|event| StoredEvent { body: None, ..event }).collect();
+            let head = ["id", "received", "type", "about", "status", "outcome"];
+            show(args.json, &without_bodies, head, without_bodies.iter().map(row))?;
+        }
+        Command::Show { id } => {
+            let filter = EventFilter { id: Some(id), ..EventFilter::default() };
+            let event = events(&mut tx, &filter, 1).await?.pop().ok_or_else(|| format!("there is no event {id}"))?;
+            println!("{}", serde_json::to_string_pretty(&event)?);
+        }
+        Command::Replay(which) => {
+            let filter = EventFilter { id: which.id, about: which.about, status: None };
+            report(args.json, "event", "will be processed again", &replay(&mut tx, &filter).await?)?;
+        }
+    }
+    tx.commit().await?;
+    db.close().await;
+    Ok(())
+}
+
+fn row(event: &StoredEvent) -> [String; 6] {
+    let outcome = event.outcome.as_deref().unwrap_or_default().chars().take(60).collect();
+    let about = event.user_id.clone().unwrap_or_default();
+    [event.id.to_string(), time(event.received_at), event.event_type.clone(), about, event.status.clone(), outcome]
+}

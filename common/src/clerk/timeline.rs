@@ -1,0 +1,89 @@
+//! The inbox as an operator sees it: what came, and what became of it.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::FromRow;
+
+use crate::{
+    db::{Error, Result, SystemTx},
+    jobs::ProcessClerkEvent,
+    queue::{NewJob, enqueue},
+};
+
+/// A stored delivery.
+#[derive(Debug, Clone, Serialize, FromRow)]
+pub struct StoredEvent {
+    /// `clerk_events.id`.
+    pub id: i64,
+    /// The same for every attempt and manual resend.
+    pub svix_id: String,
+    /// Clerk's name for it.
+    pub event_type: String,
+    /// Whom it is about, if it is about a person.
+    pub user_id: Option<String>,
+    /// `pending`, `processed` or `dead`.
+    pub status: String,
+    /// `applied`, `stale` (known already, or known better), `tombstoned` (about something that is gone for good), or what
+    /// is wrong with it.
+    pub outcome: Option<String>,
+    /// When it came.
+    pub received_at: DateTime<Utc>,
+    /// When it was processed.
+    pub processed_at: Option<DateTime<Utc>>,
+    /// As it was signed; nothing once the person has been deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+}
+
+/// The statuses that an event can have.
+pub const EVENT_STATUSES: [&str; 3] = ["pending", "processed", "dead"];
+
+/// Which events are meant; what is absent does not matter.
+#[derive(Debug, Clone, Default)]
+pub struct EventFilter {
+    /// Just this one.
+    pub id: Option<i64>,
+    /// Only with this status.
+    pub status: Option<String>,
+    /// Only about this person, or naming this organization or membership.
+    pub about: Option<String>,
+}
+
+/// The events that are meant, newest first, up to `limit`.
+pub async fn events(tx: &mut SystemTx, filter: &EventFilter, limit: i64) -> Result<Vec<StoredEvent>> {
+    sqlx::query_as(
+        "-- clerk::timeline::events
+         SELECT id, svix_id, event_type, user_id, status, outcome, received_at, processed_at, body FROM clerk_events
+         WHERE ($1::bigint IS NULL OR id = $1) AND ($2::text IS NULL OR status = $2)
+           AND ($3::text IS NULL OR user_id = $3 OR strpos(body, '\"' || $3 || '\"') > 0)
+         ORDER BY id DESC LIMIT $4",
+    )
+    .bind(filter.id)
+    .bind(&filter.status)
+    .bind(&filter.about)
+    .bind(limit)
+    .fetch_all(tx.conn())
+    .await
+    .map_err(Error::from)
+}
+
+/// Has events processed again, and returns which. Those that were erased or could not be read stay as they are.
+pub async fn replay(tx: &mut SystemTx, filter: &EventFilter) -> Result<Vec<i64>> {
+    let replayed: Vec<i64> = sqlx::query_scalar(
+        "-- clerk::timeline::replay
+         UPDATE clerk_events SET status = 'pending', outcome = NULL, processed_at = NULL
+         WHERE status = 'processed' AND body IS NOT NULL
+           AND ($1::bigint IS NULL OR id = $1)
+           AND ($2::text IS NULL OR user_id = $2 OR strpos(body, '\"' || $2 || '\"') > 0)
+         RETURNING id",
+    )
+    .bind(filter.id)
+    .bind(&filter.about)
+    .fetch_all(tx.conn())
+    .await
+    .map_err(Error::from)?;
+    for &event_id in &replayed {
+        enqueue(tx, &NewJob::now(&ProcessClerkEvent { event_id })).await?;
+    }
+    Ok(replayed)
+}
