@@ -42,6 +42,8 @@ enum ConfiguredCommand {
     Events(commands::events::Args),
     /// Look at the queue, and mend it.
     Jobs(commands::jobs::Args),
+    /// Destroy the data of dealerships whose organization was deleted in Clerk (only shows it by default).
+    Purge(commands::purge::Args),
     /// Provision one person, from Clerk or from what is given.
     SyncUser(commands::sync_user::Args),
 }
@@ -75,6 +77,7 @@ impl ConfiguredCommand {
             Self::Seed => commands::seed::run(config).await,
             Self::Events(args) => commands::events::run(config, args).await,
             Self::Jobs(args) => commands::jobs::run(config, args).await,
+            Self::Purge(args) => commands::purge::run(config, &args).await,
             Self::SyncUser(args) => commands::sync_user::run(config, args).await,
         };
         match outcome {

@@ -191,6 +191,29 @@ async fn the_timeline_says_what_became_of_each_event() {
 }
 
 #[tokio::test]
+async fn purging_shows_first_and_destroys_when_told_to() {
+    let database = database().await;
+    let url = [("DATABASE_URL", database.url.as_str())];
+    norvalt(&["seed"], &url).await.done();
+    assert!(norvalt(&["purge", "--days", "0", "--yes"], &url).await.done().contains("(none)"));
+    let db = Db::new(&database.url.parse().expect("a valid URL"), 1, "tests");
+    let mut tx = db.system().await.expect("the database is there");
+    let closed = Change::OrganizationDeleted { id: "org_demo_tesla_oslo".parse().expect("printable") };
+    common::clerk::apply(&mut tx, closed).await.expect("a valid change");
+    tx.commit().await.expect("the database is there");
+    let leads = async || -> i64 {
+        let count = "SELECT count(*) FROM leads";
+        sqlx::query_scalar(count).fetch_one(&mut database.connect().await).await.expect("a valid statement")
+    };
+    assert!(norvalt(&["purge", "--yes"], &url).await.done().contains("(none)"), "it was closed a moment ago");
+    let shown = norvalt(&["purge", "--days", "0"], &url).await.done();
+    assert!(shown.contains("Tesla Oslo") && shown.contains("Nothing was done"), "{shown}");
+    assert_eq!(leads().await, 20);
+    assert!(norvalt(&["purge", "--days", "0", "--yes"], &url).await.done().contains("All of this is gone"));
+    assert_eq!(leads().await, 10);
+}
+
+#[tokio::test]
 async fn the_doctor_finds_what_is_wrong() {
     let database = database().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");

@@ -1,7 +1,7 @@
 //! Clerk's events become dealerships, users and access: the same ones, in whatever order and however often they come.
 
 use common::{
-    clerk::{Event, Outcome, apply, process},
+    clerk::{Event, Outcome, apply, closed_dealerships, process, purge},
     db::Db,
 };
 use reqwest::Method;
@@ -313,6 +313,30 @@ async fn a_closed_dealership_is_out_of_reach_and_keeps_its_book() {
     oslo.admin().get("/api/v1/leads").await.expect_problem(403, "not-provisioned");
     oslo.admin().without_organization().get("/api/v1/me").await.expect_problem(403, "not-provisioned");
     assert_eq!(app.count("SELECT count(*) FROM leads").await, 1);
+}
+
+#[tokio::test]
+async fn a_purged_dealership_stays_gone_and_an_open_one_is_never_purged() {
+    let app = TestApp::start().await;
+    let (oslo, bergen) = (app.dealership("Tesla Oslo").await, app.dealership("VW Bergen").await);
+    oslo.lead("Ola Nordmann").await;
+    bergen.lead("Kari Nordmann").await;
+    give(&app.db, &deleted("organization.deleted", oslo.org.as_str(), 9_000)).await;
+    let now = common::clock::Clock::system().now() + chrono::TimeDelta::minutes(1);
+    let mut tx = app.db.system().await.expect("the database is there");
+    let closed = closed_dealerships(&mut tx, now).await.expect("it answers");
+    let counts: Vec<_> = closed.iter().map(|d| (d.name.as_str(), d.leads, d.users)).collect();
+    assert_eq!(counts, [("Tesla Oslo", 1, 1)]);
+    assert!(purge(&mut tx, &oslo.org).await.expect("it answers"));
+    assert!(!purge(&mut tx, &bergen.org).await.expect("it answers"), "it is open");
+    tx.commit().await.expect("the database is there");
+    assert_eq!(mentions(&app, "Ola Nordmann").await, Vec::<String>::new());
+    assert_eq!(bergen.admin().get("/api/v1/leads").await.expect(200)["total"], 1);
+
+    let late = kari("orgmem_late", oslo.org.as_str(), "user_late").event("created");
+    give(&app.db, &organization("organization.updated", oslo.org.as_str(), "Tesla Oslo", 99_000)).await;
+    give(&app.db, &late).await;
+    assert_eq!(app.count("SELECT count(*) FROM dealerships").await, 1);
 }
 
 #[tokio::test]

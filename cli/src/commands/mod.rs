@@ -4,5 +4,6 @@ pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod jobs;
 pub(crate) mod migrate;
+pub(crate) mod purge;
 pub(crate) mod seed;
 pub(crate) mod sync_user;

@@ -44,12 +44,13 @@ pub(super) trait Record:
     }
 }
 
-/// An organization. Its attributes outlive it, as the dealership's data does.
+/// An organization. Its attributes outlive it, as the dealership's data does, until both are purged.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Organization {
     pub(super) attributes: Option<Latest<change::Organization>>,
     pub(super) deleted: bool,
+    pub(super) purged: bool,
 }
 
 impl Record for Organization {
@@ -57,7 +58,14 @@ impl Record for Organization {
     type Id = ClerkOrgId;
 
     fn merge(self, other: Self) -> Self {
-        Self { attributes: self.attributes.max(other.attributes), deleted: self.deleted || other.deleted }
+        if self.purged || other.purged {
+            return Self { attributes: None, deleted: true, purged: true };
+        }
+        Self {
+            attributes: self.attributes.max(other.attributes),
+            deleted: self.deleted || other.deleted,
+            purged: false,
+        }
     }
 
     fn is_deleted(&self) -> bool {

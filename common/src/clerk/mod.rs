@@ -10,6 +10,7 @@ mod event;
 mod inbox;
 mod mirror;
 mod provisioning;
+mod purge;
 mod timeline;
 
 pub use backend_api::{BackendApi, BackendApiError};
@@ -17,4 +18,5 @@ pub use change::{Change, Membership, Organization, PersonHint, UserProfile, Vers
 pub use event::{Event, EventError};
 pub use inbox::{ProcessError, Processed, Receipt, process, receive};
 pub use provisioning::{Outcome, apply};
+pub use purge::{ClosedDealership, closed_dealerships, purge};
 pub use timeline::{EVENT_STATUSES, EventFilter, StoredEvent, events, replay};

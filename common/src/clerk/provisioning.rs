@@ -53,14 +53,15 @@ impl Outcome {
 pub async fn apply(tx: &mut SystemTx, change: Change) -> Result<Outcome> {
     match change {
         Change::Organization { id, version, organization } => {
-            let seen = Organization { attributes: Some(Latest::new(version, organization)), deleted: false };
+            let seen = Organization { attributes: Some(Latest::new(version, organization)), ..Organization::default() };
             see_organization(tx, &id, seen).await
         }
         Change::OrganizationDeleted { id } => {
-            see_organization(tx, &id, Organization { attributes: None, deleted: true }).await
+            see_organization(tx, &id, Organization { deleted: true, ..Organization::default() }).await
         }
         Change::Membership { id, version, membership, organization: (org_version, organization), hint } => {
-            let seen = Organization { attributes: Some(Latest::new(org_version, organization)), deleted: false };
+            let seen =
+                Organization { attributes: Some(Latest::new(org_version, organization)), ..Organization::default() };
             let org = see_organization(tx, &membership.org, seen).await?;
             let person = User { hint: Some(Latest::new(version, hint)), ..User::default() };
             let person = observe(tx, &membership.user, person).await?;

@@ -81,10 +81,16 @@ impl Db {
         Ok(TenantTx::new(self.begin(begin).await?, dealership))
     }
 
-    /// Waits until what was committed has been announced to the workers, and closes all connections.
+    /// Waits until what was committed has been announced to the workers, and closes all connections. A transaction that
+    /// is still open somewhere is not waited for longer than a few seconds.
     pub async fn close(&self) {
-        self.waker.flush().await;
-        self.pool.close().await;
+        let closed = async {
+            self.waker.flush().await;
+            self.pool.close().await;
+        };
+        if tokio::time::timeout(ACQUIRE_TIMEOUT, closed).await.is_err() {
+            tracing::warn!("closing without waiting for every connection");
+        }
     }
 
     /// Options for a connection outside the pool.
