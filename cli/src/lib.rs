@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use common::{
     config::{CliConfig, Settings},
+    db::{self, NotUsable},
     telemetry,
 };
 
@@ -33,6 +34,7 @@ enum Command {
 
 /// Commands that need their settings to be right.
 #[derive(Debug, Subcommand)]
+#[expect(clippy::doc_markdown, reason = "the text is shown on a terminal")]
 enum ConfiguredCommand {
     /// Bring the database schema up to date.
     Migrate(commands::migrate::Args),
@@ -44,7 +46,10 @@ enum ConfiguredCommand {
     Jobs(commands::jobs::Args),
     /// Destroy the data of dealerships whose organization was deleted in Clerk (only shows it by default).
     Purge(commands::purge::Args),
-    /// Provision one person, from Clerk or from what is given.
+    /// Provision one person and their dealerships, as the webhooks would.
+    ///
+    /// With CLERK_SECRET_KEY set, asks Clerk for the person and all their memberships. With --org and --membership, which
+    /// go together, takes what is given instead; that yields to whatever Clerk says later.
     SyncUser(commands::sync_user::Args),
 }
 
@@ -83,7 +88,10 @@ impl ConfiguredCommand {
         match outcome {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("norvalt: {}", telemetry::chain(&*error));
+                match error.downcast_ref::<db::Error>() {
+                    Some(error) if error.means_not_migrated() => eprintln!("norvalt: {}", NotUsable::NotMigrated),
+                    _ => eprintln!("norvalt: {}", telemetry::chain(&*error)),
+                }
                 ExitCode::FAILURE
             }
         }

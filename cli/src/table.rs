@@ -32,7 +32,7 @@ pub(crate) fn show<const N: usize>(
 pub(crate) fn report(json: bool, thing: &str, done: &str, ids: &[i64]) -> Result<(), CommandError> {
     match ids {
         ids if json => println!("{}", serde_json::to_string(ids)?),
-        [] => println!("nothing to do: no such {thing}"),
+        [] => println!("nothing to do"),
         [id] => println!("{thing} {id} {done}"),
         ids => println!("{} {thing}s {done}", ids.len()),
     }

@@ -17,7 +17,7 @@ impl Database {
     pub(crate) async fn start(wishes: &Wishes, directory: &DevDirectory, console: &Console) -> Result<Self, Failure> {
         if let Some(url) = &wishes.database_url {
             let whence = if env::var_os("DATABASE_URL").is_some() { "the environment" } else { ".env" };
-            console.say("dev", &format!("using the database of DATABASE_URL, which is set in {whence}"));
+            console.say("dev", &format!("using the database of DATABASE_URL, which is set in {whence}; without it, there would be a private one"));
             return Ok(Self::Given(url.clone()));
         }
         let tell = |line: &str| console.say("dev", line);

@@ -96,7 +96,10 @@ impl Processes {
     /// Starts an entry. A shell expands its command and is then replaced by it, so that signals reach the program.
     pub fn start(&mut self, entry: &Entry) -> Result<(), StartError> {
         let mut shell = Command::new("sh");
-        shell.arg("-c").arg(format!("exec env {}", entry.command));
+        // The shell must not stay in between: it would keep signals to itself. An entry may see to that on its own.
+        let replaces_shell = entry.command.starts_with("exec ");
+        let prefix = if replaces_shell { "" } else { "exec env " };
+        shell.arg("-c").arg(format!("{prefix}{}", entry.command));
         shell.envs(self.environment.iter().map(|(name, value)| (name, value)));
         self.run(&entry.name, shell)
     }

@@ -57,6 +57,16 @@ async fn migrating_twice_at_once_is_migrating_once() {
 }
 
 #[tokio::test]
+async fn what_comes_before_migrating_says_so() {
+    let database = empty_database().await;
+    for command in [&["seed"][..], &["jobs", "stats"], &["events", "list"]] {
+        let ran = norvalt(command, &[("DATABASE_URL", &database.url)]).await;
+        // Roles belong to the whole cluster and are there already; tables are not.
+        assert!(ran.code == Some(1) && ran.err.contains("run: norvalt migrate"), "{command:?}: {}", ran.err);
+    }
+}
+
+#[tokio::test]
 async fn seeding_twice_is_seeding_once() {
     let database = database().await;
     let url = [("DATABASE_URL", database.url.as_str())];
@@ -134,7 +144,10 @@ async fn a_dead_job_is_found_understood_and_run_again() {
     assert_eq!(shown["errors"][0]["attempt"], 12);
 
     assert_eq!(norvalt(&["jobs", "retry", &id], &url).await.done(), format!("job {id} run again\n"));
-    assert_eq!(norvalt(&["jobs", "retry", &id], &url).await.done(), "nothing to do: no such job\n");
+    let again = norvalt(&["jobs", "retry", &id], &url).await;
+    assert_eq!((again.code, again.out.as_str()), (Some(0), "nothing to do\n"));
+    assert!(again.err.contains("is available, not dead"), "{}", again.err);
+    assert_eq!(norvalt(&["jobs", "retry", "4711"], &url).await.code, Some(1));
     let row = jobs.row(id.parse().expect("a number")).await;
     assert_eq!((row.state.as_str(), row.attempts), ("available", 0));
     assert_eq!(

@@ -48,7 +48,7 @@ async fn serve() -> ExitCode {
     let config = match WorkerConfig::read(&mut settings) {
         Ok(config) => config,
         Err(problems) => {
-            eprintln!("{problems}");
+            eprintln!("worker: {problems}");
             return ExitCode::from(WRONG_CONFIGURATION);
         }
     };
@@ -62,7 +62,7 @@ async fn serve() -> ExitCode {
     match worker::run(config, worker::jobs::registry(), stop_signal(terminate, interrupt)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(error = telemetry::chain(&error), "the worker did not stop cleanly");
+            tracing::error!(error = telemetry::chain(&error), "the worker ended");
             ExitCode::FAILURE
         }
     }

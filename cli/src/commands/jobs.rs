@@ -1,6 +1,6 @@
 use common::{
     config::CliConfig,
-    db::Db,
+    db::{Db, SystemTx},
     queue::{self, JobFilter, JobRecord, STATES},
 };
 
@@ -84,11 +84,29 @@ pub(crate) async fn run(config: &CliConfig, args: Args) -> Result<(), CommandErr
             let job = queue::list(&mut tx, &filter, 1).await?.pop().ok_or_else(|| format!("there is no job {id}"))?;
             println!("{}", serde_json::to_string_pretty(&job)?);
         }
-        Command::Retry(which) => report(args.json, "job", "run again", &queue::revive(&mut tx, &which.into()).await?)?,
-        Command::Cancel(which) => report(args.json, "job", "cancelled", &queue::cancel(&mut tx, &which.into()).await?)?,
+        Command::Retry(which) => {
+            let filter = JobFilter::from(which);
+            let revived = queue::revive(&mut tx, &filter).await?;
+            explain(&mut tx, &filter, &revived, "dead").await?;
+            report(args.json, "job", "run again", &revived)?;
+        }
+        Command::Cancel(which) => {
+            let filter = JobFilter::from(which);
+            let cancelled = queue::cancel(&mut tx, &filter).await?;
+            explain(&mut tx, &filter, &cancelled, "waiting").await?;
+            report(args.json, "job", "cancelled", &cancelled)?;
+        }
     }
     tx.commit().await?;
     db.close().await;
+    Ok(())
+}
+
+/// Says of one job that was named why nothing was done to it.
+async fn explain(tx: &mut SystemTx, filter: &JobFilter, done: &[i64], wanted: &str) -> Result<(), CommandError> {
+    let (Some(id), []) = (filter.id, done) else { return Ok(()) };
+    let job = queue::list(tx, filter, 1).await?.pop().ok_or_else(|| format!("there is no job {id}"))?;
+    eprintln!("job {id} is {}, not {wanted}", job.state);
     Ok(())
 }
 

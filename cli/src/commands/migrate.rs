@@ -1,6 +1,8 @@
+use std::io::{self, Write};
+
 use common::{
     config::CliConfig,
-    db::{migrate, pending_migrations},
+    db::{Migration, migrate, pending_migrations},
 };
 
 use crate::CommandError;
@@ -16,13 +18,16 @@ pub(crate) struct Args {
 pub(crate) async fn run(config: &CliConfig, args: &Args) -> Result<(), CommandError> {
     if args.dry_run {
         let pending = pending_migrations(&config.database_url).await?;
+        let one = |m: &Migration| format!("-- {} {}\n\n{}\n", m.version, m.description, m.sql);
+        let mut sql: String = pending.iter().map(one).collect();
         if pending.is_empty() {
-            println!("-- Nothing to do: the schema is up to date.");
+            sql.push_str("-- Nothing to do: the schema is up to date.\n");
         }
-        for migration in pending {
-            println!("-- {} {}\n\n{}", migration.version, migration.description, migration.sql);
-        }
-        return Ok(());
+        return match io::stdout().write_all(sql.as_bytes()) {
+            // Whoever reads may have seen enough.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+            _ => Ok(()),
+        };
     }
     let applied = migrate(&config.database_url).await?;
     for migration in &applied {

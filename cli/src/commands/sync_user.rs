@@ -7,10 +7,6 @@ use common::{
 
 use crate::CommandError;
 
-/// Provisions one person and their dealerships, as the webhooks would.
-///
-/// With CLERK_SECRET_KEY set, asks Clerk for the person and all their memberships. With --org and --membership,
-/// takes what is given instead; it yields to whatever Clerk says later.
 #[derive(Debug, clap::Args)]
 #[expect(clippy::doc_markdown, reason = "the text is shown on a terminal")]
 pub(crate) struct Args {

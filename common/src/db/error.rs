@@ -2,7 +2,7 @@
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The database cannot be reached or is not serving now. Trying again later is right.
-    #[error("the database is unavailable")]
+    #[error("the database is unavailable; is PostgreSQL running, and DATABASE_URL right?")]
     Unavailable(#[source] sqlx::Error),
     /// The database refused the statement. Trying again is of no use unless the cause is mended.
     #[error("the database refused a statement")]
@@ -13,6 +13,14 @@ pub enum Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
+    /// Whether a role or a table is missing that migrations make.
+    pub fn means_not_migrated(&self) -> bool {
+        let (Self::Refused(error) | Self::Unavailable(error)) = self;
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        // invalid_parameter_value is what SET ROLE says of a role that does not exist; undefined_table.
+        matches!(code.as_deref(), Some("22023" | "42P01"))
+    }
+
     /// Whether a constraint of this name stands against the statement.
     pub fn violates(&self, constraint: &str) -> bool {
         let (Self::Refused(error) | Self::Unavailable(error)) = self;

@@ -13,6 +13,9 @@ pub enum MigrateError {
     /// The database cannot be reached.
     #[error("cannot connect to the database; check DATABASE_URL and that PostgreSQL is running")]
     Connect(#[source] sqlx::Error),
+    /// The login role may not read `_sqlx_migrations`.
+    #[error("cannot read which migrations were applied; use the role that migrates")]
+    Unreadable(#[source] SqlxMigrateError),
     /// An applied migration is not the one we know by that name.
     #[error("migration {0} was edited after it had been applied; restore the file (in development: cargo dev --reset)")]
     Edited(i64),
@@ -81,7 +84,11 @@ async fn pending(conn: &mut PgConnection) -> Result<Vec<Migration>, MigrateError
         .fetch_one(&mut *conn)
         .await
         .map_err(MigrateError::Connect)?;
-    let applied = if exists { conn.list_applied_migrations("_sqlx_migrations").await? } else { Vec::new() };
+    let applied = if exists {
+        conn.list_applied_migrations("_sqlx_migrations").await.map_err(MigrateError::Unreadable)?
+    } else {
+        Vec::new()
+    };
     Ok(MIGRATOR
         .iter()
         .filter(|known| !applied.iter().any(|done| done.version == known.version))

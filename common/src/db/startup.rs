@@ -61,13 +61,11 @@ impl From<Error> for NotUsable {
             Error::Unavailable(_) => None,
         };
         match code.as_deref() {
-            Some(NO_SUCH_ROLE | NO_SUCH_TABLE) => Self::NotMigrated,
+            _ if error.means_not_migrated() => Self::NotMigrated,
             Some(NOT_PERMITTED) => Self::NotAMember,
             _ => Self::Db(error),
         }
     }
 }
 
-const NO_SUCH_ROLE: &str = "22023";
-const NO_SUCH_TABLE: &str = "42P01";
 const NOT_PERMITTED: &str = "42501";

@@ -10,7 +10,10 @@ pub struct DatabaseUrl(PgConnectOptions);
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidDatabaseUrl {
     /// Not a PostgreSQL URL at all.
-    #[error("is not a PostgreSQL URL such as postgresql://user:password@host:5432/database")]
+    #[error(
+        "is not a PostgreSQL URL such as postgresql://user:password@host:5432/database; placeholders such as [HOST] must be \
+         filled in, and characters such as @ / # in the password written as %40 %2F %23"
+    )]
     NotAUrl,
     /// Port 6543 is where Supabase's transaction-mode pooler listens.
     #[error(
