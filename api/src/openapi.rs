@@ -51,8 +51,22 @@ pub(crate) fn docs(document: utoipa::openapi::OpenApi) -> SwaggerUi {
     SwaggerUi::new("/docs").url("/openapi.json", document).config(config)
 }
 
-/// Says of the finished document that what we send is whole: a field without a value is there, and null.
-pub(crate) fn answers_are_whole(document: &mut utoipa::openapi::OpenApi) {
+/// Sees to what only the finished document shows.
+pub(crate) fn finish(document: &mut utoipa::openapi::OpenApi) {
+    answers_are_whole(document);
+    let lists = document.paths.paths.values_mut().filter_map(|path| path.get.as_mut());
+    for parameter in lists.filter_map(|list| list.parameters.as_mut()).flatten() {
+        if let RefOr::T(parameter) = parameter
+            && parameter.description.is_none()
+            && let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema
+        {
+            parameter.description = schema.description.take();
+        }
+    }
+}
+
+/// What we send is whole: a field without a value is there, and null.
+fn answers_are_whole(document: &mut utoipa::openapi::OpenApi) {
     let schemas = document.components.iter_mut().flat_map(|components| &mut components.schemas);
     for (name, schema) in schemas {
         let is_request = name.starts_with("New") || name.ends_with("Patch") || name == "Reply";

@@ -54,7 +54,7 @@ fn described() -> OpenApiRouter<AppState> {
         .routes(routes!(health::index))
         .routes(routes!(health::live))
         .routes(routes!(health::ready));
-    openapi::answers_are_whole(router.get_openapi_mut());
+    openapi::finish(router.get_openapi_mut());
     router
 }
 

@@ -17,11 +17,12 @@ macro_rules! text_enum {
                 match self { $(Self::$variant => $text,)+ }
             }
 
-            /// The schema of a query parameter that is one of the words, or blank for any.
+            /// The schema of a query parameter that is one of the words, or blank for any. Its description is the
+            /// parameter's, which has none of its own beside such a schema.
             pub fn or_blank() -> utoipa::openapi::Schema {
                 let words = [$($text),+, ""];
                 let text = utoipa::openapi::schema::Type::String;
-                utoipa::openapi::ObjectBuilder::new().schema_type(text).enum_values(Some(words)).into()
+                utoipa::openapi::ObjectBuilder::new().schema_type(text).enum_values(Some(words)).description(Some("Only with this one; blank for any.")).into()
             }
 
             /// Reads it from a request.

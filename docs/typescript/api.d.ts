@@ -3479,27 +3479,20 @@ export interface operations {
     listLeads: {
         parameters: {
             query?: {
+                /** @description Only with this one; blank for any. */
                 status?: "new" | "contacted" | "qualified" | "won" | "lost" | "";
+                /** @description Only with this one; blank for any. */
                 source?: "website" | "email" | "facebook" | "manual" | "";
-                /**
-                 * @description Only with this text in the customer's name, e-mail address or phone number, in any case.
-                 * @example håkonsen
-                 */
+                /** @description Only with this text in the customer's name, e-mail address or phone number, in any case. */
                 search?: string;
-                /**
-                 * @description Only those that this member takes care of.
-                 * @example 018f3a2c-9f6e-7c31-8a44-2f1c7f0f9a11
-                 */
+                /** @description Only those that this member takes care of, by id; `GET /api/v1/users` lists them. */
                 assigned_to?: string;
                 /**
-                 * @description Only those that came in at this time or later: a time, or a date, which is its midnight in UTC.
-                 * @example 2026-11-01T00:00:00Z
+                 * @description Only those that came in at this time or later: a time such as 2026-11-01T08:30:00Z, or a date, which is its
+                 *     midnight in UTC.
                  */
                 created_from?: string;
-                /**
-                 * @description Only those that came in before this time.
-                 * @example 2026-12-01
-                 */
+                /** @description Only those that came in before this time. */
                 created_to?: string;
                 /** @description How many at most, 1 to 100. */
                 limit?: number;
@@ -5559,6 +5552,7 @@ export interface operations {
     listVehicles: {
         parameters: {
             query?: {
+                /** @description Only with this one; blank for any. */
                 status?: "available" | "reserved" | "sold" | "";
                 /** @description How many at most. */
                 limit?: number;

@@ -24,16 +24,17 @@ pub struct LeadFilter {
     #[param(schema_with = LeadSource::or_blank)]
     pub source: Option<LeadSource>,
     /// Only with this text in the customer's name, e-mail address or phone number, in any case.
-    #[param(max_length = 200, example = "håkonsen")]
+    #[param(max_length = 200)]
     pub search: Option<String>,
-    /// Only those that this member takes care of.
-    #[param(value_type = Option<String>, example = "018f3a2c-9f6e-7c31-8a44-2f1c7f0f9a11")]
+    /// Only those that this member takes care of, by id; `GET /api/v1/users` lists them.
+    #[param(value_type = Option<String>)]
     pub assigned_to: Option<UserId>,
-    /// Only those that came in at this time or later: a time, or a date, which is its midnight in UTC.
-    #[param(value_type = Option<String>, example = "2026-11-01T00:00:00Z")]
+    /// Only those that came in at this time or later: a time such as 2026-11-01T08:30:00Z, or a date, which is its
+    /// midnight in UTC.
+    #[param(value_type = Option<String>)]
     pub created_from: Option<DateTime<Utc>>,
     /// Only those that came in before this time.
-    #[param(value_type = Option<String>, example = "2026-12-01")]
+    #[param(value_type = Option<String>)]
     pub created_to: Option<DateTime<Utc>>,
     /// How many at most, 1 to 100.
     #[param(minimum = 1, maximum = 100, default = 25, required = false)]
