@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use axum::{
     body::{Body, Bytes},
-    extract::{FromRequest, Request},
+    extract::Request,
     http::Response,
     middleware::Next,
-    response::IntoResponse,
 };
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::timeout;
 
 use crate::problem::Problem;
 
+/// Largest body that is read, in bytes. Svix sends up to 350 kB.
+const LIMIT: usize = 1024 * 1024;
 /// How long a body may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -23,14 +25,13 @@ pub(crate) struct Arrived(pub(crate) Result<Bytes, Problem>);
 /// Takes the whole body. A handler's transaction must not wait for a client who sends slowly, or never: a few of those
 /// would hold every connection to the database.
 pub(crate) async fn arrive(request: Request, next: Next) -> Response<Body> {
-    let (parts, body) = request.into_parts();
-    let mut empty = Request::from_parts(parts.clone(), Body::empty());
-    let whole = Bytes::from_request(Request::from_parts(parts, body), &());
-    let arrived = match timeout(PATIENCE, whole).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(rejection)) => Err(Problem::of_status(rejection.into_response().status())),
+    let (mut parts, body) = request.into_parts();
+    let arrived = match timeout(PATIENCE, Limited::new(body, LIMIT).collect()).await {
+        Ok(Ok(whole)) => Ok(whole.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::too_large()),
+        Ok(Err(_)) => Err(Problem::unreadable("The body broke off.")),
         Err(_) => Err(Problem::too_slow()),
     };
-    empty.extensions_mut().insert(Arrived(arrived));
-    next.run(empty).await
+    parts.extensions.insert(Arrived(arrived));
+    next.run(Request::from_parts(parts, Body::empty())).await
 }

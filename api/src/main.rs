@@ -52,8 +52,7 @@ fn main() -> ExitCode {
     match runtime.block_on(run(config)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(error = telemetry::chain(&*error), "stopped");
-            eprintln!("api: {}", telemetry::chain(&*error));
+            tracing::error!(error = telemetry::chain(&*error), "the API ended");
             ExitCode::FAILURE
         }
     }

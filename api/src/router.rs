@@ -2,11 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Router,
-    extract::{DefaultBodyLimit, FromRef},
-    middleware,
-};
+use axum::{Router, extract::FromRef, middleware};
 use common::db::Db;
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -20,9 +16,6 @@ use crate::{
     problem::Problem,
     routes::{automation_rules, conversations, dealership, health, leads, vehicles, webhooks},
 };
-
-/// Largest body that is read, in bytes. Svix sends up to 350 kB.
-const BODY_LIMIT: usize = 1024 * 1024;
 
 /// What handlers share.
 #[derive(Clone, FromRef)]
@@ -66,12 +59,10 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 pub(crate) fn router(state: AppState, cors_origins: &[String]) -> Router {
     let (router, document) = described().split_for_parts();
     router
-        // Inside of what limits bodies and outside of every extractor.
         .layer(middleware::from_fn(body::arrive))
         .merge(docs(document))
         .fallback(|| async { Problem::no_such_route() })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
-        .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(CatchPanicLayer::custom(context::panicked))
         .layer(cors::layer(cors_origins))
         .layer(middleware::from_fn(context::with_request_id))

@@ -86,7 +86,7 @@ async fn database(config: &CliConfig) -> Vec<(&'static str, Finding)> {
     let isolated = db.wait_until_usable().await.map(|()| "roles and policies keep them apart".to_owned());
     let queue = match queue::stats(&db).await {
         Ok(stats) if stats.dead > 0 => {
-            Wrong(format!("{} dead jobs; look at them and mend the cause, see docs/operations.md", stats.dead))
+            Wrong(format!("{} jobs are dead; look at them with: norvalt jobs list --state dead", stats.dead))
         }
         Ok(stats) if stats.oldest_available > STALE => {
             let minutes = stats.oldest_available.as_secs() / 60;

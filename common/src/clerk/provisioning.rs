@@ -76,6 +76,7 @@ pub async fn apply(tx: &mut SystemTx, change: Change) -> Result<Outcome> {
         }
         Change::MembershipDeleted { id, user } => {
             if let Some(user) = &user {
+                // Learns nothing, and takes the person's lock before the membership's.
                 observe(tx, user, User::default()).await?;
             }
             let observed = observe(tx, &id, Membership { attributes: None, deleted: true }).await?;
