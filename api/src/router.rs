@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Router, extract::FromRef, middleware};
-use common::db::Db;
+use common::{db::Db, ids::ClerkInstanceId};
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
@@ -23,6 +23,8 @@ pub(crate) struct AppState {
     pub(crate) db: Db,
     pub(crate) verifier: Arc<Verifier>,
     pub(crate) signatures: Arc<webhooks::Signatures>,
+    /// Whose webhooks are applied, if told.
+    pub(crate) clerk_instance: Option<Arc<ClerkInstanceId>>,
     /// Whether the process is on its way out.
     pub(crate) stopping: watch::Receiver<bool>,
 }

@@ -55,6 +55,7 @@ pub async fn serve(
     let state = AppState {
         verifier: Arc::new(Verifier::new(&config, clock)?),
         signatures: Arc::new(Signatures::new(&config.webhook_secrets)?),
+        clerk_instance: config.clerk_instance.map(Arc::new),
         stopping: stopped.clone(),
         db: db.clone(),
     };

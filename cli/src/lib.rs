@@ -46,6 +46,8 @@ enum ConfiguredCommand {
     Jobs(commands::jobs::Args),
     /// Destroy the data of dealerships whose organization was deleted in Clerk (only shows it by default).
     Purge(commands::purge::Args),
+    /// Compare with Clerk, and mend what webhooks missed (a worker does it by itself, every CLERK_SYNC_HOURS).
+    Sync(commands::sync::Args),
     /// Provision one person and their dealerships, as the webhooks would.
     ///
     /// With CLERK_SECRET_KEY set, asks Clerk for the person and all their memberships. With --org and --membership, which
@@ -83,6 +85,7 @@ impl ConfiguredCommand {
             Self::Events(args) => commands::events::run(config, args).await,
             Self::Jobs(args) => commands::jobs::run(config, args).await,
             Self::Purge(args) => commands::purge::run(config, &args).await,
+            Self::Sync(args) => commands::sync::run(config, &args).await,
             Self::SyncUser(args) => commands::sync_user::run(config, args).await,
         };
         match outcome {

@@ -143,6 +143,10 @@ clerk_id!(
     ClerkOrgId
 );
 clerk_id!(
+    /// A Clerk instance, `ins_…`: an application's development or production environment.
+    ClerkInstanceId
+);
+clerk_id!(
     /// A Clerk user, `user_…`.
     ClerkUserId
 );

@@ -1,5 +1,7 @@
 //! People as members of dealerships.
 
+use std::fmt;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
@@ -32,6 +34,16 @@ impl Role {
             "manager" => Self::Manager,
             _ => Self::SalesRep,
         }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SalesRep => "sales_rep",
+            Self::Manager => "manager",
+            Self::Admin => "admin",
+        })
     }
 }
 

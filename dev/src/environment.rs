@@ -3,6 +3,7 @@ use std::env;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use common::config::{ConfigError, Settings};
 use dev::{
+    clerk::INSTANCE_ID,
     files::{self, FileError},
     random,
 };
@@ -91,6 +92,7 @@ pub(crate) fn for_processes(
         ("CLERK_JWKS_URL", format!("{clerk_url}/.well-known/jwks.json")),
         ("CLERK_API_URL", clerk_url.to_owned()),
         ("CLERK_SECRET_KEY", secrets.clerk_secret_key.clone()),
+        ("CLERK_INSTANCE_ID", INSTANCE_ID.to_owned()),
         ("CLERK_WEBHOOK_SECRET", secrets.webhook_secret.clone()),
     ];
     environment.extend(wishes.comforts.iter().map(|(name, value)| (*name, (*value).to_owned())));

@@ -1,6 +1,12 @@
 //! Clerk's webhook bodies, in the shapes that occur in the wild.
 
+use common::clerk::Delivery;
 use serde_json::{Value, json};
+
+/// A delivery of this body.
+pub fn delivery<'a>(svix_id: &'a str, body: &'a str) -> Delivery<'a> {
+    Delivery { svix_id, body: body.as_bytes(), trace_context: None }
+}
 
 fn envelope(kind: &str, timestamp: i64, data: &Value) -> Value {
     json!({ "object": "event", "type": kind, "instance_id": "ins_1", "timestamp": timestamp, "data": data })

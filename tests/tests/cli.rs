@@ -181,7 +181,8 @@ async fn the_timeline_says_what_became_of_each_event() {
         }
     };
     for (n, event) in events.iter().enumerate() {
-        receive(&db, &format!("msg_{n}"), event.to_string().as_bytes(), None).await.expect("the database is there");
+        let (svix_id, body) = (format!("msg_{n}"), event.to_string());
+        receive(&db, None, &clerk_events::delivery(&svix_id, &body)).await.expect("the database is there");
     }
     process_all().await;
     let outcomes = async || -> Vec<String> {

@@ -18,7 +18,7 @@ use proptest::{
 use serde_json::Value;
 use sqlx::{PgConnection, Row};
 use tests::{
-    clerk_events::{Membership, deleted, organization, user},
+    clerk_events::{Membership, deleted, delivery, organization, user},
     cluster::database,
 };
 
@@ -270,7 +270,7 @@ async fn state(conn: &mut PgConnection, prefix: &str) -> BTreeSet<String> {
 /// Delivers an event, and lets a worker process it that dies `crashes` times just before it would commit.
 async fn travel(db: &Db, svix_id: &str, event: &Value, crashes: u8) {
     let body = event.to_string();
-    let received = receive(db, svix_id, body.as_bytes(), None).await.expect("the database is there");
+    let received = receive(db, None, &delivery(svix_id, &body)).await.expect("the database is there");
     let Receipt::Accepted { event_id, .. } = received else { panic!("{received:?} to {event}") };
     for _ in 0..crashes {
         let mut tx = db.system().await.expect("the database is there");

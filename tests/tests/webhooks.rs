@@ -1,6 +1,9 @@
 //! Clerk's webhooks, up to the point where they are stored and enqueued.
 
-use common::clock::Clock;
+use common::{
+    clerk::{EventFilter, process, replay},
+    clock::Clock,
+};
 use dev::clerk::signed_headers;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -54,6 +57,7 @@ async fn a_hundred_simultaneous_deliveries_of_one_message_are_one() {
     expected.push((202, "accepted".to_owned()));
     assert_eq!(answers, expected);
     assert_eq!(stored(&app).await, (1, 1));
+    assert_eq!(app.count("SELECT duplicates::bigint FROM clerk_events").await, 99);
 }
 
 #[tokio::test]
@@ -104,10 +108,44 @@ async fn what_was_not_signed_now_and_whole_is_refused() {
 #[tokio::test]
 async fn types_without_a_use_are_ignored() {
     let app = TestApp::start().await;
-    for event in [json!({ "type": "session.created", "data": { "id": "sess_1" } }), json!({}), json!([1])] {
-        assert_eq!(app.deliver("msg_1", &event).await.expect(200)["status"], "ignored");
+    let odd = json!({ "type": "nul\u{0}".repeat(1_000) });
+    let session = json!({ "type": "session.created", "data": { "id": "sess_1" } });
+    for (n, event) in [session, json!({}), json!([1]), odd].iter().enumerate() {
+        assert_eq!(app.deliver(&format!("msg_{n}"), event).await.expect(200)["status"], "ignored");
     }
-    assert_eq!(stored(&app).await, (0, 0));
+    assert_eq!(app.deliver("msg_0", &json!({})).await.expect(200)["status"], "duplicate");
+    let kept = app.count("SELECT count(*) FROM clerk_events WHERE status = 'ignored' AND body IS NULL").await;
+    assert_eq!((kept, stored(&app).await), (4, (4, 0)));
+}
+
+#[tokio::test]
+async fn another_instances_events_are_set_aside() {
+    let ours = |config: &mut common::config::ApiConfig| config.clerk_instance = "ins_1".parse().ok();
+    let app = TestApp::start_with(ours).await;
+    let of = |instance: Value| {
+        let mut event = organization_created("org_1");
+        event["instance_id"] = instance;
+        event
+    };
+    assert_eq!(app.deliver("msg_1", &of(json!("ins_2"))).await.expect(200)["status"], "quarantined");
+    assert_eq!(app.deliver("msg_1", &of(json!("ins_2"))).await.expect(200)["status"], "duplicate");
+    assert_eq!(stored(&app).await, (1, 0));
+    // Not all of them say whose they are.
+    for (n, same) in [json!("ins_1"), json!(null), json!("")].into_iter().enumerate() {
+        assert_eq!(app.deliver(&format!("msg_of_ours_{n}"), &of(same)).await.expect(202)["status"], "accepted");
+    }
+    app.deliver("msg_3", &organization_created("org_1")).await.expect(202);
+
+    // An operator may know better.
+    let mut tx = app.db.system().await.expect("the database is there");
+    let all = EventFilter::default();
+    assert_eq!(replay(&mut tx, &all).await.expect("it answers"), Vec::<i64>::new());
+    let filter = EventFilter { status: Some("quarantined".to_owned()), ..all };
+    let replayed = replay(&mut tx, &filter).await.expect("it answers");
+    assert_eq!(replayed.len(), 1);
+    process(&mut tx, replayed[0]).await.expect("it can be processed");
+    tx.commit().await.expect("the database is there");
+    assert_eq!(app.count("SELECT count(*) FROM dealerships").await, 1);
 }
 
 #[tokio::test]

@@ -45,6 +45,8 @@ impl Shop {
             lease: Duration::from_secs(30),
             // Longer than the tests have patience: what is announced must be heard.
             poll: Duration::from_mins(1),
+            clerk: None,
+            sync_interval: Duration::from_hours(1),
             shutdown: Duration::from_secs(20),
         };
         Self {

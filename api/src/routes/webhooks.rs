@@ -6,9 +6,10 @@ use axum::{
     http::{HeaderMap, StatusCode},
 };
 use common::{
-    clerk::{self, Receipt as Received},
+    clerk::{self, Delivery, Receipt as Received},
     config::WebhookSecrets,
     db::Db,
+    ids::ClerkInstanceId,
 };
 use serde::Serialize;
 use svix::webhooks::{Webhook, WebhookError};
@@ -45,7 +46,8 @@ impl Signatures {
 /// What became of a webhook.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Receipt {
-    /// `accepted`, `duplicate`, `ignored`, or `dead` for what no retry could mend.
+    /// `accepted`, `duplicate`, `ignored`, `dead` for what no retry could mend, or `quarantined` for what is of another
+    /// Clerk instance.
     #[schema(example = "accepted")]
     status: &'static str,
 }
@@ -66,12 +68,14 @@ pub(crate) struct Receipt {
 pub(crate) async fn clerk(
     State(db): State<Db>,
     State(signatures): State<Arc<Signatures>>,
+    State(ours): State<Option<Arc<ClerkInstanceId>>>,
     headers: HeaderMap,
     RawBody(body): RawBody,
 ) -> Result<(StatusCode, Json<Receipt>), Problem> {
     let svix_id = signatures.verify(&headers, &body)?;
     let trace_context = headers.get("traceparent").and_then(|value| value.to_str().ok());
-    match clerk::receive(&db, svix_id, &body, trace_context).await? {
+    let delivery = Delivery { svix_id, body: &body, trace_context };
+    match clerk::receive(&db, ours.as_deref(), &delivery).await? {
         Received::Accepted { event_id, event_type } => {
             tracing::info!(svix_id, event_id, event_type, "webhook accepted");
             Ok((StatusCode::ACCEPTED, Json(Receipt { status: "accepted" })))
@@ -92,6 +96,15 @@ pub(crate) async fn clerk(
                 "webhook stored as dead: it does not have the shape of its type"
             );
             Ok((StatusCode::OK, Json(Receipt { status: "dead" })))
+        }
+        Received::Quarantined { event_id, instance } => {
+            tracing::error!(
+                svix_id,
+                event_id,
+                instance,
+                "webhook of another Clerk instance set aside: check its endpoints, and CLERK_INSTANCE_ID"
+            );
+            Ok((StatusCode::OK, Json(Receipt { status: "quarantined" })))
         }
         Received::NotJson => {
             tracing::warn!(svix_id, "authentic webhook that is not JSON");

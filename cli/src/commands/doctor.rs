@@ -114,14 +114,14 @@ async fn public_keys(url: &str) -> Finding {
 }
 
 async fn backend_api(config: &CliConfig) -> Finding {
-    let Some(key) = &config.clerk_secret_key else {
+    let Some(clerk) = &config.clerk else {
         return Fine("not used: CLERK_SECRET_KEY is not set".to_owned());
     };
-    let asked = async {
-        // Nobody has this id: what matters is whether the key is accepted.
-        BackendApi::new(&config.clerk_api_url, key.clone())?
-            .user(&"user_nobody".parse().expect("it is printable"))
-            .await
-    };
-    outcome(asked.await.map(|_| format!("{} accepts the key", config.clerk_api_url)))
+    let asked = async { BackendApi::new(clerk)?.instance().await };
+    match (asked.await, &clerk.instance) {
+        (Ok(id), None) => Fine(format!("{} accepts the key; set CLERK_INSTANCE_ID={id} to take no other's events", clerk.url)),
+        (Ok(id), Some(ours)) if id == *ours => Fine(format!("{} accepts the key of {id}", clerk.url)),
+        (Ok(id), Some(ours)) => Wrong(format!("CLERK_SECRET_KEY is of {id}, but CLERK_INSTANCE_ID is {ours}")),
+        (Err(error), _) => Wrong(chain(&error)),
+    }
 }

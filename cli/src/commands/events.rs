@@ -38,7 +38,7 @@ enum Command {
         /// The event.
         id: i64,
     },
-    /// Process events again. What is known already does not change.
+    /// Process events again. What is known already does not change, and what cannot be read stays dead.
     Replay(Which),
 }
 
@@ -50,7 +50,10 @@ struct Which {
     /// All about this user, organization or membership.
     #[arg(long)]
     about: Option<String>,
-    /// All.
+    /// All with this status: dead ones after a release that can read them, quarantined ones that are ours after all.
+    #[arg(long, value_parser = ["processed", "dead", "quarantined"])]
+    status: Option<String>,
+    /// All that were processed.
     #[arg(long)]
     all: bool,
 }
@@ -62,7 +65,7 @@ pub(crate) async fn run(config: &CliConfig, args: Args) -> Result<(), CommandErr
         Command::List { status, about, limit } => {
             let found = events(&mut tx, &EventFilter { id: None, status, about }, limit.into()).await?;
             let without_bodies: Vec<_> = found.into_iter().map(|event| StoredEvent { body: None, ..event }).collect();
-            let head = ["id", "received", "type", "about", "status", "outcome"];
+            let head = ["id", "received", "type", "about", "status", "outcome", "changed"];
             show(args.json, &without_bodies, head, without_bodies.iter().map(row))?;
         }
         Command::Show { id } => {
@@ -71,7 +74,7 @@ pub(crate) async fn run(config: &CliConfig, args: Args) -> Result<(), CommandErr
             println!("{}", serde_json::to_string_pretty(&event)?);
         }
         Command::Replay(which) => {
-            let filter = EventFilter { id: which.id, about: which.about, status: None };
+            let filter = EventFilter { id: which.id, about: which.about, status: which.status };
             report(args.json, "event", "will be processed again", &replay(&mut tx, &filter).await?)?;
         }
     }
@@ -80,8 +83,13 @@ pub(crate) async fn run(config: &CliConfig, args: Args) -> Result<(), CommandErr
     Ok(())
 }
 
-fn row(event: &StoredEvent) -> [String; 6] {
-    let outcome = event.outcome.as_deref().unwrap_or_default().chars().take(60).collect();
+fn row(event: &StoredEvent) -> [String; 7] {
+    let mut outcome: String = event.outcome.as_deref().unwrap_or_default().chars().take(60).collect();
+    if event.duplicates > 0 {
+        outcome = format!("{outcome} (came {} times)", event.duplicates + 1);
+    }
     let about = event.user_id.clone().unwrap_or_default();
-    [event.id.to_string(), time(event.received_at), event.event_type.clone(), about, event.status.clone(), outcome]
+    let changed = event.effects.join("; ");
+    let (kind, status) = (event.event_type.clone(), event.status.clone());
+    [event.id.to_string(), time(event.received_at), kind, about, status, outcome, changed]
 }

@@ -6,4 +6,5 @@ pub(crate) mod jobs;
 pub(crate) mod migrate;
 pub(crate) mod purge;
 pub(crate) mod seed;
+pub(crate) mod sync;
 pub(crate) mod sync_user;

@@ -33,9 +33,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(config: &CliConfig, args: Args) -> Result<(), CommandError> {
-    let changes = match (&args.org, &config.clerk_secret_key) {
+    let changes = match (&args.org, &config.clerk) {
         (Some(_), _) => by_hand(args),
-        (None, Some(key)) => from_clerk(&BackendApi::new(&config.clerk_api_url, key.clone())?, &args.user).await?,
+        (None, Some(clerk)) => from_clerk(&BackendApi::new(clerk)?, &args.user).await?,
         (None, None) => return Err("set CLERK_SECRET_KEY to ask Clerk, or give --org and --membership".into()),
     };
     let db = Db::new(&config.database_url, 1, "norvalt sync-user");
@@ -43,7 +43,7 @@ pub(crate) async fn run(config: &CliConfig, args: Args) -> Result<(), CommandErr
     let mut report = Vec::new();
     for change in changes {
         let what = describe(&change);
-        let outcome = match clerk::apply(&mut tx, change).await? {
+        let outcome = match clerk::apply(&mut tx, change).await?.outcome {
             Outcome::Applied => "done",
             Outcome::Stale => "nothing new",
             Outcome::Tombstoned => "refused, because Clerk has deleted it",

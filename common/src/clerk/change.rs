@@ -59,6 +59,15 @@ pub enum Change {
 }
 
 impl Change {
+    /// The id of the object that it is about, of whatever kind.
+    pub fn object(&self) -> &str {
+        match self {
+            Self::Organization { id, .. } | Self::OrganizationDeleted { id } => id.as_str(),
+            Self::Membership { id, .. } | Self::MembershipDeleted { id, .. } => id.as_str(),
+            Self::User { id, .. } | Self::UserDeleted { id } => id.as_str(),
+        }
+    }
+
     /// Whom it is about, if it is about a person.
     pub fn user(&self) -> Option<&ClerkUserId> {
         match self {

@@ -12,6 +12,8 @@ use crate::ids::{ClerkMembershipId, ClerkOrgId, ClerkUserId};
 pub struct Event {
     /// Clerk's name for it, such as `organizationMembership.created`.
     pub event_type: String,
+    /// The Clerk instance that it is of, if it says so.
+    pub instance: Option<String>,
     /// What it tells.
     pub change: Change,
 }
@@ -42,6 +44,8 @@ struct Envelope<'a> {
     #[serde(rename = "type")]
     event_type: String,
     #[serde(default, deserialize_with = "lenient")]
+    instance_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     timestamp: Option<Number>,
     #[serde(borrow)]
     data: Option<&'a RawValue>,
@@ -56,11 +60,13 @@ impl Event {
             return Err(json.map_or(EventError::NotJson, |_| EventError::NotHandled(String::new())));
         };
         let event_type = envelope.event_type;
-        let Some(parse) = parser(&event_type) else { return Err(EventError::NotHandled(event_type)) };
+        let Some(parse) = parser(&event_type) else {
+            return Err(EventError::NotHandled(clean(Some(event_type)).unwrap_or_default()));
+        };
         let data = envelope.data.map_or("null", RawValue::get);
         let sent = envelope.timestamp.as_ref().and_then(millis).map_or(0, seconds_to_millis);
         match parse(data, sent) {
-            Ok(change) => Ok(Self { event_type, change }),
+            Ok(change) => Ok(Self { event_type, instance: clean(envelope.instance_id), change }),
             // Serde's message may quote a value, which may be personal: keep to what kind of value it was.
             Err(error) => Err(EventError::Malformed { user: person(data), event_type, reason: without_values(&error) }),
         }
@@ -155,7 +161,7 @@ fn lenient<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> R
     Ok(serde_json::from_str(raw.get()).ok())
 }
 
-fn organization(data: &str, sent: Version) -> serde_json::Result<Change> {
+pub(super) fn organization(data: &str, sent: Version) -> serde_json::Result<Change> {
     let data: OrganizationData = serde_json::from_str(data)?;
     let version = version(data.updated_at.as_ref(), sent);
     Ok(Change::Organization { id: data.id, version, organization: Organization { name: clean(data.name) } })

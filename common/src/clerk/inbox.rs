@@ -1,14 +1,27 @@
-//! The inbox: every delivery that concerns us, as it was signed, and what became of it.
+//! The inbox: every delivery, what concerns us as it was signed, and what became of it.
 
 use super::{
+    effect::Effect,
     event::{Event, EventError},
-    provisioning::{Outcome, apply},
+    provisioning::{Applied, apply},
 };
 use crate::{
     db::{Db, Error, Result, SystemTx},
+    ids::{ClerkInstanceId, ClerkUserId},
     jobs::ProcessClerkEvent,
     queue::{NewJob, enqueue},
 };
+
+/// An authentic delivery.
+#[derive(Debug, Clone, Copy)]
+pub struct Delivery<'a> {
+    /// The same for every attempt and every manual resend of one message.
+    pub svix_id: &'a str,
+    /// As it was signed.
+    pub body: &'a [u8],
+    /// W3C `traceparent` of the request that brought it.
+    pub trace_context: Option<&'a str>,
+}
 
 /// What became of an authentic delivery.
 #[derive(Debug)]
@@ -20,9 +33,9 @@ pub enum Receipt {
         /// Clerk's name for it.
         event_type: String,
     },
-    /// Seen before; nothing was stored.
+    /// Seen before: counted, and otherwise without effect.
     Duplicate,
-    /// Of a type we have no use for; nothing was stored.
+    /// Of a type we have no use for: noted without its content.
     Ignored {
         /// Clerk's name for it.
         event_type: String,
@@ -34,46 +47,103 @@ pub enum Receipt {
         /// What is wrong with it.
         reason: String,
     },
+    /// Of another Clerk instance than ours: stored, and not applied unless an operator says so.
+    Quarantined {
+        /// `clerk_events.id`.
+        event_id: i64,
+        /// The other instance.
+        instance: String,
+    },
     /// Not JSON; nothing was stored.
     NotJson,
 }
 
-/// Stores an authentic delivery and enqueues its processing in one transaction, once per `svix_id`.
-/// When this returns, the delivery may be acknowledged.
-pub async fn receive(db: &Db, svix_id: &str, body: &[u8], trace_context: Option<&str>) -> Result<Receipt> {
-    let Ok(body) = str::from_utf8(body) else { return Ok(Receipt::NotJson) };
-    let (event_type, user, reason) = match Event::parse(body) {
-        Ok(event) => (event.event_type, event.change.user().cloned(), None),
-        Err(EventError::Malformed { event_type, user, reason }) => {
-            (event_type, user, Some(format!("malformed: {reason}")))
+/// What a delivery is to us, before anything is stored.
+enum Reading {
+    Event,
+    Ignored,
+    Malformed(String),
+    Foreign(String),
+}
+
+impl Reading {
+    fn status(&self) -> &'static str {
+        match self {
+            Self::Event => "pending",
+            Self::Ignored => "ignored",
+            Self::Malformed(_) => "dead",
+            Self::Foreign(_) => "quarantined",
         }
-        Err(EventError::NotHandled(event_type)) => return Ok(Receipt::Ignored { event_type }),
+    }
+
+    fn outcome(&self) -> Option<String> {
+        match self {
+            Self::Event => None,
+            Self::Ignored => Some("not a type that is handled".to_owned()),
+            Self::Malformed(reason) => Some(format!("malformed: {reason}")),
+            Self::Foreign(instance) => Some(format!("of another Clerk instance: {instance}")),
+        }
+    }
+}
+
+/// Stores an authentic delivery and enqueues its processing in one transaction, once per `svix_id`. When this returns,
+/// the delivery may be acknowledged. With `ours` given, events that name another Clerk instance are kept apart.
+pub async fn receive(db: &Db, ours: Option<&ClerkInstanceId>, delivery: &Delivery<'_>) -> Result<Receipt> {
+    let Ok(body) = str::from_utf8(delivery.body) else { return Ok(Receipt::NotJson) };
+    let (event_type, user, reading) = match Event::parse(body) {
+        Ok(Event { event_type, instance, change }) => {
+            let foreign = instance.filter(|instance| ours.is_some_and(|ours| ours.as_str() != instance));
+            (event_type, change.user().cloned(), foreign.map_or(Reading::Event, Reading::Foreign))
+        }
+        Err(EventError::Malformed { event_type, user, reason }) => (event_type, user, Reading::Malformed(reason)),
+        Err(EventError::NotHandled(event_type)) => (event_type, None, Reading::Ignored),
         Err(EventError::NotJson) => return Ok(Receipt::NotJson),
     };
     let mut tx = db.system().await?;
-    let stored: Option<i64> = sqlx::query_scalar(
+    let stored = store(&mut tx, delivery.svix_id, &event_type, user.as_ref(), body, &reading).await?;
+    let Some(event_id) = stored else {
+        tx.commit().await?;
+        return Ok(Receipt::Duplicate);
+    };
+    if let Reading::Event = reading {
+        let job = ProcessClerkEvent { event_id };
+        enqueue(&mut tx, &NewJob { trace_context: delivery.trace_context, ..NewJob::now(&job) }).await?;
+    }
+    tx.commit().await?;
+    Ok(match reading {
+        Reading::Event => Receipt::Accepted { event_id, event_type },
+        Reading::Ignored => Receipt::Ignored { event_type },
+        Reading::Malformed(reason) => Receipt::Dead { event_id, reason },
+        Reading::Foreign(instance) => Receipt::Quarantined { event_id, instance },
+    })
+}
+
+/// Writes a delivery down, or counts it if it was seen before. What is of no use is not kept: it may well be personal.
+async fn store(
+    tx: &mut SystemTx,
+    svix_id: &str,
+    event_type: &str,
+    user: Option<&ClerkUserId>,
+    body: &str,
+    reading: &Reading,
+) -> Result<Option<i64>> {
+    let (id, duplicates): (i64, i32) = sqlx::query_as(
         "-- clerk::inbox::receive
-         INSERT INTO clerk_events (svix_id, event_type, user_id, body, status, outcome, processed_at)
-         VALUES ($1, $2, $3, $4, CASE WHEN $5::text IS NULL THEN 'pending' ELSE 'dead' END, $5,
-                 CASE WHEN $5 IS NOT NULL THEN now() END)
-         ON CONFLICT (svix_id) DO NOTHING RETURNING id",
+         INSERT INTO clerk_events AS known (svix_id, event_type, user_id, body, status, outcome, processed_at)
+         VALUES ($1, $2, $3, $4, $5, $6, CASE WHEN $6::text IS NOT NULL THEN now() END)
+         ON CONFLICT (svix_id) DO UPDATE SET duplicates = known.duplicates + 1, last_duplicate_at = now()
+         RETURNING id, duplicates",
     )
     .bind(svix_id)
-    .bind(&event_type)
-    .bind(&user)
-    .bind(body)
-    .bind(&reason)
-    .fetch_optional(tx.conn())
+    .bind(event_type)
+    .bind(user)
+    .bind((!matches!(reading, Reading::Ignored)).then_some(body))
+    .bind(reading.status())
+    .bind(reading.outcome())
+    .fetch_one(tx.conn())
     .await
     .map_err(Error::from)?;
-    let Some(event_id) = stored else { return Ok(Receipt::Duplicate) };
-    if let Some(reason) = reason {
-        tx.commit().await?;
-        return Ok(Receipt::Dead { event_id, reason });
-    }
-    enqueue(&mut tx, &NewJob { trace_context, ..NewJob::now(&ProcessClerkEvent { event_id }) }).await?;
-    tx.commit().await?;
-    Ok(Receipt::Accepted { event_id, event_type })
+    Ok((duplicates == 0).then_some(id))
 }
 
 /// What processing a stored event came to.
@@ -83,11 +153,16 @@ pub enum Processed {
     Now {
         /// Clerk's name for it.
         event_type: String,
-        /// What it meant.
-        outcome: Outcome,
+        /// What it meant, and what it changed.
+        applied: Applied,
     },
     /// It had been processed before; nothing was done.
     Before,
+    /// This release cannot read it. It is marked dead, for an operator to see.
+    Dead {
+        /// What is wrong with it.
+        reason: String,
+    },
 }
 
 /// Why a stored event could not be processed.
@@ -96,9 +171,6 @@ pub enum ProcessError {
     /// There is no such event: it was deleted since it was enqueued.
     #[error("the event is not in the inbox")]
     Missing,
-    /// It can no longer be read, which a retry cannot mend.
-    #[error(transparent)]
-    Unreadable(#[from] EventError),
     /// The database did not do it.
     #[error(transparent)]
     Db(#[from] Error),
@@ -115,24 +187,40 @@ pub async fn process(tx: &mut SystemTx, event_id: i64) -> Result<Processed, Proc
     .await
     .map_err(Error::from)?;
     let (body, status) = stored.ok_or(ProcessError::Missing)?;
-    if status == "processed" {
+    if status != "pending" {
         return Ok(Processed::Before);
     }
-    // Only what was processed is ever erased.
-    let Event { event_type, change } = Event::parse(body.as_deref().unwrap_or_default())?;
-    let outcome = apply(tx, change).await?;
+    // Only what is not pending is ever erased.
+    match Event::parse(body.as_deref().unwrap_or_default()) {
+        Ok(Event { event_type, change, .. }) => {
+            let applied = apply(tx, change).await?;
+            let Applied { outcome, effects } = &applied;
+            mark(tx, event_id, "processed", outcome.as_str(), effects).await?;
+            Ok(Processed::Now { event_type, applied })
+        }
+        Err(error) => {
+            let reason = error.to_string();
+            mark(tx, event_id, "dead", &reason, &[]).await?;
+            Ok(Processed::Dead { reason })
+        }
+    }
+}
+
+async fn mark(tx: &mut SystemTx, event_id: i64, status: &str, outcome: &str, effects: &[Effect]) -> Result<()> {
     sqlx::query(
-        "-- clerk::inbox::process
-         UPDATE clerk_events e SET status = 'processed', outcome = $2, processed_at = now(),
+        "-- clerk::inbox::mark
+         UPDATE clerk_events e SET status = $2, outcome = $3, effects = effects || $4, processed_at = now(),
            -- What comes late about somebody who was deleted is not kept either.
            body = CASE WHEN EXISTS (SELECT FROM clerk_objects o WHERE o.kind = 'user' AND o.id = e.user_id
                                     AND (o.state ->> 'deleted')::boolean) THEN NULL ELSE body END
          WHERE id = $1",
     )
     .bind(event_id)
-    .bind(outcome.as_str())
+    .bind(status)
+    .bind(outcome)
+    .bind(effects.iter().map(ToString::to_string).collect::<Vec<_>>())
     .execute(tx.conn())
     .await
     .map_err(Error::from)?;
-    Ok(Processed::Now { event_type, outcome })
+    Ok(())
 }

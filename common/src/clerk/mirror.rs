@@ -3,12 +3,14 @@
 //! Every field of a record grows in one direction only (a later version wins, equal versions by content, deletion for
 //! good), so merging is commutative, associative and idempotent. What a deletion erases stays erased.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sqlx::types::Json;
 
 use super::change::{self, Version};
 use crate::{
-    db::{Error, Result, SystemTx},
+    db::{Db, Error, Result, SystemTx},
     ids::{ClerkMembershipId, ClerkOrgId, ClerkUserId},
 };
 
@@ -186,4 +188,47 @@ pub(super) async fn memberships_of(tx: &mut SystemTx, user: &ClerkUserId) -> Res
         rows.into_iter().filter_map(|(id, Json(record))| record.attributes.map(|latest| (latest, id))).collect();
     alive.sort();
     Ok(alive.into_iter().map(|(latest, _)| latest.value).collect())
+}
+
+/// What Clerk has told of and not deleted.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    pub(super) organizations: BTreeSet<ClerkOrgId>,
+    pub(super) users: BTreeSet<ClerkUserId>,
+    pub(super) memberships: BTreeMap<ClerkMembershipId, (ClerkOrgId, ClerkUserId)>,
+}
+
+/// The ids of everything that Clerk has told of and not deleted. What was provisioned by hand (version 0) is not among
+/// it: Clerk never had it, so that it does not have it means nothing.
+pub(super) async fn known(db: &Db) -> Result<Known> {
+    let mut tx = db.system().await?;
+    let organizations: Vec<ClerkOrgId> = sqlx::query_scalar(
+        "-- clerk::mirror::known
+         SELECT id FROM clerk_objects WHERE kind = 'organization' AND (state ->> 'deleted')::boolean IS NOT TRUE
+           AND (state #>> '{attributes,version}')::bigint > 0",
+    )
+    .fetch_all(tx.conn())
+    .await
+    .map_err(Error::from)?;
+    let users: Vec<ClerkUserId> = sqlx::query_scalar(
+        "-- clerk::mirror::known
+         SELECT id FROM clerk_objects WHERE kind = 'user' AND (state ->> 'deleted')::boolean IS NOT TRUE
+           AND greatest((state #>> '{profile,version}')::bigint, (state #>> '{hint,version}')::bigint) > 0",
+    )
+    .fetch_all(tx.conn())
+    .await
+    .map_err(Error::from)?;
+    let memberships: Vec<(ClerkMembershipId, ClerkOrgId, ClerkUserId)> = sqlx::query_as(
+        "-- clerk::mirror::known
+         SELECT id, org_id, user_id FROM clerk_objects WHERE kind = 'membership' AND user_id IS NOT NULL
+           AND (state #>> '{attributes,version}')::bigint > 0",
+    )
+    .fetch_all(tx.conn())
+    .await
+    .map_err(Error::from)?;
+    Ok(Known {
+        organizations: organizations.into_iter().collect(),
+        users: users.into_iter().collect(),
+        memberships: memberships.into_iter().map(|(id, org, user)| (id, (org, user))).collect(),
+    })
 }

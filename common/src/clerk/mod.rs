@@ -6,17 +6,22 @@
 
 mod backend_api;
 mod change;
+mod effect;
 mod event;
 mod inbox;
 mod mirror;
+mod projection;
 mod provisioning;
 mod purge;
+mod reconcile;
 mod timeline;
 
-pub use backend_api::{BackendApi, BackendApiError};
+pub use backend_api::{BackendApi, BackendApiError, Listing, Walk};
 pub use change::{Change, Membership, Organization, PersonHint, UserProfile, Version};
+pub use effect::{DealershipEffect, Effect, MemberEffect};
 pub use event::{Event, EventError};
-pub use inbox::{ProcessError, Processed, Receipt, process, receive};
-pub use provisioning::{Outcome, apply};
+pub use inbox::{Delivery, ProcessError, Processed, Receipt, process, receive};
+pub use provisioning::{Applied, Outcome, apply};
 pub use purge::{ClosedDealership, closed_dealerships, purge};
+pub use reconcile::{Drift, ReconcileError, Reconciliation, reconcile};
 pub use timeline::{EVENT_STATUSES, EventFilter, StoredEvent, events, replay};

@@ -21,11 +21,17 @@ pub struct StoredEvent {
     pub event_type: String,
     /// Whom it is about, if it is about a person.
     pub user_id: Option<String>,
-    /// `pending`, `processed` or `dead`.
+    /// One of [`EVENT_STATUSES`].
     pub status: String,
     /// `applied`, `stale` (known already, or known better), `tombstoned` (about something that is gone for good), or what
-    /// is wrong with it.
+    /// is wrong with it. For a pending one whose job is dead, what is wrong with that.
     pub outcome: Option<String>,
+    /// What it has changed of dealerships and users, whenever it was processed.
+    pub effects: Vec<String>,
+    /// How often it came again after that.
+    pub duplicates: i32,
+    /// When it last did.
+    pub last_duplicate_at: Option<DateTime<Utc>>,
     /// When it came.
     pub received_at: DateTime<Utc>,
     /// When it was processed.
@@ -36,7 +42,7 @@ pub struct StoredEvent {
 }
 
 /// The statuses that an event can have.
-pub const EVENT_STATUSES: [&str; 3] = ["pending", "processed", "dead"];
+pub const EVENT_STATUSES: [&str; 5] = ["pending", "processed", "ignored", "dead", "quarantined"];
 
 /// Which events are meant; what is absent does not matter.
 #[derive(Debug, Clone, Default)]
@@ -53,7 +59,12 @@ pub struct EventFilter {
 pub async fn events(tx: &mut SystemTx, filter: &EventFilter, limit: i64) -> Result<Vec<StoredEvent>> {
     sqlx::query_as(
         "-- clerk::timeline::events
-         SELECT id, svix_id, event_type, user_id, status, outcome, received_at, processed_at, body FROM clerk_events
+         SELECT id, svix_id, event_type, user_id, status, effects, duplicates, last_duplicate_at, received_at, processed_at,
+                body, coalesce(outcome, (
+                  SELECT 'job ' || j.id || ' is dead: ' || coalesce(j.errors -> -1 ->> 'error', '') FROM jobs j
+                  WHERE j.state = 'dead' AND e.status = 'pending' AND j.kind = 'clerk.process_event'
+                    AND (j.payload ->> 'event_id')::bigint = e.id LIMIT 1)) AS outcome
+         FROM clerk_events e
          WHERE ($1::bigint IS NULL OR id = $1) AND ($2::text IS NULL OR status = $2)
            AND ($3::text IS NULL OR user_id = $3 OR strpos(body, '\"' || $3 || '\"') > 0)
          ORDER BY id DESC LIMIT $4",
@@ -67,18 +78,21 @@ pub async fn events(tx: &mut SystemTx, filter: &EventFilter, limit: i64) -> Resu
     .map_err(Error::from)
 }
 
-/// Has events processed again, and returns which. Those that were erased or could not be read stay as they are.
+/// Has events processed again, and returns which: those that were processed, or that have the status which is asked for.
+/// Those that were erased, or never kept, stay as they are.
 pub async fn replay(tx: &mut SystemTx, filter: &EventFilter) -> Result<Vec<i64>> {
     let replayed: Vec<i64> = sqlx::query_scalar(
         "-- clerk::timeline::replay
          UPDATE clerk_events SET status = 'pending', outcome = NULL, processed_at = NULL
-         WHERE status = 'processed' AND body IS NOT NULL
+         WHERE status <> 'pending' AND body IS NOT NULL
            AND ($1::bigint IS NULL OR id = $1)
+           AND CASE WHEN $3::text IS NULL THEN status = 'processed' OR $1::bigint IS NOT NULL ELSE status = $3 END
            AND ($2::text IS NULL OR user_id = $2 OR strpos(body, '\"' || $2 || '\"') > 0)
          RETURNING id",
     )
     .bind(filter.id)
     .bind(&filter.about)
+    .bind(&filter.status)
     .fetch_all(tx.conn())
     .await
     .map_err(Error::from)?;

@@ -6,7 +6,7 @@ use base64::{
 };
 
 use super::Settings;
-use crate::secret::Secret;
+use crate::{ids::ClerkInstanceId, secret::Secret};
 
 /// Where an issuer's public keys are. <https://www.rfc-editor.org/rfc/rfc8615>
 const WELL_KNOWN: &str = "/.well-known/jwks.json";
@@ -44,6 +44,39 @@ impl ClerkFrontend {
         let jwks_url = jwks_url.unwrap_or_else(|| format!("{issuer}{WELL_KNOWN}"));
         Some(Self { issuer, jwks_url })
     }
+}
+
+/// How Clerk's Backend API is reached.
+#[derive(Debug, Clone)]
+pub struct ClerkBackend {
+    /// Where it is.
+    pub url: String,
+    /// Lets us in, and says which instance is meant.
+    pub secret_key: Secret,
+    /// Which instance that has to be, if told.
+    pub instance: Option<ClerkInstanceId>,
+}
+
+impl ClerkBackend {
+    /// Nothing, without a secret key: that API is only used to repair what webhooks missed.
+    pub(super) fn read(settings: &mut Settings) -> Option<Self> {
+        let secret_key = settings.optional("CLERK_SECRET_KEY", |key| match key.split_once('_') {
+            Some(("sk", rest)) if rest.len() > 8 => Ok(Secret::new(key)),
+            _ => Err("must be a secret key, sk_test_… or sk_live_…, from Clerk's dashboard, API keys"),
+        });
+        let url = settings.optional("CLERK_API_URL", super::http_url);
+        let url = url.unwrap_or_else(|| "https://api.clerk.com".to_owned());
+        let instance = instance(settings);
+        Some(Self { url, secret_key: secret_key?, instance })
+    }
+}
+
+/// Which Clerk instance is ours, if told.
+pub(super) fn instance(settings: &mut Settings) -> Option<ClerkInstanceId> {
+    settings.optional("CLERK_INSTANCE_ID", |id| match id.parse() {
+        Ok(instance) if id.starts_with("ins_") => Ok(instance),
+        _ => Err("must be the id of a Clerk instance, ins_…; norvalt doctor shows it"),
+    })
 }
 
 /// Clerk leaves the padding out, others do not.

@@ -5,10 +5,10 @@ mod settings;
 
 use std::{convert::Infallible, time::Duration};
 
-pub use clerk::{ClerkFrontend, PublishableKey, WebhookSecrets};
+pub use clerk::{ClerkBackend, ClerkFrontend, PublishableKey, WebhookSecrets};
 pub use settings::{ConfigError, Settings};
 
-use crate::{db::DatabaseUrl, secret::Secret, telemetry::LogFormat};
+use crate::{db::DatabaseUrl, ids::ClerkInstanceId, telemetry::LogFormat};
 
 const JWKS_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -29,6 +29,8 @@ pub struct ApiConfig {
     pub authorized_parties: Vec<String>,
     /// The secrets that webhooks may be signed with.
     pub webhook_secrets: WebhookSecrets,
+    /// Whose events are applied, if told; those of another Clerk instance are kept apart.
+    pub clerk_instance: Option<ClerkInstanceId>,
     /// Browser origins that may call the API; `*` in one stands for any run of letters, digits and hyphens.
     pub cors_origins: Vec<String>,
     /// How long requests may take to finish after SIGTERM.
@@ -46,6 +48,10 @@ pub struct WorkerConfig {
     pub lease: Duration,
     /// How often to look for work that was not announced.
     pub poll: Duration,
+    /// Clerk's Backend API, when there is a secret key for it.
+    pub clerk: Option<ClerkBackend>,
+    /// How often to compare what is known with what that API says.
+    pub sync_interval: Duration,
     /// How long jobs may take to finish after SIGTERM.
     pub shutdown: Duration,
 }
@@ -56,9 +62,7 @@ pub struct CliConfig {
     /// Where the data is.
     pub database_url: DatabaseUrl,
     /// Clerk's Backend API, when there is a secret key for it.
-    pub clerk_secret_key: Option<Secret>,
-    /// Where that API is.
-    pub clerk_api_url: String,
+    pub clerk: Option<ClerkBackend>,
 }
 
 impl ApiConfig {
@@ -68,6 +72,7 @@ impl ApiConfig {
         let clerk = ClerkFrontend::read(s);
         let remedy = "copy the signing secret of the endpoint from Clerk's dashboard, Webhooks";
         let webhook_secrets = s.required("CLERK_WEBHOOK_SECRET", remedy, str::parse::<WebhookSecrets>);
+        let clerk_instance = clerk::instance(s);
         let authorized_parties =
             s.optional("CLERK_AUTHORIZED_PARTIES", |text| Ok::<_, Infallible>(list(text))).unwrap_or_default();
         let cors_origins = s.optional("CORS_ORIGINS", origins).unwrap_or_default();
@@ -83,6 +88,7 @@ impl ApiConfig {
                 jwks_interval: JWKS_INTERVAL,
                 authorized_parties,
                 webhook_secrets,
+                clerk_instance,
                 cors_origins,
                 shutdown,
             });
@@ -97,8 +103,18 @@ impl WorkerConfig {
         let concurrency = s.number("WORKER_CONCURRENCY", 10, 1..=200);
         let lease = Duration::from_secs(s.number("WORKER_LEASE_SECONDS", 30, 2..=3600).into());
         let poll = Duration::from_secs(s.number("WORKER_POLL_SECONDS", 1, 1..=60).into());
+        let clerk = ClerkBackend::read(s);
+        let sync_interval = Duration::from_hours(s.number("CLERK_SYNC_HOURS", 6, 1..=720).into());
         let shutdown = shutdown(s);
-        let config = database_url.map(|database_url| Self { database_url, concurrency, lease, poll, shutdown });
+        let config = database_url.map(|database_url| Self {
+            database_url,
+            concurrency,
+            lease,
+            poll,
+            clerk,
+            sync_interval,
+            shutdown,
+        });
         s.finish(config)
     }
 }
@@ -107,12 +123,8 @@ impl CliConfig {
     /// Reads the command line's settings.
     pub fn read(s: &mut Settings) -> Result<Self, ConfigError> {
         let database_url = database_url(s);
-        let clerk_secret_key = s.optional("CLERK_SECRET_KEY", |key| match key.split_once('_') {
-            Some(("sk", rest)) if rest.len() > 8 => Ok(Secret::new(key)),
-            _ => Err("must be a secret key, sk_test_… or sk_live_…, from Clerk's dashboard, API keys"),
-        });
-        let clerk_api_url = s.optional("CLERK_API_URL", http_url).unwrap_or_else(|| "https://api.clerk.com".to_owned());
-        let config = database_url.map(|database_url| Self { database_url, clerk_secret_key, clerk_api_url });
+        let clerk = ClerkBackend::read(s);
+        let config = database_url.map(|database_url| Self { database_url, clerk });
         s.finish(config)
     }
 }

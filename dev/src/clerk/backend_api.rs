@@ -12,12 +12,13 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{Instance, User, server::Clerk};
+use super::{INSTANCE_ID, Instance, User, server::Clerk};
 
 type Parameters = Query<HashMap<String, String>>;
 
 pub(super) fn router(clerk: Clerk) -> Router<Clerk> {
     Router::new()
+        .route("/v1/instance", get(instance))
         .route("/v1/organizations", get(organizations))
         .route("/v1/organizations/{id}", get(organization))
         .route("/v1/organizations/{id}/memberships", get(memberships_of))
@@ -66,6 +67,10 @@ async fn guard(State(clerk): State<Clerk>, request: Request, next: Next) -> Resp
         return Refusal::new(StatusCode::UNAUTHORIZED, "authorization_invalid", message).into_response();
     }
     next.run(request).await
+}
+
+async fn instance() -> Json<Value> {
+    Json(json!({ "object": "instance", "id": INSTANCE_ID, "environment_type": "development", "allowed_origins": null }))
 }
 
 async fn organizations(State(clerk): State<Clerk>, Query(parameters): Parameters) -> Result<Json<Value>, Refusal> {

@@ -24,4 +24,4 @@ pub use server::{Options, StandIn};
 pub use state::{ChangeError, Instance, Membership, Organization, User};
 pub use store::StoreError;
 pub use tokens::{Algorithm, SessionToken, sign};
-pub use webhooks::{Endpoint, Event, signed_headers};
+pub use webhooks::{Endpoint, Event, INSTANCE_ID, signed_headers};

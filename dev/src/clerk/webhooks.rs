@@ -2,6 +2,9 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use svix::webhooks::{Webhook, WebhookError};
 
+/// The stand-in's name for itself, as `CLERK_INSTANCE_ID`.
+pub const INSTANCE_ID: &str = "ins_development";
+
 /// Something that Clerk tells about.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
@@ -26,7 +29,7 @@ impl Event {
         json!({
             "object": "event",
             "type": self.kind,
-            "instance_id": "ins_development",
+            "instance_id": INSTANCE_ID,
             "timestamp": self.at.timestamp_millis(),
             "event_attributes": { "http_request": { "client_ip": "127.0.0.1", "user_agent": "norvalt-dev" } },
             "data": self.data,

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use common::{
-    clerk::{self, ProcessError, Processed},
+    clerk::{self, Applied, ProcessError, Processed},
     db::SystemTx,
     jobs::ProcessClerkEvent,
 };
@@ -14,8 +14,13 @@ impl Perform for ProcessClerkEvent {
     async fn perform(self, _: &JobContext, tx: &mut SystemTx) -> Result<(), JobError> {
         let event_id = self.event_id;
         match clerk::process(tx, event_id).await {
-            Ok(Processed::Now { event_type, outcome }) => {
-                tracing::info!(event_id, event_type, outcome = outcome.as_str(), "processed a Clerk event");
+            Ok(Processed::Now { event_type, applied: Applied { outcome, effects } }) => {
+                let effects: Vec<_> = effects.iter().map(ToString::to_string).collect();
+                tracing::info!(event_id, event_type, outcome = outcome.as_str(), ?effects, "processed a Clerk event");
+                Ok(())
+            }
+            Ok(Processed::Dead { reason }) => {
+                tracing::error!(event_id, reason, "a Clerk event cannot be read and is dead; see norvalt events show");
                 Ok(())
             }
             Ok(Processed::Before) => {
@@ -23,7 +28,7 @@ impl Perform for ProcessClerkEvent {
                 Ok(())
             }
             Err(ProcessError::Db(error)) => Err(error.into()),
-            Err(error @ (ProcessError::Missing | ProcessError::Unreadable(_))) => Err(JobError::dead(error)),
+            Err(error @ ProcessError::Missing) => Err(JobError::dead(error)),
         }
     }
 }

@@ -1,0 +1,1 @@
+ALTER TABLE clerk_events VALIDATE CONSTRAINT clerk_events_status_check;
