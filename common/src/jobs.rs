@@ -14,3 +14,11 @@ pub struct ProcessClerkEvent {
 impl Job for ProcessClerkEvent {
     const KIND: &'static str = "clerk.process_event";
 }
+
+/// Deletes what is over and was kept long enough: finished jobs and processed Clerk events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prune {}
+
+impl Job for Prune {
+    const KIND: &'static str = "prune";
+}

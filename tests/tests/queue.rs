@@ -3,6 +3,7 @@
 mod enqueue;
 mod failures;
 mod leases;
+mod periodic;
 mod upkeep;
 
 use std::time::Duration;
@@ -44,6 +45,7 @@ struct Queue {
     db: Db,
     table: JobTable,
     connection: QueueConnection,
+    url: String,
     _database: TestDatabase,
 }
 
@@ -52,7 +54,13 @@ impl Queue {
         let database = database().await;
         let db = Db::new(&database.url.parse().expect("it is a PostgreSQL URL"), 4, "tests");
         let connection = QueueConnection::new(&db, "tests", Duration::from_secs(5));
-        Self { table: JobTable::at(&database.url).await, db, connection, _database: database }
+        Self {
+            table: JobTable::at(&database.url).await,
+            db,
+            connection,
+            url: database.url.clone(),
+            _database: database,
+        }
     }
 
     async fn tx(&self) -> SystemTx {

@@ -5,6 +5,8 @@ mod faults;
 mod kinds;
 mod lifecycle;
 mod process;
+mod prune;
+mod repeatable;
 
 use std::time::Duration;
 
@@ -18,7 +20,7 @@ use tests::{
     jobs::JobTable,
 };
 use tokio::{sync::oneshot, task::JoinHandle};
-use worker::RunError;
+use worker::{Registry, RunError};
 
 /// A database with a worker that may run on it.
 struct Shop {
@@ -60,9 +62,13 @@ impl Shop {
 
     /// Starts a worker that knows the tests' kinds of jobs.
     fn worker(&self) -> Running {
+        self.worker_of(kinds::registry())
+    }
+
+    fn worker_of(&self, registry: Registry) -> Running {
         let (stop, stopped) = oneshot::channel();
         let shutdown = async { _ = stopped.await };
-        Running { task: tokio::spawn(worker::run(self.config.clone(), kinds::registry(), shutdown)), stop }
+        Running { task: tokio::spawn(worker::run(self.config.clone(), registry, shutdown)), stop }
     }
 
     async fn add<J: Job>(&self, job: &J) -> i64 {

@@ -3,15 +3,19 @@ use std::{
     time::Duration,
 };
 
-use common::{db::SystemTx, queue::ClaimedJob};
+use common::{
+    db::{Db, SystemTx},
+    queue::{ClaimedJob, Job, Periodic},
+};
 use futures::{FutureExt, future::BoxFuture};
 
-use crate::jobs::{JobContext, JobError, Perform};
+use crate::jobs::{JobContext, JobError, Perform, Repeatable};
 
 /// The kinds of jobs that a worker knows, by name and version of the payload.
 #[derive(Clone, Default)]
 pub struct Registry {
     kinds: BTreeMap<(&'static str, i16), Kind>,
+    periodic: Vec<Periodic>,
 }
 
 #[derive(Clone, Copy)]
@@ -22,8 +26,16 @@ struct Kind {
 }
 
 /// One job's behaviour with its payload.
-pub(crate) type Work =
+pub(crate) enum Work {
+    /// In the transaction that completes the job.
+    Transactional(InTransaction),
+    /// With transactions of its own, and completed afterwards.
+    Repeatable(OnItsOwn),
+}
+
+type InTransaction =
     Box<dyn for<'a> FnOnce(&'a JobContext, &'a mut SystemTx) -> BoxFuture<'a, Result<(), JobError>> + Send>;
+type OnItsOwn = Box<dyn for<'a> FnOnce(&'a JobContext, &'a Db) -> BoxFuture<'a, Result<(), JobError>> + Send>;
 
 /// Why a job cannot be run by this worker.
 #[derive(Debug, thiserror::Error)]
@@ -47,11 +59,46 @@ impl Registry {
     /// # Panics
     /// When the kind is there already.
     #[must_use]
-    pub fn with<J: Perform>(mut self) -> Self {
-        let kind = Kind { queue: J::QUEUE, timeout: J::TIMEOUT, decode: decode::<J> };
-        let replaced = self.kinds.insert((J::KIND, J::VERSION), kind);
+    pub fn with<J: Perform>(self) -> Self {
+        self.add::<J>(J::TIMEOUT, |payload| {
+            let job: J = serde_json::from_str(payload)?;
+            Ok(Work::Transactional(Box::new(|context, tx| job.perform(context, tx).boxed())))
+        })
+    }
+
+    /// Adds a kind whose work may be repeated, in the same way.
+    ///
+    /// # Panics
+    /// When the kind is there already.
+    #[must_use]
+    pub fn with_repeatable<J: Repeatable>(self) -> Self {
+        self.add::<J>(J::TIMEOUT, |payload| {
+            let job: J = serde_json::from_str(payload)?;
+            Ok(Work::Repeatable(Box::new(|context, db| job.perform(context, db).boxed())))
+        })
+    }
+
+    /// Has a job of a kind that was added enqueued once for each interval, by one worker of all there are. An interval is
+    /// skipped while the job of an earlier one is unfinished, and not made up for when no worker was there.
+    ///
+    /// # Panics
+    /// When the kind was not added.
+    #[must_use]
+    pub fn every<J: Job>(mut self, interval: Duration, job: &J) -> Self {
+        assert!(self.kinds.contains_key(&(J::KIND, J::VERSION)), "nobody runs the periodic job {}", J::KIND);
+        self.periodic.push(Periodic::new(job, interval));
+        self
+    }
+
+    fn add<J: Job>(mut self, timeout: Duration, decode: fn(&str) -> serde_json::Result<Work>) -> Self {
+        let replaced = self.kinds.insert((J::KIND, J::VERSION), Kind { queue: J::QUEUE, timeout, decode });
         assert!(replaced.is_none(), "version {} of the job kind {} is registered twice", J::VERSION, J::KIND);
         self
+    }
+
+    /// What is to be enqueued by itself.
+    pub(crate) fn periodic(&self) -> Vec<Periodic> {
+        self.periodic.clone()
     }
 
     /// The queues in which these kinds wait.
@@ -70,9 +117,4 @@ impl Registry {
             None => Err(Unfit::Unknown(name.to_owned(), version)),
         }
     }
-}
-
-fn decode<J: Perform>(payload: &str) -> serde_json::Result<Work> {
-    let job: J = serde_json::from_str(payload)?;
-    Ok(Box::new(|context, tx| job.perform(context, tx).boxed()))
 }

@@ -3,6 +3,7 @@
 //! tenant code without a tenant does not compile.
 
 mod access;
+mod batches;
 mod error;
 mod isolation;
 mod migrate;

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use super::QueueConnection;
 use crate::db::Result;
 
@@ -20,24 +18,5 @@ impl QueueConnection {
         let promoted = self.within_limit(promotion).await?.rows_affected();
         self.put_back(conn);
         Ok(promoted)
-    }
-
-    /// Deletes jobs that were done or cancelled longer ago than `age`: up to `limit`, and returns how many. Dead jobs
-    /// are kept. Any number of workers may do this at once; they share the work.
-    pub async fn prune(&mut self, age: Duration, limit: u32) -> Result<u64> {
-        let mut conn = self.take().await?;
-        let pruning = sqlx::query(
-            "-- queue::prune
-             WITH old AS MATERIALIZED (
-               SELECT id FROM jobs WHERE state IN ('done', 'cancelled') AND finished_at < now() - $1
-               ORDER BY finished_at LIMIT $2 FOR UPDATE SKIP LOCKED)
-             DELETE FROM jobs j USING old WHERE j.id = old.id",
-        )
-        .bind(age)
-        .bind(i64::from(limit))
-        .execute(&mut conn);
-        let pruned = self.within_limit(pruning).await?.rows_affected();
-        self.put_back(conn);
-        Ok(pruned)
     }
 }

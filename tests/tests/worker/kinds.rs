@@ -190,7 +190,7 @@ impl Gate {
         gates.entry(name.to_owned()).or_insert_with(closed).clone()
     }
 
-    async fn pass(&self) {
+    pub(super) async fn pass(&self) {
         self.arrived.add_permits(1);
         self.open.acquire().await.expect("it is never closed").forget();
     }

@@ -83,7 +83,7 @@ async fn a_job_of_a_killed_process_is_finished_by_another_exactly_once() {
         .await
         .expect("dealerships can be counted");
     assert_eq!(dealerships, (1, "Tesla Oslo".to_owned()));
-    superuser.wait_until("SELECT attempts = $1 FROM jobs", 2).await;
+    superuser.wait_until("SELECT attempts = $1 FROM jobs WHERE kind = 'clerk.process_event'", 2).await;
     send(Signal::TERM, &other);
     assert_eq!(ended(&mut other).await.code(), Some(0));
 }

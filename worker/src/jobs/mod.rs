@@ -1,12 +1,17 @@
 //! What jobs do. A new kind of job: its payload in `common::jobs`, a file here, a line in [`registry`].
+//!
+//! A job that only changes the database implements [`Perform`]: its effects are there exactly once. One that talks to the
+//! network must not hold a transaction open meanwhile, and one that changes many rows must not hold all their locks to the
+//! end: it implements [`Repeatable`], opens short transactions of its own, and does no harm when it is run again.
 
 mod process_clerk_event;
+mod prune;
 
 use std::{error::Error, time::Duration};
 
 use common::{
-    db::{self, SystemTx},
-    jobs::ProcessClerkEvent,
+    db::{self, Db, SystemTx},
+    jobs::{ProcessClerkEvent, Prune},
     queue::Job,
     telemetry::chain,
 };
@@ -15,7 +20,7 @@ use crate::Registry;
 
 /// Every kind of job that this worker runs.
 pub fn registry() -> Registry {
-    Registry::default().with::<ProcessClerkEvent>()
+    Registry::default().with::<ProcessClerkEvent>().with_repeatable::<Prune>().every(Duration::from_mins(1), &Prune {})
 }
 
 /// The behaviour of a kind of job.
@@ -28,6 +33,19 @@ pub trait Perform: Job {
 
     /// Does the work. What is not written through `tx` may happen again.
     fn perform(self, context: &JobContext, tx: &mut SystemTx) -> impl Future<Output = Result<(), JobError>> + Send;
+}
+
+/// The behaviour of a kind of job whose work may be repeated.
+///
+/// It runs without a transaction, under a lease that is renewed meanwhile, and is marked done afterwards. Whatever it
+/// does, it may do again: from the start after a crash, and even beside a worker that has lost its lease without knowing
+/// it yet.
+pub trait Repeatable: Job {
+    /// How long one attempt may take. The attempt then fails and is tried again.
+    const TIMEOUT: Duration;
+
+    /// Does the work.
+    fn perform(self, context: &JobContext, db: &Db) -> impl Future<Output = Result<(), JobError>> + Send;
 }
 
 /// What a job may know of itself besides its payload.

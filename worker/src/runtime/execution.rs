@@ -44,10 +44,17 @@ enum Undone {
     Failed(JobError),
 }
 
-/// What is to be written down about a job that is not done.
+/// What is to be written down about a job after its attempt.
 enum Verdict {
-    Failed { reason: String, retry: Retry },
-    Deferred { reason: String },
+    /// The work is done, but the job is not marked so.
+    Done,
+    Failed {
+        reason: String,
+        retry: Retry,
+    },
+    Deferred {
+        reason: String,
+    },
 }
 
 impl Execution {
@@ -78,7 +85,7 @@ impl Execution {
             () = self.see_through(job) => {}
             () = self.lane.lost(&job.lease) => {
                 self.unsettled.store(true, Ordering::Relaxed);
-                tracing::warn!("the lease ran out before the job was done; its effects are rolled back, it runs again");
+                tracing::warn!("the lease ran out before the job was done; its transaction is rolled back, it runs again");
             }
         }
     }
@@ -86,7 +93,8 @@ impl Execution {
     async fn see_through(&self, job: &ClaimedJob) {
         let verdict = match self.registry.work(job) {
             Ok((work, limit)) => match self.attempt(job, work, limit).await {
-                Ok(()) => return tracing::debug!("the job is done"),
+                Ok(Some(verdict)) => verdict,
+                Ok(None) => return tracing::debug!("the job is done"),
                 Err(Undone::LeaseLost) => return lease_lost(),
                 Err(Undone::Failed(error)) => Verdict::of(&error),
             },
@@ -97,14 +105,24 @@ impl Execution {
         self.record(job, &verdict).await;
     }
 
-    /// One attempt, with the time it may take. A panic fails it, and nothing else.
-    async fn attempt(&self, job: &ClaimedJob, work: Work, limit: Duration) -> Result<(), Undone> {
-        let tx = self.begin(limit).await?;
-        let attempt = AssertUnwindSafe(perform(job, work, tx)).catch_unwind();
-        match timeout(limit, attempt).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(panic)) => Err(JobError::retry(format!("panicked: {}", message(&*panic))).into()),
-            Err(_) => Err(JobError::retry(format!("did not finish within {limit:?}")).into()),
+    /// One attempt. Returns what is yet to be written down about it.
+    async fn attempt(&self, job: &ClaimedJob, work: Work, limit: Duration) -> Result<Option<Verdict>, Undone> {
+        let context = JobContext { job_id: job.lease.job_id(), attempt: job.attempt, max_attempts: job.max_attempts };
+        match work {
+            Work::Transactional(work) => {
+                let mut tx = self.begin(limit).await?;
+                let performed = async {
+                    work(&context, &mut tx).await?;
+                    complete(&mut tx, &job.lease).await?;
+                    tx.commit().await.map_err(|error| Undone::Failed(error.into()))
+                };
+                contained(limit, performed).await?;
+                Ok(None)
+            }
+            Work::Repeatable(work) => {
+                contained(limit, work(&context, &self.db)).await?;
+                Ok(Some(Verdict::Done))
+            }
         }
     }
 
@@ -136,6 +154,11 @@ impl Execution {
         let (lease, id) = (&job.lease, job.lease.job_id());
         let mut tx = self.db.system_within(RECORD).await?;
         match verdict {
+            Verdict::Done => {
+                complete(&mut tx, lease).await?;
+                tx.commit().await?;
+                tracing::debug!("the job is done");
+            }
             Verdict::Deferred { reason } => {
                 defer(&mut tx, lease, DEFER).await?;
                 tx.commit().await?;
@@ -154,17 +177,19 @@ impl Execution {
     }
 }
 
-/// The work and its completion in one transaction.
-async fn perform(job: &ClaimedJob, work: Work, mut tx: SystemTx) -> Result<(), Undone> {
-    let context = JobContext { job_id: job.lease.job_id(), attempt: job.attempt, max_attempts: job.max_attempts };
-    work(&context, &mut tx).await?;
-    complete(&mut tx, &job.lease).await?;
-    tx.commit().await.map_err(JobError::from)?;
-    Ok(())
+/// An attempt with the time it may take. A panic fails it, and nothing else.
+async fn contained<E: From<JobError>>(limit: Duration, attempt: impl Future<Output = Result<(), E>>) -> Result<(), E> {
+    match timeout(limit, AssertUnwindSafe(attempt).catch_unwind()).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(panic)) => Err(JobError::retry(format!("panicked: {}", message(&*panic))).into()),
+        Err(_) => Err(JobError::retry(format!("did not finish within {limit:?}")).into()),
+    }
 }
 
 fn lease_lost() {
-    tracing::warn!("another worker has the job, since its lease ran out here; nothing of this attempt was kept");
+    tracing::warn!(
+        "another worker has the job, since its lease ran out here; this attempt's transaction is rolled back"
+    );
 }
 
 fn message(panic: &(dyn Any + Send)) -> &str {

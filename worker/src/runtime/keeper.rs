@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use common::{
     db::{Db, Result},
-    queue::QueueConnection,
+    queue::{Periodic, QueueConnection},
 };
 use tokio::time::{Instant, sleep};
 
@@ -12,24 +12,20 @@ use super::{lane::Lane, outage::Outage, statement_limit};
 const TICK: Duration = Duration::from_secs(1);
 /// Rows changed by one statement, at most.
 const BATCH: u32 = 500;
-/// How long finished jobs are kept.
-const RETENTION: Duration = Duration::from_hours(7 * 24);
-/// How often to look for jobs to prune.
-const PRUNE_INTERVAL: Duration = Duration::from_mins(1);
 
-/// Keeps the leases of this process, and the queue in order: expired leases are reaped, due jobs made available, old
-/// jobs pruned. Every worker does the latter for all; rows that another is at are skipped.
+/// Keeps the leases of this process, and the queue in order: expired leases are reaped, due jobs made available, periodic
+/// jobs enqueued. Every worker does the latter for all; rows that another is at are skipped.
 pub(super) struct Keeper {
     lanes: Vec<Arc<Lane>>,
     connection: QueueConnection,
     lease: Duration,
-    next_prune: Instant,
+    periodic: Vec<Periodic>,
 }
 
 impl Keeper {
-    pub(super) fn new(db: &Db, lanes: Vec<Arc<Lane>>, lease: Duration) -> Self {
+    pub(super) fn new(db: &Db, lanes: Vec<Arc<Lane>>, lease: Duration, periodic: Vec<Periodic>) -> Self {
         let connection = QueueConnection::new(db, "keeper", statement_limit(lease));
-        Self { lanes, connection, lease, next_prune: Instant::now() }
+        Self { lanes, connection, lease, periodic }
     }
 
     pub(super) async fn run(mut self) {
@@ -55,13 +51,13 @@ impl Keeper {
             tracing::warn!(jobs = reaped, "took back jobs whose worker crashed, hung or was cut off");
         }
         let promoted = self.connection.promote(BATCH).await?;
-        if reaped > 0 || promoted > 0 {
+        let enqueued = self.connection.enqueue_due(&self.periodic).await?;
+        if reaped > 0 || promoted > 0 || enqueued > 0 {
             for lane in &self.lanes {
                 lane.wake();
             }
         }
-        let pruned = self.prune().await?;
-        Ok([reaped, promoted, pruned].contains(&u64::from(BATCH)))
+        Ok([reaped, promoted].contains(&u64::from(BATCH)))
     }
 
     /// Jobs that got stuck behind long ones may run elsewhere.
@@ -89,16 +85,5 @@ impl Keeper {
             lane.extend(&renewed, deadline);
         }
         Ok(())
-    }
-
-    async fn prune(&mut self) -> Result<u64> {
-        if Instant::now() < self.next_prune {
-            return Ok(0);
-        }
-        let pruned = self.connection.prune(RETENTION, BATCH).await?;
-        if pruned < u64::from(BATCH) {
-            self.next_prune = Instant::now() + PRUNE_INTERVAL;
-        }
-        Ok(pruned)
     }
 }

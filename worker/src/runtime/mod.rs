@@ -102,7 +102,7 @@ impl Runtime {
             lanes.push(lane);
         }
         let mut upkeep = JoinSet::new();
-        upkeep.spawn(Keeper::new(&db, lanes.clone(), config.lease).run());
+        upkeep.spawn(Keeper::new(&db, lanes.clone(), config.lease, registry.periodic()).run());
         upkeep.spawn(listener::listen(db.clone(), lanes.clone()));
         tracing::info!(queues = ?registry.queues(), concurrency = config.concurrency, "the worker is ready");
         let slots = Slots::open(work);

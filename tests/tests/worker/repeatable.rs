@@ -1,0 +1,134 @@
+//! Work that may be repeated, and work that repeats itself.
+
+use std::time::Duration;
+
+use common::{
+    db::Db,
+    queue::{Job, NewJob, enqueue},
+};
+use serde::{Deserialize, Serialize};
+use sqlx::{Connection, PgConnection};
+use worker::{
+    Registry,
+    jobs::{JobContext, JobError, Repeatable},
+};
+
+use super::{
+    Shop,
+    kinds::{Effect, Gate, Plain},
+};
+
+/// Has its effect, and then waits at a gate as if for an answer from the network.
+#[derive(Debug, Serialize, Deserialize)]
+struct Asking {
+    gate: String,
+}
+
+impl Job for Asking {
+    const KIND: &'static str = "test.asking";
+}
+
+impl Repeatable for Asking {
+    const TIMEOUT: Duration = Duration::from_mins(10);
+
+    async fn perform(self, context: &JobContext, db: &Db) -> Result<(), JobError> {
+        let mut tx = db.system().await?;
+        enqueue(&mut tx, &NewJob::now(&Effect { of: context.job_id })).await?;
+        tx.commit().await?;
+        Gate::of(&self.gate).pass().await;
+        if self.gate == "panics" { panic!("as it was meant to") } else { Ok(()) }
+    }
+}
+
+fn registry() -> Registry {
+    Registry::default().with_repeatable::<Asking>().with::<Plain>()
+}
+
+#[tokio::test]
+async fn repeatable_work_holds_no_transaction_and_keeps_its_lease() {
+    let mut shop = Shop::open().await;
+    shop.config.lease = Duration::from_secs(2);
+    let worker = shop.worker_of(registry());
+    let gate = Gate::of("holds_no_transaction");
+    let id = shop.add(&Asking { gate: "holds_no_transaction".into() }).await;
+    gate.arrived(1).await;
+    let open = "SELECT count(*) = $1 FROM pg_stat_activity
+                WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
+    shop.table.wait_until(open, 0).await;
+    shop.table.wait_until("SELECT now() > created_at + interval '4 s' FROM jobs WHERE id = $1", id).await;
+    gate.open(1);
+    shop.table.wait_for(id, "done").await;
+    assert_eq!((shop.table.row(id).await.attempts, shop.effects().await), (1, 1));
+    worker.stop().await.expect("it stops cleanly");
+}
+
+#[tokio::test]
+async fn repeatable_work_that_panics_is_tried_again() {
+    let mut shop = Shop::open().await;
+    let worker = shop.worker_of(registry());
+    let gate = Gate::of("panics");
+    let id = shop.add(&Asking { gate: "panics".into() }).await;
+    gate.open(1);
+    shop.table.wait_for(id, "retryable").await;
+    assert_eq!(shop.table.row(id).await.errors[0]["error"], "panicked: as it was meant to");
+    worker.stop().await.expect("it stops cleanly");
+}
+
+#[tokio::test]
+async fn repeatable_work_is_not_repeated_because_its_end_could_not_be_written_down() {
+    let mut shop = Shop::open().await;
+    let refuse = "
+        CREATE SEQUENCE refusals;
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
+          $$ BEGIN PERFORM nextval('refusals'); RAISE 'refused'; END $$;
+        CREATE TRIGGER refuse BEFORE UPDATE ON jobs FOR EACH ROW WHEN (NEW.state = 'done') EXECUTE FUNCTION refuse()";
+    let mut superuser = PgConnection::connect(&shop.url).await.expect("the database is there");
+    sqlx::raw_sql(refuse).execute(&mut superuser).await.expect("a superuser may");
+    let worker = shop.worker_of(registry());
+    let id = shop.add(&Asking { gate: "could_not_be_written_down".into() }).await;
+    Gate::of("could_not_be_written_down").open(1);
+    shop.table.wait_until("SELECT last_value > $1 FROM refusals", 1).await;
+    sqlx::raw_sql("DROP TRIGGER refuse ON jobs").execute(&mut superuser).await.expect("a superuser may");
+    shop.table.wait_for(id, "done").await;
+    assert_eq!((shop.table.row(id).await.attempts, shop.effects().await), (1, 1));
+    worker.stop().await.expect("it stops cleanly");
+}
+
+#[tokio::test]
+async fn repeatable_work_does_not_complete_a_job_that_another_worker_has() {
+    let mut shop = Shop::open().await;
+    let worker = shop.worker_of(registry());
+    let gate = Gate::of("another_worker_has");
+    let id = shop.add(&Asking { gate: "another_worker_has".into() }).await;
+    gate.arrived(1).await;
+    let steal = "UPDATE jobs SET lease_token = gen_random_uuid(), attempts = attempts + 1 WHERE id = $1";
+    assert_eq!(shop.table.change(steal, id).await, 1);
+    gate.open(1);
+    // Stopping waits until the loser has ended.
+    worker.stop().await.expect("it stops cleanly");
+    assert_eq!(shop.table.state(id).await, "running");
+
+    shop.table.change("UPDATE jobs SET lease_until = now() - interval '1 s' WHERE id = $1", id).await;
+    let worker = shop.worker_of(registry());
+    gate.open(1);
+    shop.table.wait_for(id, "done").await;
+    assert_eq!((shop.table.row(id).await.attempts, shop.effects().await), (3, 2));
+    worker.stop().await.expect("it stops cleanly");
+}
+
+#[tokio::test]
+async fn a_periodic_job_is_run_once_however_many_workers_there_are() {
+    let mut shop = Shop::open().await;
+    let century = Duration::from_hours(24 * 36_500);
+    let workers: Vec<_> = (0..3).map(|_| shop.worker_of(registry().every(century, &Plain {}))).collect();
+    shop.table.wait_for_count(Plain::KIND, "done", 1).await;
+    // Each of them has looked more than once by then.
+    shop.table.wait_until("SELECT now() > max(created_at) + $1 * interval '3 s' FROM jobs", 1).await;
+    assert_eq!((shop.table.payloads(Plain::KIND).await.len(), shop.effects().await), (1, 1));
+    shop.table.change("UPDATE periodic_jobs SET interval_start = '1900-01-01 00:00:00+00' WHERE $1 = 1", 1).await;
+    shop.table.wait_for_count(Plain::KIND, "done", 2).await;
+    for worker in workers {
+        worker.stop().await.expect("it stops cleanly");
+    }
+    assert_eq!(shop.effects().await, 2);
+}

@@ -1,0 +1,23 @@
+use std::time::Duration;
+
+use common::{clerk, db::Db, jobs::Prune, queue};
+
+use super::{JobContext, JobError, Repeatable};
+
+/// How long finished jobs are kept.
+const JOBS: Duration = Duration::from_hours(7 * 24);
+/// How long processed Clerk events are kept: as long as they can be replayed, and longer than Svix sends one again.
+const CLERK_EVENTS: Duration = Duration::from_hours(90 * 24);
+
+impl Repeatable for Prune {
+    const TIMEOUT: Duration = Duration::from_mins(10);
+
+    async fn perform(self, _: &JobContext, db: &Db) -> Result<(), JobError> {
+        let jobs = queue::prune(db, JOBS).await?;
+        let clerk_events = clerk::prune(db, CLERK_EVENTS).await?;
+        if jobs > 0 || clerk_events > 0 {
+            tracing::info!(jobs, clerk_events, "pruned what was over long ago");
+        }
+        Ok(())
+    }
+}
