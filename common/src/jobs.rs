@@ -15,6 +15,14 @@ impl Job for ProcessClerkEvent {
     const KIND: &'static str = "clerk.process_event";
 }
 
+/// Compares what is known with what Clerk's Backend API says, and takes over the difference.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReconcileClerk {}
+
+impl Job for ReconcileClerk {
+    const KIND: &'static str = "clerk.reconcile";
+}
+
 /// Deletes what is over and was kept long enough: finished jobs and processed Clerk events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prune {}

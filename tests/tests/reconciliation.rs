@@ -37,10 +37,7 @@ impl Apart {
     }
 
     /// Something happens of which no webhook arrives.
-    fn unheard<T>(
-        &self,
-        change: impl FnOnce(&mut Instance) -> Result<T, dev::clerk::ChangeError>,
-    ) -> T {
+    fn unheard<T>(&self, change: impl FnOnce(&mut Instance) -> Result<T, dev::clerk::ChangeError>) -> T {
         self.clerk.change(|instance, _| Ok((change(instance)?, Vec::new()))).expect("a valid change")
     }
 
@@ -186,10 +183,13 @@ async fn another_instances_key_destroys_nothing() {
     let apart = Apart::start(Instance::demo()).await;
     for n in 0..20 {
         let new = NewMember { email: format!("person{n}@example.no"), ..NewMember::default() };
-        let (_, events) = apart.clerk.change(|clerk, now| {
-            let (member, events) = clerk.add_member("tesla-oslo", &new, now)?;
-            Ok(((member, events.clone()), events))
-        }).expect("a valid change");
+        let (_, events) = apart
+            .clerk
+            .change(|clerk, now| {
+                let (member, events) = clerk.add_member("tesla-oslo", &new, now)?;
+                Ok(((member, events.clone()), events))
+            })
+            .expect("a valid change");
         apart.hear(&events).await;
     }
     let before = apart.access().await;

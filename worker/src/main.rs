@@ -59,7 +59,8 @@ async fn serve() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match worker::run(config, worker::jobs::registry(), stop_signal(terminate, interrupt)).await {
+    let registry = worker::jobs::registry(&config);
+    match worker::run(config, registry, stop_signal(terminate, interrupt)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = telemetry::chain(&error), "the worker ended");

@@ -4,12 +4,12 @@ use std::{
 };
 
 use common::{
-    db::{Db, SystemTx},
+    db::SystemTx,
     queue::{ClaimedJob, Job, Periodic},
 };
 use futures::{FutureExt, future::BoxFuture};
 
-use crate::jobs::{JobContext, JobError, Perform, Repeatable};
+use crate::jobs::{JobContext, JobError, Perform, Repeatable, Services};
 
 /// The kinds of jobs that a worker knows, by name and version of the payload.
 #[derive(Clone, Default)]
@@ -35,7 +35,7 @@ pub(crate) enum Work {
 
 type InTransaction =
     Box<dyn for<'a> FnOnce(&'a JobContext, &'a mut SystemTx) -> BoxFuture<'a, Result<(), JobError>> + Send>;
-type OnItsOwn = Box<dyn for<'a> FnOnce(&'a JobContext, &'a Db) -> BoxFuture<'a, Result<(), JobError>> + Send>;
+type OnItsOwn = Box<dyn for<'a> FnOnce(&'a JobContext, &'a Services) -> BoxFuture<'a, Result<(), JobError>> + Send>;
 
 /// Why a job cannot be run by this worker.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +74,7 @@ impl Registry {
     pub fn with_repeatable<J: Repeatable>(self) -> Self {
         self.add::<J>(J::TIMEOUT, |payload| {
             let job: J = serde_json::from_str(payload)?;
-            Ok(Work::Repeatable(Box::new(|context, db| job.perform(context, db).boxed())))
+            Ok(Work::Repeatable(Box::new(|context, services| job.perform(context, services).boxed())))
         })
     }
 

@@ -119,7 +119,9 @@ async fn backend_api(config: &CliConfig) -> Finding {
     };
     let asked = async { BackendApi::new(clerk)?.instance().await };
     match (asked.await, &clerk.instance) {
-        (Ok(id), None) => Fine(format!("{} accepts the key; set CLERK_INSTANCE_ID={id} to take no other's events", clerk.url)),
+        (Ok(id), None) => {
+            Fine(format!("{} accepts the key; set CLERK_INSTANCE_ID={id} to take no other's events", clerk.url))
+        }
         (Ok(id), Some(ours)) if id == *ours => Fine(format!("{} accepts the key of {id}", clerk.url)),
         (Ok(id), Some(ours)) => Wrong(format!("CLERK_SECRET_KEY is of {id}, but CLERK_INSTANCE_ID is {ours}")),
         (Err(error), _) => Wrong(chain(&error)),

@@ -149,10 +149,12 @@ pub(super) async fn forget(tx: &mut SystemTx, user: &ClerkUserId) -> Result<()> 
     .await
     .map_err(Error::from)?;
     // Those that wait erase themselves when they are processed.
-    sqlx::query("-- clerk::projection::forget\nUPDATE clerk_events SET body = NULL WHERE user_id = $1 AND status <> 'pending'")
-        .bind(user)
-        .execute(tx.conn())
-        .await
-        .map_err(Error::from)?;
+    sqlx::query(
+        "-- clerk::projection::forget\nUPDATE clerk_events SET body = NULL WHERE user_id = $1 AND status <> 'pending'",
+    )
+    .bind(user)
+    .execute(tx.conn())
+    .await
+    .map_err(Error::from)?;
     Ok(())
 }

@@ -55,7 +55,8 @@ async fn blocked_event(database: &TestDatabase) -> PgConnection {
     let db = Db::new(&database.url.parse().expect("it is a PostgreSQL URL"), 2, "tests");
     let event = clerk_events::organization("organization.created", "org_1", "Tesla Oslo", 1_700_000_000_000);
     let body = event.to_string();
-    let receipt = clerk::receive(&db, None, &clerk_events::delivery("msg_1", &body)).await.expect("the database is there");
+    let receipt =
+        clerk::receive(&db, None, &clerk_events::delivery("msg_1", &body)).await.expect("the database is there");
     assert!(matches!(receipt, Receipt::Accepted { .. }), "{receipt:?}");
     let mut lock = database.connect().await;
     sqlx::raw_sql("BEGIN; SELECT FROM clerk_events FOR UPDATE").execute(&mut lock).await.expect("the lock is free");

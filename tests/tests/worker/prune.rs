@@ -8,7 +8,7 @@ async fn receive_events(shop: &mut Shop) {
     for org in ["org_1", "org_2", "org_3"] {
         let event = clerk_events::organization("organization.created", org, "Tesla Oslo", 1_700_000_000_000);
         let event = event.to_string();
-        clerk::receive(&shop.db, org, event.as_bytes(), None).await.expect("the database is there");
+        clerk::receive(&shop.db, None, &clerk_events::delivery(org, &event)).await.expect("the database is there");
     }
     for event in [1, 2] {
         let mut tx = shop.db.system().await.expect("the database is there");
@@ -35,7 +35,7 @@ async fn what_was_over_long_ago_is_pruned_and_the_rest_is_kept() {
         .await;
     shop.table.change("UPDATE jobs SET state = 'dead', finished_at = now() - interval '1 y' WHERE id = $1", dead).await;
 
-    let worker = shop.worker_of(worker::jobs::registry());
+    let worker = shop.worker_of(worker::jobs::registry(&shop.config));
     shop.table.wait_for_count("prune", "done", 1).await;
     worker.stop().await.expect("it stops cleanly");
     assert_eq!(shop.table.count(Plain::KIND, "done").await, 1);
@@ -44,8 +44,10 @@ async fn what_was_over_long_ago_is_pruned_and_the_rest_is_kept() {
 
     // What Svix sends once more is processed once more, and changes nothing.
     let event = clerk_events::organization("organization.created", "org_1", "Tesla Oslo", 1_700_000_000_000);
-    clerk::receive(&shop.db, "org_1", event.to_string().as_bytes(), None).await.expect("the database is there");
-    let worker = shop.worker_of(worker::jobs::registry());
+    clerk::receive(&shop.db, None, &clerk_events::delivery("org_1", &event.to_string()))
+        .await
+        .expect("the database is there");
+    let worker = shop.worker_of(worker::jobs::registry(&shop.config));
     shop.table.wait_until("SELECT count(*) = $1 FROM clerk_events WHERE outcome = 'stale'", 1).await;
     worker.stop().await.expect("it stops cleanly");
 }

@@ -2,15 +2,12 @@
 
 use std::time::Duration;
 
-use common::{
-    db::Db,
-    queue::{Job, NewJob, enqueue},
-};
+use common::queue::{Job, NewJob, enqueue};
 use serde::{Deserialize, Serialize};
 use sqlx::{Connection, PgConnection};
 use worker::{
     Registry,
-    jobs::{JobContext, JobError, Repeatable},
+    jobs::{JobContext, JobError, Repeatable, Services},
 };
 
 use super::{
@@ -31,7 +28,7 @@ impl Job for Asking {
 impl Repeatable for Asking {
     const TIMEOUT: Duration = Duration::from_mins(10);
 
-    async fn perform(self, context: &JobContext, db: &Db) -> Result<(), JobError> {
+    async fn perform(self, context: &JobContext, Services { db, .. }: &Services) -> Result<(), JobError> {
         let mut tx = db.system().await?;
         enqueue(&mut tx, &NewJob::now(&Effect { of: context.job_id })).await?;
         tx.commit().await?;

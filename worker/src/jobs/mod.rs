@@ -6,12 +6,14 @@
 
 mod process_clerk_event;
 mod prune;
+mod reconcile_clerk;
 
 use std::{error::Error, time::Duration};
 
 use common::{
+    config::{ClerkBackend, WorkerConfig},
     db::{self, Db, SystemTx},
-    jobs::{ProcessClerkEvent, Prune},
+    jobs::{ProcessClerkEvent, Prune, ReconcileClerk},
     queue::Job,
     telemetry::chain,
 };
@@ -19,8 +21,16 @@ use common::{
 use crate::Registry;
 
 /// Every kind of job that this worker runs.
-pub fn registry() -> Registry {
-    Registry::default().with::<ProcessClerkEvent>().with_repeatable::<Prune>().every(Duration::from_mins(1), &Prune {})
+pub fn registry(config: &WorkerConfig) -> Registry {
+    let registry = Registry::default()
+        .with::<ProcessClerkEvent>()
+        .with_repeatable::<Prune>()
+        .with_repeatable::<ReconcileClerk>()
+        .every(Duration::from_mins(1), &Prune {});
+    match &config.clerk {
+        Some(_) => registry.every(config.sync_interval, &ReconcileClerk {}),
+        None => registry,
+    }
 }
 
 /// The behaviour of a kind of job.
@@ -45,7 +55,16 @@ pub trait Repeatable: Job {
     const TIMEOUT: Duration;
 
     /// Does the work.
-    fn perform(self, context: &JobContext, db: &Db) -> impl Future<Output = Result<(), JobError>> + Send;
+    fn perform(self, context: &JobContext, services: &Services) -> impl Future<Output = Result<(), JobError>> + Send;
+}
+
+/// What a repeatable job works with.
+#[derive(Debug, Clone)]
+pub struct Services {
+    /// The database.
+    pub db: Db,
+    /// Clerk's Backend API, if there is a key for it.
+    pub clerk: Option<ClerkBackend>,
 }
 
 /// What a job may know of itself besides its payload.

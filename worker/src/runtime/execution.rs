@@ -9,7 +9,7 @@ use std::{
 };
 
 use common::{
-    db::{self, Db, SystemTx},
+    db::{self, SystemTx},
     queue::{ClaimedJob, Fate, Lease, LeaseError, Retry, complete, defer, fail},
 };
 use futures::FutureExt;
@@ -19,7 +19,7 @@ use tracing::Instrument;
 use super::{lane::Lane, outage::Outage};
 use crate::{
     Registry,
-    jobs::{JobContext, JobError},
+    jobs::{JobContext, JobError, Services},
     registry::{Unfit, Work},
 };
 
@@ -30,7 +30,7 @@ const RECORD: Duration = Duration::from_secs(5);
 
 /// Runs the jobs of one lane, and sees each to its end.
 pub(super) struct Execution {
-    db: Db,
+    services: Services,
     registry: Registry,
     lane: Arc<Lane>,
     /// Set when a job was left to its lease: what became of it could not be written down.
@@ -58,8 +58,8 @@ enum Verdict {
 }
 
 impl Execution {
-    pub(super) fn new(db: Db, registry: Registry, lane: Arc<Lane>, unsettled: Arc<AtomicBool>) -> Self {
-        Self { db, registry, lane, unsettled }
+    pub(super) fn new(services: Services, registry: Registry, lane: Arc<Lane>, unsettled: Arc<AtomicBool>) -> Self {
+        Self { services, registry, lane, unsettled }
     }
 
     pub(super) fn lane(&self) -> Arc<Lane> {
@@ -120,7 +120,7 @@ impl Execution {
                 Ok(None)
             }
             Work::Repeatable(work) => {
-                contained(limit, work(&context, &self.db)).await?;
+                contained(limit, work(&context, &self.services)).await?;
                 Ok(Some(Verdict::Done))
             }
         }
@@ -130,7 +130,7 @@ impl Execution {
     async fn begin(&self, limit: Duration) -> Result<SystemTx, Undone> {
         let mut outage = Outage::of("begin a job's transaction");
         loop {
-            match self.db.system_within(limit).await {
+            match self.services.db.system_within(limit).await {
                 Ok(tx) => return Ok(tx),
                 Err(error @ db::Error::Unavailable(_)) => sleep(outage.pause(&error)).await,
                 Err(refused) => return Err(JobError::from(refused).into()),
@@ -152,7 +152,7 @@ impl Execution {
 
     async fn try_record(&self, job: &ClaimedJob, verdict: &Verdict) -> Result<(), LeaseError> {
         let (lease, id) = (&job.lease, job.lease.job_id());
-        let mut tx = self.db.system_within(RECORD).await?;
+        let mut tx = self.services.db.system_within(RECORD).await?;
         match verdict {
             Verdict::Done => {
                 complete(&mut tx, lease).await?;

@@ -28,7 +28,7 @@ use tokio::{
 };
 
 use self::{claimer::Claimer, execution::Execution, keeper::Keeper, lane::Lane, slots::Slots};
-use crate::Registry;
+use crate::{Registry, jobs::Services};
 
 /// Pooled connections besides one for each running job: to announce work, and to record a failure.
 const SPARE_CONNECTIONS: u32 = 2;
@@ -98,7 +98,8 @@ impl Runtime {
             let (buffer, jobs) = mpsc::unbounded_channel();
             let claimer = Claimer::new(&db, lane.clone(), config.lease, config.poll, buffer);
             claimers.spawn(claimer.run(stopping.clone()));
-            work.push((Execution::new(db.clone(), registry.clone(), lane.clone(), unsettled.clone()), jobs));
+            let services = Services { db: db.clone(), clerk: config.clerk.clone() };
+            work.push((Execution::new(services, registry.clone(), lane.clone(), unsettled.clone()), jobs));
             lanes.push(lane);
         }
         let mut upkeep = JoinSet::new();

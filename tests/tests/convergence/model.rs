@@ -1,0 +1,266 @@
+//! A simple model of a Clerk instance: what happened to it, what is true of it, and what it told.
+
+use std::collections::BTreeSet;
+
+use dev::clerk::{self, Instance};
+use proptest::prelude::*;
+use serde_json::Value;
+use tests::clerk_events::{Membership, deleted, organization, user};
+
+/// Something that happens in Clerk. Numbers choose among what there is.
+#[derive(Debug, Clone)]
+pub(super) enum Happening {
+    Founded,
+    Renamed(usize),
+    Closed(usize),
+    SignedUp { with_email: bool },
+    Changed { who: usize, banned: bool, email_of: usize },
+    Deleted(usize),
+    Joined { who: usize, where_to: usize, role: usize },
+    Promoted { which: usize, role: usize },
+    Left(usize),
+}
+
+const ROLES: [(&str, &str); 4] =
+    [("org:admin", "admin"), ("org:manager", "manager"), ("org:member", "sales_rep"), ("org:intern", "sales_rep")];
+
+pub(super) fn happening() -> impl Strategy<Value = Happening> {
+    let which = 0..64_usize;
+    prop_oneof![
+        2 => Just(Happening::Founded),
+        2 => which.clone().prop_map(Happening::Renamed),
+        1 => which.clone().prop_map(Happening::Closed),
+        3 => any::<bool>().prop_map(|with_email| Happening::SignedUp { with_email }),
+        2 => (which.clone(), any::<bool>(), which.clone())
+            .prop_map(|(who, banned, email_of)| Happening::Changed { who, banned, email_of }),
+        1 => which.clone().prop_map(Happening::Deleted),
+        6 => (which.clone(), which.clone(), which.clone())
+            .prop_map(|(who, where_to, role)| Happening::Joined { who, where_to, role }),
+        2 => (which.clone(), which.clone()).prop_map(|(which, role)| Happening::Promoted { which, role }),
+        3 => which.prop_map(Happening::Left),
+    ]
+}
+
+impl Happening {
+    /// Gives whoever signs up an address.
+    pub(super) fn with_email(&mut self) {
+        if let Self::SignedUp { with_email } = self {
+            *with_email = true;
+        }
+    }
+}
+
+struct Org {
+    id: String,
+    name: String,
+    at: i64,
+    closed: bool,
+}
+
+struct Person {
+    id: String,
+    email: Option<String>,
+    banned: bool,
+    at: i64,
+    deleted: bool,
+}
+
+struct Member {
+    id: String,
+    org: usize,
+    person: usize,
+    role: usize,
+    at: i64,
+}
+
+/// A Clerk instance, and what it told.
+#[derive(Default)]
+pub(super) struct Clerk {
+    now: i64,
+    pub(super) prefix: String,
+    orgs: Vec<Org>,
+    people: Vec<Person>,
+    members: Vec<Member>,
+    joined: usize,
+    pub(super) events: Vec<Value>,
+}
+
+fn pick<'a, T>(items: impl Iterator<Item = &'a T>, which: usize) -> Option<&'a T> {
+    let items: Vec<_> = items.collect();
+    items.get(which.checked_rem(items.len())?).copied()
+}
+
+impl Clerk {
+    /// Ids of their own keep many histories apart in one database.
+    pub(super) fn lived(case: usize, history: &[Happening]) -> Self {
+        let mut clerk = Self { now: 1_700_000_000_000, prefix: format!("c{case}x"), ..Self::default() };
+        history.iter().for_each(|happening| clerk.live(happening));
+        clerk
+    }
+
+    fn live(&mut self, happening: &Happening) {
+        self.now += 1_000;
+        let at = self.now;
+        match *happening {
+            Happening::Founded => {
+                let n = self.orgs.len();
+                let org = Org { id: format!("org_{}{n}", self.prefix), name: "Bilhuset".to_owned(), at, closed: false };
+                self.events.push(organization("organization.created", &org.id, &org.name, at));
+                self.orgs.push(org);
+            }
+            Happening::Renamed(which) => {
+                let open = self.orgs.iter().enumerate().filter(|(_, org)| !org.closed).map(|(n, _)| n);
+                let open: Vec<_> = open.collect();
+                if let Some(&n) = pick(open.iter(), which) {
+                    let org = &mut self.orgs[n];
+                    (org.name, org.at) = (format!("Bilhuset {at}"), at);
+                    self.events.push(organization("organization.updated", &org.id, &org.name, at));
+                }
+            }
+            Happening::Closed(which) => {
+                let open: Vec<_> = (0..self.orgs.len()).filter(|&n| !self.orgs[n].closed).collect();
+                if let Some(&n) = pick(open.iter(), which) {
+                    self.orgs[n].closed = true;
+                    self.events.push(deleted("organization.deleted", &self.orgs[n].id, at));
+                }
+            }
+            Happening::SignedUp { with_email } => {
+                let n = self.people.len();
+                let id = format!("user_{}{n}", self.prefix);
+                let email = with_email.then(|| format!("person{n}@example.no"));
+                self.events.push(user("user.created", &id, &id, email.as_deref(), false, at));
+                self.people.push(Person { id, email, banned: false, at, deleted: false });
+            }
+            Happening::Changed { who, banned, email_of } => {
+                // Addresses may be passed on: they identify nobody.
+                let email = pick(self.people.iter(), email_of).and_then(|person| person.email.clone());
+                if let Some(n) = self.somebody(who) {
+                    let person = &mut self.people[n];
+                    (person.banned, person.email, person.at) = (banned, email, at);
+                    self.events.push(user("user.updated", &person.id, &person.id, person.email.as_deref(), banned, at));
+                }
+            }
+            Happening::Deleted(who) => {
+                if let Some(n) = self.somebody(who) {
+                    self.people[n].deleted = true;
+                    // Whether events of the memberships follow is not documented: here they do not.
+                    self.members.retain(|member| member.person != n);
+                    self.events.push(deleted("user.deleted", &self.people[n].id, at));
+                }
+            }
+            Happening::Joined { who, where_to, role } => {
+                let open: Vec<_> = (0..self.orgs.len()).filter(|&n| !self.orgs[n].closed).collect();
+                let (Some(&org), Some(person)) = (pick(open.iter(), where_to), self.somebody(who)) else { return };
+                if !self.members.iter().any(|member| member.org == org && member.person == person) {
+                    self.joined += 1;
+                    let id = format!("orgmem_{}{}", self.prefix, self.joined);
+                    let member = Member { id, org, person, role: role % ROLES.len(), at };
+                    self.events.push(self.membership(&member, "created"));
+                    self.members.push(member);
+                }
+            }
+            Happening::Promoted { which, role } => {
+                if let Some(n) = self.a_member(which) {
+                    (self.members[n].role, self.members[n].at) = (role % ROLES.len(), at);
+                    self.events.push(self.membership(&self.members[n], "updated"));
+                }
+            }
+            Happening::Left(which) => {
+                if let Some(n) = self.a_member(which) {
+                    let member = self.members.remove(n);
+                    self.events.push(self.membership(&member, "deleted"));
+                }
+            }
+        }
+    }
+
+    fn somebody(&self, who: usize) -> Option<usize> {
+        let alive: Vec<_> = (0..self.people.len()).filter(|&n| !self.people[n].deleted).collect();
+        pick(alive.iter(), who).copied()
+    }
+
+    fn a_member(&self, which: usize) -> Option<usize> {
+        let open: Vec<_> = (0..self.members.len()).filter(|&n| !self.orgs[self.members[n].org].closed).collect();
+        pick(open.iter(), which).copied()
+    }
+
+    /// With snapshots of the organization and the person as they are now, and for a deletion the time of the last change.
+    fn membership(&self, member: &Member, kind: &str) -> Value {
+        let (org, person) = (&self.orgs[member.org], &self.people[member.person]);
+        let at = if kind == "deleted" { org.at } else { self.now };
+        let (identifier, role) = (person.email.as_deref(), ROLES[member.role].0);
+        let (id, org_at) = (&member.id, org.at);
+        let embedded = (&org.id, &org.name, &person.id);
+        Membership {
+            id,
+            org: embedded.0,
+            org_name: embedded.1,
+            org_at,
+            user: embedded.2,
+            first_name: "Snapshot",
+            identifier,
+            role,
+            at,
+        }
+        .event(kind)
+    }
+
+    /// What must be true at the end, one line for each row.
+    pub(super) fn truth(&self) -> BTreeSet<String> {
+        let dealerships = self.orgs.iter().map(|org| format!("{} | {} | closed {}", org.id, org.name, org.closed));
+        let users = self.members.iter().map(|member| {
+            let (org, person) = (&self.orgs[member.org], &self.people[member.person]);
+            let email = person.email.clone().or_else(|| self.hinted_email(member.person));
+            let email = email.unwrap_or_else(|| format!("{}@user.invalid", person.id));
+            let (name, role) = (&person.id, ROLES[member.role].1);
+            format!("{} | {} | {name} | {email} | {role} | suspended {}", org.id, person.id, person.banned)
+        });
+        dealerships.chain(users).collect()
+    }
+
+    /// Where a person's own record has no address, the last membership that had one says it.
+    fn hinted_email(&self, person: usize) -> Option<String> {
+        let kinds = ["organizationMembership.created", "organizationMembership.updated"];
+        let hints = self.events.iter().filter(|event| kinds.iter().any(|kind| event["type"] == *kind));
+        let of_person = hints
+            .map(|event| &event["data"])
+            .filter(|data| data["public_user_data"]["user_id"] == self.people[person].id);
+        of_person.max_by_key(|data| data["updated_at"].as_i64())?["public_user_data"]["identifier"]
+            .as_str()
+            .map(str::to_owned)
+    }
+
+    /// As its Backend API shows it.
+    pub(super) fn instance(&self) -> Instance {
+        let organization = |org: &Org| clerk::Organization {
+            id: org.id.clone(),
+            name: org.name.clone(),
+            slug: org.id.clone(),
+            created_by: None,
+            created_at: org.at,
+            updated_at: org.at,
+        };
+        let user = |person: &Person| clerk::User {
+            id: person.id.clone(),
+            first_name: Some(person.id.clone()),
+            last_name: None,
+            email: person.email.clone(),
+            banned: person.banned,
+            created_at: person.at,
+            updated_at: person.at,
+        };
+        let membership = |member: &Member| clerk::Membership {
+            id: member.id.clone(),
+            organization_id: self.orgs[member.org].id.clone(),
+            user_id: self.people[member.person].id.clone(),
+            role: ROLES[member.role].0.to_owned(),
+            created_at: member.at,
+            updated_at: member.at,
+        };
+        Instance {
+            organizations: self.orgs.iter().filter(|org| !org.closed).map(organization).collect(),
+            users: self.people.iter().filter(|person| !person.deleted).map(user).collect(),
+            memberships: self.members.iter().filter(|member| !self.orgs[member.org].closed).map(membership).collect(),
+        }
+    }
+}
