@@ -126,6 +126,28 @@ async fn one_person_is_provisioned_from_clerk_or_by_hand() {
 }
 
 #[tokio::test]
+async fn drift_is_shown_and_mended() {
+    let database = database().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let clerk = StandIn::start(listener, Options::in_memory(SigningKey::generate())).await.expect("it keeps no file");
+    let url = clerk.url();
+    let base = ("DATABASE_URL", database.url.as_str());
+    let asking = [base, ("CLERK_API_URL", &url), ("CLERK_SECRET_KEY", "sk_test_stand_in")];
+    let shown = norvalt(&["sync", "--dry-run"], &asking).await.done();
+    assert!(shown.starts_with("Clerk has 2 organizations, 4 people and 4 memberships.\n  org_demo_"), "{shown}");
+    assert!(shown.contains("  user_demo_kari in org_demo_tesla_oslo: joined as admin\n"), "{shown}");
+    assert!(shown.contains("Nothing was changed"), "{shown}");
+    assert!(norvalt(&["sync"], &asking).await.done().contains("differed and were taken over"));
+    assert!(norvalt(&["sync"], &asking).await.done().ends_with("\nNo drift.\n"));
+    let json = norvalt(&["sync", "--json"], &asking).await.done();
+    let drift: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!((&drift["users"], &drift["effects"]), (&4.into(), &serde_json::json!([])));
+
+    let without_key = norvalt(&["sync"], &[base]).await;
+    assert!(without_key.code == Some(1) && without_key.err.contains("CLERK_SECRET_KEY"), "{}", without_key.err);
+}
+
+#[tokio::test]
 async fn a_dead_job_is_found_understood_and_run_again() {
     let database = database().await;
     let url = [("DATABASE_URL", database.url.as_str())];

@@ -139,22 +139,56 @@ async fn pages_overlap_and_miss_nobody() {
     assert_eq!(apart.access().await.len(), 1_104);
 }
 
+/// Demo dealerships with so many more people in one that taking over takes a while.
+fn crowded() -> Instance {
+    let mut instance = Instance::demo();
+    for n in 0..600 {
+        let new = NewMember { email: format!("person{n}@example.no"), ..NewMember::default() };
+        instance.add_member("tesla-oslo", &new, now()).expect("a valid change");
+    }
+    instance
+}
+
+impl Apart {
+    /// Waits until the run under way has taken over somebody.
+    async fn until_under_way(&self) {
+        let mut conn = self.database.connect().await;
+        let begun = || sqlx::query_scalar::<_, bool>("SELECT count(*) > 20 FROM clerk_objects WHERE kind = 'user'");
+        while !begun().fetch_one(&mut conn).await.expect("a valid statement") {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_run_that_is_cut_off_goes_on_where_it_was() {
-    let apart = Apart::start(Instance::demo()).await;
-    // The people are asked for first, and then Clerk is gone.
-    let cut_off = async {
-        let (first, _) = tokio::join!(apart.dry_run(), async {});
-        first
-    };
-    cut_off.await;
+    let apart = Apart::start(crowded()).await;
+    tokio::select! {
+        drift = apart.sync() => panic!("it is not done by now: {drift:?}"),
+        () = apart.until_under_way() => {}
+    }
+    let drift = apart.sync().await;
+    assert!(drift.users == 604 && drift.news < 3 * 604, "{} objects were news, of which some were known", drift.news);
+    assert_eq!(apart.access().await.len(), 604);
+
     apart.clerk.set_outage(true);
     let error = reconcile(&apart.db, &apart.api, Reconciliation::default()).await.expect_err("Clerk is away");
     assert!(matches!(error, ReconcileError::Clerk(_)), "{error}");
-    assert!(apart.access().await.is_empty());
-    apart.clerk.set_outage(false);
+    assert_eq!(apart.access().await.len(), 604, "that Clerk does not answer does not mean that nobody is there");
+}
+
+#[tokio::test]
+async fn what_is_deleted_during_the_walk_is_gone_after_it() {
+    let apart = Apart::start(crowded()).await;
+    let deleted = async {
+        apart.until_under_way().await;
+        apart.unheard(|clerk| clerk.delete_organization("tesla-oslo", now()));
+    };
+    tokio::join!(apart.sync(), deleted);
+    assert_eq!(apart.access().await.len(), 2, "only those of the other dealership");
     apart.sync().await;
-    assert_eq!(apart.access().await.len(), 4);
+    assert_eq!(apart.sync().await.news, 0);
+    assert_eq!(apart.access().await.len(), 2);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod kinds;
 mod lifecycle;
 mod process;
 mod prune;
+mod reconcile;
 mod repeatable;
 
 use std::time::Duration;

@@ -73,15 +73,15 @@ pub enum ReconcileError {
 /// Takes over what Clerk knows better than we do, and lets go of what it no longer has: each object in a transaction of its
 /// own, so that nothing waits for Clerk and a run that is cut off loses nothing. Running it again changes nothing.
 pub async fn reconcile(db: &Db, clerk: &BackendApi, how: Reconciliation) -> Result<Drift, ReconcileError> {
-    // Before asking: what comes to be meanwhile is not missed in the answers.
-    let known = mirror::known(db).await?;
     let mut run = Run { db, clerk, how, drift: Drift::default() };
     let users = run.take_over(Listing::Users).await?;
     let memberships = run.take_over(Listing::Memberships).await?;
-    // Last, since an organization that is deleted during the walk takes its memberships with it.
+    // Last: one that is deleted during the walk is then not listed any more, though its memberships were.
     let organizations = run.take_over(Listing::Organizations).await?;
     (run.drift.users, run.drift.memberships) = (users.len(), memberships.len());
     run.drift.organizations = organizations.len();
+    // Whatever came to be meanwhile is asked for once more before it is believed to be gone.
+    let known = mirror::known(db).await?;
     run.let_go(known, &Seen { organizations, users, memberships }).await?;
     Ok(run.drift)
 }

@@ -31,8 +31,8 @@ pub(super) struct Journey {
 
 pub(super) fn journey() -> impl Strategy<Value = Journey> {
     let again = prop_oneof![3 => Just(None), 1 => any::<u16>().prop_map(Some)];
-    // All it takes is about forty steps.
-    let deaths = prop_oneof![3 => Just(vec![]), 2 => vec(0..50_u8, 1..4)];
+    // All it takes is four to some twenty steps.
+    let deaths = prop_oneof![3 => Just(vec![]), 2 => vec(0..24_u8, 1..4)];
     (any::<u16>(), again, deaths, 0..100_u8).prop_map(|(arrives, again, deaths, luck)| Journey {
         arrives,
         again,
