@@ -5,6 +5,7 @@ mod cli;
 mod cluster;
 mod configuration;
 mod convergence;
+mod first_request;
 mod frontend;
 mod isolation;
 mod leads;

@@ -1,0 +1,111 @@
+//! Who asks before, while and after their membership comes or goes. See `docs/adr/0005`.
+
+use common::{
+    clerk::process,
+    config::{Settings, WorkerConfig},
+};
+use reqwest::StatusCode;
+use serde_json::Value;
+use tests::{
+    app::TestApp,
+    clerk_events::{Membership, deleted, organization},
+};
+use tokio::sync::oneshot;
+
+fn kari() -> Membership<'static> {
+    Membership {
+        id: "orgmem_kari",
+        org: "org_1",
+        org_name: "Tesla Oslo",
+        org_at: 1_000,
+        user: "user_kari",
+        first_name: "Kari",
+        identifier: Some("kari@example.no"),
+        role: "org:admin",
+        at: 2_000,
+    }
+}
+
+/// The event arrives and is processed.
+async fn hear(app: &TestApp, svix_id: &str, event: &Value) {
+    app.deliver(svix_id, event).await.expect(202);
+    let id = app.count("SELECT max(id) FROM clerk_events").await;
+    let mut tx = app.db.system().await.expect("the database is there");
+    process(&mut tx, id).await.expect("it can be processed");
+    tx.commit().await.expect("the database is there");
+}
+
+async fn me(app: &TestApp) -> tests::answer::Answer {
+    let token = dev::clerk::SessionToken::for_user("user_kari").organization("org_1", "tesla-oslo", "org:admin");
+    app.get_with(&token.authorized_party(tests::app::FRONTEND).mint(&app.clerk.key()), "/api/v1/me").await
+}
+
+#[tokio::test]
+async fn who_is_early_is_asked_to_come_back() {
+    let app = TestApp::start().await;
+    let early = me(&app).await;
+    let wait: u32 = early.headers["retry-after"].to_str().expect("text").parse().expect("seconds");
+    assert!((1..=10).contains(&wait), "{wait}");
+    early.expect_problem(403, "not-provisioned");
+    assert_eq!(app.count("SELECT count(*) FROM users").await, 0, "a token provisions nobody");
+    hear(&app, "msg_1", &kari().event("created")).await;
+    assert_eq!(me(&app).await.expect(200)["role"], "admin");
+}
+
+#[tokio::test]
+async fn a_token_brings_nobody_back() {
+    for (end, beginning) in [
+        (kari().event("deleted"), kari().event("created")),
+        (deleted("user.deleted", "user_kari", 9_000), kari().event("created")),
+        (deleted("organization.deleted", "org_1", 9_000), kari().event("created")),
+    ] {
+        let app = TestApp::start().await;
+        hear(&app, "msg_1", &end).await;
+        me(&app).await.expect_problem(403, "not-provisioned");
+        hear(&app, "msg_2", &beginning).await;
+        me(&app).await.expect_problem(403, "not-provisioned");
+        hear(&app, "msg_3", &organization("organization.created", "org_1", "Tesla Oslo", 500)).await;
+        me(&app).await.expect_problem(403, "not-provisioned");
+    }
+}
+
+#[tokio::test]
+async fn a_token_promotes_nobody() {
+    let app = TestApp::start().await;
+    hear(&app, "msg_1", &Membership { role: "org:member", at: 3_000, ..kari() }.event("updated")).await;
+    assert_eq!(me(&app).await.expect(200)["role"], "sales_rep", "though the token says admin");
+}
+
+#[tokio::test]
+async fn whoever_asks_meanwhile_sees_nothing_or_all_of_it() {
+    let app = TestApp::start().await;
+    let settings = [("DATABASE_URL", app.database_url.clone())];
+    let config = WorkerConfig::read(&mut Settings::from_values(settings)).expect("valid");
+    let registry = worker::jobs::registry(&config);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let worker = tokio::spawn(worker::run(config, registry, async { _ = stopped.await }));
+
+    let second = Membership { id: "orgmem_again", at: 9_000, ..kari() };
+    let comings_and_goings = [
+        (kari().event("created"), StatusCode::OK),
+        (kari().event("deleted"), StatusCode::FORBIDDEN),
+        (second.event("created"), StatusCode::OK),
+        (deleted("user.deleted", "user_kari", 10_000), StatusCode::FORBIDDEN),
+    ];
+    let mut before = StatusCode::FORBIDDEN;
+    for (n, (event, after)) in comings_and_goings.iter().enumerate() {
+        app.deliver(&format!("msg_{n}"), event).await.expect(202);
+        // From the first changed answer on, it stays changed.
+        let mut answers = Vec::new();
+        while answers.last() != Some(after) {
+            let four = tokio::join!(me(&app), me(&app), me(&app), me(&app));
+            answers.extend([four.0.status, four.1.status, four.2.status, four.3.status]);
+            assert!(answers.iter().all(|status| status == after || *status == before), "{answers:?}");
+            assert!(answers.len() < 100_000, "it never came to be {after}");
+        }
+        assert_eq!(me(&app).await.status, *after);
+        before = *after;
+    }
+    stop.send(()).expect("it runs");
+    worker.await.expect("no panic").expect("it stops cleanly");
+}
