@@ -1007,7 +1007,8 @@ export interface components {
         /** @description What became of a webhook. */
         Receipt: {
             /**
-             * @description `accepted`, `duplicate`, `ignored`, or `dead` for what no retry could mend.
+             * @description `accepted`, `duplicate`, `ignored`, `dead` for what no retry could mend, or `quarantined` for what is of another
+             *     Clerk instance.
              * @example accepted
              */
             status: string;

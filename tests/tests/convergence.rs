@@ -48,26 +48,6 @@ impl World {
         Self { runtime, database, db }
     }
 
-    /// Lives through random histories: `CASES` of them, or as many as are given.
-    fn check(&self, cases: u32, case: impl Fn(usize, Vec<Happening>, &[Journey]) -> TestCaseResult) {
-        let asked = std::env::var("CASES").ok().and_then(|cases| cases.parse().ok());
-        let histories = (vec(happening(), 1..25), vec(journey(), 25));
-        let number = Cell::new(0);
-        let config = Config {
-            cases: asked.unwrap_or(cases),
-            max_shrink_iters: 400,
-            failure_persistence: None,
-            ..Config::default()
-        };
-        let outcome = TestRunner::new(config).run(&histories, |(history, journeys)| {
-            number.set(number.get() + 1);
-            case(number.get(), history, &journeys)
-        });
-        if let Err(failure) = outcome {
-            panic!("{failure}");
-        }
-    }
-
     fn travel(&self, arrivals: &[Arrival]) {
         self.runtime.block_on(travel(&self.db, arrivals));
     }
@@ -81,6 +61,22 @@ impl World {
         self.runtime.block_on(async {
             sqlx::raw_sql(statement).execute(&mut self.database.connect().await).await.expect("a valid statement")
         });
+    }
+}
+
+/// Lives through random histories: `CASES` of them, or as many as are given.
+fn check(cases: u32, case: impl Fn(usize, Vec<Happening>, &[Journey]) -> TestCaseResult) {
+    let asked = std::env::var("CASES").ok().and_then(|cases| cases.parse().ok());
+    let histories = (vec(happening(), 1..25), vec(journey(), 25));
+    let number = Cell::new(0);
+    let config =
+        Config { cases: asked.unwrap_or(cases), max_shrink_iters: 400, failure_persistence: None, ..Config::default() };
+    let outcome = TestRunner::new(config).run(&histories, |(history, journeys)| {
+        number.set(number.get() + 1);
+        case(number.get(), history, &journeys)
+    });
+    if let Err(failure) = outcome {
+        panic!("{failure}");
     }
 }
 
@@ -102,7 +98,7 @@ async fn state(conn: &mut PgConnection, prefix: &str) -> BTreeSet<String> {
 #[test]
 fn every_order_of_every_history_ends_where_clerk_is() {
     let world = World::new();
-    world.check(800, |number, history, journeys| {
+    check(800, |number, history, journeys| {
         let clerk = Clerk::lived(number, &history);
         let arrivals = arrivals(&clerk.prefix, &clerk.events, journeys, 0);
         world.travel(&arrivals);
@@ -114,7 +110,7 @@ fn every_order_of_every_history_ends_where_clerk_is() {
 #[test]
 fn what_was_withdrawn_stays_withdrawn_whatever_is_missing() {
     let world = World::new();
-    world.check(400, |number, history, journeys| {
+    check(400, |number, history, journeys| {
         let clerk = Clerk::lived(number, &history);
         let arrivals = arrivals(&clerk.prefix, &clerk.events, journeys, 30);
         world.travel(&arrivals);
@@ -143,7 +139,7 @@ fn one_look_at_clerk_mends_what_is_missing_and_a_second_one_finds_nothing() {
     });
     let how = Reconciliation { allow_mass_deletion: true, ..Reconciliation::default() };
     let look = || world.runtime.block_on(reconcile(&world.db, &api, how)).expect("both answer");
-    world.check(150, |number, mut history, journeys| {
+    check(150, |number, mut history, journeys| {
         // An address that only a lost event told, the API does not tell either.
         history.iter_mut().for_each(Happening::with_email);
         let model = Clerk::lived(number, &history);
@@ -159,18 +155,18 @@ fn one_look_at_clerk_mends_what_is_missing_and_a_second_one_finds_nothing() {
             .expect("a valid change");
         let drift = look();
         let told = || format!("after{}\nand then{:#?}", timeline(&heard), drift);
-        prop_assert_eq!(open(world.state(&model)), open(model.truth()), "{}", told());
+        prop_assert_eq!(open(&world.state(&model)), open(&model.truth()), "{}", told());
         prop_assert_eq!(look().news, 0, "{}", told());
 
         // What comes late changes nothing any more.
         world.travel(&arrivals(&format!("{}late", model.prefix), &model.events, journeys, 0));
-        prop_assert_eq!(open(world.state(&model)), open(model.truth()), "{}", told());
+        prop_assert_eq!(open(&world.state(&model)), open(&model.truth()), "{}", told());
         Ok(())
     });
 }
 
 /// What is so in dealerships that are open. Of one that was closed, Clerk says nothing any more.
-fn open(state: BTreeSet<String>) -> BTreeSet<String> {
+fn open(state: &BTreeSet<String>) -> BTreeSet<String> {
     let closed: BTreeSet<_> = state
         .iter()
         .filter(|line| line.ends_with("closed true"))

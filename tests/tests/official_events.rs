@@ -58,7 +58,7 @@ async fn each_is_handled_or_ignored() {
 /// The event with one member after another, at whatever depth, taken away or replaced by something odd.
 fn mutilations(event: &Value) -> Vec<Value> {
     let mut pointers = Vec::new();
-    collect(event, String::new(), &mut pointers);
+    collect(event, "", &mut pointers);
     let odd = [json!(null), json!(-1), json!(1e300), json!("x\u{0}"), json!([]), json!({}), json!(true)];
     let mut all = Vec::new();
     for pointer in pointers {
@@ -77,11 +77,11 @@ fn mutilations(event: &Value) -> Vec<Value> {
     all
 }
 
-fn collect(value: &Value, at: String, pointers: &mut Vec<String>) {
+fn collect(value: &Value, at: &str, pointers: &mut Vec<String>) {
     if let Value::Object(object) = value {
         for (member, value) in object {
             let at = format!("{at}/{member}");
-            collect(value, at.clone(), pointers);
+            collect(value, &at, pointers);
             pointers.push(at);
         }
     }

@@ -114,41 +114,54 @@ impl Run<'_> {
     }
 
     /// Asks for each object that was not listed, since a list may pass over one: only what Clerk then does not have either
-    /// is gone.
+    /// is gone. Nothing is believed to be until all of it is known.
     async fn let_go(&mut self, mut known: Known, seen: &Seen) -> Result<(), ReconcileError> {
-        let mut gone = Vec::new();
+        let mut gone = self.organizations_gone(&mut known, seen).await?;
+        gone.extend(self.users_gone(&mut known, seen).await?);
+        gone.extend(self.memberships_gone(&known, seen).await?);
+        for change in gone {
+            self.note(change).await?;
+        }
+        Ok(())
+    }
+
+    async fn organizations_gone(&mut self, known: &mut Known, seen: &Seen) -> Result<Vec<Change>, ReconcileError> {
         let mut brake = Brake::new("organizations", known.organizations.len(), self.how);
-        for id in known.organizations.clone() {
-            if !seen.organizations.contains(id.as_str()) {
-                match self.clerk.organization(&id).await? {
-                    Some(change) => self.note(change).await?,
-                    None => {
-                        brake.one_more()?;
-                        known.organizations.remove(&id);
-                        gone.push(Change::OrganizationDeleted { id });
-                    }
-                }
+        let mut gone = BTreeSet::new();
+        for id in known.organizations.iter().filter(|id| !seen.organizations.contains(id.as_str())) {
+            if let Some(change) = self.clerk.organization(id).await? {
+                self.note(change).await?;
+            } else {
+                brake.one_more()?;
+                gone.insert(id.clone());
             }
         }
+        known.organizations.retain(|id| !gone.contains(id));
+        Ok(gone.into_iter().map(|id| Change::OrganizationDeleted { id }).collect())
+    }
+
+    async fn users_gone(&mut self, known: &mut Known, seen: &Seen) -> Result<Vec<Change>, ReconcileError> {
         let mut brake = Brake::new("people", known.users.len(), self.how);
-        for id in known.users.clone() {
-            if !seen.users.contains(id.as_str()) {
-                match self.clerk.user(&id).await? {
-                    Some(change) => self.note(change).await?,
-                    None => {
-                        brake.one_more()?;
-                        known.users.remove(&id);
-                        gone.push(Change::UserDeleted { id });
-                    }
-                }
+        let mut gone = BTreeSet::new();
+        for id in known.users.iter().filter(|id| !seen.users.contains(id.as_str())) {
+            if let Some(change) = self.clerk.user(id).await? {
+                self.note(change).await?;
+            } else {
+                brake.one_more()?;
+                gone.insert(id.clone());
             }
         }
+        known.users.retain(|id| !gone.contains(id));
+        Ok(gone.into_iter().map(|id| Change::UserDeleted { id }).collect())
+    }
+
+    async fn memberships_gone(&mut self, known: &Known, seen: &Seen) -> Result<Vec<Change>, ReconcileError> {
         let mut brake = Brake::new("memberships", known.memberships.len(), self.how);
-        for (user, memberships) in unlisted(&known, seen) {
+        let mut gone = Vec::new();
+        for (user, memberships) in unlisted(known, seen) {
             let now = self.clerk.memberships_of(&user).await?;
-            let still: BTreeSet<_> = now.iter().map(Change::object).collect();
             for id in memberships {
-                if !still.contains(id.as_str()) {
+                if !now.iter().any(|change| change.object() == id.as_str()) {
                     brake.one_more()?;
                     gone.push(Change::MembershipDeleted { id, user: Some(user.clone()) });
                 }
@@ -157,10 +170,7 @@ impl Run<'_> {
                 self.note(change).await?;
             }
         }
-        for change in gone {
-            self.note(change).await?;
-        }
-        Ok(())
+        Ok(gone)
     }
 
     async fn note(&mut self, change: Change) -> db::Result<()> {

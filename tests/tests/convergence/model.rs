@@ -94,7 +94,9 @@ impl Clerk {
     /// Ids of their own keep many histories apart in one database.
     pub(super) fn lived(case: usize, history: &[Happening]) -> Self {
         let mut clerk = Self { now: 1_700_000_000_000, prefix: format!("c{case}x"), ..Self::default() };
-        history.iter().for_each(|happening| clerk.live(happening));
+        for happening in history {
+            clerk.live(happening);
+        }
         clerk
     }
 

@@ -8,7 +8,7 @@ use common::{
 use super::{JobContext, JobError, Repeatable, Services};
 
 impl Repeatable for ReconcileClerk {
-    const TIMEOUT: Duration = Duration::from_mins(60);
+    const TIMEOUT: Duration = Duration::from_hours(1);
 
     async fn perform(self, _: &JobContext, services: &Services) -> Result<(), JobError> {
         // Enqueued by a worker that has the key; this one was started without it.
