@@ -1,35 +1,71 @@
 //! What surrounds every request: its id, its span, its log line, and problems rendered with that id.
 
-use std::{any::Any, time::Instant};
+use std::{any::Any, sync::Arc};
 
 use axum::{
     body::Body,
-    extract::Request,
+    extract::{MatchedPath, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header},
     middleware::Next,
     response::IntoResponse,
 };
-use tracing::Instrument;
+use common::telemetry::Trace;
+use tracing::{Instrument, field::Empty};
 use uuid::Uuid;
 
-use crate::problem::Problem;
+use crate::{
+    metrics::{self, Metrics},
+    problem::Problem,
+};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Stands for every path that is no route.
+const UNMATCHED: &str = "unmatched";
 
-pub(crate) async fn with_request_id(request: Request, next: Next) -> Response<Body> {
+pub(crate) async fn with_request_id(
+    State(metrics): State<Arc<Metrics>>,
+    mut request: Request,
+    next: Next,
+) -> Response<Body> {
     let id = given_id(request.headers()).unwrap_or_else(|| Uuid::now_v7().to_string());
-    // The path only: a query may hold what a customer is called.
-    let span = tracing::info_span!("request", request_id = id, method = %request.method(), path = request.uri().path());
+    let method = metrics::label(request.method());
+    // Never the path itself: somebody may have put into it what a customer is called.
+    let route = request.extensions().get::<MatchedPath>().map_or(UNMATCHED, MatchedPath::as_str).to_owned();
+    let trace = begin_trace(&request, &id, method, &route);
+    let span = tracing::info_span!(
+        "request",
+        request_id = id,
+        trace_id = %trace.id(),
+        method,
+        route,
+        id = Empty,
+        dealership = Empty,
+        user = Empty
+    );
+    request.extensions_mut().insert(trace.clone());
     async move {
-        let started = Instant::now();
+        let underway = metrics.arrived(method, route);
         let mut response = render(next.run(request).await, &id);
-        let (status, elapsed) = (response.status().as_u16(), started.elapsed());
-        tracing::info!(status, micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX), "answered");
+        let status = response.status();
+        trace.set("http.response.status_code", i64::from(status.as_u16()));
+        trace.end(status.is_server_error());
+        let (status, micros) = (status.as_u16(), underway.answered(status.as_u16()));
+        tracing::info!(status, micros, "answered");
         response.headers_mut().insert(REQUEST_ID, HeaderValue::from_str(&id).expect("a UUID or checked by given_id"));
         response
     }
     .instrument(span)
     .await
+}
+
+fn begin_trace(request: &Request, id: &str, method: &'static str, route: &str) -> Trace {
+    let parent = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
+    let trace = Trace::of_request(format!("{method} {route}"), parent);
+    // <https://opentelemetry.io/docs/specs/semconv/http/http-spans/>
+    trace.set("http.request.method", method);
+    trace.set("http.route", route.to_owned());
+    trace.set("norvalt.request_id", id.to_owned());
+    trace
 }
 
 /// The caller's own id for the request, if it is fit for a log line.

@@ -1,6 +1,6 @@
 //! Reading requests: what arrives in a handler is parsed and valid.
 
-use std::str::FromStr;
+use std::{fmt::Display, str::FromStr};
 
 use axum::{
     body::Bytes,
@@ -12,6 +12,7 @@ use common::{
     input::FromFields,
 };
 use serde_json::{Map, Value};
+use tracing::{Span, field::display};
 
 use crate::{body::Arrived, problem::Problem};
 
@@ -71,7 +72,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// An id that can stand in a path.
-pub(crate) trait InPath: FromStr {
+pub(crate) trait InPath: FromStr + Display {
     /// What to answer when there is nothing of this id.
     fn not_found() -> Problem;
 }
@@ -103,6 +104,8 @@ impl<T: InPath, S: Send + Sync> FromRequestParts<S> for PathId<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let Path(id): Path<String> = Path::from_request_parts(parts, state).await.map_err(|_| T::not_found())?;
-        id.parse().map(Self).map_err(|_| T::not_found())
+        let id: T = id.parse().map_err(|_| T::not_found())?;
+        Span::current().record("id", display(&id));
+        Ok(Self(id))
     }
 }

@@ -1,11 +1,13 @@
 //! The API: verifies session tokens and serves leads; verifies webhooks, stores and enqueues them.
 
+mod admin;
 mod auth;
 mod body;
 mod context;
 mod cors;
 mod created;
 mod extract;
+mod metrics;
 mod openapi;
 mod permissions;
 pub mod problem;

@@ -4,7 +4,7 @@ use std::{net::Ipv4Addr, process::ExitCode};
 
 use common::{
     clock::Clock,
-    config::{ApiConfig, Settings, log_format},
+    config::{ApiConfig, Settings, TelemetryConfig},
     telemetry,
 };
 use tokio::{
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         }
     }
     let mut settings = Settings::from_env();
-    telemetry::init(log_format(&mut settings));
+    let telemetry = telemetry::init(&TelemetryConfig::read(&mut settings), "norvalt-api");
     let config = match ApiConfig::read(&mut settings) {
         Ok(config) => config,
         Err(error) => {
@@ -49,7 +49,9 @@ fn main() -> ExitCode {
         }
     };
     let runtime = tokio::runtime::Runtime::new().expect("the system has threads and file descriptors to start with");
-    match runtime.block_on(run(config)) {
+    let outcome = runtime.block_on(run(config));
+    telemetry.end();
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = telemetry::chain(&*error), "the API ended");

@@ -12,6 +12,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::{
     auth::Verifier,
     body, context, cors,
+    metrics::Metrics,
     openapi::{self, Document, docs},
     problem::Problem,
     routes::{automation_rules, conversations, dealership, health, leads, vehicles, webhooks},
@@ -25,6 +26,7 @@ pub(crate) struct AppState {
     pub(crate) signatures: Arc<webhooks::Signatures>,
     /// Whose webhooks are applied, if told.
     pub(crate) clerk_instance: Option<Arc<ClerkInstanceId>>,
+    pub(crate) metrics: Arc<Metrics>,
     /// Whether the process is on its way out.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -67,6 +69,6 @@ pub(crate) fn router(state: AppState, cors_origins: &[String]) -> Router {
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .layer(CatchPanicLayer::custom(context::panicked))
         .layer(cors::layer(cors_origins))
-        .layer(middleware::from_fn(context::with_request_id))
+        .layer(middleware::from_fn_with_state(state.metrics.clone(), context::with_request_id))
         .with_state(state)
 }

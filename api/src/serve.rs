@@ -1,15 +1,18 @@
-use std::{future::Future, sync::Arc};
+use std::{future::Future, io, sync::Arc};
 
 use axum::serve::ListenerExt;
 use common::{
     clock::Clock,
     config::ApiConfig,
     db::{Db, NotUsable},
+    metrics,
 };
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
+    admin,
     auth::Verifier,
+    metrics::Metrics,
     router::{self, AppState},
     routes::webhooks::Signatures,
 };
@@ -28,7 +31,10 @@ pub enum ServeError {
     WebhookSecret(#[from] svix::webhooks::WebhookError),
     /// The listener failed.
     #[error("cannot accept connections")]
-    Listener(#[from] std::io::Error),
+    Listener(#[from] io::Error),
+    /// The address for operators cannot be had.
+    #[error("cannot listen on API_ADMIN_ADDRESS; set it to another address, or leave it out to serve no metrics")]
+    Admin(#[source] io::Error),
     /// Some requests had to be cut off.
     #[error("requests were still running after the time that SHUTDOWN_SECONDS allows")]
     CutOff,
@@ -48,6 +54,12 @@ pub async fn serve(
         stopping.send_replace(true);
     });
     let db = Db::new(&config.database_url, config.database_connections, "norvalt api");
+    let mut registry = metrics::registry(&db, &clock);
+    let metrics = Arc::new(Metrics::new(&mut registry));
+    let _admin = match config.admin_address {
+        Some(address) => Some(admin::serve(address, registry).await.map_err(ServeError::Admin)?),
+        None => None,
+    };
     tokio::select! {
         usable = db.wait_until_usable() => usable?,
         () = until(stopped.clone()) => return Ok(()),
@@ -56,6 +68,7 @@ pub async fn serve(
         verifier: Arc::new(Verifier::new(&config, clock)?),
         signatures: Arc::new(Signatures::new(&config.webhook_secrets)?),
         clerk_instance: config.clerk_instance.map(Arc::new),
+        metrics,
         stopping: stopped.clone(),
         db: db.clone(),
     };

@@ -12,6 +12,7 @@ pub mod ids;
 pub mod input;
 pub mod jobs;
 pub mod leads;
+pub mod metrics;
 pub mod page;
 pub mod queue;
 pub mod secret;

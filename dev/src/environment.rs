@@ -1,4 +1,4 @@
-use std::env;
+use std::{env, net::SocketAddr};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use common::config::{ConfigError, Settings};
@@ -8,7 +8,7 @@ use dev::{
     random,
 };
 
-use crate::directory::DevDirectory;
+use crate::{directory::DevDirectory, ports::Addresses};
 
 /// `pk_test_` and, in base64, `clerk.localhost$`: tokens are issued by `https://clerk.localhost`.
 const PUBLISHABLE_KEY: &str = "pk_test_Y2xlcmsubG9jYWxob3N0JA==";
@@ -19,6 +19,10 @@ pub(crate) struct Wishes {
     pub(crate) database_url: Option<String>,
     /// Where the API should listen.
     pub(crate) port: u16,
+    /// Where the API should serve its metrics.
+    pub(crate) api_admin: Option<SocketAddr>,
+    /// Where the worker should.
+    pub(crate) worker_admin: Option<SocketAddr>,
     /// The first frontend whose tokens the API accepts, if it does not accept all.
     pub(crate) authorized_party: Option<String>,
     /// Settings that suit a terminal, as far as the person has not chosen others.
@@ -37,6 +41,8 @@ impl Wishes {
             port: settings
                 .optional("PORT", |port| port.parse().map_err(|_| "must be a port number, such as 8000"))
                 .unwrap_or(8000),
+            api_admin: settings.optional("API_ADMIN_ADDRESS", str::parse),
+            worker_admin: settings.optional("WORKER_ADMIN_ADDRESS", str::parse),
             authorized_party: settings.optional("CLERK_AUTHORIZED_PARTIES", str::parse::<String>).and_then(|parties| {
                 parties.split(',').map(str::trim).find(|party| !party.is_empty()).map(str::to_owned)
             }),
@@ -80,13 +86,15 @@ pub(crate) fn for_processes(
     wishes: &Wishes,
     secrets: &Secrets,
     database_url: &str,
-    port: u16,
+    addresses: &Addresses,
     clerk_url: &str,
     binaries: &str,
 ) -> Vec<(String, String)> {
     let mut environment = vec![
         ("DATABASE_URL", database_url.to_owned()),
-        ("PORT", port.to_string()),
+        ("PORT", addresses.port.to_string()),
+        ("API_ADMIN_ADDRESS", addresses.api_admin.to_string()),
+        ("WORKER_ADMIN_ADDRESS", addresses.worker_admin.to_string()),
         ("NORVALT_BIN", binaries.to_owned()),
         ("CLERK_PUBLISHABLE_KEY", PUBLISHABLE_KEY.to_owned()),
         ("CLERK_JWKS_URL", format!("{clerk_url}/.well-known/jwks.json")),

@@ -1,8 +1,35 @@
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use dev::console::Console;
 
-use crate::failure::Failure;
+use crate::{environment::Wishes, failure::Failure};
+
+/// Where the processes listen.
+pub(crate) struct Addresses {
+    /// The API's port.
+    pub(crate) port: u16,
+    /// Where the API serves its metrics.
+    pub(crate) api_admin: SocketAddr,
+    /// Where the worker serves its metrics and its health.
+    pub(crate) worker_admin: SocketAddr,
+}
+
+impl Addresses {
+    /// As wished, as far as that is free.
+    pub(crate) fn choose(wishes: &Wishes, console: &Console) -> Result<Self, Failure> {
+        let port = free_port(wishes.port, None, "the API", console)?;
+        let here = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let api_admin = match wishes.api_admin {
+            Some(address) => address,
+            None => here(free_port(9000, Some(port), "the API's metrics", console)?),
+        };
+        let worker_admin = match wishes.worker_admin {
+            Some(address) => address,
+            None => here(free_port(9001, Some(api_admin.port()), "the worker's metrics", console)?),
+        };
+        Ok(Self { port, api_admin, worker_admin })
+    }
+}
 
 /// The wanted port, or the next one that is free for `who`; says so if it is another one.
 pub(crate) fn free_port(wanted: u16, not: Option<u16>, who: &str, console: &Console) -> Result<u16, Failure> {

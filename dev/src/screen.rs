@@ -5,6 +5,8 @@ use cli::demo::{DEALERSHIPS, Dealership, Person};
 use common::users::Role;
 use dev::{clerk::StandIn, console::Console};
 
+use crate::ports::Addresses;
+
 /// Long enough to stay in a browser's developer tools or in a file of requests for a week.
 const TTL: TimeDelta = TimeDelta::days(7);
 /// She runs Tesla Oslo.
@@ -15,8 +17,7 @@ const INGRID: &str = "ingrid.solberg@tesla-oslo.example";
 /// What a person needs to know once everything runs.
 pub(crate) struct Screen<'a> {
     pub(crate) console: &'a Console,
-    /// The API's.
-    pub(crate) port: u16,
+    pub(crate) addresses: &'a Addresses,
     pub(crate) stand_in: &'a StandIn,
     /// To the database, if it is ours.
     pub(crate) way_in: Option<String>,
@@ -47,12 +48,13 @@ impl Screen<'_> {
     }
 
     fn addresses(&self, text: &mut String) {
-        let Self { port, .. } = self;
+        let Addresses { port, api_admin, worker_admin } = self.addresses;
         let mut line = |name: &str, what: &str| {
             let _ = writeln!(text, "{}{what}", self.console.bold(&format!("{name:12}")));
         };
         line("API", &format!("http://127.0.0.1:{port}/api/v1"));
         line("API docs", &format!("http://127.0.0.1:{port}/docs"));
+        line("Metrics", &format!("http://{api_admin}/metrics of the API, http://{worker_admin}/metrics of the worker"));
         line("Clerk", &format!("{}  a stand-in: tokens, members, webhooks (open it for help)", self.stand_in.url()));
         line("Database", self.way_in.as_deref().unwrap_or("yours, of DATABASE_URL"));
     }
@@ -73,7 +75,7 @@ impl Screen<'_> {
 
     /// Each is one line that any POSIX shell takes as it stands, and that works again when it is repeated.
     fn commands(&self, text: &mut String) {
-        let (port, clerk) = (self.port, self.stand_in.url());
+        let (port, clerk) = (self.addresses.port, self.stand_in.url());
         let leads_as = |email: &str| {
             format!(
                 "curl -s 'http://127.0.0.1:{port}/api/v1/leads?limit=3' \

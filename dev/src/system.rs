@@ -18,7 +18,7 @@ use crate::{
     directory::DevDirectory,
     environment::{self, Secrets, Wishes},
     failure::Failure,
-    ports::free_port,
+    ports::{Addresses, free_port},
     ready::wait_until_ready,
     screen::Screen,
     signals::StopSignals,
@@ -77,13 +77,14 @@ impl System {
         stop: &mut StopSignals,
         changes: Option<Changes>,
     ) -> Result<(), Failure> {
-        let port = free_port(self.wishes.port, None, "the API", &self.console)?;
+        let addresses = Addresses::choose(&self.wishes, &self.console)?;
+        let port = addresses.port;
         let stand_in = self.stand_in(port).await?;
         let environment = environment::for_processes(
             &self.wishes,
             &self.secrets,
             &database.url(),
-            port,
+            &addresses,
             &stand_in.url(),
             &self.workspace.binaries().to_string_lossy(),
         );
@@ -91,7 +92,8 @@ impl System {
         let mut processes = Processes::new(console, self.workspace.root(), environment, &record);
         let way_in = database.way_in();
         let (kept, watched) = (self.directory.path(), changes.is_some());
-        let screen = Screen { console: &self.console, port, stand_in: &stand_in, way_in, kept, watched };
+        let screen =
+            Screen { console: &self.console, addresses: &addresses, stand_in: &stand_in, way_in, kept, watched };
         let outcome = tokio::select! {
             failure = self.run_processes(&mut processes, &screen, changes) => failure,
             failure = database.ended() => Err(failure),
@@ -143,7 +145,7 @@ impl System {
             processes.start(entry)?;
         }
         tokio::select! {
-            ready = wait_until_ready(screen.port) => ready?,
+            ready = wait_until_ready(screen.addresses.port) => ready?,
             ended = processes.next_end() => return Err(Failure::Ended(ended)),
         }
         self.console.show(&screen.text());
@@ -156,7 +158,7 @@ impl System {
             release: &release,
             entries: &entries,
             started_from,
-            port: screen.port,
+            port: screen.addresses.port,
             release_due: false,
             remedy,
         };

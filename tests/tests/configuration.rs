@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
-use common::config::{ApiConfig, CliConfig, Settings, WorkerConfig, log_format};
+use common::config::{ApiConfig, CliConfig, Settings, TelemetryConfig, WorkerConfig};
 use tests::binaries::binary;
 
 fn example() -> String {
@@ -13,14 +13,12 @@ fn example() -> String {
 #[test]
 fn the_example_names_every_variable_and_no_other() {
     let mut settings = Settings::default();
-    log_format(&mut settings);
+    TelemetryConfig::read(&mut settings);
     // Nothing is set: each says so, and has asked for everything.
     ApiConfig::read(&mut settings).expect_err("nothing is set");
     WorkerConfig::read(&mut settings).expect_err("nothing is set");
     CliConfig::read(&mut settings).expect_err("nothing is set");
-    let mut asked: BTreeSet<_> = settings.asked().map(str::to_owned).collect();
-    // Read by the logging library itself.
-    asked.insert("RUST_LOG".to_owned());
+    let asked: BTreeSet<_> = settings.asked().map(str::to_owned).collect();
 
     let example = example();
     let names = example.lines().filter_map(|line| {

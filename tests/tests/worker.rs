@@ -51,6 +51,7 @@ impl Shop {
             clerk: None,
             sync_interval: Duration::from_hours(1),
             shutdown: Duration::from_secs(20),
+            admin_address: None,
         };
         Self {
             table: JobTable::at(url).await,

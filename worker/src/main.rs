@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use common::{
-    config::{Settings, WorkerConfig, log_format},
+    config::{Settings, TelemetryConfig, WorkerConfig},
     telemetry,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -44,7 +44,7 @@ async fn main() -> ExitCode {
 
 async fn serve() -> ExitCode {
     let mut settings = Settings::from_env();
-    telemetry::init(log_format(&mut settings));
+    let telemetry = telemetry::init(&TelemetryConfig::read(&mut settings), "norvalt-worker");
     let config = match WorkerConfig::read(&mut settings) {
         Ok(config) => config,
         Err(problems) => {
@@ -60,7 +60,9 @@ async fn serve() -> ExitCode {
         }
     };
     let registry = worker::jobs::registry(&config);
-    match worker::run(config, registry, stop_signal(terminate, interrupt)).await {
+    let outcome = worker::run(config, registry, stop_signal(terminate, interrupt)).await;
+    telemetry.end();
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = telemetry::chain(&error), "the worker ended");

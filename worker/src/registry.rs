@@ -106,6 +106,11 @@ impl Registry {
         self.kinds.values().map(|kind| kind.queue).collect()
     }
 
+    /// Their names.
+    pub(crate) fn kinds(&self) -> BTreeSet<&'static str> {
+        self.kinds.keys().map(|(name, _)| *name).collect()
+    }
+
     /// What to do for a job, and how long that may take.
     pub(crate) fn work(&self, job: &ClaimedJob) -> Result<(Work, Duration), Unfit> {
         let (name, version) = (job.kind.as_str(), job.payload_version);

@@ -43,6 +43,8 @@ pub(crate) enum TokenError {
     Header(&'static str),
     #[error("the signature is not valid")]
     Signature,
+    #[error("claim exp is past")]
+    Expired,
     #[error("claim {0}")]
     Claim(&'static str),
     #[error("the key cannot be had")]
@@ -50,6 +52,19 @@ pub(crate) enum TokenError {
 }
 
 impl TokenError {
+    /// Its kind, as a label of a metric.
+    pub(crate) fn label(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "malformed",
+            Self::Header(_) => "header",
+            Self::Signature => "signature",
+            Self::Expired => "expired",
+            Self::Claim(_) => "claim",
+            Self::Key(JwksError::UnknownKey) => "unknown_key",
+            Self::Key(_) => "keys_unavailable",
+        }
+    }
+
     /// Whether the fault is on our side, so that the same token may do later.
     pub(crate) fn is_ours(&self) -> bool {
         matches!(self, Self::Key(JwksError::Fetch(_) | JwksError::NoKeys | JwksError::Waiting))
@@ -85,7 +100,7 @@ impl Verifier {
     fn identity(&self, claims: &Value) -> Result<Identity, TokenError> {
         let now = self.clock.now().timestamp();
         if time(claims, "exp")?.ok_or(TokenError::Claim("exp is missing"))? <= now - LEEWAY {
-            return Err(TokenError::Claim("exp is past"));
+            return Err(TokenError::Expired);
         }
         for begin in ["nbf", "iat"] {
             if time(claims, begin)?.is_some_and(|begin| begin > now + LEEWAY) {

@@ -4,13 +4,15 @@ mod claims;
 mod jwks;
 mod strict_json;
 
-use std::sync::Arc;
-
 use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, header, request::Parts},
 };
-use common::db::{self, Caller, Identity, TenantTx};
+use common::{
+    db::{self, Caller, Identity, TenantTx},
+    telemetry::{Trace, about_dealership, chain},
+};
+use tracing::{Span, field::display};
 
 use crate::{
     permissions::{self, Action},
@@ -43,23 +45,35 @@ impl FromRequestParts<AppState> for Tenant {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
-        let identity = authenticate(&state.verifier, &parts.headers).await?;
+        let identity = authenticate(state, &parts.headers).await?;
         let db::Tenant { tx, caller } = state.db.enter(&identity).await.inspect_err(|error| {
-            tracing::info!(user = %identity.user, %error, "no access");
+            tracing::info!(clerk_user = %identity.user, %error, "no access");
         })?;
+        about_dealership(caller.dealership_id);
+        Span::current().record("user", display(caller.id));
+        if let Some(trace) = parts.extensions.get::<Trace>() {
+            trace.set("norvalt.dealership", caller.dealership_id.to_string());
+        }
         Ok(Self { tx, caller })
     }
 }
 
-async fn authenticate(verifier: &Arc<Verifier>, headers: &HeaderMap) -> Result<Identity, Problem> {
-    let mut given = headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(authorization), None) = (given.next(), given.next()) else { return Err(Problem::unauthorized()) };
-    let token = authorization.to_str().ok().and_then(|value| value.split_once(' '));
-    let Some((_, token)) = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")) else {
+async fn authenticate(state: &AppState, headers: &HeaderMap) -> Result<Identity, Problem> {
+    let Some(token) = bearer_token(headers) else {
+        state.metrics.token_refused("missing");
         return Err(Problem::unauthorized());
     };
-    verifier.verify(token.trim()).await.map_err(|error| {
-        tracing::info!(reason = common::telemetry::chain(&error), "token refused");
+    state.verifier.verify(token).await.map_err(|error| {
+        state.metrics.token_refused(error.label());
+        tracing::info!(reason = chain(&error), "token refused");
         if error.is_ours() { Problem::unavailable() } else { Problem::unauthorized() }
     })
+}
+
+/// The one token that the headers name.
+fn bearer_token(headers: &HeaderMap) -> Option<&str> {
+    let mut given = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(authorization), None) = (given.next(), given.next()) else { return None };
+    let (scheme, token) = authorization.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::State,
     http::{HeaderMap, StatusCode},
 };
@@ -10,6 +10,7 @@ use common::{
     config::WebhookSecrets,
     db::Db,
     ids::ClerkInstanceId,
+    telemetry::Trace,
 };
 use serde::Serialize;
 use svix::webhooks::{Webhook, WebhookError};
@@ -17,6 +18,7 @@ use utoipa::ToSchema;
 
 use crate::{
     extract::RawBody,
+    metrics::Metrics,
     problem::{Problem, ProblemBody},
 };
 
@@ -69,24 +71,43 @@ pub(crate) async fn clerk(
     State(db): State<Db>,
     State(signatures): State<Arc<Signatures>>,
     State(ours): State<Option<Arc<ClerkInstanceId>>>,
+    State(metrics): State<Arc<Metrics>>,
+    Extension(trace): Extension<Trace>,
     headers: HeaderMap,
     RawBody(body): RawBody,
 ) -> Result<(StatusCode, Json<Receipt>), Problem> {
-    let svix_id = signatures.verify(&headers, &body)?;
-    let trace_context = headers.get("traceparent").and_then(|value| value.to_str().ok());
-    let delivery = Delivery { svix_id, body: &body, trace_context };
-    match clerk::receive(&db, ours.as_deref(), &delivery).await? {
+    let svix_id = signatures.verify(&headers, &body).inspect_err(|_| metrics.webhook("rejected"))?;
+    let delivery = Delivery { svix_id, body: &body, trace_context: Some(&trace.traceparent()) };
+    let received = clerk::receive(&db, ours.as_deref(), &delivery).await.inspect_err(|_| metrics.webhook("failed"))?;
+    metrics.webhook(outcome(&received));
+    tell(svix_id, &received);
+    let status = match received {
+        Received::Accepted { .. } => StatusCode::ACCEPTED,
+        Received::NotJson => return Err(Problem::unreadable("The body is not JSON.")),
+        _ => StatusCode::OK,
+    };
+    Ok((status, Json(Receipt { status: outcome(&received) })))
+}
+
+fn outcome(received: &Received) -> &'static str {
+    match received {
+        Received::Accepted { .. } => "accepted",
+        Received::Duplicate => "duplicate",
+        Received::Ignored { .. } => "ignored",
+        Received::Dead { .. } => "dead",
+        Received::Quarantined { .. } => "quarantined",
+        Received::NotJson => "not_json",
+    }
+}
+
+fn tell(svix_id: &str, received: &Received) {
+    match received {
         Received::Accepted { event_id, event_type } => {
             tracing::info!(svix_id, event_id, event_type, "webhook accepted");
-            Ok((StatusCode::ACCEPTED, Json(Receipt { status: "accepted" })))
         }
-        Received::Duplicate => {
-            tracing::info!(svix_id, "webhook seen before");
-            Ok((StatusCode::OK, Json(Receipt { status: "duplicate" })))
-        }
+        Received::Duplicate => tracing::info!(svix_id, "webhook seen before"),
         Received::Ignored { event_type } => {
             tracing::info!(svix_id, event_type, "webhook of a type that is not handled");
-            Ok((StatusCode::OK, Json(Receipt { status: "ignored" })))
         }
         Received::Dead { event_id, reason } => {
             tracing::error!(
@@ -95,7 +116,6 @@ pub(crate) async fn clerk(
                 reason,
                 "webhook stored as dead: it does not have the shape of its type"
             );
-            Ok((StatusCode::OK, Json(Receipt { status: "dead" })))
         }
         Received::Quarantined { event_id, instance } => {
             tracing::error!(
@@ -104,11 +124,7 @@ pub(crate) async fn clerk(
                 instance,
                 "webhook of another Clerk instance set aside: check its endpoints, and CLERK_INSTANCE_ID"
             );
-            Ok((StatusCode::OK, Json(Receipt { status: "quarantined" })))
         }
-        Received::NotJson => {
-            tracing::warn!(svix_id, "authentic webhook that is not JSON");
-            Err(Problem::unreadable("The body is not JSON."))
-        }
+        Received::NotJson => tracing::warn!(svix_id, "authentic webhook that is not JSON"),
     }
 }

@@ -2,9 +2,9 @@ use std::{collections::BTreeSet, process::ExitCode, time::Duration};
 
 use common::{
     clerk::BackendApi,
-    config::{ApiConfig, CliConfig, ConfigError, Settings, WorkerConfig},
-    db::{Db, pending_migrations},
-    queue,
+    config::{ApiConfig, CliConfig, ConfigError, Settings, TelemetryConfig, WorkerConfig},
+    db::{self, Db, pending_migrations},
+    queue::{self, Stats},
     telemetry::chain,
 };
 
@@ -22,6 +22,7 @@ use Finding::{Fine, Wrong};
 /// Looks at everything that the API and the worker need, and says what is wrong and how to mend it.
 pub(crate) async fn run() -> ExitCode {
     let mut settings = Settings::from_env();
+    TelemetryConfig::read(&mut settings);
     let (api, worker) = (ApiConfig::read(&mut settings.clone()), WorkerConfig::read(&mut settings.clone()));
     let cli = CliConfig::read(&mut settings);
     let problems = [api.as_ref().err(), worker.as_ref().err(), cli.as_ref().err()];
@@ -84,22 +85,27 @@ async fn connection(config: &CliConfig) -> (Finding, bool) {
 async fn database(config: &CliConfig) -> Vec<(&'static str, Finding)> {
     let db = Db::new(&config.database_url, 1, "norvalt doctor");
     let isolated = db.wait_until_usable().await.map(|()| "roles and policies keep them apart".to_owned());
-    let queue = match queue::stats(&db).await {
-        Ok(stats) if stats.dead > 0 => {
-            Wrong(format!("{} jobs are dead; look at them with: norvalt jobs list --state dead", stats.dead))
-        }
-        Ok(stats) if stats.oldest_available > STALE => {
-            let minutes = stats.oldest_available.as_secs() / 60;
-            Wrong(format!("a job has been waiting for {minutes} minutes; is a worker running?"))
-        }
-        Ok(stats) => Fine(format!("{} waiting, {} running", stats.waiting, stats.running)),
-        Err(error) => Wrong(chain(&error)),
-    };
+    let queue = queue(&db).await.unwrap_or_else(|error| Wrong(chain(&error)));
     vec![("dealerships", outcome(isolated)), ("queue", queue)]
 }
 
-/// A job that could run and waited longer than this is not being worked on.
-const STALE: Duration = Duration::from_mins(5);
+async fn queue(db: &Db) -> db::Result<Finding> {
+    let stats = queue::stats(&mut db.system().await?).await?;
+    let sum = |count: fn(&Stats) -> i64| stats.iter().map(count).sum::<i64>();
+    let oldest = stats.iter().map(|stats| stats.oldest_available).fold(0.0, f64::max);
+    let dead = sum(|stats| stats.dead);
+    Ok(if dead > 0 {
+        Wrong(format!("{dead} jobs are dead; look at them with: norvalt jobs list --state dead"))
+    } else if oldest > STALE {
+        Wrong(format!("a job has been waiting for {:.0} minutes; is a worker running?", oldest / 60.0))
+    } else {
+        let waiting = sum(|stats| stats.available + stats.scheduled + stats.retryable);
+        Fine(format!("{waiting} waiting, {} running", sum(|stats| stats.running)))
+    })
+}
+
+/// A job that could run and waited longer than this many seconds is not being worked on.
+const STALE: f64 = 300.0;
 
 async fn public_keys(url: &str) -> Finding {
     let keys = async {

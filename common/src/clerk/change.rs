@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{ClerkMembershipId, ClerkOrgId, ClerkUserId};
+use crate::ids::{ClerkMembershipId, ClerkOrgId, ClerkUserId, DealershipId};
 
 /// Orders what is known of one Clerk object: milliseconds since 1970, 0 when nothing tells.
 pub type Version = i64;
@@ -65,6 +65,15 @@ impl Change {
             Self::Organization { id, .. } | Self::OrganizationDeleted { id } => id.as_str(),
             Self::Membership { id, .. } | Self::MembershipDeleted { id, .. } => id.as_str(),
             Self::User { id, .. } | Self::UserDeleted { id } => id.as_str(),
+        }
+    }
+
+    /// Which dealership it is about, as far as it tells.
+    pub fn dealership(&self) -> Option<DealershipId> {
+        match self {
+            Self::Organization { id, .. } | Self::OrganizationDeleted { id } => Some(DealershipId::of(id)),
+            Self::Membership { membership, .. } => Some(DealershipId::of(&membership.org)),
+            Self::MembershipDeleted { .. } | Self::User { .. } | Self::UserDeleted { .. } => None,
         }
     }
 

@@ -10,6 +10,7 @@ use crate::{
     ids::{ClerkInstanceId, ClerkUserId},
     jobs::ProcessClerkEvent,
     queue::{NewJob, enqueue},
+    telemetry::about_dealership,
 };
 
 /// An authentic delivery.
@@ -193,6 +194,7 @@ pub async fn process(tx: &mut SystemTx, event_id: i64) -> Result<Processed, Proc
     // Only what is not pending is ever erased.
     match Event::parse(body.as_deref().unwrap_or_default()) {
         Ok(Event { event_type, change, .. }) => {
+            change.dealership().into_iter().for_each(about_dealership);
             let applied = apply(tx, change).await?;
             let Applied { outcome, effects } = &applied;
             mark(tx, event_id, "processed", outcome.as_str(), effects).await?;
@@ -223,4 +225,15 @@ async fn mark(tx: &mut SystemTx, event_id: i64, status: &str, outcome: &str, eff
     .await
     .map_err(Error::from)?;
     Ok(())
+}
+
+/// How many events are dead: malformed beyond mending, for an operator to look at.
+pub async fn count_dead(tx: &mut SystemTx) -> Result<i64> {
+    sqlx::query_scalar(
+        "-- clerk::inbox::count_dead
+         SELECT count(*) FROM clerk_events WHERE status = 'dead'",
+    )
+    .fetch_one(tx.conn())
+    .await
+    .map_err(Error::from)
 }

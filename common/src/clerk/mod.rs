@@ -21,7 +21,7 @@ pub use backend_api::{BackendApi, BackendApiError, Listing, Walk};
 pub use change::{Change, Membership, Organization, PersonHint, UserProfile, Version};
 pub use effect::{DealershipEffect, Effect, MemberEffect};
 pub use event::{Event, EventError};
-pub use inbox::{Delivery, ProcessError, Processed, Receipt, process, receive};
+pub use inbox::{Delivery, ProcessError, Processed, Receipt, count_dead, process, receive};
 pub use provisioning::{Applied, Outcome, apply};
 pub use prune::prune;
 pub use purge::{ClosedDealership, closed_dealerships, purge};

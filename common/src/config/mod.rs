@@ -2,13 +2,15 @@
 
 mod clerk;
 mod settings;
+mod telemetry;
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
 pub use clerk::{ClerkBackend, ClerkFrontend, PublishableKey, WebhookSecrets};
 pub use settings::{ConfigError, Settings};
+pub use telemetry::{TelemetryConfig, TracesConfig};
 
-use crate::{db::DatabaseUrl, ids::ClerkInstanceId, telemetry::LogFormat};
+use crate::{db::DatabaseUrl, ids::ClerkInstanceId};
 
 const JWKS_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -21,6 +23,8 @@ pub struct ApiConfig {
     pub database_connections: u32,
     /// The TCP port to serve on.
     pub port: u16,
+    /// Where to serve metrics, if anywhere.
+    pub admin_address: Option<SocketAddr>,
     /// Who issues session tokens and where their keys are.
     pub clerk: ClerkFrontend,
     /// The keys are fetched at most once in this time: tokens with made-up key ids must not become traffic.
@@ -54,6 +58,8 @@ pub struct WorkerConfig {
     pub sync_interval: Duration,
     /// How long jobs may take to finish after SIGTERM.
     pub shutdown: Duration,
+    /// Where to serve metrics and health, if anywhere.
+    pub admin_address: Option<SocketAddr>,
 }
 
 /// What the command line needs for every command that touches the database.
@@ -77,6 +83,7 @@ impl ApiConfig {
             s.optional("CLERK_AUTHORIZED_PARTIES", |text| Ok::<_, Infallible>(list(text))).unwrap_or_default();
         let cors_origins = s.optional("CORS_ORIGINS", origins).unwrap_or_default();
         let port = s.optional("PORT", port).unwrap_or(8000);
+        let admin_address = s.optional("API_ADMIN_ADDRESS", address);
         let database_connections = s.number("DATABASE_CONNECTIONS", 16, 2..=500);
         let shutdown = shutdown(s);
         let config =
@@ -84,6 +91,7 @@ impl ApiConfig {
                 database_url,
                 database_connections,
                 port,
+                admin_address,
                 clerk,
                 jwks_interval: JWKS_INTERVAL,
                 authorized_parties,
@@ -106,6 +114,7 @@ impl WorkerConfig {
         let clerk = ClerkBackend::read(s);
         let sync_interval = Duration::from_hours(s.number("CLERK_SYNC_HOURS", 6, 1..=720).into());
         let shutdown = shutdown(s);
+        let admin_address = s.optional("WORKER_ADMIN_ADDRESS", address);
         let config = database_url.map(|database_url| Self {
             database_url,
             concurrency,
@@ -114,6 +123,7 @@ impl WorkerConfig {
             clerk,
             sync_interval,
             shutdown,
+            admin_address,
         });
         s.finish(config)
     }
@@ -129,17 +139,6 @@ impl CliConfig {
     }
 }
 
-/// How log lines look; never an error, since problems of the configuration are told by log lines.
-pub fn log_format(settings: &mut Settings) -> LogFormat {
-    let format = |text: &str| match text {
-        "text" => Ok(LogFormat::Text),
-        "json" => Ok(LogFormat::Json),
-        "auto" => Ok(LogFormat::Auto),
-        _ => Err("must be auto, text or json"),
-    };
-    settings.optional("LOG_FORMAT", format).unwrap_or(LogFormat::Auto)
-}
-
 fn database_url(settings: &mut Settings) -> Option<DatabaseUrl> {
     let remedy = "give the URL of the PostgreSQL database; on Supabase: Connect, Direct connection or Session pooler";
     settings.required("DATABASE_URL", remedy, str::parse)
@@ -151,6 +150,10 @@ fn shutdown(settings: &mut Settings) -> Duration {
 
 fn port(text: &str) -> Result<u16, &'static str> {
     text.parse().map_err(|_| "must be a port number, such as 8000")
+}
+
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "must be an IP address with a port, such as 127.0.0.1:9000 or 0.0.0.0:9000")
 }
 
 fn list(text: &str) -> Vec<String> {

@@ -11,7 +11,13 @@ mod startup;
 mod transaction;
 mod url;
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use sqlx::{
     AssertSqlSafe, PgPool, Postgres, Transaction,
@@ -42,6 +48,21 @@ pub struct Db {
     pool: PgPool,
     options: PgConnectOptions,
     waker: Waker,
+    /// How often no connection could be had in time.
+    timeouts: Arc<AtomicU64>,
+}
+
+/// How the pool is used at this moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolUse {
+    /// Connections that somebody has.
+    pub in_use: u32,
+    /// Connections that wait for somebody.
+    pub idle: u32,
+    /// Connections that there may be.
+    pub limit: u32,
+    /// How often no connection could be had in time, since the start.
+    pub timeouts: u64,
 }
 
 impl Db {
@@ -55,7 +76,7 @@ impl Db {
             // A ping before each use would cost a round trip; `begin` replaces a dead connection instead.
             .test_before_acquire(false)
             .connect_lazy_with(options.clone());
-        Self { waker: Waker::start(pool.clone()), pool, options }
+        Self { waker: Waker::start(pool.clone()), pool, options, timeouts: Arc::default() }
     }
 
     /// Opens the system door: all dealerships, the queue, the inbox and the mirror. For provisioning and operation,
@@ -94,6 +115,18 @@ impl Db {
         }
     }
 
+    /// How the pool is used.
+    pub fn pool_use(&self) -> PoolUse {
+        let (open, idle) = (self.pool.size(), u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX));
+        PoolUse {
+            // The two are not read at the same moment.
+            in_use: open.saturating_sub(idle),
+            idle,
+            limit: self.pool.options().get_max_connections(),
+            timeouts: self.timeouts.load(Ordering::Relaxed),
+        }
+    }
+
     /// Options for a connection outside the pool.
     pub(crate) fn options(&self) -> &PgConnectOptions {
         &self.options
@@ -102,8 +135,12 @@ impl Db {
     /// In a task of its own: a caller who goes away while the answer is under way leaves a transaction that is rolled
     /// back, and not a connection that has one open without knowing.
     async fn begin(&self, statement: String) -> Result<Transaction<'static, Postgres>> {
-        let begun = tokio::spawn(begin(self.pool.clone(), statement));
-        begun.await.unwrap_or_else(|_| Err(Error::Unavailable(sqlx::Error::WorkerCrashed)))
+        let begun = tokio::spawn(begin(self.pool.clone(), statement)).await;
+        let begun = begun.unwrap_or_else(|_| Err(Error::Unavailable(sqlx::Error::WorkerCrashed)));
+        if matches!(begun, Err(Error::Unavailable(sqlx::Error::PoolTimedOut))) {
+            self.timeouts.fetch_add(1, Ordering::Relaxed);
+        }
+        begun
     }
 }
 

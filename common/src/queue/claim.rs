@@ -43,6 +43,8 @@ pub struct ClaimedJob {
     pub max_attempts: i16,
     /// W3C `traceparent` of what caused it.
     pub trace_context: Option<String>,
+    /// For how many seconds it had been due when it was claimed.
+    pub waited: f64,
 }
 
 impl QueueConnection {
@@ -64,7 +66,8 @@ impl QueueConnection {
              claimed AS (
                UPDATE jobs j SET state = 'running', attempts = attempts + 1, lease_token = $3, lease_until = now() + $4
                FROM next WHERE j.id = next.id RETURNING j.*)
-             SELECT id, lease_token, kind, payload::text, payload_version, attempts, max_attempts, trace_context
+             SELECT id, lease_token, kind, payload::text, payload_version, attempts, max_attempts, trace_context,
+                    greatest(extract(epoch FROM now() - run_at), 0)::float8 AS waited
              FROM claimed ORDER BY priority, run_at, id",
         )
         .bind(queue)

@@ -1,33 +1,54 @@
-use std::time::Duration;
+use sqlx::FromRow;
 
-use crate::db::{Db, Error, Result};
+use crate::db::{Error, Result, SystemTx};
 
-/// The state of the queue, in numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The jobs of one kind in one queue that are not over, or that wait for an operator.
+#[derive(Debug, Clone, PartialEq, FromRow)]
 pub struct Stats {
-    /// Jobs that wait: now, for their time, or for another attempt.
-    pub waiting: i64,
-    /// Jobs that run.
+    /// Where they wait.
+    pub queue: String,
+    /// Their kind.
+    pub kind: String,
+    /// How many could run now.
+    pub available: i64,
+    /// How many wait for their time.
+    pub scheduled: i64,
+    /// How many wait for another attempt.
+    pub retryable: i64,
+    /// How many run.
     pub running: i64,
-    /// Jobs that wait for an operator.
+    /// How many wait for an operator.
     pub dead: i64,
-    /// How long the oldest job has been waiting that could run now.
-    pub oldest_available: Duration,
+    /// For how many seconds the one that has been waiting longest could have run.
+    pub oldest_available: f64,
+    /// How often the one that was tried most often was tried, of those that are not dead.
+    pub attempts: i16,
 }
 
-/// Counts the jobs.
-pub async fn stats(db: &Db) -> Result<Stats> {
-    let mut tx = db.system().await?;
-    let (waiting, running, dead, oldest): (i64, i64, i64, Option<f64>) = sqlx::query_as(
+/// Counts the jobs, each state by its own index: finished ones, however many there are, cost nothing.
+pub async fn stats(tx: &mut SystemTx) -> Result<Vec<Stats>> {
+    sqlx::query_as(
         "-- queue::stats
-         SELECT count(*) FILTER (WHERE state IN ('available', 'scheduled', 'retryable')),
-                count(*) FILTER (WHERE state = 'running'), count(*) FILTER (WHERE state = 'dead'),
-                extract(epoch FROM now() - min(run_at) FILTER (WHERE state = 'available'))::float8
-         FROM jobs WHERE state NOT IN ('done', 'cancelled')",
+         WITH live AS (
+           SELECT queue, kind, state, attempts, run_at FROM jobs WHERE state = 'available'
+           UNION ALL
+           SELECT queue, kind, state, attempts, run_at FROM jobs WHERE state IN ('scheduled', 'retryable')
+           UNION ALL
+           SELECT queue, kind, state, attempts, run_at FROM jobs WHERE state = 'running'
+           UNION ALL
+           SELECT queue, kind, state, attempts, run_at FROM jobs WHERE state = 'dead')
+         SELECT queue, kind,
+                count(*) FILTER (WHERE state = 'available') AS available,
+                count(*) FILTER (WHERE state = 'scheduled') AS scheduled,
+                count(*) FILTER (WHERE state = 'retryable') AS retryable,
+                count(*) FILTER (WHERE state = 'running') AS running,
+                count(*) FILTER (WHERE state = 'dead') AS dead,
+                coalesce(extract(epoch FROM now() - min(run_at) FILTER (WHERE state = 'available')), 0)::float8
+                  AS oldest_available,
+                coalesce(max(attempts) FILTER (WHERE state <> 'dead'), 0) AS attempts
+         FROM live GROUP BY queue, kind ORDER BY queue, kind",
     )
-    .fetch_one(tx.conn())
+    .fetch_all(tx.conn())
     .await
-    .map_err(Error::from)?;
-    let oldest_available = Duration::try_from_secs_f64(oldest.unwrap_or_default()).unwrap_or_default();
-    Ok(Stats { waiting, running, dead, oldest_available })
+    .map_err(Error::from)
 }

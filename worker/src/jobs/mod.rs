@@ -8,7 +8,7 @@ mod process_clerk_event;
 mod prune;
 mod reconcile_clerk;
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use common::{
     config::{ClerkBackend, WorkerConfig},
@@ -18,7 +18,7 @@ use common::{
     telemetry::chain,
 };
 
-use crate::Registry;
+use crate::{Registry, metrics::Metrics};
 
 /// Every kind of job that this worker runs.
 pub fn registry(config: &WorkerConfig) -> Registry {
@@ -76,6 +76,7 @@ pub struct JobContext {
     pub attempt: i16,
     /// After how many the job is dead.
     pub max_attempts: i16,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 /// Why an attempt failed, and whether another one could succeed.

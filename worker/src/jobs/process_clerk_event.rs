@@ -11,16 +11,18 @@ use super::{JobContext, JobError, Perform};
 impl Perform for ProcessClerkEvent {
     const TIMEOUT: Duration = Duration::from_secs(30);
 
-    async fn perform(self, _: &JobContext, tx: &mut SystemTx) -> Result<(), JobError> {
+    async fn perform(self, context: &JobContext, tx: &mut SystemTx) -> Result<(), JobError> {
         let event_id = self.event_id;
         match clerk::process(tx, event_id).await {
             Ok(Processed::Now { event_type, applied: Applied { outcome, effects } }) => {
                 let effects: Vec<_> = effects.iter().map(ToString::to_string).collect();
                 tracing::info!(event_id, event_type, outcome = outcome.as_str(), ?effects, "processed a Clerk event");
+                context.metrics.clerk_event(event_type, outcome.as_str());
                 Ok(())
             }
             Ok(Processed::Dead { reason }) => {
                 tracing::error!(event_id, reason, "a Clerk event cannot be read and is dead; see norvalt events show");
+                context.metrics.clerk_event("unreadable".to_owned(), "dead");
                 Ok(())
             }
             Ok(Processed::Before) => {

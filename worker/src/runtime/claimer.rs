@@ -10,6 +10,7 @@ use tokio::{
 };
 
 use super::{lane::Lane, outage::Outage, statement_limit};
+use crate::metrics::Metrics;
 
 /// Fetches one queue's jobs into this process, as many as fit its lane.
 pub(super) struct Claimer {
@@ -19,6 +20,7 @@ pub(super) struct Claimer {
     poll: Duration,
     /// Bounded by the room in the lane.
     claimed: mpsc::UnboundedSender<ClaimedJob>,
+    metrics: Arc<Metrics>,
     /// The last claim, if we never learned what it took.
     unanswered: Option<ClaimToken>,
 }
@@ -30,9 +32,10 @@ impl Claimer {
         lease: Duration,
         poll: Duration,
         claimed: mpsc::UnboundedSender<ClaimedJob>,
+        metrics: Arc<Metrics>,
     ) -> Self {
         let connection = QueueConnection::new(db, "claimer", statement_limit(lease));
-        Self { lane, connection, lease, poll, claimed, unanswered: None }
+        Self { lane, connection, lease, poll, claimed, metrics, unanswered: None }
     }
 
     /// Claims until told to stop. Returns the token of a claim that may have taken jobs we do not know of.
@@ -81,6 +84,7 @@ impl Claimer {
         self.unanswered = Some(token);
         let jobs = self.connection.claim(self.lane.queue(), room, self.lease, token).await?;
         self.unanswered = None;
+        self.metrics.claimed(self.lane.queue(), asked.elapsed());
         let count = jobs.len();
         for job in jobs {
             self.lane.hold(job.lease, asked + self.lease);

@@ -10,16 +10,18 @@ use std::{
 
 use common::{
     db::{self, SystemTx},
-    queue::{ClaimedJob, Fate, Lease, LeaseError, Retry, complete, defer, fail},
+    queue::{ClaimedJob, Fate, LeaseError, Retry, complete, defer, fail},
+    telemetry::Trace,
 };
 use futures::FutureExt;
-use tokio::time::{sleep, timeout};
-use tracing::Instrument;
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{Instrument, field::Empty};
 
 use super::{lane::Lane, outage::Outage};
 use crate::{
     Registry,
     jobs::{JobContext, JobError, Services},
+    metrics::{Metrics, Outcome},
     registry::{Unfit, Work},
 };
 
@@ -35,6 +37,7 @@ pub(super) struct Execution {
     lane: Arc<Lane>,
     /// Set when a job was left to its lease: what became of it could not be written down.
     unsettled: Arc<AtomicBool>,
+    metrics: Arc<Metrics>,
 }
 
 /// Why an attempt did not end with a job that is done.
@@ -58,8 +61,14 @@ enum Verdict {
 }
 
 impl Execution {
-    pub(super) fn new(services: Services, registry: Registry, lane: Arc<Lane>, unsettled: Arc<AtomicBool>) -> Self {
-        Self { services, registry, lane, unsettled }
+    pub(super) fn new(
+        services: Services,
+        registry: Registry,
+        lane: Arc<Lane>,
+        unsettled: Arc<AtomicBool>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { services, registry, lane, unsettled, metrics }
     }
 
     pub(super) fn lane(&self) -> Arc<Lane> {
@@ -68,33 +77,42 @@ impl Execution {
 
     /// Runs a job that was given a slot, and returns when the slot is free again.
     pub(super) async fn run(&self, job: ClaimedJob) {
+        let trace = Trace::of_job(job.kind.clone(), job.trace_context.as_deref());
+        let (job_id, attempt) = (job.lease.job_id(), job.attempt);
         let span = tracing::info_span!(
             "job",
-            id = job.lease.job_id(),
+            job_id,
             kind = job.kind,
-            attempt = job.attempt,
-            traceparent = job.trace_context
+            attempt,
+            trace_id = %trace.id(),
+            dealership = Empty
         );
-        self.run_until_lost(&job).instrument(span).await;
+        trace.set("norvalt.job.id", job_id);
+        trace.set("norvalt.job.attempt", i64::from(attempt));
+        let slot = Slot::taken(self, &job);
+        let outcome = self.run_until_lost(&job).instrument(span).await;
+        self.metrics.ended(&job.kind, outcome, slot.since.elapsed());
+        trace.set("norvalt.job.outcome", outcome.as_str());
+        trace.end(!matches!(outcome, Outcome::Done | Outcome::Deferred));
     }
 
-    async fn run_until_lost(&self, job: &ClaimedJob) {
-        let _slot = Slot { lane: &self.lane, lease: &job.lease };
+    async fn run_until_lost(&self, job: &ClaimedJob) -> Outcome {
         tokio::select! {
             biased;
-            () = self.see_through(job) => {}
+            outcome = self.see_through(job) => outcome,
             () = self.lane.lost(&job.lease) => {
                 self.unsettled.store(true, Ordering::Relaxed);
                 tracing::warn!("the lease ran out before the job was done; its transaction is rolled back, it runs again");
+                Outcome::LeaseLost
             }
         }
     }
 
-    async fn see_through(&self, job: &ClaimedJob) {
+    async fn see_through(&self, job: &ClaimedJob) -> Outcome {
         let verdict = match self.registry.work(job) {
             Ok((work, limit)) => match self.attempt(job, work, limit).await {
                 Ok(Some(verdict)) => verdict,
-                Ok(None) => return tracing::debug!("the job is done"),
+                Ok(None) => return done(),
                 Err(Undone::LeaseLost) => return lease_lost(),
                 Err(Undone::Failed(error)) => Verdict::of(&error),
             },
@@ -102,12 +120,17 @@ impl Execution {
             Err(unfit) => Verdict::of(&JobError::dead(unfit)),
         };
         self.lane.end(&job.lease);
-        self.record(job, &verdict).await;
+        self.record(job, &verdict).await
     }
 
     /// One attempt. Returns what is yet to be written down about it.
     async fn attempt(&self, job: &ClaimedJob, work: Work, limit: Duration) -> Result<Option<Verdict>, Undone> {
-        let context = JobContext { job_id: job.lease.job_id(), attempt: job.attempt, max_attempts: job.max_attempts };
+        let context = JobContext {
+            job_id: job.lease.job_id(),
+            attempt: job.attempt,
+            max_attempts: job.max_attempts,
+            metrics: self.metrics.clone(),
+        };
         match work {
             Work::Transactional(work) => {
                 let mut tx = self.begin(limit).await?;
@@ -116,11 +139,11 @@ impl Execution {
                     complete(&mut tx, &job.lease).await?;
                     tx.commit().await.map_err(|error| Undone::Failed(error.into()))
                 };
-                contained(limit, performed).await?;
+                self.contained(job, limit, performed).await?;
                 Ok(None)
             }
             Work::Repeatable(work) => {
-                contained(limit, work(&context, &self.services)).await?;
+                self.contained(job, limit, work(&context, &self.services)).await?;
                 Ok(Some(Verdict::Done))
             }
         }
@@ -139,57 +162,80 @@ impl Execution {
     }
 
     /// Writes the verdict down. Tries until the lease runs out, which ends this from outside.
-    async fn record(&self, job: &ClaimedJob, verdict: &Verdict) {
+    async fn record(&self, job: &ClaimedJob, verdict: &Verdict) -> Outcome {
         let mut outage = Outage::of("write down what became of a job");
         loop {
             match self.try_record(job, verdict).await {
-                Ok(()) => return,
+                Ok(outcome) => return outcome,
                 Err(LeaseError::Lost) => return lease_lost(),
                 Err(LeaseError::Db(error)) => sleep(outage.pause(&error)).await,
             }
         }
     }
 
-    async fn try_record(&self, job: &ClaimedJob, verdict: &Verdict) -> Result<(), LeaseError> {
+    async fn try_record(&self, job: &ClaimedJob, verdict: &Verdict) -> Result<Outcome, LeaseError> {
         let (lease, id) = (&job.lease, job.lease.job_id());
         let mut tx = self.services.db.system_within(RECORD).await?;
         match verdict {
             Verdict::Done => {
                 complete(&mut tx, lease).await?;
                 tx.commit().await?;
-                tracing::debug!("the job is done");
+                Ok(done())
             }
             Verdict::Deferred { reason } => {
                 defer(&mut tx, lease, DEFER).await?;
                 tx.commit().await?;
                 tracing::warn!(reason, "gave a job back for a newer release; deploy one that knows it");
+                Ok(Outcome::Deferred)
             }
             Verdict::Failed { reason, retry } => {
                 let fate = fail(&mut tx, lease, reason, *retry).await?;
                 tx.commit().await?;
-                match fate {
-                    Fate::RetriedAt(at) => tracing::warn!(reason, %at, "the job failed and is tried again"),
-                    Fate::Dead => tracing::error!(reason, "the job is dead; once mended: norvalt jobs retry {id}"),
-                }
+                Ok(match fate {
+                    Fate::RetriedAt(at) => {
+                        tracing::warn!(reason, %at, "the job failed and is tried again");
+                        Outcome::Retried
+                    }
+                    Fate::Dead => {
+                        tracing::error!(reason, "the job is dead; once mended: norvalt jobs retry {id}");
+                        Outcome::Dead
+                    }
+                })
             }
         }
-        Ok(())
+    }
+
+    /// An attempt with the time it may take. A panic fails it, and nothing else.
+    async fn contained<E: From<JobError>>(
+        &self,
+        job: &ClaimedJob,
+        limit: Duration,
+        attempt: impl Future<Output = Result<(), E>>,
+    ) -> Result<(), E> {
+        match timeout(limit, AssertUnwindSafe(attempt).catch_unwind()).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(panic)) => {
+                self.metrics.panicked(&job.kind);
+                Err(JobError::retry(format!("panicked: {}", message(&*panic))).into())
+            }
+            Err(_) => {
+                self.metrics.timed_out(&job.kind);
+                Err(JobError::retry(format!("did not finish within {limit:?}")).into())
+            }
+        }
     }
 }
 
-/// An attempt with the time it may take. A panic fails it, and nothing else.
-async fn contained<E: From<JobError>>(limit: Duration, attempt: impl Future<Output = Result<(), E>>) -> Result<(), E> {
-    match timeout(limit, AssertUnwindSafe(attempt).catch_unwind()).await {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(panic)) => Err(JobError::retry(format!("panicked: {}", message(&*panic))).into()),
-        Err(_) => Err(JobError::retry(format!("did not finish within {limit:?}")).into()),
-    }
+fn done() -> Outcome {
+    tracing::debug!("the job is done");
+    Outcome::Done
 }
 
-fn lease_lost() {
+fn lease_lost() -> Outcome {
     tracing::warn!(
         "another worker has the job, since its lease ran out here; this attempt's transaction is rolled back"
     );
+    Outcome::LeaseLost
 }
 
 fn message(panic: &(dyn Any + Send)) -> &str {
@@ -224,12 +270,21 @@ impl From<LeaseError> for Undone {
 
 /// A job's place in its lane, free again on every way out.
 struct Slot<'a> {
-    lane: &'a Lane,
-    lease: &'a Lease,
+    execution: &'a Execution,
+    job: &'a ClaimedJob,
+    since: Instant,
+}
+
+impl<'a> Slot<'a> {
+    fn taken(execution: &'a Execution, job: &'a ClaimedJob) -> Self {
+        execution.metrics.began(execution.lane.queue(), &job.kind, job.waited);
+        Self { execution, job, since: Instant::now() }
+    }
 }
 
 impl Drop for Slot<'_> {
     fn drop(&mut self) {
-        self.lane.let_go(self.lease);
+        self.execution.lane.let_go(&self.job.lease);
+        self.execution.metrics.left(self.execution.lane.queue());
     }
 }

@@ -7,6 +7,7 @@ use common::{
 use tokio::time::{Instant, sleep};
 
 use super::{lane::Lane, outage::Outage, statement_limit};
+use crate::metrics::Metrics;
 
 /// How often to look for jobs whose time has come or whose worker is gone.
 const TICK: Duration = Duration::from_secs(1);
@@ -20,12 +21,19 @@ pub(super) struct Keeper {
     connection: QueueConnection,
     lease: Duration,
     periodic: Vec<Periodic>,
+    metrics: Arc<Metrics>,
 }
 
 impl Keeper {
-    pub(super) fn new(db: &Db, lanes: Vec<Arc<Lane>>, lease: Duration, periodic: Vec<Periodic>) -> Self {
+    pub(super) fn new(
+        db: &Db,
+        lanes: Vec<Arc<Lane>>,
+        lease: Duration,
+        periodic: Vec<Periodic>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let connection = QueueConnection::new(db, "keeper", statement_limit(lease));
-        Self { lanes, connection, lease, periodic }
+        Self { lanes, connection, lease, periodic, metrics }
     }
 
     pub(super) async fn run(mut self) {
@@ -47,6 +55,7 @@ impl Keeper {
         self.renew().await?;
         self.give_back_excess().await?;
         let reaped = self.connection.reap(BATCH).await?;
+        self.metrics.reaped(reaped);
         if reaped > 0 {
             tracing::warn!(jobs = reaped, "took back jobs whose worker crashed, hung or was cut off");
         }

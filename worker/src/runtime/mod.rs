@@ -12,14 +12,17 @@ mod slots;
 mod stop;
 
 use std::{
+    io,
     pin::pin,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
 use common::{
+    clock::Clock,
     config::WorkerConfig,
     db::{Db, NotUsable},
+    metrics,
     queue::ClaimToken,
 };
 use tokio::{
@@ -28,7 +31,12 @@ use tokio::{
 };
 
 use self::{claimer::Claimer, execution::Execution, keeper::Keeper, lane::Lane, slots::Slots};
-use crate::{Registry, jobs::Services};
+use crate::{
+    Registry,
+    admin::{self, Phase},
+    jobs::Services,
+    metrics::Metrics,
+};
 
 /// Pooled connections besides one for each running job: to announce work, and to record a failure.
 const SPARE_CONNECTIONS: u32 = 2;
@@ -39,6 +47,9 @@ pub enum RunError {
     /// It must not run on this database.
     #[error(transparent)]
     NotUsable(#[from] NotUsable),
+    /// The address for operators cannot be had.
+    #[error("cannot listen on WORKER_ADMIN_ADDRESS; set it to another address, or leave it out to serve no metrics")]
+    Admin(#[source] io::Error),
     /// Jobs took longer than the time there was to stop. They were rolled back and given back.
     #[error("{jobs} jobs did not finish within {limit:?}; they were interrupted and will run again")]
     Interrupted {
@@ -63,14 +74,25 @@ pub async fn run(config: WorkerConfig, registry: Registry, shutdown: impl Future
     let queues = u32::try_from(registry.queues().len()).unwrap_or(u32::MAX);
     let connections = config.concurrency.saturating_mul(queues).saturating_add(SPARE_CONNECTIONS);
     let db = Db::new(&config.database_url, connections, "norvalt worker");
+    let mut observed = metrics::registry(&db, &Clock::system());
+    let metrics = Arc::new(Metrics::new(&mut observed));
+    let (phase, phases) = watch::channel(Phase::Starting);
+    let _admin = match config.admin_address {
+        Some(address) => Some(admin::serve(address, db.clone(), phases, observed).await.map_err(RunError::Admin)?),
+        None => None,
+    };
     tokio::select! {
         usable = db.wait_until_usable() => usable?,
         () = &mut shutdown => return Ok(()),
     }
-    let mut runtime = Runtime::start(db, &config, &registry);
+    let mut runtime = Runtime::start(db, &config, &registry, &metrics);
+    phase.send_replace(Phase::Running);
     tokio::select! {
         error = runtime.ended() => Err(error),
-        () = shutdown => runtime.stop().await,
+        () = shutdown => {
+            phase.send_replace(Phase::Stopping);
+            runtime.stop().await
+        }
     }
 }
 
@@ -89,21 +111,26 @@ struct Runtime {
 }
 
 impl Runtime {
-    fn start(db: Db, config: &WorkerConfig, registry: &Registry) -> Self {
+    fn start(db: Db, config: &WorkerConfig, registry: &Registry, metrics: &Arc<Metrics>) -> Self {
         let (stop, stopping) = watch::channel(false);
         let unsettled = Arc::new(AtomicBool::new(false));
         let (mut lanes, mut claimers, mut work) = (Vec::new(), JoinSet::new(), Vec::new());
         for queue in registry.queues() {
             let lane = Arc::new(Lane::new(queue, config.concurrency as usize));
             let (buffer, jobs) = mpsc::unbounded_channel();
-            let claimer = Claimer::new(&db, lane.clone(), config.lease, config.poll, buffer);
+            let claimer = Claimer::new(&db, lane.clone(), config.lease, config.poll, buffer, metrics.clone());
             claimers.spawn(claimer.run(stopping.clone()));
+            metrics.serves(queue, lane.slots());
             let services = Services { db: db.clone(), clerk: config.clerk.clone() };
-            work.push((Execution::new(services, registry.clone(), lane.clone(), unsettled.clone()), jobs));
+            let execution =
+                Execution::new(services, registry.clone(), lane.clone(), unsettled.clone(), metrics.clone());
+            work.push((execution, jobs));
             lanes.push(lane);
         }
+        registry.kinds().into_iter().for_each(|kind| metrics.knows(kind));
         let mut upkeep = JoinSet::new();
-        upkeep.spawn(Keeper::new(&db, lanes.clone(), config.lease, registry.periodic()).run());
+        let keeper = Keeper::new(&db, lanes.clone(), config.lease, registry.periodic(), metrics.clone());
+        upkeep.spawn(keeper.run());
         upkeep.spawn(listener::listen(db.clone(), lanes.clone()));
         tracing::info!(queues = ?registry.queues(), concurrency = config.concurrency, "the worker is ready");
         let slots = Slots::open(work);

@@ -1,0 +1,25 @@
+//! What is for operators, on an address of its own.
+
+use std::{io, net::SocketAddr, sync::Arc};
+
+use axum::{Router, extract::State, http::header, response::IntoResponse, routing::get};
+use common::metrics;
+use prometheus_client::registry::Registry;
+use tokio::{net::TcpListener, task::JoinSet};
+
+/// Serves metrics there until the returned set is dropped.
+pub(crate) async fn serve(address: SocketAddr, registry: Registry) -> io::Result<JoinSet<()>> {
+    let listener = TcpListener::bind(address).await?;
+    tracing::info!(admin_address = %listener.local_addr()?, "serving metrics");
+    let router = Router::new().route("/metrics", get(scrape)).with_state(Arc::new(registry));
+    let mut serving = JoinSet::new();
+    serving.spawn(async move {
+        // It goes on accepting, whatever happens.
+        let _ = axum::serve(listener, router).await;
+    });
+    Ok(serving)
+}
+
+async fn scrape(State(registry): State<Arc<Registry>>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text(&registry))
+}

@@ -1,0 +1,89 @@
+//! What a process tells of itself while it runs: log lines, readable on a terminal and JSON everywhere else, and traces.
+
+mod export;
+mod trace;
+
+use std::{io::IsTerminal, time::Duration};
+
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing::Span;
+use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
+
+pub use trace::Trace;
+
+use crate::{config::TelemetryConfig, ids::DealershipId};
+
+/// What is logged unless `RUST_LOG` says otherwise. When a database restarts, the pool complains of each connection, and
+/// we say it once ourselves.
+const DEFAULT_FILTER: &str = "info,sqlx_core::pool=error";
+/// How long the last spans may take to reach the collector when the process ends.
+const LAST_EXPORT: Duration = Duration::from_secs(3);
+
+/// What [`init`] has started. To be ended last, when nothing is traced any more.
+#[must_use]
+pub struct Telemetry(Option<SdkTracerProvider>);
+
+/// Starts logging to standard output and, if there is an endpoint for it, the export of traces. `service` is what they
+/// call this process unless `OTEL_SERVICE_NAME` does.
+///
+/// # Panics
+/// When called twice in one process.
+pub fn init(config: &TelemetryConfig, service: &str) -> Telemetry {
+    let filter = config.filter.as_deref().and_then(|filter| EnvFilter::try_new(filter).ok());
+    let registry = tracing_subscriber::registry().with(filter.unwrap_or_else(|| EnvFilter::new(DEFAULT_FILTER)));
+    let json = match config.format {
+        LogFormat::Json => true,
+        LogFormat::Text => false,
+        LogFormat::Auto => !std::io::stdout().is_terminal(),
+    };
+    if json {
+        // Ours are never nested, so the list of all spans would only say the same again.
+        registry.with(tracing_subscriber::fmt::layer().json().flatten_event(true).with_span_list(false)).init();
+    } else {
+        registry.with(tracing_subscriber::fmt::layer().with_target(false)).init();
+    }
+    let exporting = config.traces.as_ref().and_then(|traces| {
+        export::start(traces, service)
+            .inspect_err(|error| {
+                tracing::error!(error = chain(error), "traces are not exported; check OTEL_EXPORTER_OTLP_ENDPOINT");
+            })
+            .ok()
+    });
+    Telemetry(exporting)
+}
+
+impl Telemetry {
+    /// Sends what has not been sent yet, for as long as a few seconds. Blocks.
+    pub fn end(self) {
+        // A collector that does not answer has been complained of already.
+        let _ = self.0.map(|exporting| exporting.shutdown_with_timeout(LAST_EXPORT));
+    }
+}
+
+/// From here on, every line of the current request or job says that it is about this dealership.
+pub fn about_dealership(id: DealershipId) {
+    Span::current().record("dealership", tracing::field::display(id));
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON otherwise.
+    Auto,
+    /// Lines for people.
+    Text,
+    /// Lines for machines.
+    Json,
+}
+
+/// The whole chain of causes of an error, in one line. A cause that the one before it quotes is not said twice.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut chain = String::new();
+    for cause in std::iter::successors(Some(error), |e| e.source()).map(ToString::to_string) {
+        if !chain.ends_with(&cause) {
+            let separator = if chain.is_empty() { "" } else { ": " };
+            chain = chain + separator + &cause;
+        }
+    }
+    chain
+}

@@ -1,0 +1,109 @@
+use std::{
+    fmt,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use common::{
+    clerk,
+    db::{Db, Result},
+    metrics::{gauges, single},
+    queue::{self, Stats},
+    telemetry::chain,
+};
+use prometheus_client::{
+    collector::Collector, encoding::DescriptorEncoder, metrics::gauge::ConstGauge, registry::Unit,
+};
+use tokio::time::{Instant, timeout};
+
+/// For how long a view does, at least.
+const FRESH: Duration = Duration::from_secs(5);
+/// A view does for this many times what it cost: a long queue must not be made longer by being looked at.
+const SHARE: u32 = 20;
+/// How long looking may take. Who scrapes has not much more patience.
+const LIMIT: Duration = Duration::from_secs(4);
+
+/// The whole queue as the database has it: the same from every worker.
+#[derive(Debug)]
+pub(super) struct QueueView {
+    db: Db,
+    /// Locked by whoever looks; the others wait for what that one sees.
+    next_look: tokio::sync::Mutex<Instant>,
+    seen: Mutex<Option<Seen>>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    jobs: Vec<Stats>,
+    dead_events: i64,
+}
+
+impl QueueView {
+    pub(super) fn new(db: Db) -> Self {
+        Self { db, next_look: tokio::sync::Mutex::new(Instant::now()), seen: Mutex::default() }
+    }
+
+    /// Looks again, unless somebody just did. What cannot be seen is not shown: an old view would look like a queue in
+    /// which nothing happens.
+    pub(super) async fn refresh(&self) {
+        let mut next_look = self.next_look.lock().await;
+        let began = Instant::now();
+        if began < *next_look {
+            return;
+        }
+        let seen = match timeout(LIMIT, self.look()).await {
+            Ok(Ok(seen)) => Some(seen),
+            Ok(Err(error)) => {
+                tracing::warn!(error = chain(&error), "cannot measure the queue");
+                None
+            }
+            Err(_) => {
+                tracing::warn!("measuring the queue takes longer than {LIMIT:?}");
+                None
+            }
+        };
+        *self.lock() = seen;
+        *next_look = Instant::now() + FRESH.max(began.elapsed() * SHARE);
+    }
+
+    async fn look(&self) -> Result<Seen> {
+        let mut tx = self.db.system_within(LIMIT).await?;
+        Ok(Seen { jobs: queue::stats(&mut tx).await?, dead_events: clerk::count_dead(&mut tx).await? })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Seen>> {
+        // Whole also after a panic: it is only ever replaced.
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Collector for QueueView {
+    #[expect(clippy::cast_precision_loss, reason = "nobody tells 2^53 jobs from one more")]
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let seen = self.lock();
+        let Some(Seen { jobs, dead_events }) = &*seen else { return Ok(()) };
+        let of = |stats: &Stats| [("queue", stats.queue.clone()), ("kind", stats.kind.clone())];
+        let in_state = |stats: &Stats, state: &str, count: i64| {
+            let [queue, kind] = of(stats);
+            ([queue, kind, ("state", state.to_owned())], count as f64)
+        };
+        let states = jobs.iter().flat_map(|stats| {
+            [
+                in_state(stats, "available", stats.available),
+                in_state(stats, "scheduled", stats.scheduled),
+                in_state(stats, "retryable", stats.retryable),
+                in_state(stats, "running", stats.running),
+                in_state(stats, "dead", stats.dead),
+            ]
+        });
+        gauges(&mut encoder, ("queue_jobs", "Jobs that are not over, or dead, by state", None), states)?;
+        let ages = jobs.iter().map(|stats| (of(stats), stats.oldest_available));
+        let help = "For how long the oldest job could have run that nobody has claimed";
+        gauges(&mut encoder, ("queue_oldest_job", help, Some(&Unit::Seconds)), ages)?;
+        let attempts = jobs.iter().map(|stats| (of(stats), f64::from(stats.attempts)));
+        let help = "How often the job was tried that was tried most often, of those that are not over";
+        gauges(&mut encoder, ("queue_attempts_max", help, None), attempts)?;
+        let help = "Clerk events that no retry can mend";
+        single(&mut encoder, ("clerk_events_dead", help, None), &ConstGauge::new(*dead_events))
+    }
+}
