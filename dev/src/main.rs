@@ -38,6 +38,8 @@ Environment:
   PORT          Port of the API, by default 8000; the next free one if it is taken
   DATABASE_URL  Use this PostgreSQL database instead of a private one
   PG_BIN_DIR    Directory of the PostgreSQL server to run, if several are installed
+  API_ADMIN_ADDRESS, WORKER_ADMIN_ADDRESS
+                Where they serve metrics, by default ports 9000 and 9001 of this machine, or the next free ones
   RUST_LOG      What the API and the worker log, by default info
 Everything else that they read may be set as well, also in the file .env, except for Clerk's keys
 and addresses: those are of the stand-in. What is kept between runs is in .dev/ (if you are root,

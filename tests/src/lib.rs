@@ -5,5 +5,7 @@ pub mod app;
 pub mod binaries;
 pub mod clerk_events;
 pub mod cluster;
+pub mod collector;
 pub mod jobs;
+pub mod metrics;
 pub mod processes;

@@ -15,6 +15,7 @@ mod queue;
 mod reconciliation;
 mod repository;
 mod secrecy;
+mod seen;
 mod service;
 mod surface;
 mod tenancy;

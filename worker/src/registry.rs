@@ -106,9 +106,9 @@ impl Registry {
         self.kinds.values().map(|kind| kind.queue).collect()
     }
 
-    /// Their names.
-    pub(crate) fn kinds(&self) -> BTreeSet<&'static str> {
-        self.kinds.keys().map(|(name, _)| *name).collect()
+    /// Their names, each with its queue.
+    pub(crate) fn kinds(&self) -> BTreeSet<(&'static str, &'static str)> {
+        self.kinds.iter().map(|((name, _), kind)| (*name, kind.queue)).collect()
     }
 
     /// What to do for a job, and how long that may take.

@@ -3,7 +3,7 @@ use sqlx::FromRow;
 use crate::db::{Error, Result, SystemTx};
 
 /// The jobs of one kind in one queue that are not over, or that wait for an operator.
-#[derive(Debug, Clone, PartialEq, FromRow)]
+#[derive(Debug, Clone, Default, PartialEq, FromRow)]
 pub struct Stats {
     /// Where they wait.
     pub queue: String,
@@ -23,6 +23,18 @@ pub struct Stats {
     pub oldest_available: f64,
     /// How often the one that was tried most often was tried, of those that are not dead.
     pub attempts: i16,
+}
+
+impl Stats {
+    /// There is no job of this kind.
+    pub fn none(queue: &str, kind: &str) -> Self {
+        Self { queue: queue.to_owned(), kind: kind.to_owned(), ..Self::default() }
+    }
+
+    /// Whether it is about the same kind in the same queue.
+    pub fn is_like(&self, other: &Self) -> bool {
+        (&self.queue, &self.kind) == (&other.queue, &other.kind)
+    }
 }
 
 /// Counts the jobs, each state by its own index: finished ones, however many there are, cost nothing.

@@ -9,18 +9,18 @@ use std::{io, net::SocketAddr, sync::Arc};
 
 use axum::{Router, extract::FromRef, routing::get};
 use common::db::Db;
-use prometheus_client::registry::Registry;
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
+use crate::Registry;
 pub(crate) use health::Phase;
 use queue::QueueView;
 
 /// What handlers share.
 #[derive(Clone, FromRef)]
-struct Admin {
+pub(crate) struct Admin {
     db: Db,
     phase: watch::Receiver<Phase>,
-    registry: Arc<Registry>,
+    metrics: Arc<prometheus_client::registry::Registry>,
     queue: Arc<QueueView>,
 }
 
@@ -32,22 +32,28 @@ fn router(admin: Admin) -> Router {
         .with_state(admin)
 }
 
-/// Serves there until the returned set is dropped.
-pub(crate) async fn serve(
-    address: SocketAddr,
-    db: Db,
-    phase: watch::Receiver<Phase>,
-    mut registry: Registry,
-) -> io::Result<JoinSet<()>> {
-    let listener = TcpListener::bind(address).await?;
-    tracing::info!(admin_address = %listener.local_addr()?, "serving metrics and health");
-    let queue = Arc::new(QueueView::new(db.clone()));
-    registry.register_collector(Box::new(queue.clone()));
-    let router = router(Admin { db, phase, registry: Arc::new(registry), queue });
-    let mut serving = JoinSet::new();
-    serving.spawn(async move {
-        // It goes on accepting, whatever happens.
-        let _ = axum::serve(listener, router).await;
-    });
-    Ok(serving)
+impl Admin {
+    /// For a worker that runs these kinds of jobs.
+    pub(crate) fn new(
+        db: Db,
+        phase: watch::Receiver<Phase>,
+        mut metrics: prometheus_client::registry::Registry,
+        kinds: &Registry,
+    ) -> Self {
+        let queue = Arc::new(QueueView::new(db.clone(), kinds));
+        metrics.register_collector(Box::new(queue.clone()));
+        Self { db, phase, metrics: Arc::new(metrics), queue }
+    }
+
+    /// Serves there until the returned set is dropped.
+    pub(crate) async fn serve(self, address: SocketAddr) -> io::Result<JoinSet<()>> {
+        let listener = TcpListener::bind(address).await?;
+        tracing::info!(admin_address = %listener.local_addr()?, "serving metrics and health");
+        let mut serving = JoinSet::new();
+        serving.spawn(async move {
+            // It goes on accepting, whatever happens.
+            let _ = axum::serve(listener, router(self)).await;
+        });
+        Ok(serving)
+    }
 }

@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeSet,
     fmt,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -16,6 +17,8 @@ use prometheus_client::{
 };
 use tokio::time::{Instant, timeout};
 
+use crate::Registry;
+
 /// For how long a view does, at least.
 const FRESH: Duration = Duration::from_secs(5);
 /// A view does for this many times what it cost: a long queue must not be made longer by being looked at.
@@ -27,6 +30,8 @@ const LIMIT: Duration = Duration::from_secs(4);
 #[derive(Debug)]
 pub(super) struct QueueView {
     db: Db,
+    /// What is shown also when there is none of it.
+    kinds: BTreeSet<(&'static str, &'static str)>,
     /// Locked by whoever looks; the others wait for what that one sees.
     next_look: tokio::sync::Mutex<Instant>,
     seen: Mutex<Option<Seen>>,
@@ -39,8 +44,8 @@ struct Seen {
 }
 
 impl QueueView {
-    pub(super) fn new(db: Db) -> Self {
-        Self { db, next_look: tokio::sync::Mutex::new(Instant::now()), seen: Mutex::default() }
+    pub(super) fn new(db: Db, kinds: &Registry) -> Self {
+        Self { db, kinds: kinds.kinds(), next_look: tokio::sync::Mutex::new(Instant::now()), seen: Mutex::default() }
     }
 
     /// Looks again, unless somebody just did. What cannot be seen is not shown: an old view would look like a queue in
@@ -68,7 +73,11 @@ impl QueueView {
 
     async fn look(&self) -> Result<Seen> {
         let mut tx = self.db.system_within(LIMIT).await?;
-        Ok(Seen { jobs: queue::stats(&mut tx).await?, dead_events: clerk::count_dead(&mut tx).await? })
+        let mut jobs = queue::stats(&mut tx).await?;
+        let none = self.kinds.iter().map(|(kind, queue)| Stats::none(queue, kind));
+        let missing: Vec<_> = none.filter(|none| !jobs.iter().any(|some| some.is_like(none))).collect();
+        jobs.extend(missing);
+        Ok(Seen { jobs, dead_events: clerk::count_dead(&mut tx).await? })
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Seen>> {

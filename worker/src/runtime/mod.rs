@@ -33,7 +33,7 @@ use tokio::{
 use self::{claimer::Claimer, execution::Execution, keeper::Keeper, lane::Lane, slots::Slots};
 use crate::{
     Registry,
-    admin::{self, Phase},
+    admin::{Admin, Phase},
     jobs::Services,
     metrics::Metrics,
 };
@@ -77,8 +77,9 @@ pub async fn run(config: WorkerConfig, registry: Registry, shutdown: impl Future
     let mut observed = metrics::registry(&db, &Clock::system());
     let metrics = Arc::new(Metrics::new(&mut observed));
     let (phase, phases) = watch::channel(Phase::Starting);
-    let _admin = match config.admin_address {
-        Some(address) => Some(admin::serve(address, db.clone(), phases, observed).await.map_err(RunError::Admin)?),
+    let admin = Admin::new(db.clone(), phases, observed, &registry);
+    let _serving = match config.admin_address {
+        Some(address) => Some(admin.serve(address).await.map_err(RunError::Admin)?),
         None => None,
     };
     tokio::select! {
@@ -127,7 +128,7 @@ impl Runtime {
             work.push((execution, jobs));
             lanes.push(lane);
         }
-        registry.kinds().into_iter().for_each(|kind| metrics.knows(kind));
+        registry.kinds().into_iter().for_each(|(kind, _)| metrics.knows(kind));
         let mut upkeep = JoinSet::new();
         let keeper = Keeper::new(&db, lanes.clone(), config.lease, registry.periodic(), metrics.clone());
         upkeep.spawn(keeper.run());
