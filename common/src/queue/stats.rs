@@ -57,7 +57,7 @@ pub async fn stats(tx: &mut SystemTx) -> Result<Vec<Stats>> {
                 count(*) FILTER (WHERE state = 'dead') AS dead,
                 coalesce(extract(epoch FROM now() - min(run_at) FILTER (WHERE state = 'available')), 0)::float8
                   AS oldest_available,
-                coalesce(max(attempts) FILTER (WHERE state <> 'dead'), 0) AS attempts
+                coalesce(max(attempts) FILTER (WHERE state <> 'dead'), 0)::smallint AS attempts
          FROM live GROUP BY queue, kind ORDER BY queue, kind",
     )
     .fetch_all(tx.conn())

@@ -1,4 +1,4 @@
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 use reqwest::{Client, Method};
 use serde_json::json;
@@ -9,7 +9,10 @@ use tests::{
     metrics::Metrics,
     processes::{Talking, deliver, worker_command},
 };
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    time::{Instant, sleep},
+};
 
 use super::{Pair, kari_joins, stand_in};
 
@@ -85,6 +88,7 @@ async fn a_client_that_goes_away_is_counted_too() {
 async fn the_worker_counts_what_it_does_and_measures_the_queue() {
     let pair = Pair::start(&[]).await;
     let mut jobs = JobTable::at(&pair.database.url).await;
+    until_status(&pair.worker_admin, "/health/ready", 200).await;
     let before = Metrics::of(&pair.worker_admin).await;
     let oldest = r#"norvalt_queue_oldest_job_seconds{queue="default",kind="clerk.process_event"}"#;
     assert_eq!(before.count(oldest), 1, "an empty queue has an age too\n{}", before.0);
@@ -124,10 +128,8 @@ async fn the_worker_says_whether_it_lives_and_whether_it_works() {
     let database = database().await;
     let mut worker = Talking::start(worker_command(&database.url));
     let admin = worker.url("admin_address").await;
-    let status = async |path: &str| {
-        Client::new().get(format!("{admin}{path}")).send().await.expect("an answer").status().as_u16()
-    };
-    wait_for(async || status("/health/ready").await == 200).await;
+    let status = async |path: &str| status_of(&admin, path).await;
+    until_status(&admin, "/health/ready", 200).await;
     assert_eq!(status("/health").await, 200);
 
     let mut superuser = database.connect().await;
@@ -145,7 +147,7 @@ async fn the_worker_says_whether_it_lives_and_whether_it_works() {
     jobs.insert("clerk.process_event", 1, r#"{"event_id": 1}"#).await;
     until(&admin, r#"norvalt_job_slots_in_use{queue="default"}"#, 1).await;
     worker.terminate();
-    wait_for(async || status("/health/ready").await == 503).await;
+    until_status(&admin, "/health/ready", 503).await;
     assert_eq!(status("/health").await, 200);
     raw_sql("ROLLBACK").execute(&mut superuser).await.expect("the lock is ours");
     let (code, said) = worker.ended().await;
@@ -198,14 +200,30 @@ async fn every_metric_is_documented_and_every_documented_metric_exists() {
 
 /// Waits until a series has a value.
 async fn until(admin: &str, series: &str, value: u32) {
-    wait_for(async || Metrics::of(admin).await.has(series, value)).await;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let metrics = Metrics::of(admin).await;
+        if metrics.has(series, value) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{series} is not {value}\n{}", metrics.0);
+        sleep(INTERVAL).await;
+    }
 }
 
-async fn wait_for(mut is_true: impl AsyncFnMut() -> bool) {
-    let waiting = async {
-        while !is_true().await {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(30), waiting).await.expect("it comes true");
+/// Waits until the path is answered with this status.
+async fn until_status(admin: &str, path: &str, status: u16) {
+    let deadline = Instant::now() + PATIENCE;
+    while status_of(admin, path).await != status {
+        assert!(Instant::now() < deadline, "{path} is not answered with {status}");
+        sleep(INTERVAL).await;
+    }
 }
+
+async fn status_of(admin: &str, path: &str) -> u16 {
+    Client::new().get(format!("{admin}{path}")).send().await.expect("an answer").status().as_u16()
+}
+
+/// Far longer than anything should take, on a busy machine too.
+const PATIENCE: Duration = Duration::from_secs(30);
+const INTERVAL: Duration = Duration::from_millis(20);
