@@ -1,8 +1,10 @@
 //! The API: verifies session tokens and serves leads; verifies webhooks, stores and enqueues them.
 
 mod admin;
+mod anonymous;
 mod auth;
 mod body;
+mod client;
 mod context;
 mod cors;
 mod created;
@@ -14,6 +16,8 @@ pub mod problem;
 mod router;
 mod routes;
 mod serve;
+mod server;
+mod turns;
 
 pub use router::openapi;
 pub use serve::{ServeError, serve};

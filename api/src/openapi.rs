@@ -118,8 +118,9 @@ impl IntoResponses for MemberProblems {
         problems([
             ("401", "No valid session token"),
             ("403", "Not a member of the dealership, or not one who may do this"),
+            ("429", "No valid session token, and too often from this address; try again after Retry-After seconds"),
             ("500", "A fault of ours; the request id tells us where to look"),
-            ("503", "Temporarily unavailable; try again after Retry-After seconds"),
+            ("503", "Temporarily unavailable or overloaded; try again after Retry-After seconds"),
         ])
     }
 }

@@ -1,5 +1,7 @@
 //! Errors as `application/problem+json` ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)). `docs/api.md` lists the types.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     http::{HeaderValue, StatusCode, header},
@@ -16,6 +18,8 @@ use utoipa::ToSchema;
 
 /// Seconds after which a client may try again when the database was away.
 const RETRY_UNAVAILABLE: u32 = 2;
+/// Seconds after which one may try again when there was too much to do.
+const RETRY_OVERLOADED: u32 = 2;
 /// Seconds within which a webhook that is on its way usually has been processed.
 const RETRY_PROVISIONING: u32 = 5;
 
@@ -135,6 +139,20 @@ impl Problem {
             .retry_after(RETRY_UNAVAILABLE)
     }
 
+    /// 503 at once: more is asked than can be answered soon.
+    pub(crate) fn overloaded() -> Self {
+        let detail = "The service has too much to do right now; try again in a moment.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Overloaded", detail).retry_after(RETRY_OVERLOADED)
+    }
+
+    /// 429, to be tried again after `wait`.
+    pub(crate) fn too_many_requests(wait: Duration) -> Self {
+        let detail =
+            "Too many requests that were refused, or that need no token, came from your address; wait a moment.";
+        let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "Too many requests", detail).retry_after(seconds)
+    }
+
     pub(crate) fn not_ready(detail: &'static str) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", "Not ready", detail).retry_after(RETRY_UNAVAILABLE)
     }
@@ -150,6 +168,8 @@ impl Problem {
             StatusCode::PAYLOAD_TOO_LARGE => Self::too_large(),
             StatusCode::NOT_FOUND => Self::no_such_route(),
             StatusCode::METHOD_NOT_ALLOWED => Self::method_not_allowed(),
+            // A request that took too long.
+            StatusCode::SERVICE_UNAVAILABLE => Self::unavailable(),
             status if status.is_client_error() => {
                 Self { status, ..Self::unreadable("The request cannot be understood as it was sent.") }
             }

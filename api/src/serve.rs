@@ -1,20 +1,22 @@
-use std::{future::Future, io, sync::Arc};
+use std::{future::Future, io, sync::Arc, time::Duration};
 
-use axum::serve::ListenerExt;
 use common::{
     clock::Clock,
     config::ApiConfig,
-    db::{Db, NotUsable},
+    db::{Db, NotUsable, ReadinessCheck},
     metrics,
 };
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{net::TcpListener, sync::watch, time::sleep};
 
 use crate::{
     admin,
+    anonymous::Allowance,
     auth::Verifier,
     metrics::Metrics,
     router::{self, AppState},
     routes::webhooks::Signatures,
+    server,
+    turns::Turns,
 };
 
 /// Why the API does not serve, or no longer does.
@@ -40,19 +42,25 @@ pub enum ServeError {
     CutOff,
 }
 
-/// Serves until `stop` completes, then lets running requests finish.
+/// How far a process is on its way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    Serving,
+    /// Not ready any more, but serving, until balancers have seen that.
+    Draining,
+    /// Running requests finish.
+    Closing,
+}
+
+/// Serves until `stop` completes, and for a while longer; then lets running requests finish.
 pub async fn serve(
     config: ApiConfig,
     listener: TcpListener,
     clock: Clock,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
-    let (stopping, stopped) = watch::channel(false);
-    tokio::spawn(async move {
-        stop.await;
-        tracing::info!("stopping: running requests may finish");
-        stopping.send_replace(true);
-    });
+    let (to, phase) = watch::channel(Phase::Serving);
+    tokio::spawn(leave(stop, config.drain, to));
     let db = Db::new(&config.database_url, config.database_connections, "norvalt api");
     let mut registry = metrics::registry(&db, &clock);
     let metrics = Arc::new(Metrics::new(&mut registry));
@@ -62,28 +70,28 @@ pub async fn serve(
     };
     tokio::select! {
         usable = db.wait_until_usable() => usable?,
-        () = until(stopped.clone()) => return Ok(()),
+        () = reached(phase.clone(), Phase::Draining) => return Ok(()),
     }
     let state = AppState {
         verifier: Arc::new(Verifier::new(&config, clock)?),
         signatures: Arc::new(Signatures::new(&config.webhook_secrets)?),
         clerk_instance: config.clerk_instance.map(Arc::new),
         metrics,
-        stopping: stopped.clone(),
-        db: db.clone(),
+        allowance: Arc::new(Allowance::new(config.clients.anonymous_burst)),
+        trusted_proxies: config.trusted_proxies,
+        phase: phase.clone(),
+        readiness: Arc::new(ReadinessCheck::new(&db)),
+        turns: Turns::new(db.clone(), config.database_connections),
     };
     let app = router::router(state, &config.cors_origins);
     tracing::info!(address = %listener.local_addr()?, version = common::VERSION, "serving");
 
-    // Without it, small answers on a kept-alive connection can wait 40 ms for an acknowledgement.
-    let listener = listener.tap_io(|stream| _ = stream.set_nodelay(true));
-    let serving = axum::serve(listener, app).with_graceful_shutdown(until(stopped.clone()));
     let deadline = async {
-        until(stopped).await;
-        tokio::time::sleep(config.shutdown).await;
+        reached(phase.clone(), Phase::Draining).await;
+        sleep(config.shutdown).await;
     };
     tokio::select! {
-        served = serving.into_future() => served?,
+        () = server::serve(listener, app, config.clients, phase.clone()) => {}
         () = deadline => return Err(ServeError::CutOff),
     }
     db.close().await;
@@ -91,7 +99,16 @@ pub async fn serve(
     Ok(())
 }
 
-async fn until(mut stopped: watch::Receiver<bool>) {
-    // An error means that the sender is gone, which happens after it has sent.
-    let _ = stopped.wait_for(|stopped| *stopped).await;
+async fn leave(stop: impl Future<Output = ()>, drain: Duration, phase: watch::Sender<Phase>) {
+    stop.await;
+    tracing::info!(seconds = drain.as_secs(), "stopping: not ready any more, but serving for so long");
+    phase.send_replace(Phase::Draining);
+    sleep(drain).await;
+    tracing::info!("stopping: running requests may finish");
+    phase.send_replace(Phase::Closing);
+}
+
+pub(crate) async fn reached(mut phase: watch::Receiver<Phase>, wanted: Phase) {
+    // An error means that the sender is gone, which happens after it has sent the last one.
+    let _ = phase.wait_for(|phase| *phase >= wanted).await;
 }

@@ -29,8 +29,9 @@ pub(crate) struct Wishes {
     comforts: Vec<(&'static str, &'static str)>,
 }
 
-/// The output of the processes is a pipe, but a person reads it; and they must have ended before they are killed.
-const COMFORTS: [(&str, &str); 2] = [("LOG_FORMAT", "text"), ("SHUTDOWN_SECONDS", "10")];
+/// The output of the processes is a pipe, but a person reads it; they must have ended before they are killed;
+/// and no balancer has to be told first.
+const COMFORTS: [(&str, &str); 3] = [("LOG_FORMAT", "text"), ("SHUTDOWN_SECONDS", "10"), ("DRAIN_SECONDS", "0")];
 
 impl Wishes {
     /// Reads them as the API and the worker will.

@@ -72,9 +72,12 @@ impl TestApp {
             ("CLERK_JWKS_URL", clerk.jwks_url()),
             ("CLERK_WEBHOOK_SECRET", format!("{WEBHOOK_SECRET},{OLD_WEBHOOK_SECRET}")),
             ("CLERK_AUTHORIZED_PARTIES", FRONTEND.to_owned()),
+            ("DRAIN_SECONDS", "0".to_owned()),
             ("CORS_ORIGINS", format!("{FRONTEND},https://*.vercel.app")),
         ];
         let mut config = ApiConfig::read(&mut Settings::from_values(settings)).expect("the settings above are valid");
+        // Tests refuse more than a client would cause.
+        config.clients.anonymous_burst = 10_000;
         change(&mut config);
         let db = Db::new(&config.database_url, 4, "tests");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");

@@ -24,6 +24,7 @@ const PUBLISHABLE_KEY: &str = "pk_test_Y2xlcmsubG9jYWxob3N0JA==";
 pub fn command(name: &str, database_url: &str) -> Command {
     let mut command = Command::new(binary(name));
     command.env_clear().env("DATABASE_URL", database_url).env("LOG_FORMAT", "json");
+    command.env("DRAIN_SECONDS", "0");
     command.current_dir(env::temp_dir()).kill_on_drop(true).stdin(Stdio::null());
     command
 }

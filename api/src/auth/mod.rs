@@ -15,9 +15,11 @@ use common::{
 use tracing::{Span, field::display};
 
 use crate::{
+    client::Client,
     permissions::{self, Action},
     problem::Problem,
     router::AppState,
+    turns::Turn,
 };
 
 pub(crate) use claims::Verifier;
@@ -27,6 +29,8 @@ pub(crate) use claims::Verifier;
 pub(crate) struct Tenant {
     pub(crate) tx: TenantTx,
     pub(crate) caller: Caller,
+    /// Ends after the transaction, whose connection it stands for.
+    _turn: Turn,
 }
 
 impl Tenant {
@@ -45,8 +49,9 @@ impl FromRequestParts<AppState> for Tenant {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
-        let identity = authenticate(state, &parts.headers).await?;
-        let db::Tenant { tx, caller } = state.db.enter(&identity).await.inspect_err(|error| {
+        let identity = authenticate(parts, state).await?;
+        let turn = state.turns.take().await?;
+        let db::Tenant { tx, caller } = turn.db().enter(&identity).await.inspect_err(|error| {
             tracing::info!(clerk_user = %identity.user, %error, "no access");
         })?;
         about_dealership(caller.dealership_id);
@@ -54,19 +59,20 @@ impl FromRequestParts<AppState> for Tenant {
         if let Some(trace) = parts.extensions.get::<Trace>() {
             trace.set("norvalt.dealership", caller.dealership_id.to_string());
         }
-        Ok(Self { tx, caller })
+        Ok(Self { tx, caller, _turn: turn })
     }
 }
 
-async fn authenticate(state: &AppState, headers: &HeaderMap) -> Result<Identity, Problem> {
-    let Some(token) = bearer_token(headers) else {
+async fn authenticate(parts: &Parts, state: &AppState) -> Result<Identity, Problem> {
+    let unauthorized = || state.allowance.refuse(Client::of(parts, state.trusted_proxies), Problem::unauthorized());
+    let Some(token) = bearer_token(&parts.headers) else {
         state.metrics.token_refused("missing");
-        return Err(Problem::unauthorized());
+        return Err(unauthorized());
     };
     state.verifier.verify(token).await.map_err(|error| {
         state.metrics.token_refused(error.label());
         tracing::info!(reason = chain(&error), "token refused");
-        if error.is_ours() { Problem::unavailable() } else { Problem::unauthorized() }
+        if error.is_ours() { Problem::unavailable() } else { unauthorized() }
     })
 }
 

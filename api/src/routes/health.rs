@@ -1,10 +1,16 @@
+use std::sync::Arc;
+
 use axum::{Json, extract::State};
-use common::db::{self, Db, is_migrated};
+use common::db::{Readiness, ReadinessCheck};
 use serde::Serialize;
 use tokio::sync::watch;
 use utoipa::ToSchema;
 
-use crate::problem::{Problem, ProblemBody};
+use crate::{
+    anonymous::Public,
+    problem::{Problem, ProblemBody},
+    serve::Phase,
+};
 
 /// What this is.
 #[derive(Serialize, ToSchema)]
@@ -29,8 +35,11 @@ pub(crate) struct Health {
 
 /// What this is.
 #[utoipa::path(get, path = "/", tag = "Service", operation_id = "getIndex", security(()),
-    responses((status = 200, description = "Name, version and where the documentation is", body = Index)))]
-pub(crate) async fn index() -> Json<Index> {
+    responses(
+        (status = 200, description = "Name, version and where the documentation is", body = Index),
+        (status = 429, description = "Asked too often", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn index(_: Public) -> Json<Index> {
     Json(Index { message: "Norvalt backend", version: common::VERSION, docs: "/docs" })
 }
 
@@ -48,17 +57,15 @@ pub(crate) async fn live() -> Json<Health> {
         (status = 503, description = "They would not", body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub(crate) async fn ready(
-    State(db): State<Db>,
-    State(stopping): State<watch::Receiver<bool>>,
+    State(database): State<Arc<ReadinessCheck>>,
+    State(phase): State<watch::Receiver<Phase>>,
 ) -> Result<Json<Health>, Problem> {
-    if *stopping.borrow() {
+    if *phase.borrow() != Phase::Serving {
         return Err(Problem::not_ready("This process is stopping."));
     }
-    match is_migrated(&db).await {
-        Ok(true) => Ok(Json(Health { status: "ready", version: common::VERSION })),
-        Err(error @ db::Error::Unavailable(_)) => Err(error.into()),
-        Ok(false) | Err(db::Error::Refused(_)) => {
-            Err(Problem::not_ready("The database is not migrated to what this version needs."))
-        }
+    match database.ask().await {
+        Readiness::Ready => Ok(Json(Health { status: "ready", version: common::VERSION })),
+        Readiness::Unavailable => Err(Problem::unavailable()),
+        Readiness::NotMigrated => Err(Problem::not_ready("The database is not migrated to what this version needs.")),
     }
 }

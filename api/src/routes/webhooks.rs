@@ -8,7 +8,6 @@ use axum::{
 use common::{
     clerk::{self, Delivery, Receipt as Received},
     config::WebhookSecrets,
-    db::Db,
     ids::ClerkInstanceId,
     telemetry::Trace,
 };
@@ -17,9 +16,12 @@ use svix::webhooks::{Webhook, WebhookError};
 use utoipa::ToSchema;
 
 use crate::{
+    anonymous::Allowance,
+    client::Client,
     extract::RawBody,
     metrics::Metrics,
     problem::{Problem, ProblemBody},
+    turns::Turns,
 };
 
 /// Tells authentic webhooks from others. During a rotation several secrets are live.
@@ -62,23 +64,30 @@ pub(crate) struct Receipt {
         (status = 202, description = "Stored and enqueued", body = Receipt),
         (status = 200, description = "Seen before, of no use, or malformed beyond mending", body = Receipt),
         (status = 400, description = "Not authentic, or not JSON", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 408, description = "The body did not arrive within ten seconds", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "Larger than 1 MB", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "Not authentic, and too often", body = ProblemBody, content_type = "application/problem+json"),
         (status = 500, description = "A fault of ours", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "Temporarily unavailable; send it again", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn clerk(
-    State(db): State<Db>,
+    State(turns): State<Turns>,
     State(signatures): State<Arc<Signatures>>,
     State(ours): State<Option<Arc<ClerkInstanceId>>>,
+    State(allowance): State<Arc<Allowance>>,
     State(metrics): State<Arc<Metrics>>,
     Extension(trace): Extension<Trace>,
+    client: Client,
     headers: HeaderMap,
     RawBody(body): RawBody,
 ) -> Result<(StatusCode, Json<Receipt>), Problem> {
-    let svix_id = signatures.verify(&headers, &body).inspect_err(|_| metrics.webhook("rejected"))?;
+    let svix_id = signatures.verify(&headers, &body).map_err(|problem| {
+        metrics.webhook("rejected");
+        allowance.refuse(client, problem)
+    })?;
     let delivery = Delivery { svix_id, body: &body, trace_context: Some(&trace.traceparent()) };
-    let received = clerk::receive(&db, ours.as_deref(), &delivery).await.inspect_err(|_| metrics.webhook("failed"))?;
+    let received = store(&turns, ours.as_deref(), &delivery).await.inspect_err(|_| metrics.webhook("failed"))?;
     metrics.webhook(outcome(&received));
     tell(svix_id, &received);
     let status = match received {
@@ -87,6 +96,11 @@ pub(crate) async fn clerk(
         _ => StatusCode::OK,
     };
     Ok((status, Json(Receipt { status: outcome(&received) })))
+}
+
+async fn store(turns: &Turns, ours: Option<&ClerkInstanceId>, delivery: &Delivery<'_>) -> Result<Received, Problem> {
+    let turn = turns.take().await?;
+    Ok(clerk::receive(turn.db(), ours, delivery).await?)
 }
 
 fn outcome(received: &Received) -> &'static str {

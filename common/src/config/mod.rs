@@ -1,12 +1,14 @@
 //! Configuration from the environment. Everything that is wrong is reported at start, all of it at once.
 
 mod clerk;
+mod clients;
 mod settings;
 mod telemetry;
 
 use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
 pub use clerk::{ClerkBackend, ClerkFrontend, PublishableKey, WebhookSecrets};
+pub use clients::ClientLimits;
 pub use settings::{ConfigError, Settings};
 pub use telemetry::{TelemetryConfig, TracesConfig};
 
@@ -37,7 +39,13 @@ pub struct ApiConfig {
     pub clerk_instance: Option<ClerkInstanceId>,
     /// Browser origins that may call the API; `*` in one stands for any run of letters, digits and hyphens.
     pub cors_origins: Vec<String>,
-    /// How long requests may take to finish after SIGTERM.
+    /// Proxies in front of this process, each of which adds to `X-Forwarded-For` where a request came from.
+    pub trusted_proxies: u32,
+    /// What clients may take up.
+    pub clients: ClientLimits,
+    /// How long to go on serving after SIGTERM, until balancers have seen that the process is not ready.
+    pub drain: Duration,
+    /// How long requests may take to finish after SIGTERM; includes `drain`.
     pub shutdown: Duration,
 }
 
@@ -85,7 +93,9 @@ impl ApiConfig {
         let port = s.optional("PORT", port).unwrap_or(8000);
         let admin_address = s.optional("API_ADMIN_ADDRESS", address);
         let database_connections = s.number("DATABASE_CONNECTIONS", 16, 2..=500);
+        let trusted_proxies = s.number("TRUSTED_PROXIES", 0, 0..=10);
         let shutdown = shutdown(s);
+        let drain = drain(s, shutdown);
         let config =
             database_url.zip(clerk).zip(webhook_secrets).map(|((database_url, clerk), webhook_secrets)| Self {
                 database_url,
@@ -98,6 +108,9 @@ impl ApiConfig {
                 webhook_secrets,
                 clerk_instance,
                 cors_origins,
+                trusted_proxies,
+                clients: ClientLimits::default(),
+                drain,
                 shutdown,
             });
         s.finish(config)
@@ -146,6 +159,16 @@ fn database_url(settings: &mut Settings) -> Option<DatabaseUrl> {
 
 fn shutdown(settings: &mut Settings) -> Duration {
     Duration::from_secs(settings.number("SHUTDOWN_SECONDS", 25, 1..=600).into())
+}
+
+/// By default a fifth of what stopping may take.
+fn drain(settings: &mut Settings, shutdown: Duration) -> Duration {
+    let most = u32::try_from(shutdown.as_secs()).unwrap_or(u32::MAX);
+    let seconds = settings.number("DRAIN_SECONDS", most / 5, 0..=600);
+    if seconds > 0 && seconds >= most {
+        settings.report("DRAIN_SECONDS", "must be less than SHUTDOWN_SECONDS, which includes it");
+    }
+    Duration::from_secs(seconds.into())
 }
 
 fn port(text: &str) -> Result<u16, &'static str> {

@@ -3,7 +3,7 @@ use sqlx::{
     migrate::{Migrate, MigrateError as SqlxMigrateError, Migrator},
 };
 
-use super::{Db, Error, Result, url::DatabaseUrl};
+use super::{Db, Result, url::DatabaseUrl};
 
 static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
 
@@ -67,11 +67,14 @@ pub async fn pending_migrations(url: &DatabaseUrl) -> Result<Vec<Migration>, Mig
 /// Whether the schema is at least what this build needs. Newer is fine: migrations only ever add first.
 pub async fn is_migrated(db: &Db) -> Result<bool> {
     let mut tx = db.system().await?;
+    Ok(has_migrations(tx.conn()).await?)
+}
+
+pub(super) async fn has_migrations(conn: &mut PgConnection) -> sqlx::Result<bool> {
     let applied: Option<i64> =
         sqlx::query_scalar("-- db::is_migrated\nSELECT max(version) FROM _sqlx_migrations WHERE success")
-            .fetch_one(tx.conn())
-            .await
-            .map_err(Error::from)?;
+            .fetch_one(conn)
+            .await?;
     Ok(applied >= MIGRATOR.iter().map(|m| m.version).max())
 }
 

@@ -7,6 +7,7 @@ mod batches;
 mod error;
 mod isolation;
 mod migrate;
+mod readiness;
 mod startup;
 mod transaction;
 mod url;
@@ -28,6 +29,7 @@ pub use access::{AccessError, Caller, Identity, Tenant};
 pub use error::{Error, Result};
 pub use isolation::IsolationError;
 pub use migrate::{MigrateError, Migration, is_migrated, migrate, pending_migrations};
+pub use readiness::{Readiness, ReadinessCheck};
 pub use startup::NotUsable;
 pub use transaction::{SystemTx, TenantTx};
 pub use url::{DatabaseUrl, InvalidDatabaseUrl};
@@ -40,7 +42,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// No transaction stays open across a wait for anything but the database. Should one, the server ends it.
 const NEVER_IDLE: &str = "SET LOCAL idle_in_transaction_session_timeout = '30s'";
 /// No request is worth a statement that takes longer.
-const REQUEST_LIMIT: Duration = Duration::from_secs(15);
+pub const REQUEST_LIMIT: Duration = Duration::from_secs(15);
 
 /// A handle to the database. Clones share one pool.
 #[derive(Debug, Clone)]

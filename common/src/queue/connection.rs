@@ -9,8 +9,8 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How much longer than the server we wait, so that it is the server that gives up: what we gave up on might yet commit.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// A connection of the queue's own, outside the pool: jobs that use the pool up must not keep leases from being
-/// renewed. It opens when first used, and again after an error.
+/// A connection outside the pool: jobs that use the pool up must not keep leases from being renewed, nor requests that
+/// do from being told whether the database is there. It opens when first used, and again after an error.
 #[derive(Debug)]
 pub struct QueueConnection {
     options: PgConnectOptions,
@@ -26,19 +26,19 @@ impl QueueConnection {
 
     /// The connection. To be put back after success, and dropped otherwise: after an error, a time-out or a
     /// cancellation nobody knows what state it is in.
-    pub(super) async fn take(&mut self) -> Result<PgConnection> {
+    pub(crate) async fn take(&mut self) -> Result<PgConnection> {
         match self.idle.take() {
             Some(conn) => Ok(conn),
             None => within(CONNECT_TIMEOUT, self.open()).await,
         }
     }
 
-    pub(super) fn put_back(&mut self, conn: PgConnection) {
+    pub(crate) fn put_back(&mut self, conn: PgConnection) {
         self.idle = Some(conn);
     }
 
     /// Waits for a statement for as long as one may take.
-    pub(super) async fn within_limit<T>(&self, statement: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
+    pub(crate) async fn within_limit<T>(&self, statement: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
         within(self.limit + GRACE, statement).await
     }
 

@@ -1,0 +1,84 @@
+//! A limit for each client on what it may do without being known: what is public, tokens that are refused, webhooks
+//! whose signature is not valid. Whoever is authentic is never limited, also behind the same address.
+
+use std::{
+    collections::HashMap,
+    mem,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use axum::{extract::FromRequestParts, http::request::Parts};
+use tokio::time::Instant;
+
+use crate::{client::Client, problem::Problem, router::AppState};
+
+/// What is given back to a client: one request in this time.
+const INTERVAL: Duration = Duration::from_millis(100);
+/// Clients that are remembered, twice: some 10 MB. With more at once, the oldest are forgotten, and begin anew.
+const REMEMBERED: usize = 65_536;
+
+/// A bucket of tokens for each client, as the generic cell rate algorithm has it: all that is to be known of a bucket is
+/// when it will be full again. <https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm>
+pub(crate) struct Allowance {
+    burst: Duration,
+    buckets: Mutex<Buckets>,
+}
+
+/// Two generations: when one is full or old enough for all its buckets to be full again, the one before it is dropped.
+struct Buckets {
+    full_at: HashMap<Client, Instant>,
+    before: HashMap<Client, Instant>,
+    since: Instant,
+}
+
+impl Allowance {
+    /// `burst` requests at once, and then ten a second.
+    pub(crate) fn new(burst: u32) -> Self {
+        let buckets = Buckets { full_at: HashMap::new(), before: HashMap::new(), since: Instant::now() };
+        Self { burst: INTERVAL * burst, buckets: Mutex::new(buckets) }
+    }
+
+    /// What to answer this client, who is not known: `problem`, unless they caused too many.
+    pub(crate) fn refuse(&self, client: Client, problem: Problem) -> Problem {
+        self.spend(client).err().unwrap_or(problem)
+    }
+
+    /// Lets a client do something once.
+    pub(crate) fn spend(&self, client: Client) -> Result<(), Problem> {
+        let now = Instant::now();
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let after = buckets.full_at(client).map_or(now, |full_at| full_at.max(now)) + INTERVAL;
+        let missing = after.saturating_duration_since(now + self.burst);
+        if !missing.is_zero() {
+            return Err(Problem::too_many_requests(missing));
+        }
+        buckets.remember(client, after, now, self.burst);
+        Ok(())
+    }
+}
+
+impl Buckets {
+    fn full_at(&self, client: Client) -> Option<Instant> {
+        self.full_at.get(&client).or_else(|| self.before.get(&client)).copied()
+    }
+
+    fn remember(&mut self, client: Client, full_at: Instant, now: Instant, burst: Duration) {
+        if self.full_at.len() >= REMEMBERED || now.duration_since(self.since) > burst {
+            self.before = mem::take(&mut self.full_at);
+            self.since = now;
+        }
+        self.full_at.insert(client, full_at);
+    }
+}
+
+/// What a handler takes that anybody may call.
+pub(crate) struct Public;
+
+impl FromRequestParts<AppState> for Public {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        state.allowance.spend(Client::of(parts, state.trusted_proxies)).map(|()| Self)
+    }
+}
