@@ -20,7 +20,7 @@ use crate::problem::Problem;
 /// How many requests may wait for each connection: about as many as one serves in half a second.
 const WAITING: usize = 64;
 /// How long a request waits in a rush, which passes.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(2);
 /// How long it waits when nobody has found a free connection for as long as [`PATIENCE`]. There is then always somebody
 /// who waits, and nothing is gained by a longer queue than keeps connections busy.
 /// <https://queue.acm.org/detail.cfm?id=2839461>, “Adaptive LIFO and controlled delay”
@@ -104,5 +104,37 @@ impl Overload {
             tracing::warn!("overloaded: every connection to the database is in use; answering 503 to some");
         }
         IMPATIENCE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use common::db::Db;
+    use tokio::{
+        task::{JoinSet, yield_now},
+        time::{Duration, timeout},
+    };
+
+    use super::{Turns, WAITING};
+
+    #[tokio::test]
+    async fn so_many_wait_and_no_more() {
+        let nowhere = "postgres://localhost/nowhere".parse().expect("a URL");
+        let turns = Turns::new(Db::new(&nowhere, 1, "tests"), 1);
+        let first = turns.take().await.expect("nobody else is there");
+        let mut line = JoinSet::new();
+        for _ in 0..WAITING {
+            let turns = turns.clone();
+            line.spawn(async move { turns.take().await.map(drop) });
+        }
+        while turns.line.available_permits() > 0 {
+            yield_now().await;
+        }
+        assert!(timeout(Duration::ZERO, turns.take()).await.expect("without waiting").is_err());
+        drop(first);
+        assert!(line.join_all().await.iter().all(Result::is_ok), "each has their turn");
+        assert_eq!(Arc::strong_count(&turns.free), 1, "nobody holds a permit");
     }
 }

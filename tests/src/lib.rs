@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod app;
+pub mod balancer;
 pub mod binaries;
 pub mod clerk_events;
 pub mod cluster;
@@ -9,3 +10,4 @@ pub mod collector;
 pub mod jobs;
 pub mod metrics;
 pub mod processes;
+pub mod talking;

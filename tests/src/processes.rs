@@ -1,17 +1,16 @@
 //! The real binaries as processes of a test: they end with the value that stands for them.
 
-use std::{env, process::Stdio, sync::Arc, time::Duration};
+use std::{env, fs, process::Stdio, time::Duration};
 
 use common::clock::Clock;
 use dev::clerk::{StandIn, signed_headers};
 use reqwest::Client;
-use rustix::process::{Pid, Signal, kill_process};
+pub use rustix::process::Signal;
+use rustix::process::{Pid, kill_process};
 use serde_json::Value;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncRead, BufReader},
+    io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
-    sync::watch,
-    task::JoinHandle,
     time::timeout,
 };
 
@@ -22,7 +21,17 @@ const PUBLISHABLE_KEY: &str = "pk_test_Y2xlcmsubG9jYWxob3N0JA==";
 
 /// A binary on this database: not in the environment of whoever runs the tests, and with no `.env` file either.
 pub fn command(name: &str, database_url: &str) -> Command {
-    let mut command = Command::new(binary(name));
+    prepared(Command::new(binary(name)), database_url)
+}
+
+/// The same, started by a shell that does something first, such as `ulimit`.
+pub fn command_after(script: &str, name: &str, database_url: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(format!("{script}; exec \"$0\"")).arg(binary(name));
+    prepared(shell, database_url)
+}
+
+fn prepared(mut command: Command, database_url: &str) -> Command {
     command.env_clear().env("DATABASE_URL", database_url).env("LOG_FORMAT", "json");
     command.env("DRAIN_SECONDS", "0");
     command.current_dir(env::temp_dir()).kill_on_drop(true).stdin(Stdio::null());
@@ -31,7 +40,11 @@ pub fn command(name: &str, database_url: &str) -> Command {
 
 /// Starts the API on any free port and returns where that is, which its log tells.
 pub async fn start_api(database_url: &str, clerk: &StandIn) -> (Child, String) {
-    let mut command = command("api", database_url);
+    start_api_as(command("api", database_url), clerk).await
+}
+
+/// The same with a command of one's own.
+pub async fn start_api_as(mut command: Command, clerk: &StandIn) -> (Child, String) {
     command.env("PORT", "0").env("CLERK_PUBLISHABLE_KEY", PUBLISHABLE_KEY).stdout(Stdio::piped());
     command.env("CLERK_JWKS_URL", clerk.jwks_url()).env("CLERK_WEBHOOK_SECRET", WEBHOOK_SECRET);
     let mut api = command.spawn().expect("the binary runs");
@@ -66,73 +79,19 @@ pub fn worker_command(database_url: &str) -> Command {
     command
 }
 
-/// A binary of which everything is kept that it says.
-pub struct Talking {
-    child: Child,
-    said: watch::Receiver<String>,
-    listening: Vec<JoinHandle<()>>,
+/// Sends a signal to a process of this test.
+pub fn signal(process: &Child, signal: Signal) {
+    let pid = process.id().and_then(|id| Pid::from_raw(id.try_into().ok()?)).expect("it has not ended yet");
+    kill_process(pid, signal).expect("it is our own child");
 }
 
-impl Talking {
-    /// Starts it.
-    pub fn start(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
-        let (saying, said) = watch::channel(String::new());
-        let saying = Arc::new(saying);
-        let out = tokio::spawn(listen(child.stdout.take().expect("it is piped"), saying.clone()));
-        let err = tokio::spawn(listen(child.stderr.take().expect("it is piped"), saying));
-        Self { child, said, listening: vec![out, err] }
-    }
-
-    /// Waits for a JSON line with this field, and returns its value.
-    pub async fn field(&mut self, name: &str) -> String {
-        let value = |said: &str| {
-            let mut lines = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            lines.find_map(|line| line[name].as_str().map(str::to_owned))
-        };
-        let said = timeout(PATIENCE, self.said.wait_for(|said| value(said).is_some())).await;
-        let said = said.unwrap_or_else(|_| panic!("no line has {name}")).expect("it lives");
-        value(&said).expect("it was waited for")
-    }
-
-    /// `http://` and the address that a field has.
-    pub async fn url(&mut self, field: &str) -> String {
-        format!("http://{}", self.field(field).await.replace("0.0.0.0", "127.0.0.1"))
-    }
-
-    /// Asks it to stop.
-    pub fn terminate(&self) {
-        let pid = self.child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?)).expect("it has not ended yet");
-        kill_process(pid, Signal::TERM).expect("it is our own child");
-    }
-
-    /// Waits for its end, and returns its exit code and everything that it said.
-    pub async fn ended(mut self) -> (Option<i32>, String) {
-        let status = timeout(PATIENCE, self.child.wait()).await.expect("it ends").expect("it is our own child");
-        for listening in self.listening {
-            listening.await.expect("it only reads");
-        }
-        (status.code(), self.said.borrow().clone())
-    }
-
-    /// Stops it cleanly, and returns everything that it said.
-    pub async fn stop(self) -> String {
-        self.terminate();
-        let (code, said) = self.ended().await;
-        assert_eq!(code, Some(0), "{said}");
-        said
-    }
+/// The physical memory of a process of this test, in MiB.
+pub fn resident_memory(process: &Child) -> usize {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.id().expect("it has not ended yet")));
+    let status = status.expect("Linux tells");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("it is a process");
+    line.split_whitespace().nth(1).and_then(|number| number.parse::<usize>().ok()).expect("a number of kB") / 1024
 }
-
-async fn listen(log: impl AsyncRead + Unpin, saying: Arc<watch::Sender<String>>) {
-    let mut lines = BufReader::new(log).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
-        saying.send_modify(|said| *said += &(line + "\n"));
-    }
-}
-
-/// Far longer than anything should take, on a busy machine too.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Starts a worker whose jobs are taken over soon after it dies.
 pub fn start_worker(database_url: &str) -> Child {

@@ -11,7 +11,8 @@ use tests::{
     collector::Collector,
     jobs::JobTable,
     metrics::Metrics,
-    processes::{Talking, api_command, deliver, worker_command},
+    processes::{api_command, deliver, worker_command},
+    talking::Talking,
 };
 use tokio::net::TcpListener;
 

@@ -7,7 +7,8 @@ use dev::clerk::{Options, SigningKey, StandIn};
 use tests::{
     clerk_events::Membership,
     cluster::{TestDatabase, database},
-    processes::{Talking, api_command, worker_command},
+    processes::{api_command, worker_command},
+    talking::Talking,
 };
 use tokio::net::TcpListener;
 

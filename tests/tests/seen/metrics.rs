@@ -7,7 +7,8 @@ use tests::{
     cluster::database,
     jobs::JobTable,
     metrics::Metrics,
-    processes::{Talking, deliver, worker_command},
+    processes::{deliver, worker_command},
+    talking::Talking,
 };
 use tokio::{
     net::TcpListener,
