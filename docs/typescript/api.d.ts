@@ -1260,6 +1260,15 @@ export interface operations {
                     "application/json": components["schemas"]["Index"];
                 };
             };
+            /** @description Asked too often */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
         };
     };
     listAutomationRules: {
@@ -1425,6 +1434,41 @@ export interface operations {
                     };
                 };
             };
+            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * @description What happened and what to do about it, in one sentence or two.
+                         * @example Your dealership has no lead with this id.
+                         */
+                        detail: string;
+                        /** @description What is wrong with each field, when the input is at fault. */
+                        errors?: components["schemas"]["FieldError"][];
+                        /** @description Names this request in our logs. */
+                        request_id: string;
+                        /**
+                         * Format: int32
+                         * @description The HTTP status.
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * @description The same for people, alike for all problems of the kind.
+                         * @example Lead not found
+                         */
+                        title: string;
+                        /**
+                         * @description Stable name of the kind of problem.
+                         * @example urn:norvalt:problem:lead-not-found
+                         */
+                        type: string;
+                    };
+                };
+            };
             /** @description A fault of ours; the request id tells us where to look */
             500: {
                 headers: {
@@ -1460,7 +1504,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description Temporarily unavailable; try again after Retry-After seconds */
+            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1764,6 +1808,41 @@ export interface operations {
                     };
                 };
             };
+            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * @description What happened and what to do about it, in one sentence or two.
+                         * @example Your dealership has no lead with this id.
+                         */
+                        detail: string;
+                        /** @description What is wrong with each field, when the input is at fault. */
+                        errors?: components["schemas"]["FieldError"][];
+                        /** @description Names this request in our logs. */
+                        request_id: string;
+                        /**
+                         * Format: int32
+                         * @description The HTTP status.
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * @description The same for people, alike for all problems of the kind.
+                         * @example Lead not found
+                         */
+                        title: string;
+                        /**
+                         * @description Stable name of the kind of problem.
+                         * @example urn:norvalt:problem:lead-not-found
+                         */
+                        type: string;
+                    };
+                };
+            };
             /** @description A fault of ours; the request id tells us where to look */
             500: {
                 headers: {
@@ -1799,7 +1878,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description Temporarily unavailable; try again after Retry-After seconds */
+            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1961,6 +2040,41 @@ export interface operations {
                     };
                 };
             };
+            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * @description What happened and what to do about it, in one sentence or two.
+                         * @example Your dealership has no lead with this id.
+                         */
+                        detail: string;
+                        /** @description What is wrong with each field, when the input is at fault. */
+                        errors?: components["schemas"]["FieldError"][];
+                        /** @description Names this request in our logs. */
+                        request_id: string;
+                        /**
+                         * Format: int32
+                         * @description The HTTP status.
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * @description The same for people, alike for all problems of the kind.
+                         * @example Lead not found
+                         */
+                        title: string;
+                        /**
+                         * @description Stable name of the kind of problem.
+                         * @example urn:norvalt:problem:lead-not-found
+                         */
+                        type: string;
+                    };
+                };
+            };
             /** @description A fault of ours; the request id tells us where to look */
             500: {
                 headers: {
@@ -1996,7 +2110,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description Temporarily unavailable; try again after Retry-After seconds */
+            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2156,6 +2270,41 @@ export interface operations {
                     };
                 };
             };
+            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * @description What happened and what to do about it, in one sentence or two.
+                         * @example Your dealership has no lead with this id.
+                         */
+                        detail: string;
+                        /** @description What is wrong with each field, when the input is at fault. */
+                        errors?: components["schemas"]["FieldError"][];
+                        /** @description Names this request in our logs. */
+                        request_id: string;
+                        /**
+                         * Format: int32
+                         * @description The HTTP status.
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * @description The same for people, alike for all problems of the kind.
+                         * @example Lead not found
+                         */
+                        title: string;
+                        /**
+                         * @description Stable name of the kind of problem.
+                         * @example urn:norvalt:problem:lead-not-found
+                         */
+                        type: string;
+                    };
+                };
+            };
             /** @description A fault of ours; the request id tells us where to look */
             500: {
                 headers: {
@@ -2191,7 +2340,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description Temporarily unavailable; try again after Retry-After seconds */
+            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2532,6 +2681,41 @@ export interface operations {
                     };
                 };
             };
+            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * @description What happened and what to do about it, in one sentence or two.
+                         * @example Your dealership has no lead with this id.
+                         */
+                        detail: string;
+                        /** @description What is wrong with each field, when the input is at fault. */
+                        errors?: components["schemas"]["FieldError"][];
+                        /** @description Names this request in our logs. */
+                        request_id: string;
+                        /**
+                         * Format: int32
+                         * @description The HTTP status.
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * @description The same for people, alike for all problems of the kind.
+                         * @example Lead not found
+                         */
+                        title: string;
+                        /**
+                         * @description Stable name of the kind of problem.
+                         * @example urn:norvalt:problem:lead-not-found
+                         */
+                        type: string;
+                    };
+                };
+            };
             /** @description A fault of ours; the request id tells us where to look */
             500: {
                 headers: {
@@ -2567,7 +2751,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description Temporarily unavailable; try again after Retry-After seconds */
+            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2906,6 +3090,41 @@ export interface operations {
                     };
                 };
             };
+            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * @description What happened and what to do about it, in one sentence or two.
+                         * @example Your dealership has no lead with this id.
+                         */
+                        detail: string;
+                        /** @description What is wrong with each field, when the input is at fault. */
+                        errors?: components["schemas"]["FieldError"][];
+                        /** @description Names this request in our logs. */
+                        request_id: string;
+                        /**
+                         * Format: int32
+                         * @description The HTTP status.
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * @description The same for people, alike for all problems of the kind.
+                         * @example Lead not found
+                         */
+                        title: string;
+                        /**
+                         * @description Stable name of the kind of problem.
+                         * @example urn:norvalt:problem:lead-not-found
+                         */
+                        type: string;
+                    };
+                };
+            };
             /** @description A fault of ours; the request id tells us where to look */
             500: {
                 headers: {
@@ -2941,7 +3160,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description Temporarily unavailable; try again after Retry-After seconds */
+            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3066,6 +3285,41 @@ export interface operations {
                     };
                 };
             };
+            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * @description What happened and what to do about it, in one sentence or two.
+                         * @example Your dealership has no lead with this id.
+                         */
+                        detail: string;
+                        /** @description What is wrong with each field, when the input is at fault. */
+                        errors?: components["schemas"]["FieldError"][];
+                        /** @description Names this request in our logs. */
+                        request_id: string;
+                        /**
+                         * Format: int32
+                         * @description The HTTP status.
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * @description The same for people, alike for all problems of the kind.
+                         * @example Lead not found
+                         */
+                        title: string;
+                        /**
+                         * @description Stable name of the kind of problem.
+                         * @example urn:norvalt:problem:lead-not-found
+                         */
+                        type: string;
+                    };
+                };
+            };
             /** @description A fault of ours; the request id tells us where to look */
             500: {
                 headers: {
@@ -3101,7 +3355,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description Temporarily unavailable; try again after Retry-After seconds */
+            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3405,6 +3659,41 @@ export interface operations {
                     };
                 };
             };
+            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * @description What happened and what to do about it, in one sentence or two.
+                         * @example Your dealership has no lead with this id.
+                         */
+                        detail: string;
+                        /** @description What is wrong with each field, when the input is at fault. */
+                        errors?: components["schemas"]["FieldError"][];
+                        /** @description Names this request in our logs. */
+                        request_id: string;
+                        /**
+                         * Format: int32
+                         * @description The HTTP status.
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * @description The same for people, alike for all problems of the kind.
+                         * @example Lead not found
+                         */
+                        title: string;
+                        /**
+                         * @description Stable name of the kind of problem.
+                         * @example urn:norvalt:problem:lead-not-found
+                         */
+                        type: string;
+                    };
+                };
+            };
             /** @description A fault of ours; the request id tells us where to look */
             500: {
                 headers: {
@@ -3440,7 +3729,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description Temporarily unavailable; try again after Retry-After seconds */
+            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3657,6 +3946,41 @@ export interface operations {
                     };
                 };
             };
+            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * @description What happened and what to do about it, in one sentence or two.
+                         * @example Your dealership has no lead with this id.
+                         */
+                        detail: string;
+                        /** @description What is wrong with each field, when the input is at fault. */
+                        errors?: components["schemas"]["FieldError"][];
+                        /** @description Names this request in our logs. */
+                        request_id: string;
+                        /**
+                         * Format: int32
+                         * @description The HTTP status.
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * @description The same for people, alike for all problems of the kind.
+                         * @example Lead not found
+                         */
+                        title: string;
+                        /**
+                         * @description Stable name of the kind of problem.
+                         * @example urn:norvalt:problem:lead-not-found
+                         */
+                        type: string;
+                    };
+                };
+            };
             /** @description A fault of ours; the request id tells us where to look */
             500: {
                 headers: {
@@ -3692,7 +4016,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description Temporarily unavailable; try again after Retry-After seconds */
+            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3996,6 +4320,41 @@ export interface operations {
                     };
                 };
             };
+            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * @description What happened and what to do about it, in one sentence or two.
+                         * @example Your dealership has no lead with this id.
+                         */
+                        detail: string;
+                        /** @description What is wrong with each field, when the input is at fault. */
+                        errors?: components["schemas"]["FieldError"][];
+                        /** @description Names this request in our logs. */
+                        request_id: string;
+                        /**
+                         * Format: int32
+                         * @description The HTTP status.
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * @description The same for people, alike for all problems of the kind.
+                         * @example Lead not found
+                         */
+                        title: string;
+                        /**
+                         * @description Stable name of the kind of problem.
+                         * @example urn:norvalt:problem:lead-not-found
+                         */
+                        type: string;
+                    };
+                };
+            };
             /** @description A fault of ours; the request id tells us where to look */
             500: {
                 headers: {
@@ -4031,7 +4390,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description Temporarily unavailable; try again after Retry-After seconds */
+            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4193,6 +4552,41 @@ export interface operations {
                     };
                 };
             };
+            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * @description What happened and what to do about it, in one sentence or two.
+                         * @example Your dealership has no lead with this id.
+                         */
+                        detail: string;
+                        /** @description What is wrong with each field, when the input is at fault. */
+                        errors?: components["schemas"]["FieldError"][];
+                        /** @description Names this request in our logs. */
+                        request_id: string;
+                        /**
+                         * Format: int32
+                         * @description The HTTP status.
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * @description The same for people, alike for all problems of the kind.
+                         * @example Lead not found
+                         */
+                        title: string;
+                        /**
+                         * @description Stable name of the kind of problem.
+                         * @example urn:norvalt:problem:lead-not-found
+                         */
+                        type: string;
+                    };
+                };
+            };
             /** @description A fault of ours; the request id tells us where to look */
             500: {
                 headers: {
@@ -4228,7 +4622,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description Temporarily unavailable; try again after Retry-After seconds */
+            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4388,6 +4782,41 @@ export interface operations {
                     };
                 };
             };
+            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * @description What happened and what to do about it, in one sentence or two.
+                         * @example Your dealership has no lead with this id.
+                         */
+                        detail: string;
+                        /** @description What is wrong with each field, when the input is at fault. */
+                        errors?: components["schemas"]["FieldError"][];
+                        /** @description Names this request in our logs. */
+                        request_id: string;
+                        /**
+                         * Format: int32
+                         * @description The HTTP status.
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * @description The same for people, alike for all problems of the kind.
+                         * @example Lead not found
+                         */
+                        title: string;
+                        /**
+                         * @description Stable name of the kind of problem.
+                         * @example urn:norvalt:problem:lead-not-found
+                         */
+                        type: string;
+                    };
+                };
+            };
             /** @description A fault of ours; the request id tells us where to look */
             500: {
                 headers: {
@@ -4423,7 +4852,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description Temporarily unavailable; try again after Retry-After seconds */
+            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4764,6 +5193,41 @@ export interface operations {
                     };
                 };
             };
+            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * @description What happened and what to do about it, in one sentence or two.
+                         * @example Your dealership has no lead with this id.
+                         */
+                        detail: string;
+                        /** @description What is wrong with each field, when the input is at fault. */
+                        errors?: components["schemas"]["FieldError"][];
+                        /** @description Names this request in our logs. */
+                        request_id: string;
+                        /**
+                         * Format: int32
+                         * @description The HTTP status.
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * @description The same for people, alike for all problems of the kind.
+                         * @example Lead not found
+                         */
+                        title: string;
+                        /**
+                         * @description Stable name of the kind of problem.
+                         * @example urn:norvalt:problem:lead-not-found
+                         */
+                        type: string;
+                    };
+                };
+            };
             /** @description A fault of ours; the request id tells us where to look */
             500: {
                 headers: {
@@ -4799,7 +5263,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description Temporarily unavailable; try again after Retry-After seconds */
+            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4961,6 +5425,41 @@ export interface operations {
                     };
                 };
             };
+            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * @description What happened and what to do about it, in one sentence or two.
+                         * @example Your dealership has no lead with this id.
+                         */
+                        detail: string;
+                        /** @description What is wrong with each field, when the input is at fault. */
+                        errors?: components["schemas"]["FieldError"][];
+                        /** @description Names this request in our logs. */
+                        request_id: string;
+                        /**
+                         * Format: int32
+                         * @description The HTTP status.
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * @description The same for people, alike for all problems of the kind.
+                         * @example Lead not found
+                         */
+                        title: string;
+                        /**
+                         * @description Stable name of the kind of problem.
+                         * @example urn:norvalt:problem:lead-not-found
+                         */
+                        type: string;
+                    };
+                };
+            };
             /** @description A fault of ours; the request id tells us where to look */
             500: {
                 headers: {
@@ -4996,7 +5495,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description Temporarily unavailable; try again after Retry-After seconds */
+            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5158,6 +5657,41 @@ export interface operations {
                     };
                 };
             };
+            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * @description What happened and what to do about it, in one sentence or two.
+                         * @example Your dealership has no lead with this id.
+                         */
+                        detail: string;
+                        /** @description What is wrong with each field, when the input is at fault. */
+                        errors?: components["schemas"]["FieldError"][];
+                        /** @description Names this request in our logs. */
+                        request_id: string;
+                        /**
+                         * Format: int32
+                         * @description The HTTP status.
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * @description The same for people, alike for all problems of the kind.
+                         * @example Lead not found
+                         */
+                        title: string;
+                        /**
+                         * @description Stable name of the kind of problem.
+                         * @example urn:norvalt:problem:lead-not-found
+                         */
+                        type: string;
+                    };
+                };
+            };
             /** @description A fault of ours; the request id tells us where to look */
             500: {
                 headers: {
@@ -5193,7 +5727,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description Temporarily unavailable; try again after Retry-After seconds */
+            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5318,6 +5852,41 @@ export interface operations {
                     };
                 };
             };
+            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * @description What happened and what to do about it, in one sentence or two.
+                         * @example Your dealership has no lead with this id.
+                         */
+                        detail: string;
+                        /** @description What is wrong with each field, when the input is at fault. */
+                        errors?: components["schemas"]["FieldError"][];
+                        /** @description Names this request in our logs. */
+                        request_id: string;
+                        /**
+                         * Format: int32
+                         * @description The HTTP status.
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * @description The same for people, alike for all problems of the kind.
+                         * @example Lead not found
+                         */
+                        title: string;
+                        /**
+                         * @description Stable name of the kind of problem.
+                         * @example urn:norvalt:problem:lead-not-found
+                         */
+                        type: string;
+                    };
+                };
+            };
             /** @description A fault of ours; the request id tells us where to look */
             500: {
                 headers: {
@@ -5353,7 +5922,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description Temporarily unavailable; try again after Retry-After seconds */
+            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5478,6 +6047,41 @@ export interface operations {
                     };
                 };
             };
+            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * @description What happened and what to do about it, in one sentence or two.
+                         * @example Your dealership has no lead with this id.
+                         */
+                        detail: string;
+                        /** @description What is wrong with each field, when the input is at fault. */
+                        errors?: components["schemas"]["FieldError"][];
+                        /** @description Names this request in our logs. */
+                        request_id: string;
+                        /**
+                         * Format: int32
+                         * @description The HTTP status.
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * @description The same for people, alike for all problems of the kind.
+                         * @example Lead not found
+                         */
+                        title: string;
+                        /**
+                         * @description Stable name of the kind of problem.
+                         * @example urn:norvalt:problem:lead-not-found
+                         */
+                        type: string;
+                    };
+                };
+            };
             /** @description A fault of ours; the request id tells us where to look */
             500: {
                 headers: {
@@ -5513,7 +6117,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description Temporarily unavailable; try again after Retry-After seconds */
+            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -5715,6 +6319,41 @@ export interface operations {
                     };
                 };
             };
+            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * @description What happened and what to do about it, in one sentence or two.
+                         * @example Your dealership has no lead with this id.
+                         */
+                        detail: string;
+                        /** @description What is wrong with each field, when the input is at fault. */
+                        errors?: components["schemas"]["FieldError"][];
+                        /** @description Names this request in our logs. */
+                        request_id: string;
+                        /**
+                         * Format: int32
+                         * @description The HTTP status.
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * @description The same for people, alike for all problems of the kind.
+                         * @example Lead not found
+                         */
+                        title: string;
+                        /**
+                         * @description Stable name of the kind of problem.
+                         * @example urn:norvalt:problem:lead-not-found
+                         */
+                        type: string;
+                    };
+                };
+            };
             /** @description A fault of ours; the request id tells us where to look */
             500: {
                 headers: {
@@ -5750,7 +6389,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description Temporarily unavailable; try again after Retry-After seconds */
+            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6054,6 +6693,41 @@ export interface operations {
                     };
                 };
             };
+            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * @description What happened and what to do about it, in one sentence or two.
+                         * @example Your dealership has no lead with this id.
+                         */
+                        detail: string;
+                        /** @description What is wrong with each field, when the input is at fault. */
+                        errors?: components["schemas"]["FieldError"][];
+                        /** @description Names this request in our logs. */
+                        request_id: string;
+                        /**
+                         * Format: int32
+                         * @description The HTTP status.
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * @description The same for people, alike for all problems of the kind.
+                         * @example Lead not found
+                         */
+                        title: string;
+                        /**
+                         * @description Stable name of the kind of problem.
+                         * @example urn:norvalt:problem:lead-not-found
+                         */
+                        type: string;
+                    };
+                };
+            };
             /** @description A fault of ours; the request id tells us where to look */
             500: {
                 headers: {
@@ -6089,7 +6763,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description Temporarily unavailable; try again after Retry-After seconds */
+            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6251,6 +6925,41 @@ export interface operations {
                     };
                 };
             };
+            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * @description What happened and what to do about it, in one sentence or two.
+                         * @example Your dealership has no lead with this id.
+                         */
+                        detail: string;
+                        /** @description What is wrong with each field, when the input is at fault. */
+                        errors?: components["schemas"]["FieldError"][];
+                        /** @description Names this request in our logs. */
+                        request_id: string;
+                        /**
+                         * Format: int32
+                         * @description The HTTP status.
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * @description The same for people, alike for all problems of the kind.
+                         * @example Lead not found
+                         */
+                        title: string;
+                        /**
+                         * @description Stable name of the kind of problem.
+                         * @example urn:norvalt:problem:lead-not-found
+                         */
+                        type: string;
+                    };
+                };
+            };
             /** @description A fault of ours; the request id tells us where to look */
             500: {
                 headers: {
@@ -6286,7 +6995,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description Temporarily unavailable; try again after Retry-After seconds */
+            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6446,6 +7155,41 @@ export interface operations {
                     };
                 };
             };
+            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * @description What happened and what to do about it, in one sentence or two.
+                         * @example Your dealership has no lead with this id.
+                         */
+                        detail: string;
+                        /** @description What is wrong with each field, when the input is at fault. */
+                        errors?: components["schemas"]["FieldError"][];
+                        /** @description Names this request in our logs. */
+                        request_id: string;
+                        /**
+                         * Format: int32
+                         * @description The HTTP status.
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * @description The same for people, alike for all problems of the kind.
+                         * @example Lead not found
+                         */
+                        title: string;
+                        /**
+                         * @description Stable name of the kind of problem.
+                         * @example urn:norvalt:problem:lead-not-found
+                         */
+                        type: string;
+                    };
+                };
+            };
             /** @description A fault of ours; the request id tells us where to look */
             500: {
                 headers: {
@@ -6481,7 +7225,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description Temporarily unavailable; try again after Retry-After seconds */
+            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6822,6 +7566,41 @@ export interface operations {
                     };
                 };
             };
+            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * @description What happened and what to do about it, in one sentence or two.
+                         * @example Your dealership has no lead with this id.
+                         */
+                        detail: string;
+                        /** @description What is wrong with each field, when the input is at fault. */
+                        errors?: components["schemas"]["FieldError"][];
+                        /** @description Names this request in our logs. */
+                        request_id: string;
+                        /**
+                         * Format: int32
+                         * @description The HTTP status.
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * @description The same for people, alike for all problems of the kind.
+                         * @example Lead not found
+                         */
+                        title: string;
+                        /**
+                         * @description Stable name of the kind of problem.
+                         * @example urn:norvalt:problem:lead-not-found
+                         */
+                        type: string;
+                    };
+                };
+            };
             /** @description A fault of ours; the request id tells us where to look */
             500: {
                 headers: {
@@ -6857,7 +7636,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description Temporarily unavailable; try again after Retry-After seconds */
+            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -6984,8 +7763,26 @@ export interface operations {
                     "application/problem+json": components["schemas"]["ProblemBody"];
                 };
             };
+            /** @description The body did not arrive within ten seconds */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
             /** @description Larger than 1 MB */
             413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemBody"];
+                };
+            };
+            /** @description Not authentic, and too often */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
