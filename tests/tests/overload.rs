@@ -125,7 +125,9 @@ async fn a_thousand_connections_at_once_are_served() {
     let expiry = Clock::system().now() + chrono::TimeDelta::minutes(10);
     let bearer = format!("Bearer {}", kari.session().claim("exp", json!(expiry.timestamp())).mint(&app.clerk.key()));
     // As many systems have it: fewer at first than are allowed.
-    let (process, url) = start_api_as(command_after("ulimit -S -n 256", "api", &app.database_url), &app.clerk).await;
+    let mut command = command_after("ulimit -S -n 256", "api", &app.database_url);
+    command.env("RUST_LOG", "warn,api::serve=info");
+    let (process, url) = start_api_as(command, &app.clerk).await;
     let before = resident_memory(&process);
     let address = url.strip_prefix("http://").expect("an address");
     let connections = try_join_all((0..CLIENTS).map(|_| connect(address))).await.expect("it listens");
