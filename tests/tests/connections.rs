@@ -105,13 +105,26 @@ async fn connections_are_bounded_and_places_become_free() {
 #[tokio::test]
 async fn a_client_who_does_not_read_is_hung_up_on() {
     // One for the app's own client.
-    let (_app, address) = app(|limits| (limits.connections, limits.stall) = (1 + 1, SOON)).await;
+    let (app, address) = app(|limits| (limits.connections, limits.stall) = (1 + 1, SOON)).await;
+    let oslo = app.dealership("Tesla Oslo").await;
+    let lead = oslo.lead("Ola Nordmann").await.id;
+    // More than the kernel takes in on anybody's behalf.
+    let messages =
+        "INSERT INTO conversations (dealership_id, lead_id, channel, direction, sender, sender_type, message_content)
+                    SELECT dealership_id, id, 'email', 'inbound', 'Ola', 'customer', repeat('å', 20000)
+                    FROM leads, generate_series(1, 500)";
+    sqlx::raw_sql(messages).execute(&mut app.connect().await).await.expect("a valid statement");
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(4096).expect("it is not connected yet");
     let mut deaf = socket.connect(address.parse().expect("an address")).await.expect("it listens");
-    // More than the kernel takes in on their behalf.
-    let asset = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n";
-    deaf.write_all(&asset.repeat(20)).await.expect("it reads");
+    let token = oslo.admin().token();
+    let path = format!("/api/v1/leads/{lead}/conversations");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n");
+    deaf.write_all(request.as_bytes()).await.expect("it reads");
+    // The answer has begun, and with it the handler has ended.
+    deaf.readable().await.expect("an answer");
+    let busy = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
+    assert_eq!(app.count(busy).await, 0);
     let until_free = async { while !last_words(knock(&address).await).await.starts_with("HTTP/1.1 200") {} };
     timeout(PATIENCE, until_free).await.expect("their place becomes free");
 }
