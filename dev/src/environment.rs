@@ -13,6 +13,9 @@ use crate::{directory::DevDirectory, ports::Addresses};
 /// `pk_test_` and, in base64, `clerk.localhost$`: tokens are issued by `https://clerk.localhost`.
 const PUBLISHABLE_KEY: &str = "pk_test_Y2xlcmsubG9jYWxob3N0JA==";
 
+/// Of the operators' pages, which only this host can reach.
+pub(crate) const WORKER_ADMIN_PASSWORD: &str = "norvalt-operator";
+
 /// What the person set, in the environment or in `.env`.
 pub(crate) struct Wishes {
     /// A database to use instead of a private one.
@@ -96,6 +99,7 @@ pub(crate) fn for_processes(
         ("PORT", addresses.port.to_string()),
         ("API_ADMIN_ADDRESS", addresses.api_admin.to_string()),
         ("WORKER_ADMIN_ADDRESS", addresses.worker_admin.to_string()),
+        ("WORKER_ADMIN_PASSWORD", WORKER_ADMIN_PASSWORD.to_owned()),
         ("NORVALT_BIN", binaries.to_owned()),
         ("CLERK_PUBLISHABLE_KEY", PUBLISHABLE_KEY.to_owned()),
         ("CLERK_JWKS_URL", format!("{clerk_url}/.well-known/jwks.json")),

@@ -5,7 +5,7 @@ use cli::demo::{DEALERSHIPS, Dealership, Person};
 use common::users::Role;
 use dev::{clerk::StandIn, console::Console};
 
-use crate::ports::Addresses;
+use crate::{environment::WORKER_ADMIN_PASSWORD, ports::Addresses};
 
 /// Long enough to stay in a browser's developer tools or in a file of requests for a week.
 const TTL: TimeDelta = TimeDelta::days(7);
@@ -55,16 +55,13 @@ impl Screen<'_> {
         line("API", &format!("http://127.0.0.1:{port}/api/v1"));
         line("API docs", &format!("http://127.0.0.1:{port}/docs"));
         line("Metrics", &format!("http://{api_admin}/metrics of the API, http://{worker_admin}/metrics of the worker"));
+        line("Operators", &format!("http://{worker_admin}/  any name, password {WORKER_ADMIN_PASSWORD}"));
         line("Clerk", &format!("{}  a stand-in: tokens, members, webhooks (open it for help)", self.stand_in.url()));
         line("Database", self.way_in.as_deref().unwrap_or("yours, of DATABASE_URL"));
     }
 
     fn person(&self, text: &mut String, dealership: &Dealership, person: &Person) {
-        let role = match Role::from_clerk(person.role) {
-            Role::Admin => "admin",
-            Role::Manager => "manager",
-            Role::SalesRep => "sales_rep",
-        };
+        let role = Role::from_clerk(person.role);
         let Person { first_name, last_name, email, .. } = person;
         let _ = writeln!(text, "{first_name} {last_name}, {role} of {}, {email}", dealership.name);
         // Whoever was removed in an earlier run has no token any more.

@@ -12,6 +12,7 @@ mod frontend;
 mod isolation;
 mod leads;
 mod official_events;
+mod operators;
 mod overload;
 mod provisioning;
 mod queue;

@@ -52,6 +52,7 @@ impl Shop {
             sync_interval: Duration::from_hours(1),
             shutdown: Duration::from_secs(20),
             admin_address: None,
+            admin_password: None,
         };
         Self {
             table: JobTable::at(url).await,

@@ -12,7 +12,7 @@ pub use clients::ClientLimits;
 pub use settings::{ConfigError, Settings};
 pub use telemetry::{TelemetryConfig, TracesConfig};
 
-use crate::{db::DatabaseUrl, ids::ClerkInstanceId};
+use crate::{db::DatabaseUrl, ids::ClerkInstanceId, secret::Secret};
 
 const JWKS_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -66,8 +66,10 @@ pub struct WorkerConfig {
     pub sync_interval: Duration,
     /// How long jobs may take to finish after SIGTERM.
     pub shutdown: Duration,
-    /// Where to serve metrics and health, if anywhere.
+    /// Where to serve metrics, health and the operators' pages, if anywhere.
     pub admin_address: Option<SocketAddr>,
+    /// What operators give to see those pages; without it there are none.
+    pub admin_password: Option<Secret>,
 }
 
 /// What the command line needs for every command that touches the database.
@@ -128,6 +130,10 @@ impl WorkerConfig {
         let sync_interval = Duration::from_hours(s.number("CLERK_SYNC_HOURS", 6, 1..=720).into());
         let shutdown = shutdown(s);
         let admin_address = s.optional("WORKER_ADMIN_ADDRESS", address);
+        let admin_password = s.optional("WORKER_ADMIN_PASSWORD", |password| match password.len() {
+            12.. => Ok(Secret::new(password)),
+            _ => Err("must have at least 12 characters"),
+        });
         let config = database_url.map(|database_url| Self {
             database_url,
             concurrency,
@@ -137,6 +143,7 @@ impl WorkerConfig {
             sync_interval,
             shutdown,
             admin_address,
+            admin_password,
         });
         s.finish(config)
     }

@@ -1,14 +1,16 @@
 //! What is for operators and for what watches over the process, on an address of its own. A new page: a handler in a file
 //! here, a line in [`router`].
 
+mod guard;
 mod health;
+mod pages;
 mod queue;
 mod scrape;
 
 use std::{io, net::SocketAddr, sync::Arc};
 
-use axum::{Router, extract::FromRef, routing::get};
-use common::db::Db;
+use axum::{Router, extract::FromRef, middleware::from_fn_with_state, routing::get};
+use common::{db::Db, secret::Secret};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 use crate::Registry;
@@ -22,10 +24,13 @@ pub(crate) struct Admin {
     phase: watch::Receiver<Phase>,
     metrics: Arc<prometheus_client::registry::Registry>,
     queue: Arc<QueueView>,
+    /// Of the pages for operators.
+    password: Option<Secret>,
 }
 
 fn router(admin: Admin) -> Router {
-    Router::new()
+    pages::router()
+        .layer(from_fn_with_state(admin.clone(), guard::operators_only))
         .route("/health", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/metrics", get(scrape::scrape))
@@ -39,16 +44,17 @@ impl Admin {
         phase: watch::Receiver<Phase>,
         mut metrics: prometheus_client::registry::Registry,
         kinds: &Registry,
+        password: Option<Secret>,
     ) -> Self {
         let queue = Arc::new(QueueView::new(db.clone(), kinds));
         metrics.register_collector(Box::new(queue.clone()));
-        Self { db, phase, metrics: Arc::new(metrics), queue }
+        Self { db, phase, metrics: Arc::new(metrics), queue, password }
     }
 
     /// Serves there until the returned set is dropped.
     pub(crate) async fn serve(self, address: SocketAddr) -> io::Result<JoinSet<()>> {
         let listener = TcpListener::bind(address).await?;
-        tracing::info!(admin_address = %listener.local_addr()?, "serving metrics and health");
+        tracing::info!(admin_address = %listener.local_addr()?, "serving metrics, health and operators' pages");
         let mut serving = JoinSet::new();
         serving.spawn(async move {
             // It goes on accepting, whatever happens.

@@ -77,7 +77,7 @@ pub async fn run(config: WorkerConfig, registry: Registry, shutdown: impl Future
     let mut observed = metrics::registry(&db, &Clock::system());
     let metrics = Arc::new(Metrics::new(&mut observed));
     let (phase, phases) = watch::channel(Phase::Starting);
-    let admin = Admin::new(db.clone(), phases, observed, &registry);
+    let admin = Admin::new(db.clone(), phases, observed, &registry, config.admin_password.clone());
     let _serving = match config.admin_address {
         Some(address) => Some(admin.serve(address).await.map_err(RunError::Admin)?),
         None => None,
