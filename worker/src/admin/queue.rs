@@ -22,7 +22,7 @@ use crate::Registry;
 /// For how long a view does, at least.
 const FRESH: Duration = Duration::from_secs(5);
 /// A view does for this many times what it cost: a long queue must not be made longer by being looked at.
-const SHARE: u32 = 20;
+const SHARE: u32 = 10;
 /// How long looking may take. Who scrapes has not much more patience.
 const LIMIT: Duration = Duration::from_secs(4);
 
