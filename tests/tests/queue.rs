@@ -4,15 +4,18 @@ mod enqueue;
 mod failures;
 mod leases;
 mod periodic;
+mod turns;
 mod upkeep;
 
 use std::time::Duration;
 
 use common::{
     db::{Db, SystemTx},
-    queue::{ClaimToken, ClaimedJob, Enqueued, Job, NewJob, QueueConnection, enqueue},
+    ids::DealershipId,
+    queue::{Claim, ClaimToken, ClaimedJob, Enqueued, Job, NewJob, QueueConnection, enqueue},
 };
 use serde::{Deserialize, Serialize};
+use sqlx::{Connection, PgConnection};
 use tests::{
     cluster::{TestDatabase, database},
     jobs::JobTable,
@@ -86,7 +89,25 @@ impl Queue {
     }
 
     async fn claim_with(&mut self, limit: usize, token: ClaimToken) -> Vec<ClaimedJob> {
-        self.connection.claim("default", limit, LEASE, token).await.expect("jobs can be claimed")
+        self.connection.claim("default", limit, LEASE, token, None).await.expect("jobs can be claimed").jobs
+    }
+
+    async fn claim_after(&mut self, limit: usize, after: Option<DealershipId>) -> Claim {
+        let token = ClaimToken::new();
+        self.connection.claim("default", limit, LEASE, token, after).await.expect("jobs can be claimed")
+    }
+
+    /// How often the whole table of jobs was read. Closes the connection, since a session tells when it ends.
+    async fn sequential_scans(&mut self) -> i64 {
+        self.connection = QueueConnection::new(&self.db, "tests", Duration::from_secs(5));
+        let gone = "SELECT count(*) = $1 FROM pg_stat_activity
+                    WHERE datname = current_database() AND application_name = 'tests tests'";
+        self.table.wait_until(gone, 0).await;
+        let mut superuser = PgConnection::connect(&self.url).await.expect("the database is there");
+        sqlx::query_scalar("SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'jobs'")
+            .fetch_one(&mut superuser)
+            .await
+            .expect("a superuser may")
     }
 
     async fn claim_one(&mut self) -> ClaimedJob {

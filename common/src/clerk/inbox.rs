@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     db::{Db, Error, REQUEST_LIMIT, Result, SystemTx},
-    ids::{ClerkInstanceId, ClerkUserId},
+    ids::{ClerkInstanceId, ClerkUserId, DealershipId},
     jobs::ProcessClerkEvent,
     queue::{NewJob, enqueue},
     telemetry::about_dealership,
@@ -61,7 +61,8 @@ pub enum Receipt {
 
 /// What a delivery is to us, before anything is stored.
 enum Reading {
-    Event,
+    /// Whose it is, if it names an organization.
+    Event(Option<DealershipId>),
     Ignored,
     Malformed(String),
     Foreign(String),
@@ -70,7 +71,7 @@ enum Reading {
 impl Reading {
     fn status(&self) -> &'static str {
         match self {
-            Self::Event => "pending",
+            Self::Event(_) => "pending",
             Self::Ignored => "ignored",
             Self::Malformed(_) => "dead",
             Self::Foreign(_) => "quarantined",
@@ -79,7 +80,7 @@ impl Reading {
 
     fn outcome(&self) -> Option<String> {
         match self {
-            Self::Event => None,
+            Self::Event(_) => None,
             Self::Ignored => Some("not a type that is handled".to_owned()),
             Self::Malformed(reason) => Some(format!("malformed: {reason}")),
             Self::Foreign(instance) => Some(format!("of another Clerk instance: {instance}")),
@@ -94,7 +95,8 @@ pub async fn receive(db: &Db, ours: Option<&ClerkInstanceId>, delivery: &Deliver
     let (event_type, user, reading) = match Event::parse(body) {
         Ok(Event { event_type, instance, change }) => {
             let foreign = instance.filter(|instance| ours.is_some_and(|ours| ours.as_str() != instance));
-            (event_type, change.user().cloned(), foreign.map_or(Reading::Event, Reading::Foreign))
+            let event = Reading::Event(change.dealership());
+            (event_type, change.user().cloned(), foreign.map_or(event, Reading::Foreign))
         }
         Err(EventError::Malformed { event_type, user, reason }) => (event_type, user, Reading::Malformed(reason)),
         Err(EventError::NotHandled(event_type)) => (event_type, None, Reading::Ignored),
@@ -106,13 +108,13 @@ pub async fn receive(db: &Db, ours: Option<&ClerkInstanceId>, delivery: &Deliver
         tx.commit().await?;
         return Ok(Receipt::Duplicate);
     };
-    if let Reading::Event = reading {
+    if let Reading::Event(dealership) = reading {
         let job = ProcessClerkEvent { event_id };
-        enqueue(&mut tx, &NewJob { trace_context: delivery.trace_context, ..NewJob::now(&job) }).await?;
+        enqueue(&mut tx, &NewJob { dealership, trace_context: delivery.trace_context, ..NewJob::now(&job) }).await?;
     }
     tx.commit().await?;
     Ok(match reading {
-        Reading::Event => Receipt::Accepted { event_id, event_type },
+        Reading::Event(_) => Receipt::Accepted { event_id, event_type },
         Reading::Ignored => Receipt::Ignored { event_type },
         Reading::Malformed(reason) => Receipt::Dead { event_id, reason },
         Reading::Foreign(instance) => Receipt::Quarantined { event_id, instance },

@@ -12,7 +12,7 @@ pub async fn prune(db: &Db, age: Duration) -> Result<u64> {
          WITH old AS MATERIALIZED (
            SELECT id FROM clerk_events WHERE status IN ('processed', 'ignored') AND processed_at < now() - $1
            ORDER BY processed_at LIMIT $2 FOR UPDATE SKIP LOCKED)
-         DELETE FROM clerk_events e USING old WHERE e.id = old.id",
+         DELETE FROM clerk_events WHERE id = ANY (ARRAY (SELECT id FROM old))",
         age,
     )
     .await

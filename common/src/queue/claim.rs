@@ -4,7 +4,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::{Lease, QueueConnection};
-use crate::db::Result;
+use crate::{db::Result, ids::DealershipId};
 
 /// Marks everything that one claim takes. Made before the claim is sent, so that a claim whose answer was lost can
 /// still be given back.
@@ -45,38 +45,80 @@ pub struct ClaimedJob {
     pub trace_context: Option<String>,
     /// For how many seconds it had been due when it was claimed.
     pub waited: f64,
+    /// Whose work it is.
+    pub dealership: Option<DealershipId>,
+}
+
+/// What a claim took.
+#[derive(Debug, Clone, Default)]
+pub struct Claim {
+    /// By dealership, in the order of their turns. The dealership of the last job had the last turn.
+    pub jobs: Vec<ClaimedJob>,
+    /// Whether a dealership got as many as it could, so that there may be more.
+    pub more: bool,
+}
+
+#[derive(FromRow)]
+struct Row {
+    #[sqlx(flatten)]
+    job: ClaimedJob,
+    more: bool,
 }
 
 impl QueueConnection {
-    /// Claims up to `limit` jobs of a queue for the length of `lease`, in the order in which they are to run. The
-    /// attempt counts from here, so that a job which kills its process does not do so for ever.
+    /// Claims up to `limit` jobs of a queue for the length of `lease`. Dealerships are served in turn, beginning with the
+    /// one that follows `after`: up to `limit` of them, the same number of jobs each, and each dealership's in the order of
+    /// priority and age. The attempt counts from here, so that a job which kills its process does not do so for ever.
     pub async fn claim(
         &mut self,
         queue: &str,
         limit: usize,
         lease: Duration,
         token: ClaimToken,
-    ) -> Result<Vec<ClaimedJob>> {
+        after: Option<DealershipId>,
+    ) -> Result<Claim> {
         let mut conn = self.take().await?;
-        let claim = sqlx::query_as(
-            "-- queue::claim
-             WITH next AS MATERIALIZED (
-               SELECT id FROM jobs WHERE queue = $1 AND state = 'available'
-               ORDER BY priority, run_at, id LIMIT $2 FOR UPDATE SKIP LOCKED),
-             claimed AS (
-               UPDATE jobs j SET state = 'running', attempts = attempts + 1, lease_token = $3, lease_until = now() + $4
-               FROM next WHERE j.id = next.id RETURNING j.*)
-             SELECT id, lease_token, kind, payload::text, payload_version, attempts, max_attempts, trace_context,
-                    greatest(extract(epoch FROM now() - run_at), 0)::float8 AS waited
-             FROM claimed ORDER BY priority, run_at, id",
-        )
-        .bind(queue)
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .bind(token.0)
-        .bind(lease)
-        .fetch_all(&mut conn);
-        let jobs = self.within_limit(claim).await?;
+        let claim = sqlx::query_as(CLAIM)
+            .bind(queue)
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .bind(token.0)
+            .bind(lease)
+            .bind(after)
+            .fetch_all(&mut conn);
+        let rows: Vec<Row> = self.within_limit(claim).await?;
         self.put_back(conn);
-        Ok(jobs)
+        let more = rows.iter().any(|row| row.more);
+        Ok(Claim { jobs: rows.into_iter().map(|row| row.job).collect(), more })
     }
 }
+
+/// Each turn jumps to the next dealership in the index, however many jobs lie between, and from the last to the first, up
+/// to `after`. The ids go through an array, which the planner takes for short.
+const CLAIM: &str = "-- queue::claim
+    WITH RECURSIVE start AS (SELECT coalesce($5, '00000000-0000-0000-0000-000000000000') AS after),
+    turns AS (
+      SELECT 0::bigint AS turn, after AS dealership, false AS wrapped FROM start
+      UNION ALL
+      SELECT turn + 1, next.dealership, next.wrapped
+      FROM turns t, LATERAL (
+        (SELECT for_dealership AS dealership, t.wrapped FROM jobs
+         WHERE queue = $1 AND state = 'available' AND for_dealership > t.dealership ORDER BY for_dealership LIMIT 1)
+        UNION ALL
+        (SELECT for_dealership, true FROM jobs
+         WHERE queue = $1 AND state = 'available' AND NOT t.wrapped ORDER BY for_dealership LIMIT 1)
+        LIMIT 1) next
+      WHERE turn < $2 AND NOT (next.wrapped AND next.dealership > (SELECT after FROM start))),
+    share AS MATERIALIZED (SELECT $2 / greatest(max(turn), 1) AS jobs FROM turns),
+    next AS MATERIALIZED (
+      SELECT j.id FROM turns, LATERAL (
+        SELECT id FROM jobs WHERE queue = $1 AND state = 'available' AND for_dealership = dealership
+        ORDER BY priority, run_at, id LIMIT (SELECT jobs FROM share) FOR UPDATE SKIP LOCKED) j
+      WHERE turn > 0),
+    claimed AS (
+      UPDATE jobs SET state = 'running', attempts = attempts + 1, lease_token = $3, lease_until = now() + $4
+      WHERE id = ANY (ARRAY (SELECT id FROM next)) RETURNING *)
+    SELECT id, lease_token, kind, payload::text, payload_version, attempts, max_attempts, trace_context,
+           greatest(extract(epoch FROM now() - run_at), 0)::float8 AS waited,
+           nullif(for_dealership, '00000000-0000-0000-0000-000000000000') AS dealership,
+           count(*) OVER (PARTITION BY for_dealership) = (SELECT jobs FROM share) AS more
+    FROM claimed ORDER BY for_dealership <= (SELECT after FROM start), for_dealership, priority, run_at, id";

@@ -45,7 +45,12 @@ impl QueueConnection {
     async fn open(&self) -> sqlx::Result<PgConnection> {
         let mut conn = self.options.connect().await?;
         // As statements, since poolers drop what is said when connecting. Safe: the only variable part is a number.
-        let settings = format!("SET ROLE norvalt_system; SET statement_timeout = {}", self.limit.as_millis().max(1));
+        // Plans are remembered from when the table was small, and there is an index for each statement: reading all of
+        // the table would be slow from the next burst until it is analyzed, and compiling a plan takes longer than using it.
+        let limit = self.limit.as_millis().max(1);
+        let settings = format!(
+            "SET ROLE norvalt_system; SET statement_timeout = {limit}; SET enable_seqscan = off; SET jit = off"
+        );
         sqlx::raw_sql(AssertSqlSafe(settings)).execute(&mut conn).await?;
         Ok(conn)
     }

@@ -1,7 +1,10 @@
 use chrono::{DateTime, Utc};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::db::{Error, Result, SystemTx};
+use crate::{
+    db::{Error, Result, SystemTx},
+    ids::DealershipId,
+};
 
 /// A kind of work. The payload type lives in `common::jobs`, the behaviour in the worker.
 pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
@@ -20,7 +23,10 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
 pub struct NewJob<'a, J> {
     /// The work.
     pub job: &'a J,
-    /// Smaller is sooner; 0 by default.
+    /// Whose work it is: dealerships are served in turn, so that many jobs of one do not keep another's waiting. All jobs
+    /// of none share one turn.
+    pub dealership: Option<DealershipId>,
+    /// Smaller is sooner, among the jobs of one dealership; 0 by default.
     pub priority: i16,
     /// Not before this time; at once by default.
     pub run_at: Option<DateTime<Utc>>,
@@ -33,7 +39,7 @@ pub struct NewJob<'a, J> {
 impl<'a, J: Job> NewJob<'a, J> {
     /// A job to be run at once.
     pub fn now(job: &'a J) -> Self {
-        Self { job, priority: 0, run_at: None, unique_key: None, trace_context: None }
+        Self { job, dealership: None, priority: 0, run_at: None, unique_key: None, trace_context: None }
     }
 }
 
@@ -51,9 +57,10 @@ pub async fn enqueue<J: Job>(tx: &mut SystemTx, new: &NewJob<'_, J>) -> Result<E
     let payload = serde_json::to_value(new.job).expect("a payload is plain data with string keys");
     let id: Option<i64> = sqlx::query_scalar(
         "-- queue::enqueue
-         INSERT INTO jobs (queue, kind, payload, payload_version, state, priority, run_at, max_attempts, unique_key, trace_context)
+         INSERT INTO jobs (queue, kind, payload, payload_version, state, priority, run_at, max_attempts, unique_key, trace_context,
+                           for_dealership)
          VALUES ($1, $2, $3, $4, CASE WHEN $6 > now() THEN 'scheduled' ELSE 'available' END::job_state, $5,
-                 coalesce($6, now()), $7, $8, $9)
+                 coalesce($6, now()), $7, $8, $9, coalesce($10, '00000000-0000-0000-0000-000000000000'))
          ON CONFLICT (queue, unique_key)
            WHERE unique_key IS NOT NULL AND state IN ('available', 'scheduled', 'retryable', 'running')
            DO NOTHING
@@ -68,6 +75,7 @@ pub async fn enqueue<J: Job>(tx: &mut SystemTx, new: &NewJob<'_, J>) -> Result<E
     .bind(J::MAX_ATTEMPTS)
     .bind(new.unique_key)
     .bind(new.trace_context)
+    .bind(new.dealership)
     .fetch_optional(tx.conn())
     .await
     .map_err(Error::from)?;

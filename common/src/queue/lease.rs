@@ -114,14 +114,14 @@ impl QueueConnection {
              WITH expired AS MATERIALIZED (
                SELECT id FROM jobs WHERE state = 'running' AND lease_until < now()
                ORDER BY lease_until LIMIT $1 FOR UPDATE SKIP LOCKED)
-             UPDATE jobs j SET lease_token = NULL, lease_until = NULL,
+             UPDATE jobs SET lease_token = NULL, lease_until = NULL,
                state = CASE WHEN attempts >= max_attempts THEN 'dead' WHEN attempts = 1 THEN 'available'
                             ELSE 'retryable' END::job_state,
                finished_at = CASE WHEN attempts >= max_attempts THEN now() END,
                run_at = CASE WHEN attempts = 1 THEN run_at ELSE now() + random() * interval '15 s' END,
                errors = ",
             append_error!("'the lease ran out: its worker crashed, hung or was cut off'"),
-            " FROM expired WHERE j.id = expired.id"
+            " WHERE id = ANY (ARRAY (SELECT id FROM expired))"
         ))
         .bind(i64::from(limit))
         .execute(&mut conn);

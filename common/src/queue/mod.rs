@@ -15,7 +15,7 @@ mod stats;
 mod upkeep;
 mod waker;
 
-pub use claim::{ClaimToken, ClaimedJob};
+pub use claim::{Claim, ClaimToken, ClaimedJob};
 pub use connection::QueueConnection;
 pub use enqueue::{Enqueued, Job, NewJob, enqueue};
 pub use finish::{Fate, Retry, complete, defer, fail};
@@ -23,6 +23,6 @@ pub use lease::{Lease, LeaseError};
 pub use listener::Listener;
 pub use operate::{JobCount, JobFilter, JobRecord, STATES, cancel, count, list, revive};
 pub use periodic::Periodic;
-pub use prune::prune;
+pub use prune::{Over, prunable, prune};
 pub use stats::{Stats, stats};
 pub use waker::{CHANNEL, Waker};

@@ -5,7 +5,10 @@ use serde::Serialize;
 use serde_json::Value;
 use sqlx::FromRow;
 
-use crate::db::{Error, Result, SystemTx};
+use crate::{
+    db::{Error, Result, SystemTx},
+    ids::DealershipId,
+};
 
 /// A job as an operator sees it.
 #[derive(Debug, Clone, Serialize, FromRow)]
@@ -16,6 +19,8 @@ pub struct JobRecord {
     pub queue: String,
     /// Its kind.
     pub kind: String,
+    /// Whose work it is.
+    pub dealership: Option<DealershipId>,
     /// What is to be done.
     pub payload: Value,
     /// Where it is in its life, as drawn in `docs/operations.md`.
@@ -65,7 +70,8 @@ pub struct JobCount {
 pub async fn list(tx: &mut SystemTx, filter: &JobFilter, limit: i64) -> Result<Vec<JobRecord>> {
     sqlx::query_as(
         "-- queue::list
-         SELECT id, queue, kind, payload, state::text AS state, attempts, max_attempts, run_at, created_at, finished_at, errors
+         SELECT id, queue, kind, nullif(for_dealership, '00000000-0000-0000-0000-000000000000') AS dealership, payload,
+                state::text AS state, attempts, max_attempts, run_at, created_at, finished_at, errors
          FROM jobs
          WHERE ($1::bigint IS NULL OR id = $1) AND ($2::text IS NULL OR state = $2::job_state) AND ($3::text IS NULL OR kind = $3)
          ORDER BY id DESC LIMIT $4",

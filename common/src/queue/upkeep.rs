@@ -11,7 +11,7 @@ impl QueueConnection {
              WITH due AS MATERIALIZED (
                SELECT id FROM jobs WHERE state IN ('scheduled', 'retryable') AND run_at <= now()
                ORDER BY run_at LIMIT $1 FOR UPDATE SKIP LOCKED)
-             UPDATE jobs j SET state = 'available' FROM due WHERE j.id = due.id",
+             UPDATE jobs SET state = 'available' WHERE id = ANY (ARRAY (SELECT id FROM due))",
         )
         .bind(i64::from(limit))
         .execute(&mut conn);

@@ -74,7 +74,8 @@ async fn no_two_claims_take_the_same_job() {
         tokio::spawn(async move {
             let mut claimed = Vec::new();
             loop {
-                let jobs = connection.claim("default", 7, LEASE, ClaimToken::new()).await.expect("jobs can be claimed");
+                let claim = connection.claim("default", 7, LEASE, ClaimToken::new(), None).await;
+                let jobs = claim.expect("jobs can be claimed").jobs;
                 if jobs.is_empty() {
                     return claimed;
                 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use common::queue::{NewJob, complete, prune};
+use common::queue::{NewJob, Over, complete, prunable, prune};
 
 use super::{Errand, Queue, ids};
 
@@ -65,8 +65,13 @@ async fn old_finished_jobs_are_pruned_and_dead_ones_kept() {
         .change("UPDATE jobs SET finished_at = now() - interval '25 h' WHERE finished_at IS NOT NULL AND id > $1", 1)
         .await;
 
-    assert_eq!(prune(&queue.db, DAY).await.expect("jobs can be pruned"), 3);
-    assert_eq!(prune(&queue.db, DAY).await.expect("jobs can be pruned"), 0);
+    for count in [3, 0] {
+        let prunable = prunable(&mut queue.tx().await, Over::Finished, DAY).await.expect("jobs can be counted");
+        assert_eq!(
+            (prunable, prune(&queue.db, Over::Finished, DAY).await.expect("jobs can be pruned")),
+            (count, count)
+        );
+    }
     assert_eq!(queue.table.count("test.errand", "done").await, 1);
     assert_eq!(queue.table.state(dead).await, "dead");
     assert_eq!(queue.table.state(unfinished).await, "available");

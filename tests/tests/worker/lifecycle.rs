@@ -1,11 +1,18 @@
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use common::queue::{Enqueued, Job, NewJob, enqueue};
+use common::{
+    ids::DealershipId,
+    queue::{Enqueued, Job, NewJob, enqueue},
+};
+use uuid::Uuid;
 use worker::RunError;
 
 use super::{
     Shop,
-    kinds::{Gate, Gated, Plain},
+    kinds::{Effect, Elsewhere, Gate, Gated, Plain},
 };
 
 #[tokio::test]
@@ -109,4 +116,47 @@ async fn a_job_does_not_wait_behind_a_long_one_while_another_worker_is_idle() {
         worker.stop().await.expect("it stops cleanly");
     }
     assert_eq!(shop.effects().await, 2);
+}
+
+#[tokio::test]
+async fn more_dealerships_than_fit_a_claim_are_served_in_turn() {
+    let mut shop = Shop::open().await;
+    let mut owners = BTreeMap::new();
+    let mut tx = shop.db.system().await.expect("the database is there");
+    for number in 1..=40 {
+        let dealership = DealershipId::from(Uuid::from_u128(number));
+        for _ in 0..10 {
+            let new = NewJob { dealership: Some(dealership), ..NewJob::now(&Plain {}) };
+            if let Enqueued::As(id) = enqueue(&mut tx, &new).await.expect("it can be enqueued") {
+                owners.insert(id, dealership);
+            }
+        }
+    }
+    tx.commit().await.expect("it can be committed");
+    let worker = shop.worker();
+    shop.table.wait_for_count(Plain::KIND, "done", 400).await;
+    worker.stop().await.expect("it stops cleanly");
+    let effects = shop.table.payloads(Effect::KIND).await;
+    let early = effects.iter().take(100).map(|effect| owners[&effect["of"].as_i64().expect("it is an id")]);
+    assert_eq!(early.collect::<BTreeSet<_>>().len(), 40, "of which dealerships are the first hundred of 400");
+}
+
+#[tokio::test]
+async fn each_queue_has_slots_of_its_own() {
+    let mut shop = Shop::open().await;
+    shop.config.concurrency = 2;
+    let gate = Gate::of("slots_of_its_own");
+    for _ in 0..3 {
+        shop.add(&Gated { gate: "slots_of_its_own".into() }).await;
+    }
+    let worker = shop.worker();
+    gate.arrived(2).await;
+    // There is no slot for the third.
+    shop.table.wait_for_count(Gated::KIND, "available", 1).await;
+    let elsewhere = shop.add(&Elsewhere {}).await;
+    shop.table.wait_for(elsewhere, "done").await;
+    assert_eq!(shop.table.count(Gated::KIND, "running").await, 2);
+    gate.open(3);
+    shop.table.wait_for_count(Gated::KIND, "done", 3).await;
+    worker.stop().await.expect("it stops cleanly");
 }

@@ -61,7 +61,7 @@ pub trait Repeatable: Job {
 /// What a repeatable job works with.
 #[derive(Debug, Clone)]
 pub struct Services {
-    /// The database.
+    /// The database. There is one connection for each job that runs: open one transaction at a time.
     pub db: Db,
     /// Clerk's Backend API, if there is a key for it.
     pub clerk: Option<ClerkBackend>,

@@ -13,7 +13,7 @@ impl Repeatable for Prune {
     const TIMEOUT: Duration = Duration::from_mins(10);
 
     async fn perform(self, _: &JobContext, Services { db, .. }: &Services) -> Result<(), JobError> {
-        let jobs = queue::prune(db, JOBS).await?;
+        let jobs = queue::prune(db, queue::Over::Finished, JOBS).await?;
         let clerk_events = clerk::prune(db, CLERK_EVENTS).await?;
         if jobs > 0 || clerk_events > 0 {
             tracing::info!(jobs, clerk_events, "pruned what was over long ago");

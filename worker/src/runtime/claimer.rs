@@ -2,6 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use common::{
     db::{Db, Result},
+    ids::DealershipId,
     queue::{ClaimToken, ClaimedJob, QueueConnection},
 };
 use tokio::{
@@ -23,6 +24,8 @@ pub(super) struct Claimer {
     metrics: Arc<Metrics>,
     /// The last claim, if we never learned what it took.
     unanswered: Option<ClaimToken>,
+    /// Who had the last turn.
+    after: Option<DealershipId>,
 }
 
 impl Claimer {
@@ -35,7 +38,7 @@ impl Claimer {
         metrics: Arc<Metrics>,
     ) -> Self {
         let connection = QueueConnection::new(db, "claimer", statement_limit(lease));
-        Self { lane, connection, lease, poll, claimed, metrics, unanswered: None }
+        Self { lane, connection, lease, poll, claimed, metrics, unanswered: None, after: None }
     }
 
     /// Claims until told to stop. Returns the token of a claim that may have taken jobs we do not know of.
@@ -50,9 +53,9 @@ impl Claimer {
             let claimed = self.claim(room).await;
             let pause = async {
                 match claimed {
-                    Ok(count) => {
+                    Ok(more) => {
                         outage.over();
-                        if count < room {
+                        if !more {
                             self.work_or_poll().await;
                         }
                     }
@@ -73,8 +76,8 @@ impl Claimer {
         }
     }
 
-    /// Claims up to `room` jobs and hands them on. Returns how many.
-    async fn claim(&mut self, room: usize) -> Result<usize> {
+    /// Claims up to `room` jobs and hands them on. Returns whether there may be more.
+    async fn claim(&mut self, room: usize) -> Result<bool> {
         if let Some(token) = self.unanswered {
             self.connection.release_claim(token).await?;
             self.unanswered = None;
@@ -82,15 +85,15 @@ impl Claimer {
         let token = ClaimToken::new();
         let asked = Instant::now();
         self.unanswered = Some(token);
-        let jobs = self.connection.claim(self.lane.queue(), room, self.lease, token).await?;
+        let claim = self.connection.claim(self.lane.queue(), room, self.lease, token, self.after).await?;
         self.unanswered = None;
         self.metrics.claimed(self.lane.queue(), asked.elapsed());
-        let count = jobs.len();
-        for job in jobs {
+        self.after = claim.jobs.last().map_or(self.after, |job| job.dealership);
+        for job in claim.jobs {
             self.lane.hold(job.lease, asked + self.lease);
             // Fails only if the worker is being dropped, and then the lease runs out.
             let _ = self.claimed.send(job);
         }
-        Ok(count)
+        Ok(claim.more)
     }
 }
