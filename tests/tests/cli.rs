@@ -296,3 +296,29 @@ async fn the_doctor_finds_what_is_wrong() {
     assert!(norvalt(&["doctor"], &healthy).await.out.contains("table leads is not protected"));
     assert!(!Path::new(&env::temp_dir()).join(".env").exists(), "or all of this would prove nothing");
 }
+
+#[tokio::test]
+async fn jobs_are_pruned_by_age() {
+    let database = database().await;
+    let url = [("DATABASE_URL", database.url.as_str())];
+    let mut jobs = JobTable::at(&database.url).await;
+    let over = "INSERT INTO jobs (queue, kind, payload, payload_version, state, max_attempts, finished_at)
+                SELECT 'default', 'test.kind', '{}', 1, state::job_state, 1, now() - age * interval '1 h'
+                FROM unnest(ARRAY['done', 'cancelled', 'dead']) state, unnest(ARRAY[1, 30, 24 * 8]) age WHERE $1 = 1";
+    jobs.change(over, 1).await;
+    let waiting = jobs.insert("test.kind", 1, "{}").await;
+
+    let counted = norvalt(&["jobs", "prune", "--older-than", "1d", "--dead", "--dry-run"], &url).await.done();
+    assert_eq!(counted, "jobs      to be pruned\nfinished  4\ndead      2\n");
+    let pruned = norvalt(&["jobs", "prune", "--json"], &url).await.done();
+    let pruned: serde_json::Value = serde_json::from_str(&pruned).expect("JSON");
+    assert_eq!(pruned, serde_json::json!([{ "over": "finished", "jobs": 2 }]));
+    assert_eq!(jobs.count("test.kind", "dead").await, 3);
+    let pruned = norvalt(&["jobs", "prune", "--older-than", "12h", "--dead"], &url).await.done();
+    assert_eq!(pruned, "jobs      pruned\nfinished  2\ndead      2\n");
+    assert_eq!(jobs.count("test.kind", "dead").await, 1);
+    assert_eq!(jobs.state(waiting).await, "available");
+    for wrong in ["7", "d", "-1d", "1.5d", "7w", "9999999999d"] {
+        assert_eq!(norvalt(&["jobs", "prune", "--older-than", wrong], &url).await.code, Some(2), "{wrong}");
+    }
+}

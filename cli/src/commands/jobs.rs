@@ -1,8 +1,11 @@
+use std::time::Duration;
+
 use common::{
     config::CliConfig,
     db::{Db, SystemTx},
-    queue::{self, JobFilter, JobRecord, STATES},
+    queue::{self, JobFilter, JobRecord, Over, STATES},
 };
+use serde::Serialize;
 
 use crate::{
     CommandError,
@@ -44,6 +47,28 @@ enum Command {
     Retry(Which),
     /// Cancel jobs that wait.
     Cancel(Which),
+    /// Delete jobs that were done or cancelled long ago. Workers do so after a week by themselves.
+    Prune(Prune),
+}
+
+#[derive(Debug, clap::Args)]
+struct Prune {
+    /// How long ago, in days (7d) or hours (12h).
+    #[arg(long, default_value = "7d", value_parser = age)]
+    older_than: Duration,
+    /// Dead jobs of that age too.
+    #[arg(long)]
+    dead: bool,
+    /// Only count them.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// What was pruned, or would be.
+#[derive(Serialize)]
+struct Pruned {
+    over: Over,
+    jobs: u64,
 }
 
 #[derive(Debug, clap::Args)]
@@ -96,10 +121,34 @@ pub(crate) async fn run(config: &CliConfig, args: Args) -> Result<(), CommandErr
             explain(&mut tx, &filter, &cancelled, "waiting").await?;
             report(args.json, "job", "cancelled", &cancelled)?;
         }
+        Command::Prune(which) => {
+            // It has transactions of its own.
+            drop(tx);
+            prune(&db, args.json, &which).await?;
+            db.close().await;
+            return Ok(());
+        }
     }
     tx.commit().await?;
     db.close().await;
     Ok(())
+}
+
+async fn prune(db: &Db, json: bool, which: &Prune) -> Result<(), CommandError> {
+    let mut pruned = Vec::new();
+    for over in [Over::Finished, Over::Dead] {
+        if over == Over::Dead && !which.dead {
+            continue;
+        }
+        let jobs = if which.dry_run {
+            queue::prunable(&mut db.system().await?, over, which.older_than).await?
+        } else {
+            queue::prune(db, over, which.older_than).await?
+        };
+        pruned.push(Pruned { over, jobs });
+    }
+    let rows = pruned.iter().map(|pruned| [format!("{:?}", pruned.over).to_lowercase(), pruned.jobs.to_string()]);
+    show(json, &pruned, ["jobs", if which.dry_run { "to be pruned" } else { "pruned" }], rows)
 }
 
 /// Says of one job that was named why nothing was done to it.
@@ -115,4 +164,14 @@ fn row(job: &JobRecord) -> [String; 6] {
     let error = job.errors.as_array().and_then(|errors| errors.last()?["error"].as_str()).unwrap_or_default();
     let error = error.chars().take(60).collect();
     [job.id.to_string(), job.kind.clone(), job.state.clone(), tried, time(job.run_at), error]
+}
+
+/// An age such as `7d` or `12h`.
+fn age(text: &str) -> Result<Duration, String> {
+    let hours = match (text.strip_suffix('d'), text.strip_suffix('h')) {
+        (Some(days), _) => days.parse::<u32>().ok().and_then(|days| days.checked_mul(24)),
+        (_, Some(hours)) => hours.parse().ok(),
+        _ => None,
+    };
+    hours.map(|hours| Duration::from_hours(hours.into())).ok_or_else(|| "not an age such as 7d or 12h".to_owned())
 }
