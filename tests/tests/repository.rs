@@ -50,3 +50,14 @@ fn every_problem_type_is_documented() {
     }
     assert!(count > 10, "the types were found");
 }
+
+#[test]
+fn the_queue_knows_no_clock_but_the_databases() {
+    for entry in fs::read_dir(file("common/src/queue")).expect("it is there") {
+        let path = entry.expect("it is readable").path();
+        let source = fs::read_to_string(&path).expect("it is text");
+        for clock in ["Clock", "SystemTime", "Utc::now"] {
+            assert!(!source.contains(clock), "{} asks this host for the time", path.display());
+        }
+    }
+}

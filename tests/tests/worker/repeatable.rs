@@ -37,8 +37,29 @@ impl Repeatable for Asking {
     }
 }
 
+/// Takes all connections that there are for four slots, and then waits at a gate.
+#[derive(Debug, Serialize, Deserialize)]
+struct Greedy {}
+
+impl Job for Greedy {
+    const KIND: &'static str = "test.greedy";
+}
+
+impl Repeatable for Greedy {
+    const TIMEOUT: Duration = Duration::from_mins(10);
+
+    async fn perform(self, _: &JobContext, Services { db, .. }: &Services) -> Result<(), JobError> {
+        let mut taken = Vec::new();
+        for _ in 0..6 {
+            taken.push(db.system().await?);
+        }
+        Gate::of("greedy").pass().await;
+        Ok(())
+    }
+}
+
 fn registry() -> Registry {
-    Registry::default().with_repeatable::<Asking>().with::<Plain>()
+    Registry::default().with_repeatable::<Asking>().with_repeatable::<Greedy>().with::<Plain>()
 }
 
 #[tokio::test]
@@ -128,4 +149,22 @@ async fn a_periodic_job_is_run_once_however_many_workers_there_are() {
         worker.stop().await.expect("it stops cleanly");
     }
     assert_eq!(shop.effects().await, 2);
+}
+
+#[tokio::test]
+async fn a_job_that_cannot_begin_waits_and_has_not_failed() {
+    let mut shop = Shop::open().await;
+    let worker = shop.worker_of(registry());
+    shop.add(&Greedy {}).await;
+    let gate = Gate::of("greedy");
+    gate.arrived(1).await;
+    let id = shop.add(&Plain {}).await;
+    // Longer than a connection is waited for.
+    shop.table.wait_until("SELECT now() > created_at + interval '4 s' FROM jobs WHERE id = $1", id).await;
+    assert_eq!(shop.table.state(id).await, "running");
+    gate.open(1);
+    shop.table.wait_for(id, "done").await;
+    let row = shop.table.row(id).await;
+    assert_eq!((row.attempts, row.errors), (1, serde_json::json!([])));
+    worker.stop().await.expect("it stops cleanly");
 }
