@@ -36,7 +36,8 @@ impl From<sqlx::Error> for Error {
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed
-            | sqlx::Error::BeginFailed => true,
+            // What speaks no PostgreSQL is not the server: a connection that was closed at once looks like that, too.
+            | sqlx::Error::Protocol(_) => true,
             sqlx::Error::Database(refusal) => refusal.code().is_some_and(|code| means_unavailable(&code)),
             _ => false,
         };
