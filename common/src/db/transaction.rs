@@ -1,19 +1,18 @@
-use sqlx::{PgConnection, Postgres, Transaction};
-
+use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::Result;
+use super::{Result, pool::Begun};
 use crate::{ids::DealershipId, queue::Waker};
 
 /// A transaction bound to one dealership by Row-Level Security. Dropping it without a commit rolls back.
 #[derive(Debug)]
 pub struct TenantTx {
-    tx: Transaction<'static, Postgres>,
+    tx: Begun,
     dealership: DealershipId,
 }
 
 impl TenantTx {
-    pub(super) fn new(tx: Transaction<'static, Postgres>, dealership: DealershipId) -> Self {
+    pub(super) fn new(tx: Begun, dealership: DealershipId) -> Self {
         Self { tx, dealership }
     }
 
@@ -28,7 +27,7 @@ impl TenantTx {
     }
 
     pub(crate) fn conn(&mut self) -> &mut PgConnection {
-        &mut self.tx
+        self.tx.conn()
     }
 
     /// Runs a DELETE of the row with the id `$1` of the dealership `$2`, and says whether there was one.
@@ -42,13 +41,13 @@ impl TenantTx {
 /// A transaction that is not bound to a dealership. Dropping it without a commit rolls back.
 #[derive(Debug)]
 pub struct SystemTx {
-    tx: Transaction<'static, Postgres>,
+    tx: Begun,
     waker: Waker,
     enqueued: bool,
 }
 
 impl SystemTx {
-    pub(super) fn new(tx: Transaction<'static, Postgres>, waker: Waker) -> Self {
+    pub(super) fn new(tx: Begun, waker: Waker) -> Self {
         Self { tx, waker, enqueued: false }
     }
 
@@ -62,7 +61,7 @@ impl SystemTx {
     }
 
     pub(crate) fn conn(&mut self) -> &mut PgConnection {
-        &mut self.tx
+        self.tx.conn()
     }
 
     /// Called by the queue: this transaction, once committed, is worth waking a worker for.
@@ -70,7 +69,7 @@ impl SystemTx {
         self.enqueued = true;
     }
 
-    pub(super) fn into_inner(self) -> Transaction<'static, Postgres> {
+    pub(super) fn into_inner(self) -> Begun {
         self.tx
     }
 }

@@ -1,8 +1,8 @@
-use std::{io, time::Duration};
+use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, postgres::PgConnectOptions};
 
-use crate::db::{Db, Error, Result};
+use crate::db::{Db, Result, within};
 
 /// How long connecting may take.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -60,10 +60,4 @@ impl QueueConnection {
 pub(super) fn named(db: &Db, purpose: &str) -> PgConnectOptions {
     let application = db.options().get_application_name().unwrap_or("norvalt");
     db.options().clone().application_name(&format!("{application} {purpose}"))
-}
-
-/// Waits for something that can hang with the network, but not for ever.
-pub(super) async fn within<T>(limit: Duration, work: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
-    let timed_out = |_| Error::Unavailable(sqlx::Error::Io(io::ErrorKind::TimedOut.into()));
-    Ok(tokio::time::timeout(limit, work).await.map_err(timed_out)??)
 }

@@ -1,12 +1,19 @@
-use std::io;
+use std::{io, time::Duration};
 
-use sqlx::postgres::{PgListener, PgPoolOptions};
+use sqlx::{
+    Executor,
+    postgres::{PgListener, PgPoolOptions},
+};
+use tokio::time::timeout;
 
 use super::{
     CHANNEL,
-    connection::{CONNECT_TIMEOUT, named, within},
+    connection::{CONNECT_TIMEOUT, named},
 };
-use crate::db::{Db, Error, Result};
+use crate::db::{Db, Error, Result, within};
+
+/// After so long without a word the server is asked whether it is there: nobody tells of one that vanished.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// Hears that work was committed, on a connection of its own.
 #[derive(Debug)]
@@ -26,11 +33,14 @@ impl Listener {
         Ok(Self(listener))
     }
 
-    /// Waits until work is announced. An error means that the connection is lost, and with it perhaps an announcement.
+    /// Waits until work is announced, or may have been. An error means that the connection is lost, and with it perhaps
+    /// an announcement.
     pub async fn heard(&mut self) -> Result<()> {
-        match self.0.try_recv().await? {
-            Some(_) => Ok(()),
-            None => Err(Error::Unavailable(sqlx::Error::Io(io::ErrorKind::ConnectionAborted.into()))),
+        match timeout(SILENCE, self.0.try_recv()).await {
+            Ok(Ok(Some(_))) => Ok(()),
+            Ok(Ok(None)) => Err(Error::Unavailable(sqlx::Error::Io(io::ErrorKind::ConnectionAborted.into()))),
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => within(CONNECT_TIMEOUT, self.0.execute("-- queue::heard\nSELECT")).await.map(|_| ()),
         }
     }
 }

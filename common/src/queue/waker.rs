@@ -1,10 +1,18 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use sqlx::PgPool;
 use tokio::sync::watch;
+
+use crate::{
+    db::{Pool, Result, within},
+    telemetry::chain,
+};
 
 /// The channel on which committed work is announced, and on which workers listen.
 pub const CHANNEL: &str = "norvalt_jobs";
+/// The announcement, which goes out at the commit.
+const ANNOUNCE: &str = "-- queue::announce\nBEGIN; NOTIFY norvalt_jobs";
+/// How long that may take.
+const LIMIT: Duration = Duration::from_secs(3);
 
 /// Announces committed work. NOTIFY takes a lock of the whole database at commit, so it is kept out of the enqueuing
 /// transactions: one task of the process sends it, once for all that were committed while the last one was under way.
@@ -17,7 +25,7 @@ pub struct Waker {
 
 impl Waker {
     /// Starts the task. It ends when the last clone is gone.
-    pub(crate) fn start(pool: PgPool) -> Self {
+    pub(crate) fn start(pool: Pool) -> Self {
         let (wanted, requests) = watch::channel(0);
         let (done, sent) = watch::channel(0);
         tokio::spawn(announce(pool, requests, done));
@@ -37,13 +45,17 @@ impl Waker {
     }
 }
 
-async fn announce(pool: PgPool, mut requests: watch::Receiver<u64>, done: watch::Sender<u64>) {
+async fn announce(pool: Pool, mut requests: watch::Receiver<u64>, done: watch::Sender<u64>) {
     while requests.changed().await.is_ok() {
         let wanted = *requests.borrow_and_update();
-        let sent = sqlx::query("-- queue::announce\nSELECT pg_notify($1, '')").bind(CHANNEL).execute(&pool).await;
-        if let Err(error) = sent {
-            tracing::warn!(%error, "could not wake the workers; they will find the work by polling");
+        if let Err(error) = announce_once(&pool).await {
+            tracing::warn!(error = chain(&error), "could not wake the workers; they will find the work by polling");
         }
         done.send_replace(wanted);
     }
+}
+
+async fn announce_once(pool: &Pool) -> Result<()> {
+    let announcement = pool.begin(ANNOUNCE).await?;
+    within(LIMIT, announcement.commit()).await
 }
