@@ -1,6 +1,10 @@
 //! The real binaries as processes of a test: they end with the value that stands for them.
 
-use std::{env, fs, process::Stdio, time::Duration};
+use std::{
+    env, fs,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
 
 use common::clock::Clock;
 use dev::clerk::{StandIn, signed_headers};
@@ -36,6 +40,16 @@ fn prepared(mut command: Command, database_url: &str) -> Command {
     command.env("DRAIN_SECONDS", "0");
     command.current_dir(env::temp_dir()).kill_on_drop(true).stdin(Stdio::null());
     command
+}
+
+/// The same on a host whose clock is off, such as by `+1h`. Nothing where Debian's package `libfaketime` is not installed.
+/// Its command `faketime` would be a process of its own, which passes no signals on.
+pub fn command_at(offset: &str, name: &str, database_url: &str) -> Option<Command> {
+    let directories = fs::read_dir("/usr/lib").ok()?.flatten().map(|entry| entry.path());
+    let library = directories.map(|path| path.join("faketime/libfaketimeMT.so.1")).find(|library| library.is_file())?;
+    let mut command = command(name, database_url);
+    command.env("LD_PRELOAD", library).env("FAKETIME", offset).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    Some(command)
 }
 
 /// Starts the API on any free port and returns where that is, which its log tells.
@@ -85,6 +99,11 @@ pub fn signal(process: &Child, signal: Signal) {
     kill_process(pid, signal).expect("it is our own child");
 }
 
+/// Waits for a process of this test that has to end.
+pub async fn ended(process: &mut Child) -> ExitStatus {
+    timeout(Duration::from_secs(30), process.wait()).await.expect("it ends").expect("it is our own child")
+}
+
 /// The physical memory of a process of this test, in MiB.
 pub fn resident_memory(process: &Child) -> usize {
     let status = fs::read_to_string(format!("/proc/{}/status", process.id().expect("it has not ended yet")));
@@ -96,7 +115,13 @@ pub fn resident_memory(process: &Child) -> usize {
 /// Starts a worker whose jobs are taken over soon after it dies.
 pub fn start_worker(database_url: &str) -> Child {
     let mut command = command("worker", database_url);
-    command.env("WORKER_LEASE_SECONDS", "2").stdout(Stdio::null()).spawn().expect("the binary runs")
+    command.env("WORKER_LEASE_SECONDS", "2");
+    start_worker_as(command)
+}
+
+/// Starts a worker with a command of one's own.
+pub fn start_worker_as(mut command: Command) -> Child {
+    command.stdout(Stdio::null()).spawn().expect("the binary runs")
 }
 
 /// Delivers a webhook as Svix would, to the API at this URL.

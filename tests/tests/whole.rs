@@ -18,8 +18,11 @@ async fn an_event_delivered_ten_times_to_a_worker_that_is_killed_has_its_one_eff
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let clerk = StandIn::start(listener, Options::in_memory(SigningKey::generate())).await.expect("it keeps no file");
     let (_api, url) = start_api(&database.url, &clerk).await;
-    let token = SessionToken::for_user("user_1").organization("org_1", "tesla-oslo", "org:member").mint(&clerk.key());
-    let me = async || Answer::of(Client::new().get(format!("{url}/api/v1/leads")).bearer_auth(&token)).await;
+    let session = SessionToken::for_user("user_1").organization("org_1", "tesla-oslo", "org:member");
+    let me = async || {
+        let token = session.clone().mint(&clerk.key());
+        Answer::of(Client::new().get(format!("{url}/api/v1/leads")).bearer_auth(token)).await
+    };
     me().await.expect_problem(403, "not-provisioned");
 
     let membership = Membership {

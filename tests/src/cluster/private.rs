@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File},
+    path::{Path, PathBuf},
     process::Stdio,
     sync::atomic::{AtomicUsize, Ordering},
 };
@@ -57,6 +58,22 @@ impl PrivateCluster {
     /// Connects as the superuser, whom no policy binds.
     pub async fn connect(&self) -> PgConnection {
         PgConnection::connect(&self.url).await.expect("the test has started the server")
+    }
+
+    /// Moves the tables that a webhook is written to into this directory, which belongs to the server's user.
+    pub async fn move_tables_to(&self, directory: &Path) {
+        for statement in [
+            format!("CREATE TABLESPACE elsewhere LOCATION '{}'", directory.display()),
+            "ALTER TABLE jobs SET TABLESPACE elsewhere".to_owned(),
+            "ALTER TABLE clerk_events SET TABLESPACE elsewhere".to_owned(),
+        ] {
+            or_panic(execute(&self.url, &statement).await.map_err(Into::into));
+        }
+    }
+
+    /// The directory of the cluster, which belongs to the server's user.
+    pub fn directory(&self) -> PathBuf {
+        self.place.cluster()
     }
 
     async fn create() -> Outcome<Self> {

@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    process::{ExitStatus, Output, Stdio},
+    process::{Output, Stdio},
     time::Duration,
 };
 
@@ -10,13 +10,13 @@ use common::{
     clerk::{self, Receipt},
     db::Db,
 };
-use rustix::process::{Pid, Signal, kill_process};
 use sqlx::PgConnection;
 use tests::{
     binaries::binary,
     clerk_events,
     cluster::{TestDatabase, database, empty_database},
     jobs::JobTable,
+    processes::{Signal, ended, signal},
 };
 use tokio::{
     process::{Child, Command},
@@ -35,15 +35,6 @@ fn start(database: &TestDatabase) -> Child {
     let mut command = command();
     command.env("DATABASE_URL", &database.url).env("WORKER_LEASE_SECONDS", "2").env("WORKER_POLL_SECONDS", "60");
     command.stdout(Stdio::null()).stderr(Stdio::inherit()).spawn().expect("the binary runs")
-}
-
-fn send(signal: Signal, child: &Child) {
-    let pid = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?)).expect("it has not ended yet");
-    kill_process(pid, signal).expect("it is our own child");
-}
-
-async fn ended(child: &mut Child) -> ExitStatus {
-    timeout(Duration::from_secs(30), child.wait()).await.expect("it ends").expect("it is our own child")
 }
 
 async fn output(mut command: Command) -> Output {
@@ -73,7 +64,7 @@ async fn a_job_of_a_killed_process_is_finished_by_another_exactly_once() {
     let mut lock = blocked_event(&database).await;
     let mut killed = start(&database);
     superuser.wait_until(WAITS_FOR_THE_LOCK, 1).await;
-    send(Signal::KILL, &killed);
+    signal(&killed, Signal::KILL);
     assert!(!ended(&mut killed).await.success());
 
     sqlx::raw_sql("ROLLBACK").execute(&mut lock).await.expect("the lock is ours");
@@ -85,7 +76,7 @@ async fn a_job_of_a_killed_process_is_finished_by_another_exactly_once() {
         .expect("dealerships can be counted");
     assert_eq!(dealerships, (1, "Tesla Oslo".to_owned()));
     superuser.wait_until("SELECT attempts = $1 FROM jobs WHERE kind = 'clerk.process_event'", 2).await;
-    send(Signal::TERM, &other);
+    signal(&other, Signal::TERM);
     assert_eq!(ended(&mut other).await.code(), Some(0));
 }
 
@@ -96,7 +87,7 @@ async fn the_first_signal_lets_jobs_finish() {
     let mut lock = blocked_event(&database).await;
     let mut worker = start(&database);
     superuser.wait_until(WAITS_FOR_THE_LOCK, 1).await;
-    send(Signal::INT, &worker);
+    signal(&worker, Signal::INT);
     // The connection of the claimer goes when it has stopped: the signal has arrived.
     let stopping = "SELECT $1 = count(*) FROM pg_stat_activity
                     WHERE datname = current_database() AND application_name = 'norvalt worker claimer'";
@@ -113,11 +104,11 @@ async fn the_second_signal_aborts() {
     let _lock = blocked_event(&database).await;
     let mut worker = start(&database);
     superuser.wait_until(WAITS_FOR_THE_LOCK, 1).await;
-    send(Signal::TERM, &worker);
+    signal(&worker, Signal::TERM);
     let stopping = "SELECT $1 = count(*) FROM pg_stat_activity
                     WHERE datname = current_database() AND application_name = 'norvalt worker claimer'";
     superuser.wait_until(stopping, 0).await;
-    send(Signal::TERM, &worker);
+    signal(&worker, Signal::TERM);
     assert_eq!(ended(&mut worker).await.code(), Some(130));
 }
 

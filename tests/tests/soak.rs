@@ -1,0 +1,92 @@
+//! All faults, at random and for as long as one likes, under load:
+//! `SOAK_SECONDS=300 cargo test soak -- --ignored --nocapture`. `SOAK_SEED` repeats the faults of an earlier run, though
+//! not the moments at which they strike.
+
+mod fault;
+
+use std::{collections::BTreeMap, env, time::Duration};
+
+use proptest::{
+    prelude::RngExt,
+    test_runner::{RngAlgorithm, TestRng},
+};
+use tests::{
+    cluster::{PrivateCluster, private_cluster},
+    proxy::Proxy,
+    site::Site,
+    tiny_disk::TinyDisk,
+};
+use tokio::time::Instant;
+
+use fault::Fault;
+
+/// A site in trouble.
+struct Soak {
+    cluster: PrivateCluster,
+    proxy: Proxy,
+    site: Site,
+    /// Where tables are that will have no room. Not everybody may make one.
+    disk: Option<TinyDisk>,
+    rng: TestRng,
+}
+
+/// What one kind of fault has done.
+#[derive(Debug, Default)]
+struct Toll {
+    times: u32,
+    /// Nothing, as long as another fault came before it was overcome each time.
+    worst: Option<Duration>,
+}
+
+#[tokio::test]
+#[ignore = "takes minutes: SOAK_SECONDS=300 cargo test soak -- --ignored --nocapture"]
+async fn soak() {
+    let seconds = number("SOAK_SECONDS").unwrap_or(60);
+    let seed = number("SOAK_SEED").unwrap_or_else(|| u64::from(u32::from_be_bytes(dev::random::bytes())));
+    println!("for {seconds} s, with SOAK_SEED={seed}");
+    let mut soak = Soak::start(seed).await;
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let mut tolls: BTreeMap<&str, Toll> = BTreeMap::new();
+    while Instant::now() < end {
+        let fault = Fault::ALL[soak.rng.random_range(0..Fault::ALL.len())];
+        if !soak.strike(fault).await {
+            continue;
+        }
+        let toll = tolls.entry(fault.name()).or_default();
+        toll.times += 1;
+        // Else the next one comes before this one is overcome.
+        if soak.rng.random_bool(0.7) {
+            toll.worst = toll.worst.max(Some(soak.site.recover(fault.name(), Instant::now()).await));
+        }
+    }
+    soak.site.recover("all of it", Instant::now()).await;
+    let tally = soak.site.close().await;
+    println!("\n{:<52}{:>6}{:>16}", "fault", "times", "worst recovery");
+    for (name, Toll { times, worst }) in &tolls {
+        let worst = worst.map_or("-".to_owned(), |worst| format!("{:.1} s", worst.as_secs_f32()));
+        println!("{name:<52}{times:>6}{worst:>16}");
+    }
+    println!("\n{tally}");
+    tally.expect_exactly_once();
+}
+
+impl Soak {
+    async fn start(seed: u64) -> Self {
+        let cluster = private_cluster().await;
+        let disk = TinyDisk::new(&cluster.directory())
+            .inspect_err(|error| println!("the disk will not be full: {error}"))
+            .ok();
+        if let Some(disk) = &disk {
+            cluster.move_tables_to(&disk.directory()).await;
+        }
+        let proxy = Proxy::before(&cluster.url).await;
+        let site = Site::open(&cluster.url, proxy.url(), 2).await;
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&seed.to_be_bytes());
+        Self { cluster, proxy, site, disk, rng: TestRng::from_seed(RngAlgorithm::ChaCha, &bytes) }
+    }
+}
+
+fn number(name: &str) -> Option<u64> {
+    env::var(name).ok().map(|value| value.parse().expect("a whole number"))
+}
