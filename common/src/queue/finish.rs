@@ -27,6 +27,8 @@ pub async fn complete(tx: &mut SystemTx, lease: &Lease) -> Result<(), LeaseError
 pub enum Retry {
     /// Later, unless this was the last attempt.
     Later,
+    /// The same, but within seconds: what failed was not the job, and it may be well again.
+    Soon,
     /// It cannot help.
     Never,
 }
@@ -40,15 +42,26 @@ pub enum Fate {
     Dead,
 }
 
-/// Ends an attempt that failed and writes down why. The next one waits 1 s, 3 s, 9 s and so on up to an hour, each less
-/// up to half of it by chance, so that what failed together does not come back together.
+impl Retry {
+    /// The longest wait before the next attempt, in seconds, if there may be one.
+    fn longest_wait(self) -> Option<f64> {
+        match self {
+            Self::Later => Some(3600.0),
+            Self::Soon => Some(15.0),
+            Self::Never => None,
+        }
+    }
+}
+
+/// Ends an attempt that failed and writes down why. The next one waits 1 s, 3 s, 9 s and so on up to an hour, or 15 s,
+/// each less up to half of it by chance, so that what failed together does not come back together.
 pub async fn fail(tx: &mut SystemTx, lease: &Lease, reason: &str, retry: Retry) -> Result<Fate, LeaseError> {
     let failed: Option<Option<DateTime<Utc>>> = sqlx::query_scalar(concat!(
         "-- queue::fail
          UPDATE jobs SET lease_token = NULL, lease_until = NULL,
-           state = CASE WHEN $4 AND attempts < max_attempts THEN 'retryable' ELSE 'dead' END::job_state,
-           finished_at = CASE WHEN $4 AND attempts < max_attempts THEN NULL ELSE now() END,
-           run_at = now() + least(3600, 3 ^ (least(attempts, 9) - 1)) * (1 - random() / 2) * interval '1 s',
+           state = CASE WHEN $4 IS NOT NULL AND attempts < max_attempts THEN 'retryable' ELSE 'dead' END::job_state,
+           finished_at = CASE WHEN $4 IS NOT NULL AND attempts < max_attempts THEN NULL ELSE now() END,
+           run_at = now() + least($4::float8, 3 ^ (least(attempts, 9) - 1)) * (1 - random() / 2) * interval '1 s',
            errors = ",
         append_error!("$3::text"),
         " WHERE id = $1 AND lease_token = $2
@@ -57,7 +70,7 @@ pub async fn fail(tx: &mut SystemTx, lease: &Lease, reason: &str, retry: Retry) 
     .bind(lease.job_id())
     .bind(lease.token())
     .bind(storable(reason))
-    .bind(retry == Retry::Later)
+    .bind(retry.longest_wait())
     .fetch_optional(tx.conn())
     .await
     .map_err(Error::from)?;

@@ -12,13 +12,22 @@ async fn fail_with(queue: &Queue, lease: &Lease, reason: &str, retry: Retry) -> 
 
 #[tokio::test]
 async fn a_failed_job_waits_as_long_as_is_written_down() {
+    waits(Retry::Later, &[1, 3, 9, 27, 81, 243, 729, 2187, 3600, 3600]).await;
+}
+
+#[tokio::test]
+async fn a_job_that_failed_for_lack_of_a_database_waits_for_seconds() {
+    waits(Retry::Soon, &[1, 3, 9, 15, 15, 15]).await;
+}
+
+async fn waits(retry: Retry, longest: &[i64]) {
     let mut queue = Queue::start().await;
     let id = queue.add(&Patience).await;
-    for seconds in [1, 3, 9, 27, 81, 243, 729, 2187, 3600, 3600] {
+    for &seconds in longest {
         let lease = queue.claim_one().await.lease;
         queue.table.change("UPDATE jobs SET run_at = now() WHERE id = $1", id).await;
         let before = queue.table.row(id).await.run_at;
-        let Fate::RetriedAt(at) = fail_with(&queue, &lease, "not today", Retry::Later).await else {
+        let Fate::RetriedAt(at) = fail_with(&queue, &lease, "not today", retry).await else {
             panic!("there are attempts left");
         };
         let row = queue.table.row(id).await;

@@ -84,6 +84,9 @@ pub struct JobContext {
 pub enum JobError {
     /// It may pass: try again later, as often as the kind of job allows.
     Retry(Box<dyn Error + Send + Sync>),
+    /// The database went away meanwhile, which says nothing about the job: try again within seconds. The attempt counts
+    /// all the same, since it may be the job that ends its connection.
+    Away(db::Error),
     /// Trying again cannot help: an operator has to look at it.
     Dead(Box<dyn Error + Send + Sync>),
 }
@@ -101,14 +104,19 @@ impl JobError {
 
     /// The whole chain of causes.
     pub fn reason(&self) -> String {
-        let (Self::Retry(cause) | Self::Dead(cause)) = self;
-        chain(&**cause)
+        match self {
+            Self::Retry(cause) | Self::Dead(cause) => chain(&**cause),
+            Self::Away(error) => chain(error),
+        }
     }
 }
 
 impl From<db::Error> for JobError {
-    /// A database that is away comes back, and a statement that was refused may be mended by the next release.
+    /// A database that is away comes back soon, and a statement that was refused may be mended by the next release.
     fn from(error: db::Error) -> Self {
-        Self::retry(error)
+        match error {
+            db::Error::Unavailable(_) => Self::Away(error),
+            db::Error::Refused(_) => Self::retry(error),
+        }
     }
 }

@@ -247,6 +247,7 @@ impl Verdict {
     fn of(error: &JobError) -> Self {
         let retry = match error {
             JobError::Retry(_) => Retry::Later,
+            JobError::Away(_) => Retry::Soon,
             JobError::Dead(_) => Retry::Never,
         };
         Self::Failed { reason: error.reason(), retry }
