@@ -144,3 +144,63 @@ fn is_for_rs256(key: &Jwk) -> bool {
         && matches!(key.common.key_algorithm, None | Some(KeyAlgorithm::RS256))
         && matches!(key.common.public_key_use, None | Some(PublicKeyUse::Signature))
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::{Json, Router, http::StatusCode, routing::get};
+    use serde_json::{Value, json};
+    use tokio::{net::TcpListener, sync::watch};
+
+    use super::*;
+
+    /// The keys of an issuer that publishes what it is told to, and is away as long as that is nothing.
+    async fn issuer(keys: Value) -> (Arc<Jwks>, watch::Sender<Option<Value>>) {
+        let (publish, published) = watch::channel(Some(keys));
+        let answer = async move || {
+            let keys = published.borrow().clone();
+            keys.map(|keys| Json(json!({ "keys": keys }))).ok_or(StatusCode::SERVICE_UNAVAILABLE)
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let url = format!("http://{}", listener.local_addr().expect("it is bound"));
+        tokio::spawn(async move { axum::serve(listener, Router::new().route("/", get(answer))).await });
+        (Arc::new(Jwks::new(&url, Duration::ZERO).expect("TLS is there")), publish)
+    }
+
+    fn published(kid: &str) -> Value {
+        json!({ "kty": "RSA", "kid": kid, "n": "AQAB", "e": "AQAB" })
+    }
+
+    #[tokio::test]
+    async fn old_keys_work_until_clerk_withdraws_them() {
+        let (jwks, publish) = issuer(json!([published("old")])).await;
+        jwks.key("old").await.expect("it is published");
+        let long_ago = Instant::now().checked_sub(MAX_AGE * 2);
+        jwks.known.write().await.as_mut().expect("they were fetched").1 = long_ago.expect("clocks reach back");
+
+        publish.send_replace(None);
+        jwks.key("old").await.expect("an outage takes nothing away");
+        assert!(jwks.last_fetch.lock().await.is_some_and(|fetch| !fetch.succeeded), "Clerk was asked");
+        publish.send_replace(Some(json!([published("new")])));
+        jwks.key("old").await.expect("nobody waits for the answer");
+        drop(jwks.last_fetch.lock().await);
+        assert!(matches!(jwks.key("old").await, Err(JwksError::UnknownKey)));
+        jwks.key("new").await.expect("it is published");
+    }
+
+    #[tokio::test]
+    async fn only_keys_for_this_are_used() {
+        let with = |kid: &str, member: &str, value: &str| {
+            let mut key = published(kid);
+            key[member] = value.into();
+            key
+        };
+        let others =
+            [with("encrypts", "use", "enc"), with("longer", "alg", "RS512"), with("odd", "kty", "?"), json!(7)];
+        let keys = others.into_iter().chain([published("ours")]).collect();
+        let (jwks, _publish) = issuer(keys).await;
+        jwks.key("ours").await.expect("the others do not cost us this one");
+        for kid in ["encrypts", "longer", "odd"] {
+            assert!(matches!(jwks.key(kid).await, Err(JwksError::UnknownKey)), "{kid}");
+        }
+    }
+}
