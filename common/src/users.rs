@@ -110,3 +110,21 @@ pub async fn list(tx: &mut TenantTx) -> Result<Vec<User>> {
     .await
     .map_err(Error::from)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clerk_role_means_the_same_whoever_arrived_first() {
+        for role in ["org:admin", "admin", "org:owner", "owner"] {
+            assert_eq!(Role::from_clerk(role), Role::Admin, "{role}");
+        }
+        for role in ["org:manager", "manager"] {
+            assert_eq!(Role::from_clerk(role), Role::Manager, "{role}");
+        }
+        for role in ["org:member", "basic_member", "", "org:", "org:administrator", "Admin", "team:admin"] {
+            assert_eq!(Role::from_clerk(role), Role::SalesRep, "{role}");
+        }
+    }
+}
