@@ -60,8 +60,19 @@ impl TestApp {
         Self { _database: Some(database), ..app }
     }
 
+    /// Starts one on a fresh database with a time of its own.
+    pub async fn start_at(clock: Clock) -> Self {
+        let database = database().await;
+        let app = Self::launch(&database.url, clock, |_| {}).await;
+        Self { _database: Some(database), ..app }
+    }
+
     /// Starts one on this database.
     pub async fn start_on(database_url: &str, change: impl FnOnce(&mut ApiConfig)) -> Self {
+        Self::launch(database_url, Clock::system(), change).await
+    }
+
+    async fn launch(database_url: &str, clock: Clock, change: impl FnOnce(&mut ApiConfig)) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let clerk =
             StandIn::start(listener, Options::in_memory(SigningKey::generate())).await.expect("it keeps no file");
@@ -85,7 +96,7 @@ impl TestApp {
         let (stop, stopped) = oneshot::channel::<()>();
         let server = tokio::spawn(async move {
             let stop = async { _ = stopped.await };
-            api::serve(config, listener, Clock::system(), stop).await.expect("the API serves");
+            api::serve(config, listener, clock, stop).await.expect("the API serves");
         });
         let app = Self {
             database_url: database_url.to_owned(),

@@ -90,6 +90,11 @@ fn issuer_and_keys_follow_from_the_publishable_key() {
     // As Clerk writes them: without padding.
     let unpadded = ("CLERK_PUBLISHABLE_KEY", "pk_test_ZW5qb3llZC1jYXRmaXNoLTMwLmNsZXJrLmFjY291bnRzLmRldiQ");
     assert_eq!(clerk(&[unpadded]).expect("valid").issuer, "https://enjoyed-catfish-30.clerk.accounts.dev");
+    let live = ("CLERK_PUBLISHABLE_KEY", "pk_live_Y2xlcmsubm9ydmFsdC5ubyQ=");
+    assert_eq!(clerk(&[live]).expect("valid").issuer, "https://clerk.norvalt.no");
+    for wrong in ["pk_live_Y2xlcmsubm9ydmFsdC5ubw==", "pk_beta_Y2xlcmsubm9ydmFsdC5ubyQ=", "pk_live_"] {
+        clerk(&[("CLERK_PUBLISHABLE_KEY", wrong)]).expect_err("not a host and a dollar sign");
+    }
 }
 
 #[test]

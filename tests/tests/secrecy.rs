@@ -63,6 +63,7 @@ async fn logs_metrics_and_traces_hold_no_secret_and_nothing_personal() {
     let metrics = Metrics::of(&api_admin).await.0 + &Metrics::of(&worker_admin).await.0;
     let log = api.stop().await + &worker.stop().await;
     assert!(log.contains("webhook accepted") && log.contains("processed a Clerk event"), "{log}");
+    assert!(log.contains("no key has this id"), "why a token was refused is for the log: {log}");
     let traces: String = collector.bodies().iter().map(|body| String::from_utf8_lossy(body).into_owned()).collect();
     assert!(traces.contains("/api/v1/leads/{id}") && traces.contains("clerk.process_event"), "{traces}");
 
