@@ -4,7 +4,7 @@
 use std::{fs, path::Path};
 
 use common::{
-    clerk::{Event, EventError, apply, process},
+    clerk::{Change, Event, EventError, UserProfile, apply, process},
     db::Db,
 };
 use serde_json::{Value, json};
@@ -105,5 +105,29 @@ async fn none_can_do_harm_whatever_is_odd_about_it() {
             }
         }
         assert!(applied > 0, "{kind}: most members are not needed");
+    }
+}
+
+/// What is read of a person with these addresses.
+fn profile(primary: &Value, addresses: &Value) -> UserProfile {
+    let data = json!({ "id": "user_1", "primary_email_address_id": primary, "email_addresses": addresses });
+    let event = Event::parse(&json!({ "type": "user.updated", "data": data }).to_string()).expect("an id is enough");
+    let Change::User { profile, .. } = event.change else { panic!("{:?}", event.change) };
+    profile
+}
+
+#[test]
+fn the_primary_address_counts_or_else_the_first() {
+    let both = json!([
+        { "id": "idn_1", "email_address": "old@example.no" }, { "id": "idn_2", "email_address": "new@example.no" },
+    ]);
+    for (primary, expected) in
+        [(json!("idn_2"), "new"), (json!("idn_1"), "old"), (json!("idn_3"), "old"), (Value::Null, "old")]
+    {
+        let email = profile(&primary, &both).email;
+        assert_eq!(email, Some(format!("{expected}@example.no")), "{primary}");
+    }
+    for nothing in [json!([]), Value::Null] {
+        assert_eq!(profile(&Value::Null, &nothing), UserProfile { name: None, email: None, banned: false });
     }
 }

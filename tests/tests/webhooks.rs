@@ -7,6 +7,7 @@ use common::{
 use dev::clerk::signed_headers;
 use reqwest::Method;
 use serde_json::{Value, json};
+use sqlx::raw_sql;
 use tests::{
     answer::Answer,
     app::{OLD_WEBHOOK_SECRET, TestApp, WEBHOOK_SECRET},
@@ -97,12 +98,40 @@ async fn what_was_not_signed_now_and_whole_is_refused() {
     send(headers.to_vec(), body.replace("org_1", "org_2")).await.expect_problem(400, "invalid-signature");
     assert_eq!(stored(&app).await, (0, 0));
 
+    // Nobody but its sender chooses the id that a message is known by.
+    let unsigned = [("webhook-id", "msg_other".to_owned())];
+    send(headers.iter().cloned().chain(unsigned).collect(), body.clone()).await.expect(202);
+    assert_eq!(app.count("SELECT count(*) FROM clerk_events WHERE svix_id = 'msg_1'").await, 1);
+
     // Unknown versions of signatures are skipped, and the unbranded names of the headers are as good.
+    let headers = signed_headers(WEBHOOK_SECRET, "msg_2", Clock::system().now(), body.as_bytes()).expect("valid");
     let [id, time, mut signature] = headers.map(|(name, value)| (name.replace("svix", "webhook"), value));
     signature.1 = format!("v2,bm9uc2Vuc2U= {}", signature.1);
     let request = app.request(Method::POST, "/webhooks/clerk").body(body);
     let request = [id, time, signature].into_iter().fold(request, |request, (name, value)| request.header(name, value));
     Answer::of(request).await.expect(202);
+}
+
+#[tokio::test]
+async fn clocks_may_be_five_minutes_apart() {
+    let app = TestApp::start().await;
+    for (n, age) in [290, -290].into_iter().enumerate() {
+        let body = organization_created("org_1").to_string().into_bytes();
+        app.deliver_signed(WEBHOOK_SECRET, &format!("msg_{n}"), age, body).await.expect(202);
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_enqueued_is_not_stored_either() {
+    let app = TestApp::start().await;
+    let full = "ALTER TABLE jobs ADD CONSTRAINT full_up CHECK (kind <> 'clerk.process_event')";
+    let mut conn = app.connect().await;
+    raw_sql(full).execute(&mut conn).await.expect("it is ours");
+    app.deliver("msg_1", &organization_created("org_1")).await.expect_problem(500, "internal");
+    assert_eq!(stored(&app).await, (0, 0));
+    raw_sql("ALTER TABLE jobs DROP CONSTRAINT full_up").execute(&mut conn).await.expect("it is ours");
+    assert_eq!(app.deliver("msg_1", &organization_created("org_1")).await.expect(202)["status"], "accepted");
+    assert_eq!(stored(&app).await, (1, 1));
 }
 
 #[tokio::test]
@@ -177,7 +206,11 @@ async fn what_is_not_json_or_too_long_is_refused() {
     let app = TestApp::start().await;
     let deliver = async |body: Vec<u8>| app.deliver_signed(WEBHOOK_SECRET, "msg_1", 0, body).await;
     deliver(b"not json".to_vec()).await.expect_problem(400, "unreadable-request");
-    deliver(vec![b' '; 2_000_000]).await.expect_problem(413, "body-too-large");
+    deliver(vec![b' '; 1 << 20]).await.expect_problem(400, "unreadable-request");
+    deliver(vec![b' '; (1 << 20) + 1]).await.expect_problem(413, "body-too-large");
+    let strangers = app.request(Method::POST, "/webhooks/clerk").body("not json").send().await.expect("an answer");
+    assert!(strangers.text().await.expect("text").contains("invalid-signature"), "only what is authentic is read");
+    assert_eq!(stored(&app).await, (0, 0));
     let mut large = organization_created("org_1");
     large["data"]["public_metadata"] = json!({ "text": "x".repeat(350_000) });
     deliver(large.to_string().into_bytes()).await.expect(202);
@@ -212,6 +245,11 @@ async fn what_is_not_read_may_be_anything() {
         let body = format!(r#"{{ "type": "user.updated", "data": {{ "id": "user_{n}", "banned": true, {odd} }} }}"#);
         let answer = app.deliver_signed(WEBHOOK_SECRET, &format!("msg_{n}"), 0, body.into_bytes()).await;
         assert_eq!(answer.expect(202)["status"], "accepted");
+        assert_eq!(
+            app.count("SELECT count(*) FROM clerk_events WHERE body LIKE '{ \"type\": %, \"banned\": true, %'").await,
+            i64::try_from(n).expect("small") + 1,
+            "stored as it was signed"
+        );
         let mut tx = app.db.system().await.expect("the database is there");
         common::clerk::process(&mut tx, i64::try_from(n).expect("small") + 1).await.expect("it can be processed");
         tx.commit().await.expect("the database is there");
