@@ -1,14 +1,21 @@
 //! Whatever webhooks missed, asking Clerk mends: the same dealerships, people and access as if every event had come.
 
+use std::time::Duration;
+
 use common::{
     clerk::{BackendApi, Drift, ReconcileError, Reconciliation, apply, reconcile},
-    config::{CliConfig, Settings},
+    config::{ClerkBackend, CliConfig, Settings},
     db::Db,
 };
 use dev::clerk::{Event, Instance, NewMember, Options, SigningKey, StandIn, UserChange};
 use sqlx::Row;
 use tests::cluster::{TestDatabase, database};
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    task::JoinHandle,
+    time::Instant,
+};
 
 /// A Clerk instance, and a database that hears of it only what a test tells it.
 struct Apart {
@@ -24,15 +31,9 @@ impl Apart {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let options = Options { initial, ..Options::in_memory(SigningKey::generate()) };
         let clerk = StandIn::start(listener, options).await.expect("it keeps no file");
-        let settings = [
-            ("DATABASE_URL", database.url.clone()),
-            ("CLERK_API_URL", clerk.url()),
-            ("CLERK_SECRET_KEY", "sk_test_stand_in".to_owned()),
-            ("CLERK_INSTANCE_ID", dev::clerk::INSTANCE_ID.to_owned()),
-        ];
-        let config = CliConfig::read(&mut Settings::from_values(settings)).expect("the settings above are valid");
-        let api = BackendApi::of(&config.clerk.expect("it is set")).await.expect("it answers");
-        let db = Db::new(&config.database_url, 2, "tests");
+        let instance = ("CLERK_INSTANCE_ID", dev::clerk::INSTANCE_ID.to_owned());
+        let api = BackendApi::of(&backend([("CLERK_API_URL", clerk.url()), instance])).await.expect("it answers");
+        let db = Db::new(&database.url.parse().expect("a valid URL"), 2, "tests");
         Self { clerk, database, db, api }
     }
 
@@ -68,6 +69,14 @@ impl Apart {
         let rows = sqlx::query(access).fetch_all(&mut self.database.connect().await).await.expect("a valid statement");
         rows.iter().map(|row| row.get("line")).collect()
     }
+}
+
+/// How to reach Clerk with these settings and the stand-in's key.
+fn backend(settings: impl IntoIterator<Item = (&'static str, String)>) -> ClerkBackend {
+    let key = ("CLERK_SECRET_KEY", "sk_test_stand_in".to_owned());
+    let settings = settings.into_iter().chain([key, ("DATABASE_URL", "postgres://localhost/norvalt".to_owned())]);
+    let config = CliConfig::read(&mut Settings::from_values(settings)).expect("the settings are valid");
+    config.clerk.expect("there is a key")
 }
 
 fn lines(drift: &Drift) -> Vec<String> {
@@ -139,6 +148,78 @@ async fn pages_overlap_and_miss_nobody() {
     assert_eq!(apart.access().await.len(), 1_104);
 }
 
+#[tokio::test]
+async fn who_moves_up_a_page_meanwhile_is_not_passed_over() {
+    let apart = Apart::start(crowded()).await;
+    let first = apart.clerk.instance().users[0].id.clone();
+    let deleted = async {
+        apart.until_it_comes_to("user").await;
+        apart.unheard(|clerk| clerk.delete_user(&first, now()));
+    };
+    let (drift, ()) = tokio::join!(apart.sync(), deleted);
+    assert_eq!(drift.users, 604, "all of them were listed, also the one who was deleted then");
+}
+
+#[tokio::test]
+async fn what_a_list_passes_over_is_asked_for_before_it_is_believed_to_be_gone() {
+    let apart = Apart::start(Instance::demo()).await;
+    apart.sync().await;
+    let (access, clerk) = (apart.access().await, apart.clerk.instance());
+    for id in [&clerk.organizations[0].id, &clerk.users[0].id, &clerk.memberships[0].id] {
+        apart.clerk.pass_over(vec![id.clone()]);
+        assert_eq!(apart.sync().await.news, 0, "{id}");
+        assert_eq!(apart.access().await, access);
+    }
+}
+
+#[tokio::test]
+async fn somebody_may_be_a_member_of_more_than_fits_on_a_page() {
+    let apart = Apart::start(Instance::default()).await;
+    let new = NewMember { email: "kari@example.no".to_owned(), ..NewMember::default() };
+    for n in 0..501 {
+        let (org, _) = apart.unheard(|clerk| clerk.create_organization(&format!("Bilhus {n}"), now()));
+        apart.unheard(|clerk| clerk.add_member(&org.id, &new, now()));
+    }
+    let kari = apart.clerk.instance().users[0].id.parse().expect("printable");
+    assert_eq!(apart.api.memberships_of(&kari).await.expect("it answers").len(), 501);
+}
+
+/// Answers one request after another, each on a connection of its own, and then tells what it was asked.
+async fn answering(answers: &'static [&'static str]) -> (String, JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let url = format!("http://{}", listener.local_addr().expect("it is bound"));
+    let asked = tokio::spawn(async move {
+        let mut asked = Vec::new();
+        for answer in answers {
+            let (mut stream, _) = listener.accept().await.expect("somebody asks");
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                request.push(stream.read_u8().await.expect("the head of a request"));
+            }
+            asked.push(String::from_utf8(request).expect("text"));
+            let answer = format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            stream.write_all(answer.as_bytes()).await.expect("somebody listens");
+        }
+        asked
+    });
+    (url, asked)
+}
+
+#[tokio::test]
+async fn clerk_is_asked_in_its_version_and_as_seldom_as_it_wants() {
+    let (url, asked) = answering(&["429 Too Many Requests\r\nRetry-After: 2", "404 Not Found"]).await;
+    let api = BackendApi::of(&backend([("CLERK_API_URL", url)])).await.expect("nothing to ask yet");
+    let begun = Instant::now();
+    let organization = api.organization(&"org_1".parse().expect("printable")).await.expect("an answer");
+    assert!(organization.is_none() && begun.elapsed() >= Duration::from_secs(2), "{:?}", begun.elapsed());
+    let asked = asked.await.expect("no panic");
+    assert_eq!(asked.len(), 2);
+    for request in asked {
+        assert!(request.starts_with("GET /v1/organizations/org_1 "), "{request}");
+        assert!(request.contains("clerk-api-version: 2025-04-10\r\n"), "{request}");
+    }
+}
+
 /// Demo dealerships with so many more people in one that taking over takes a while.
 fn crowded() -> Instance {
     let mut instance = Instance::demo();
@@ -150,10 +231,11 @@ fn crowded() -> Instance {
 }
 
 impl Apart {
-    /// Waits until the run under way has taken over somebody.
-    async fn until_under_way(&self) {
+    /// Waits until the run under way has taken over some objects of this kind.
+    async fn until_it_comes_to(&self, kind: &str) {
         let mut conn = self.database.connect().await;
-        let begun = || sqlx::query_scalar::<_, bool>("SELECT count(*) > 20 FROM clerk_objects WHERE kind = 'user'");
+        let some = "SELECT count(*) > 20 FROM clerk_objects WHERE kind = $1";
+        let begun = || sqlx::query_scalar::<_, bool>(some).bind(kind);
         while !begun().fetch_one(&mut conn).await.expect("a valid statement") {
             tokio::task::yield_now().await;
         }
@@ -165,7 +247,7 @@ async fn a_run_that_is_cut_off_goes_on_where_it_was() {
     let apart = Apart::start(crowded()).await;
     tokio::select! {
         drift = apart.sync() => panic!("it is not done by now: {drift:?}"),
-        () = apart.until_under_way() => {}
+        () = apart.until_it_comes_to("user") => {}
     }
     let drift = apart.sync().await;
     assert!(drift.users == 604 && drift.news < 3 * 604, "{} objects were news, of which some were known", drift.news);
@@ -181,7 +263,7 @@ async fn a_run_that_is_cut_off_goes_on_where_it_was() {
 async fn what_is_deleted_during_the_walk_is_gone_after_it() {
     let apart = Apart::start(crowded()).await;
     let deleted = async {
-        apart.until_under_way().await;
+        apart.until_it_comes_to("membership").await;
         apart.unheard(|clerk| clerk.delete_organization("tesla-oslo", now()));
     };
     tokio::join!(apart.sync(), deleted);
@@ -193,23 +275,30 @@ async fn what_is_deleted_during_the_walk_is_gone_after_it() {
 
 #[tokio::test]
 async fn what_was_provisioned_by_hand_is_left_alone() {
-    let apart = Apart::start(Instance::default()).await;
-    let by_hand = common::clerk::Change::Membership {
-        id: "orgmem_hand".parse().expect("printable"),
+    let apart = Apart::start(Instance::demo()).await;
+    apart.sync().await;
+    let elsewhere = apart.access().await;
+    let by_hand = |id: &str, org: &str, user: &str| common::clerk::Change::Membership {
+        id: id.parse().expect("printable"),
         version: 0,
         membership: common::clerk::Membership {
-            org: "org_hand".parse().expect("printable"),
-            user: "user_hand".parse().expect("printable"),
+            org: org.parse().expect("printable"),
+            user: user.parse().expect("printable"),
             role: "org:admin".to_owned(),
         },
         organization: (0, common::clerk::Organization { name: Some("By hand".to_owned()) }),
         hint: common::clerk::PersonHint { name: Some("Kari".to_owned()), email: None },
     };
-    let mut tx = apart.db.system().await.expect("the database is there");
-    apply(&mut tx, by_hand).await.expect("a valid change");
-    tx.commit().await.expect("the database is there");
+    let all_by_hand = by_hand("orgmem_hand", "org_hand", "user_hand");
+    // Clerk knows both, and not that they belong together.
+    let membership_by_hand = by_hand("orgmem_bergen", "org_demo_vw_bergen", "user_demo_kari");
+    for change in [all_by_hand, membership_by_hand] {
+        let mut tx = apart.db.system().await.expect("the database is there");
+        apply(&mut tx, change).await.expect("a valid change");
+        tx.commit().await.expect("the database is there");
+    }
     assert_eq!(apart.sync().await.news, 0);
-    assert_eq!(apart.access().await.len(), 1);
+    assert_eq!(apart.access().await.len(), elsewhere.len() + 2);
 }
 
 #[tokio::test]
@@ -246,13 +335,7 @@ async fn another_instances_key_destroys_nothing() {
 #[tokio::test]
 async fn the_key_of_another_instance_is_refused() {
     let apart = Apart::start(Instance::demo()).await;
-    let settings = [
-        ("DATABASE_URL", apart.database.url.clone()),
-        ("CLERK_API_URL", apart.clerk.url()),
-        ("CLERK_SECRET_KEY", "sk_test_stand_in".to_owned()),
-        ("CLERK_INSTANCE_ID", "ins_production".to_owned()),
-    ];
-    let config = CliConfig::read(&mut Settings::from_values(settings)).expect("the settings above are valid");
-    let error = BackendApi::of(&config.clerk.expect("it is set")).await.expect_err("it is of the stand-in");
+    let other = [("CLERK_API_URL", apart.clerk.url()), ("CLERK_INSTANCE_ID", "ins_production".to_owned())];
+    let error = BackendApi::of(&backend(other)).await.expect_err("it is of the stand-in");
     assert!(error.to_string().contains("ins_development"), "{error}");
 }

@@ -74,7 +74,8 @@ async fn instance() -> Json<Value> {
 }
 
 async fn organizations(State(clerk): State<Clerk>, Query(parameters): Parameters) -> Result<Json<Value>, Refusal> {
-    counted(clerk.read(|i| i.organizations.iter().map(|o| i.organization_json(o)).collect()), &parameters)
+    let all = clerk.read(|i| i.organizations.iter().map(|o| i.organization_json(o)).collect());
+    counted(clerk.listed(all), &parameters)
 }
 
 async fn organization(State(clerk): State<Clerk>, Path(id): Path<String>) -> Result<Json<Value>, Refusal> {
@@ -92,14 +93,14 @@ async fn memberships_of(
 }
 
 async fn memberships(State(clerk): State<Clerk>, Query(parameters): Parameters) -> Result<Json<Value>, Refusal> {
-    counted(clerk.read(|i| members(i, None)), &parameters)
+    counted(clerk.listed(clerk.read(|i| members(i, None))), &parameters)
 }
 
 /// The one list without a count around it.
 async fn users(State(clerk): State<Clerk>, Query(parameters): Parameters) -> Result<Json<Value>, Refusal> {
     let wanted = |user: &&User| parameters.get("email_address").is_none_or(|email| user.has_email(email));
     let all = clerk.read(|i| i.users.iter().filter(wanted).map(|u| i.user_json(u)).collect());
-    Ok(Json(Value::Array(page(all, &parameters)?)))
+    Ok(Json(Value::Array(page(clerk.listed(all), &parameters)?)))
 }
 
 async fn user(State(clerk): State<Clerk>, Path(id): Path<String>) -> Result<Json<Value>, Refusal> {

@@ -12,6 +12,7 @@ use std::{
 use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
+use serde_json::Value;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use super::{
@@ -84,6 +85,7 @@ struct Shared {
     no_keys: AtomicBool,
     jwks_delay_ms: AtomicU64,
     too_many_requests: AtomicU32,
+    passed_over: RwLock<Vec<String>>,
 }
 
 impl StandIn {
@@ -105,6 +107,7 @@ impl StandIn {
             no_keys: AtomicBool::new(false),
             jwks_delay_ms: AtomicU64::new(0),
             too_many_requests: AtomicU32::new(0),
+            passed_over: RwLock::default(),
         }));
         let (stop, stopped) = oneshot::channel();
         let server = axum::serve(listener, router(clerk.clone())).with_graceful_shutdown(async {
@@ -164,6 +167,11 @@ impl StandIn {
     /// Answers the next `count` requests to the Backend API with 429.
     pub fn refuse_requests(&self, count: u32) {
         self.clerk.0.too_many_requests.store(count, Ordering::Relaxed);
+    }
+
+    /// Leaves these out of the lists of everything, as may happen to whoever pages through a list that changes.
+    pub fn pass_over(&self, ids: Vec<String>) {
+        *self.clerk.0.passed_over.write().unwrap_or_else(PoisonError::into_inner) = ids;
     }
 
     /// A token for somebody it knows, ready to be minted or changed first. Without an organization it is for the
@@ -249,6 +257,12 @@ impl Clerk {
 
     pub(super) fn has_outage(&self) -> bool {
         self.0.outage.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn listed(&self, mut all: Vec<Value>) -> Vec<Value> {
+        let passed_over = self.0.passed_over.read().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|object| !passed_over.iter().any(|id| object["id"] == *id));
+        all
     }
 
     /// Whether this request is one too many.
