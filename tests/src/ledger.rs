@@ -23,7 +23,7 @@ const KEEP: &str = "
       RETURN NULL;
     END $$;
     CREATE TRIGGER ledger AFTER UPDATE ON clerk_events
-      FOR EACH ROW WHEN (NEW.status = 'processed' AND NEW.duplicates = OLD.duplicates) EXECUTE FUNCTION note('processed');
+      FOR EACH ROW WHEN (NEW.status = 'processed') EXECUTE FUNCTION note('processed');
     CREATE TRIGGER ledger AFTER INSERT OR UPDATE ON dealerships FOR EACH ROW EXECUTE FUNCTION note('effect');
     CREATE TRIGGER ledger AFTER UPDATE ON jobs
       FOR EACH ROW WHEN (NEW.kind = 'clerk.process_event' AND NEW.state = 'done') EXECUTE FUNCTION note('done');";

@@ -41,7 +41,11 @@ impl Desk {
     }
 
     async fn press(&self, path: &str) -> StatusCode {
-        let press = self.ask(Method::POST, path).header("origin", &self.url).form(&[("kind", "")]);
+        let press = self
+            .ask(Method::POST, path)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("origin", &self.url)
+            .body("kind=");
         press.send().await.expect("it answers").status()
     }
 }

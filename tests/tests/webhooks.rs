@@ -58,7 +58,7 @@ async fn a_hundred_simultaneous_deliveries_of_one_message_are_one() {
     expected.push((202, "accepted".to_owned()));
     assert_eq!(answers, expected);
     assert_eq!(stored(&app).await, (1, 1));
-    assert_eq!(app.count("SELECT duplicates::bigint FROM clerk_events").await, 99);
+    assert_eq!(app.count("SELECT count(*) FROM clerk_event_repetitions").await, 99);
 }
 
 #[tokio::test]

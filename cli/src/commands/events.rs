@@ -85,8 +85,8 @@ pub(crate) async fn run(config: &CliConfig, args: Args) -> Result<(), CommandErr
 
 fn row(event: &StoredEvent) -> [String; 7] {
     let mut outcome: String = event.outcome.as_deref().unwrap_or_default().chars().take(60).collect();
-    if event.duplicates > 0 {
-        outcome = format!("{outcome} (came {} times)", event.duplicates + 1);
+    if event.repetitions > 0 {
+        outcome = format!("{outcome} (came {} times)", event.repetitions + 1);
     }
     let about = event.user_id.clone().unwrap_or_default();
     let changed = event.effects.join("; ");

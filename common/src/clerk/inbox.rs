@@ -105,6 +105,7 @@ pub async fn receive(db: &Db, ours: Option<&ClerkInstanceId>, delivery: &Deliver
     let mut tx = db.system_within(REQUEST_LIMIT).await?;
     let stored = store(&mut tx, delivery.svix_id, &event_type, user.as_ref(), body, &reading).await?;
     let Some(event_id) = stored else {
+        repeat(&mut tx, delivery.svix_id).await?;
         tx.commit().await?;
         return Ok(Receipt::Duplicate);
     };
@@ -121,7 +122,7 @@ pub async fn receive(db: &Db, ours: Option<&ClerkInstanceId>, delivery: &Deliver
     })
 }
 
-/// Writes a delivery down, or counts it if it was seen before. What is of no use is not kept: it may well be personal.
+/// Writes a delivery down, unless it was seen before. What is of no use is not kept: it may well be personal.
 async fn store(
     tx: &mut SystemTx,
     svix_id: &str,
@@ -130,12 +131,11 @@ async fn store(
     body: &str,
     reading: &Reading,
 ) -> Result<Option<i64>> {
-    let (id, duplicates): (i64, i32) = sqlx::query_as(
+    sqlx::query_scalar(
         "-- clerk::inbox::receive
-         INSERT INTO clerk_events AS known (svix_id, event_type, user_id, body, status, outcome, processed_at)
+         INSERT INTO clerk_events (svix_id, event_type, user_id, body, status, outcome, processed_at)
          VALUES ($1, $2, $3, $4, $5, $6, CASE WHEN $6::text IS NOT NULL THEN now() END)
-         ON CONFLICT (svix_id) DO UPDATE SET duplicates = known.duplicates + 1, last_duplicate_at = now()
-         RETURNING id, duplicates",
+         ON CONFLICT (svix_id) DO NOTHING RETURNING id",
     )
     .bind(svix_id)
     .bind(event_type)
@@ -143,10 +143,22 @@ async fn store(
     .bind((!matches!(reading, Reading::Ignored)).then_some(body))
     .bind(reading.status())
     .bind(reading.outcome())
-    .fetch_one(tx.conn())
+    .fetch_optional(tx.conn())
+    .await
+    .map_err(Error::from)
+}
+
+/// Notes that a delivery came again. Nothing else of it changes, and whoever processes it is not waited for.
+async fn repeat(tx: &mut SystemTx, svix_id: &str) -> Result<()> {
+    sqlx::query(
+        "-- clerk::inbox::repeat
+         INSERT INTO clerk_event_repetitions (event_id) SELECT id FROM clerk_events WHERE svix_id = $1",
+    )
+    .bind(svix_id)
+    .execute(tx.conn())
     .await
     .map_err(Error::from)?;
-    Ok((duplicates == 0).then_some(id))
+    Ok(())
 }
 
 /// What processing a stored event came to.
@@ -183,7 +195,7 @@ pub enum ProcessError {
 pub async fn process(tx: &mut SystemTx, event_id: i64) -> Result<Processed, ProcessError> {
     let stored: Option<(Option<String>, String)> = sqlx::query_as(
         "-- clerk::inbox::process
-         SELECT body, status FROM clerk_events WHERE id = $1 FOR UPDATE",
+         SELECT body, status FROM clerk_events WHERE id = $1 FOR NO KEY UPDATE",
     )
     .bind(event_id)
     .fetch_optional(tx.conn())

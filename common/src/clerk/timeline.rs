@@ -29,9 +29,9 @@ pub struct StoredEvent {
     /// What it has changed of dealerships and users, whenever it was processed.
     pub effects: Vec<String>,
     /// How often it came again after that.
-    pub duplicates: i32,
+    pub repetitions: i64,
     /// When it last did.
-    pub last_duplicate_at: Option<DateTime<Utc>>,
+    pub last_repeated_at: Option<DateTime<Utc>>,
     /// When it came.
     pub received_at: DateTime<Utc>,
     /// When it was processed.
@@ -59,12 +59,14 @@ pub struct EventFilter {
 pub async fn events(tx: &mut SystemTx, filter: &EventFilter, limit: i64) -> Result<Vec<StoredEvent>> {
     sqlx::query_as(
         "-- clerk::timeline::events
-         SELECT id, svix_id, event_type, user_id, status, effects, duplicates, last_duplicate_at, received_at, processed_at,
-                body, coalesce(outcome, (
+         SELECT id, svix_id, event_type, user_id, status, effects, repeated.repetitions, repeated.last_repeated_at, received_at,
+                processed_at, body, coalesce(outcome, (
                   SELECT 'job ' || j.id || ' is dead: ' || coalesce(j.errors -> -1 ->> 'error', '') FROM jobs j
                   WHERE j.state = 'dead' AND e.status = 'pending' AND j.kind = 'clerk.process_event'
                     AND (j.payload ->> 'event_id')::bigint = e.id LIMIT 1)) AS outcome
-         FROM clerk_events e
+         FROM clerk_events e CROSS JOIN LATERAL (
+           SELECT count(*) AS repetitions, max(r.received_at) AS last_repeated_at
+           FROM clerk_event_repetitions r WHERE r.event_id = e.id) repeated
          WHERE ($1::bigint IS NULL OR id = $1) AND ($2::text IS NULL OR status = $2)
            AND ($3::text IS NULL OR user_id = $3 OR strpos(body, '\"' || $3 || '\"') > 0)
          ORDER BY id DESC LIMIT $4",

@@ -38,7 +38,7 @@ pub(in crate::admin) async fn list(State(db): State<Db>, Query(asked): Query<Ask
                 @for event in &events {
                     tr {
                         td { (event.id) }
-                        td.quiet { (time(event.received_at)) @if event.duplicates > 0 { br; "and " (event.duplicates) " times more" } }
+                        td.quiet { (time(event.received_at)) @if event.repetitions > 0 { br; "and " (event.repetitions) " times more" } }
                         td { (event.event_type) }
                         td { (state(&event.status)) }
                         td.wide { (event.outcome.as_deref().unwrap_or_default()) }
