@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use axum::{
     Extension, Json,
     extract::State,
@@ -8,7 +6,6 @@ use axum::{
 use common::{
     clerk::{self, Delivery, Receipt as Received},
     config::WebhookSecrets,
-    ids::ClerkInstanceId,
     telemetry::Trace,
 };
 use serde::Serialize;
@@ -16,12 +13,10 @@ use svix::webhooks::{Webhook, WebhookError};
 use utoipa::ToSchema;
 
 use crate::{
-    anonymous::Allowance,
     client::Client,
     extract::RawBody,
-    metrics::Metrics,
     problem::{Problem, ProblemBody},
-    turns::Turns,
+    router::AppState,
 };
 
 /// Tells authentic webhooks from others. During a rotation several secrets are live.
@@ -72,23 +67,19 @@ pub(crate) struct Receipt {
     ),
 )]
 pub(crate) async fn clerk(
-    State(turns): State<Turns>,
-    State(signatures): State<Arc<Signatures>>,
-    State(ours): State<Option<Arc<ClerkInstanceId>>>,
-    State(allowance): State<Arc<Allowance>>,
-    State(metrics): State<Arc<Metrics>>,
+    State(state): State<AppState>,
     Extension(trace): Extension<Trace>,
     client: Client,
     headers: HeaderMap,
     RawBody(body): RawBody,
 ) -> Result<(StatusCode, Json<Receipt>), Problem> {
-    let svix_id = signatures.verify(&headers, &body).map_err(|problem| {
-        metrics.webhook("rejected");
-        allowance.refuse(client, problem)
+    let svix_id = state.signatures.verify(&headers, &body).map_err(|problem| {
+        state.metrics.webhook("rejected");
+        state.allowance.refuse(client, problem)
     })?;
     let delivery = Delivery { svix_id, body: &body, trace_context: Some(&trace.traceparent()) };
-    let received = store(&turns, ours.as_deref(), &delivery).await.inspect_err(|_| metrics.webhook("failed"))?;
-    metrics.webhook(outcome(&received));
+    let received = receive(&state, &delivery).await.inspect_err(|_| state.metrics.webhook("failed"))?;
+    state.metrics.webhook(outcome(&received));
     tell(svix_id, &received);
     let status = match received {
         Received::Accepted { .. } => StatusCode::ACCEPTED,
@@ -98,9 +89,9 @@ pub(crate) async fn clerk(
     Ok((status, Json(Receipt { status: outcome(&received) })))
 }
 
-async fn store(turns: &Turns, ours: Option<&ClerkInstanceId>, delivery: &Delivery<'_>) -> Result<Received, Problem> {
-    let turn = turns.take().await?;
-    Ok(clerk::receive(turn.db(), ours, delivery).await?)
+async fn receive(state: &AppState, delivery: &Delivery<'_>) -> Result<Received, Problem> {
+    let turn = state.turns.take().await?;
+    Ok(clerk::receive(turn.db(), state.clerk_instance.as_deref(), delivery).await?)
 }
 
 fn outcome(received: &Received) -> &'static str {
