@@ -65,7 +65,7 @@ async fn a_dead_job_is_seen_understood_and_run_again() {
     let desk = Desk::open(&database, Some(PASSWORD)).await;
 
     let overview = desk.page("/").await;
-    assert!(overview.contains("1 dead jobs") && overview.contains("test.later"), "{overview}");
+    assert!(overview.contains("dead jobs: 1") && overview.contains("test.later"), "{overview}");
     let list = desk.page("/jobs?state=dead").await;
     assert!(list.contains(&format!("/jobs/{dead}")) && !list.contains("test.later"), "{list}");
     let page = desk.page(&format!("/jobs/{dead}")).await;

@@ -29,7 +29,8 @@ pub(super) async fn operators_only(State(password): State<Option<Secret>>, reque
     let headers = [
         (header::CONTENT_SECURITY_POLICY, CONTENT_POLICY),
         (header::CACHE_CONTROL, "no-store"),
-        (header::REFERRER_POLICY, "no-referrer"),
+        // With none at all, a browser would not say whose page it is either.
+        (header::REFERRER_POLICY, "same-origin"),
     ];
     (headers, next.run(request).await).into_response()
 }

@@ -16,8 +16,8 @@ pub(in crate::admin) async fn show(State(db): State<Db>) -> Result<Markup, Troub
             @if dead_jobs + dead_events > 0 {
                 p {
                     "Waiting for you: "
-                    a href="/jobs?state=dead" { (dead_jobs) " dead jobs" } ", "
-                    a href="/events?status=dead" { (dead_events) " dead events" } "."
+                    a href="/jobs?state=dead" { "dead jobs: " (dead_jobs) } ", "
+                    a href="/events?status=dead" { "dead events: " (dead_events) } "."
                 }
             } @else {
                 p { "Nothing waits for a person." }
