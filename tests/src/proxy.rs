@@ -7,6 +7,7 @@ use std::{
     pin::pin,
 };
 
+use rustix::net::{Shutdown, shutdown};
 use tokio::{
     io::{AsyncWriteExt, copy},
     net::{
@@ -107,7 +108,8 @@ async fn carry(
             }
         }
         Some(Mode::Vanish) => {
-            drop(from_server);
+            // Both halves: else the server would keep its end, and its locks.
+            let _ = shutdown(from_server.as_ref(), Shutdown::Both);
             // Never polled again: what the client sends fills the buffers of the system.
             let _client = (up, to_client);
             std::future::pending::<()>().await;
