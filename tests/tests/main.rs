@@ -12,6 +12,7 @@ mod first_request;
 mod frontend;
 mod isolation;
 mod leads;
+mod next_schema;
 mod official_events;
 mod operators;
 mod overload;
