@@ -140,10 +140,26 @@ impl Site {
         self.ledger.compare(record).await
     }
 
+    /// What is in the way, for whoever has to find out.
+    async fn unfinished(&self) -> String {
+        let mut superuser = PgConnection::connect(&self.superuser_url).await.expect("the database is there");
+        let jobs =
+            "SELECT coalesce(string_agg(concat_ws(' ', 'job', id, state, 'attempt', attempts, 'due in', run_at - now(),
+                           'leased for', lease_until - now(), errors -> -1 ->> 'error'), '; '), 'no job is unfinished')
+                    FROM (SELECT * FROM jobs WHERE state <> 'done' ORDER BY id LIMIT 8) j";
+        sqlx::query_scalar(jobs).fetch_one(&mut superuser).await.expect("a valid statement")
+    }
+
     async fn settle(&self, since: Instant) {
         let next = self.load.next();
         while !self.ledger.is_settled(next).await {
-            assert!(since.elapsed() < RECOVERY, "webhook {next} or one before it has not had its effect");
+            if since.elapsed() >= RECOVERY {
+                let unfinished = self.unfinished().await;
+                panic!(
+                    "webhook {next} or one before it has not had its effect; the next is {}; {unfinished}",
+                    self.load.next()
+                );
+            }
             sleep(Duration::from_millis(20)).await;
         }
     }
