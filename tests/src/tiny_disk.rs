@@ -9,7 +9,7 @@ use std::{
 
 use dev::random;
 
-/// A file system of a few megabytes. It is gone when this is dropped.
+/// A file system of 128 MiB: the soak test needs some room, and to fill it takes a moment. It is gone when this is dropped.
 #[derive(Debug)]
 pub struct TinyDisk {
     root: PathBuf,
@@ -20,7 +20,7 @@ impl TinyDisk {
     pub fn new(like: &Path) -> io::Result<Self> {
         let root = env::temp_dir().join(format!("norvalt-tiny-disk-{:016x}", u64::from_be_bytes(random::bytes())));
         fs::create_dir(&root)?;
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=6m", "tmpfs"]).arg(&root).output()?;
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=128m", "tmpfs"]).arg(&root).output()?;
         if !mounted.status.success() {
             fs::remove_dir(&root)?;
             return Err(io::Error::other(String::from_utf8_lossy(&mounted.stderr).trim().to_owned()));
