@@ -17,7 +17,7 @@ async fn run(url: &str, statement: &'static str) {
 async fn restarted_immediately_again_and_again() {
     let mut cluster = private_cluster().await;
     let site = Site::open(&cluster.url, &cluster.url, 2).await;
-    for webhooks in [3, 20, 50, 70] {
+    for webhooks in [3, 10, 20, 50, 70] {
         site.carry_on(webhooks).await;
         cluster.restart_immediate().await;
     }
