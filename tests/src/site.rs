@@ -146,8 +146,15 @@ impl Site {
         let jobs =
             "SELECT coalesce(string_agg(concat_ws(' ', 'job', id, state, 'attempt', attempts, 'due in', run_at - now(),
                            'leased for', lease_until - now(), errors -> -1 ->> 'error'), '; '), 'no job is unfinished')
-                    FROM (SELECT * FROM jobs WHERE state <> 'done' ORDER BY id LIMIT 8) j";
-        sqlx::query_scalar(jobs).fetch_one(&mut superuser).await.expect("a valid statement")
+                    FROM (SELECT * FROM jobs WHERE state <> 'done' AND kind <> 'test.misbehave' ORDER BY id LIMIT 8) j
+                    UNION ALL
+                    SELECT coalesce(string_agg(concat_ws(' ', 'webhook', number, what, 'times', n), '; '), 'the ledger is whole')
+                    FROM (SELECT number, what, count(l.number) AS n
+                          FROM generate_series(0, (SELECT max(number) - 50 FROM ledger)) AS g (number)
+                          CROSS JOIN (VALUES ('processed'), ('effect'), ('done')) AS w (what)
+                          LEFT JOIN ledger l USING (number, what) GROUP BY 1, 2 HAVING count(l.number) <> 1 LIMIT 8) odd";
+        let told: Vec<String> = sqlx::query_scalar(jobs).fetch_all(&mut superuser).await.expect("a valid statement");
+        told.join("; ")
     }
 
     async fn settle(&self, since: Instant) {
