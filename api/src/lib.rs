@@ -4,6 +4,7 @@ mod admin;
 mod anonymous;
 mod auth;
 mod body;
+mod checks;
 mod client;
 mod context;
 mod cors;
@@ -19,5 +20,6 @@ mod serve;
 mod server;
 mod turns;
 
+pub use checks::Checks;
 pub use router::openapi;
 pub use serve::{ServeError, serve};

@@ -29,7 +29,7 @@ impl Signatures {
     }
 
     /// The id of an authentic delivery, the same for every attempt. The raw bytes count, before any parsing.
-    fn verify<'h>(&self, headers: &'h HeaderMap, body: &[u8]) -> Result<&'h str, Problem> {
+    pub(crate) fn verify<'h>(&self, headers: &'h HeaderMap, body: &[u8]) -> Result<&'h str, Problem> {
         let refusals: Vec<_> = self.0.iter().map_while(|secret| secret.verify(body, headers).err()).collect();
         if refusals.len() == self.0.len() {
             let reasons: Vec<_> = refusals.iter().map(ToString::to_string).collect();

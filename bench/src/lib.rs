@@ -1,0 +1,31 @@
+//! Measures the real binaries under load, and in the same run PostgreSQL alone with the very statements that they send.
+//!
+//! Absolute times mean nothing on a machine that is shared; the ratios of the two do. See `docs/performance.md`.
+
+pub mod examples;
+pub mod options;
+
+mod binaries;
+mod data;
+mod graphile;
+mod http;
+mod load;
+mod loading;
+mod parts;
+mod people;
+mod pgbench;
+mod plot;
+mod postgres;
+mod process_stat;
+mod processes;
+mod random;
+mod record;
+mod report;
+mod run;
+mod script;
+mod traffic;
+
+pub use run::run;
+
+/// A failure that ends the run, as a sentence.
+pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;

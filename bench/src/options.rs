@@ -1,0 +1,85 @@
+//! What can be chosen on the command line.
+
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+
+/// Measures the API and the worker against PostgreSQL alone, with a PostgreSQL server, data and load of its own, and
+/// prints for each target whether it is met. About six minutes with the defaults, after the release build.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "system", bin_name = "cargo bench --bench system --", after_help = AFTER_HELP)]
+pub struct Options {
+    /// What to measure; everything but `growth`, if none is given
+    #[arg(long, value_enum, value_name = "PART", num_args = 1..)]
+    pub part: Vec<Part>,
+    /// Connections of the program's load, and of pgbench
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub connections: usize,
+    /// Seconds of each measurement
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub seconds: u64,
+    /// How often program and PostgreSQL take turns; medians are reported
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub rounds: usize,
+    /// Dealerships in the database
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub dealerships: i64,
+    /// Leads of each dealership
+    #[arg(long, value_name = "N", default_value_t = 5_000)]
+    pub leads: i64,
+    /// Messages, spread over all leads
+    #[arg(long, value_name = "N", default_value_t = 60_000)]
+    pub conversations: i64,
+    /// People, spread over all dealerships
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub users: i64,
+    /// Jobs in each round
+    #[arg(long, value_name = "N", default_value_t = 8_000)]
+    pub jobs: i64,
+    /// Dealerships of the part `growth`, with --leads each; 2000 make ten million leads
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub growth_dealerships: i64,
+    /// Leads of the one large dealership of the part `growth`
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    pub growth_leads: i64,
+    /// Show what the API and the worker log
+    #[arg(long)]
+    pub logs: bool,
+    /// Given by cargo
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// A part of the measurements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// Requests and webhooks, each against pgbench
+    Requests,
+    /// The queue, against pgbench and graphile-worker
+    Jobs,
+    /// From a webhook to its effect, while nothing else happens
+    Latency,
+    /// Few and many connections
+    Load,
+    /// Memory and start
+    Footprint,
+    /// Large dealerships, many dealerships, long queues
+    Growth,
+}
+
+const AFTER_HELP: &str = "\
+The table is printed and, with all numbers, written to target/bench/ as system.json and system.csv;
+latency against load and cost against data size are drawn in *.svg beside them.
+Ten million leads: --part growth --growth-dealerships 2000 (needs 12 GB of disk and 20 minutes).";
+
+impl Options {
+    /// Whether this part is to be measured.
+    pub fn measures(&self, part: Part) -> bool {
+        if self.part.is_empty() { part != Part::Growth } else { self.part.contains(&part) }
+    }
+
+    /// How long one measurement takes.
+    pub fn length(&self) -> Duration {
+        Duration::from_secs(self.seconds)
+    }
+}

@@ -1,0 +1,42 @@
+use crate::{
+    Outcome,
+    load::{self, Until, median},
+    process_stat::resident_megabytes,
+    report::{Row, Target},
+    run::Bench,
+    traffic::Path,
+};
+
+const REQUESTS: usize = 100_000;
+const CONNECTIONS: usize = 64;
+const STARTS: usize = 5;
+
+pub(crate) async fn measure(bench: &mut Bench) -> Outcome<()> {
+    let mut starts = Vec::new();
+    for _ in 0..STARTS {
+        let (api, _, took) = bench.launcher().api(&bench.database.url).await?;
+        starts.push(took.as_secs_f64() * 1000.0);
+        api.stop().await?;
+    }
+    let note = format!("median of {STARTS}, from exec until /health/ready says 200, on a migrated database");
+    let name = "the API is ready";
+    bench.report.add(Row::measured(name, median(starts), " ms", Target::AtMost(200.0), note));
+
+    let (api, address, _) = bench.launcher().api(&bench.database.url).await?;
+    let fresh = resident_megabytes(api.pid());
+    let until = Until::Requests(REQUESTS / CONNECTIONS);
+    let measured = load::run(address, bench.traffic(Path::Mixed, CONNECTIONS), until).await?;
+    let name = "memory of the API after 100,000 requests";
+    let row = match (fresh, resident_megabytes(api.pid())) {
+        (Some(fresh), Some(megabytes)) => {
+            let note = format!(
+                "resident, after pages and single leads on {CONNECTIONS} connections at {:.0}/s; {fresh:.1} MB when fresh",
+                measured.per_second
+            );
+            Row::measured(name, megabytes, " MB", Target::AtMost(30.0), note).unless(measured.error)
+        }
+        _ => Row::missing(name, Target::AtMost(30.0), "needs /proc"),
+    };
+    bench.report.add(row);
+    api.stop().await
+}

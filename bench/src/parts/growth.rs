@@ -1,0 +1,190 @@
+use std::{net::SocketAddr, sync::Arc, time::Instant};
+
+use chrono::TimeDelta;
+use dev::clerk::SessionToken;
+use serde_json::Value;
+use sqlx::{Executor, PgConnection};
+use tokio::time::Duration;
+
+use super::jobs::until_done;
+use crate::{
+    Outcome,
+    data::Samples,
+    http::Connection,
+    load::{self, Until, percentile},
+    loading::{self, Size},
+    people, pgbench,
+    postgres::Database,
+    record::Mark,
+    report::{Row, Series, Target},
+    run::Bench,
+    script::Script,
+    traffic::Path,
+};
+
+/// Half a minute at most for each thing that is asked again and again.
+const REPETITIONS: usize = 200;
+const LONGEST: Duration = Duration::from_secs(10);
+
+pub(crate) async fn measure(bench: &mut Bench) -> Outcome<()> {
+    let (dealerships, large) = (bench.options.growth_dealerships, bench.options.growth_leads);
+    let few = bench.options.dealerships * bench.options.leads;
+    let many = dealerships * bench.options.leads;
+    let begin = Instant::now();
+    let grown = bench.postgres.create_database("growth").await?;
+    let mut connection = grown.connect().await?;
+    let size = Size { dealerships, leads: bench.options.leads, conversations: many / 2, users: dealerships * 5 };
+    loading::load(&mut connection, "bench", size).await?;
+    eprintln!("   loaded {many} leads within {:.0} s", begin.elapsed().as_secs_f64());
+    let samples = Arc::new(Samples::draw(&mut connection).await?);
+    let page_of_few = page(bench, &bench.database.clone(), &bench.samples.clone()).await?;
+    let page_of_many = page(bench, &grown, &samples).await?;
+    let note = format!("p50 {page_of_many:.2} ms among {many} leads, {page_of_few:.2} ms among {few}; one connection");
+    let name = "page among many dealerships, against few";
+    bench.report.add(Row::measured(name, page_of_many / page_of_few, " ×", Target::AtMost(1.3), note));
+    let points = vec![(few as f64, page_of_few), (many as f64, page_of_many)];
+    let name = "page, by leads of all dealerships".to_owned();
+    bench.report.series.push(Series { plot: "cost-against-size", name, points });
+
+    let begin = Instant::now();
+    let size = Size { dealerships: 1, leads: large, conversations: large / 2, users: 5 };
+    loading::load(&mut connection, "large", size).await?;
+    eprintln!("   loaded {large} leads of one dealership within {:.0} s", begin.elapsed().as_secs_f64());
+    measure_large(bench, &grown, page_of_many, large).await?;
+    measure_claims(bench, &mut connection, &grown).await
+}
+
+/// The median of the first page's latency, in milliseconds.
+async fn page(bench: &Bench, database: &Database, samples: &Arc<Samples>) -> Outcome<f64> {
+    let (api, address, _) = bench.launcher().api(&database.url).await?;
+    let mut measured = None;
+    // The first time, everything is read from the disk.
+    for length in [1, bench.options.seconds] {
+        let traffic = bench.traffic_among(Path::Page, 1, samples);
+        measured = Some(load::run(address, traffic, Until::Elapsed(Duration::from_secs(length))).await?);
+    }
+    api.stop().await?;
+    let measured = measured.ok_or("measured twice")?;
+    measured.error.map_or(Ok(measured.p50), |error| Err(error.into()))
+}
+
+/// Asks as somebody of the large dealership.
+struct Asker {
+    connection: Connection,
+    token: String,
+}
+
+impl Asker {
+    async fn open(bench: &Bench, address: SocketAddr) -> Outcome<Self> {
+        let token = SessionToken::for_user("user_large_1").organization("org_large_1", "slug", "org:admin");
+        let token = token.ttl(TimeDelta::hours(1)).mint(&bench.key());
+        Ok(Self { connection: Connection::open(address).await?, token })
+    }
+
+    async fn ask(&mut self, query: &str) -> Outcome<Value> {
+        let token = &self.token;
+        let request =
+            format!("GET /api/v1/leads?{query} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n\r\n");
+        let answer = self.connection.exchange(request.as_bytes()).await?;
+        match answer.status {
+            200 => Ok(serde_json::from_slice(answer.body)?),
+            _ => Err(format!("{} {}", answer.status, String::from_utf8_lossy(answer.body)).into()),
+        }
+    }
+
+    /// The median latency, in milliseconds.
+    async fn median(&mut self, query: &str) -> Outcome<f64> {
+        let (mut micros, begin) = (Vec::new(), Instant::now());
+        self.ask(query).await?;
+        while micros.len() < REPETITIONS && begin.elapsed() < LONGEST {
+            let asked = Instant::now();
+            self.ask(query).await?;
+            micros.push(u32::try_from(asked.elapsed().as_micros()).unwrap_or(u32::MAX));
+        }
+        micros.sort_unstable();
+        Ok(percentile(&micros, 50))
+    }
+}
+
+async fn measure_large(bench: &mut Bench, database: &Database, page_of_small: f64, large: i64) -> Outcome<()> {
+    let (api, address, _) = bench.launcher().api(&database.url).await?;
+    let mut asker = Asker::open(bench, address).await?;
+    let first = asker.median("limit=25").await?;
+    let total = asker.ask("limit=25").await?["total"].as_i64();
+    if total != Some(large) {
+        return Err(format!("the total is {total:?} instead of {large}").into());
+    }
+    let leads = bench.options.leads;
+    let note =
+        format!("p50 {first:.2} ms of {large} leads, {page_of_small:.2} ms of {leads}; the total is counted each time");
+    let name = "first page of a large dealership, against a small one";
+    bench.report.add(Row::measured(name, first / page_of_small, " ×", Target::AtMost(2.0), note));
+    let points = vec![(leads as f64, page_of_small), (large as f64, first)];
+    let name = "page, by leads of one dealership".to_owned();
+    bench.report.series.push(Series { plot: "cost-against-size", name, points });
+
+    let depth = 100_000.min(large / 2);
+    let deep = asker.ask(&format!("limit=25&offset={}", depth - 25)).await?;
+    let cursor = deep["next_cursor"].as_str().ok_or("a page in the middle has a next one")?.to_owned();
+    let after = asker.median(&format!("limit=25&cursor={cursor}")).await?;
+    let note = format!("p50 {after:.2} ms after {depth} leads, {first:.2} ms at the start");
+    let name = "cursor page in the depth, against the first page";
+    bench.report.add(Row::measured(name, after / first, " ×", Target::AtMost(1.3), note));
+
+    let mut found = Vec::new();
+    for search in ["h%C3%A5konsen", "kunde123456", "91234", "finnes-ikke"] {
+        found.push((search, asker.median(&format!("limit=25&search={search}")).await?));
+    }
+    let slowest = found.iter().map(|(_, millis)| *millis).fold(0.0, f64::max);
+    let note: Vec<String> = found.iter().map(|(search, millis)| format!("{search}: {millis:.0} ms")).collect();
+    let note = format!("p50 among {large} leads: {}", note.join(", "));
+    bench.report.add(Row::measured("search in a large dealership", slowest, " ms", Target::AtMost(100.0), note));
+    api.stop().await
+}
+
+/// What a claim of ten costs while few and while many other jobs lie in the table.
+async fn measure_claims(bench: &mut Bench, connection: &mut PgConnection, database: &Database) -> Outcome<()> {
+    let claim = {
+        let worker = bench.launcher().worker(&database.logged_url(), 10)?;
+        let mark = Mark::here(&database.log())?;
+        let batch = people::enqueue(connection, &people::renaming(50)).await?;
+        until_done(connection, batch, 50).await?;
+        worker.stop().await?;
+        let statements = mark.statements("norvalt worker claimer")?;
+        statements
+            .into_iter()
+            .rfind(|statement| statement.sql.starts_with("-- queue::claim"))
+            .ok_or("a claim is logged")?
+    };
+    let limit = claim.parameters.get(1).cloned().flatten().unwrap_or_default();
+    let script = Script::of(&[claim], &[(&limit, "ten")]).with("ten", 10);
+    let mut millis = Vec::new();
+    for more in ["", FINISHED, SCHEDULED] {
+        if !more.is_empty() {
+            connection.execute(more).await?;
+        }
+        connection.execute("DELETE FROM jobs WHERE state IN ('available', 'running')").await?;
+        connection.execute(AVAILABLE).await?;
+        connection.execute("VACUUM (ANALYZE) jobs").await?;
+        millis.push(1000.0 / pgbench::run(database, &script, 1, pgbench::Until::Transactions(2_000)).await?);
+    }
+    let note = format!(
+        "{:.2} ms for ten jobs, {:.2} ms with 1,000,000 finished ones, {:.2} ms with 200,000 scheduled ones too",
+        millis[0], millis[1], millis[2]
+    );
+    let name = "claim in a long table, against a short one";
+    bench.report.add(Row::measured(name, millis[1].max(millis[2]) / millis[0], " ×", Target::AtMost(1.3), note));
+    Ok(())
+}
+
+const AVAILABLE: &str = "
+    INSERT INTO jobs (queue, kind, payload, payload_version, state, max_attempts)
+    SELECT 'default', 'clerk.process_event', jsonb_build_object('event_id', n), 1, 'available', 12 FROM generate_series(1, 30000) n";
+const FINISHED: &str = "
+    INSERT INTO jobs (queue, kind, payload, payload_version, state, max_attempts, attempts, finished_at)
+    SELECT 'default', 'clerk.process_event', jsonb_build_object('event_id', n), 1, 'done', 12, 1, now()
+    FROM generate_series(1, 1000000) n";
+const SCHEDULED: &str = "
+    INSERT INTO jobs (queue, kind, payload, payload_version, state, max_attempts, priority, run_at)
+    SELECT 'default', 'clerk.process_event', jsonb_build_object('event_id', n), 1, 'scheduled', 12, -1, now() + interval '1 day'
+    FROM generate_series(1, 200000) n";

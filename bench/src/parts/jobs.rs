@@ -1,0 +1,200 @@
+use std::time::Duration;
+
+use sqlx::{Executor, PgConnection};
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use crate::{
+    Outcome, graphile,
+    load::median,
+    people::{self, Batch},
+    pgbench,
+    process_stat::{Used, resident_megabytes},
+    record::{Mark, Statement},
+    report::{Row, Target},
+    run::Bench,
+    script::Script,
+};
+
+const NAME: &str = "jobs with an effect in their own transaction";
+const PATIENCE: Duration = Duration::from_secs(300);
+
+pub(crate) async fn measure(bench: &mut Bench) -> Outcome<()> {
+    let connections = bench.options.connections;
+    let mut connection = bench.database.connect().await?;
+    prepare(bench, &mut connection).await?;
+    let recorded = record(bench, &mut connection).await?;
+    let graphile = graphile::Graphile::prepare(bench).await;
+    let worker = bench.launcher().worker(&bench.database.url, connections)?;
+    drain(&mut connection, 500).await?;
+    let (mut program, mut alone, mut other, mut used) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..bench.options.rounds {
+        let before = Used::now(Some(worker.pid()), &bench.postgres.home());
+        program.push(drain(&mut connection, bench.options.jobs).await?);
+        used.push(Used::now(Some(worker.pid()), &bench.postgres.home()).since(before));
+        alone.push(complete_all(bench, &mut connection, &recorded).await?);
+        if let Ok(graphile) = &graphile {
+            other.push(graphile.drain(bench.options.jobs).await?);
+        }
+    }
+    let resident = resident_megabytes(worker.pid());
+    worker.stop().await?;
+
+    let ratio = median(program.iter().zip(&alone).map(|(program, alone)| program / alone));
+    let each =
+        |cost: &dyn Fn(&Used) -> f64| median(used.iter().map(|used| cost(used) * 1e6 / bench.options.jobs as f64));
+    let rate = median(program.iter().copied());
+    let note = format!(
+        "{rate:.0}/s of {:.0}/s with {} statements each; processor time of one: worker {:.0} µs, PostgreSQL {:.0} µs",
+        median(alone),
+        recorded.statements.len(),
+        each(&|used| used.program),
+        each(&|used| used.postgres),
+    );
+    bench.report.add(Row::measured(NAME, ratio, " ×", Target::AtLeast(0.6), note));
+    let name = "the same, against graphile-worker 0.18 with its defaults";
+    bench.report.add(match graphile {
+        Ok(_) => {
+            let (by_default, as_many) = (median(other.iter().map(|o| o.0)), median(other.iter().map(|o| o.1)));
+            let note = format!(
+                "{rate:.0}/s against {by_default:.0}/s; {as_many:.0}/s with as many at once; its job is one INSERT, ours {} statements",
+                recorded.statements.len()
+            );
+            Row::measured(name, rate / by_default, " ×", Target::AtLeast(1.0), note)
+        }
+        Err(reason) => Row::missing(name, Target::AtLeast(1.0), &reason.to_string()),
+    });
+    let reason = "the worker completes each job in the transaction of its own effects and has no batches";
+    bench.report.add(Row::missing("jobs completed in batches, against the rate above", Target::AtLeast(3.0), reason));
+    let name = "memory of the worker after these jobs";
+    bench.report.add(match resident {
+        Some(megabytes) => Row::measured(name, megabytes, " MB", Target::AtMost(25.0), "resident".to_owned()),
+        None => Row::missing(name, Target::AtMost(25.0), "needs /proc"),
+    });
+    Ok(())
+}
+
+/// Forgets what earlier parts enqueued, and has people join whom the events will be about.
+pub(crate) async fn prepare(bench: &Bench, connection: &mut PgConnection) -> Outcome<()> {
+    // Ids of events and of jobs must not look alike in what is recorded.
+    connection
+        .execute("TRUNCATE jobs, clerk_events; ALTER TABLE clerk_events ALTER COLUMN id RESTART WITH 5000001")
+        .await?;
+    let worker = bench.launcher().worker(&bench.database.url, 10)?;
+    let batch = people::enqueue(connection, &people::joining()).await?;
+    until_done(connection, batch, people::COUNT).await?;
+    worker.stop().await?;
+    for table in ["clerk_objects", "users", "jobs", "clerk_events"] {
+        connection.execute(sqlx::AssertSqlSafe(format!("VACUUM (ANALYZE) {table}"))).await?;
+    }
+    Ok(())
+}
+
+/// Jobs done in a second by the workers that run.
+async fn drain(connection: &mut PgConnection, jobs: i64) -> Outcome<f64> {
+    let events = people::renaming(jobs);
+    let begin: f64 = seconds(connection, "SELECT extract(epoch FROM clock_timestamp())::float8").await?;
+    let inserted = Instant::now();
+    let batch = people::enqueue(connection, &events).await?;
+    // Nobody saw them before they were committed.
+    let begin = begin + inserted.elapsed().as_secs_f64();
+    until_done(connection, batch, jobs).await?;
+    let end = seconds(connection, "SELECT extract(epoch FROM max(finished_at))::float8 FROM jobs").await?;
+    Ok(jobs as f64 / (end - begin))
+}
+
+async fn seconds(connection: &mut PgConnection, question: &'static str) -> Outcome<f64> {
+    Ok(sqlx::query_scalar(question).fetch_one(connection).await?)
+}
+
+pub(crate) async fn until_done(connection: &mut PgConnection, batch: Batch, jobs: i64) -> Outcome<()> {
+    let deadline = Instant::now() + PATIENCE;
+    let question = "SELECT count(*) FROM jobs WHERE id >= $1 AND state = 'done' AND kind = 'clerk.process_event'";
+    loop {
+        let done: i64 = sqlx::query_scalar(question).bind(batch.first_job).fetch_one(&mut *connection).await?;
+        if done == jobs {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            return Err(format!("{done} of {jobs} jobs were done within {PATIENCE:?}").into());
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// One job's transaction, and whom and what it was about.
+struct Recorded {
+    statements: Vec<Statement>,
+    person: String,
+    event: String,
+    job: String,
+    name: String,
+}
+
+async fn record(bench: &Bench, connection: &mut PgConnection) -> Outcome<Recorded> {
+    let worker = bench.launcher().worker(&bench.database.logged_url(), 1)?;
+    let batch = people::enqueue(connection, &people::renaming(200)).await?;
+    until_done(connection, batch, 200).await?;
+    let mark = Mark::here(&bench.database.log())?;
+    let batch = people::enqueue(connection, &people::renaming(1)).await?;
+    until_done(connection, batch, 1).await?;
+    let all = mark.statements("norvalt worker")?;
+    worker.stop().await?;
+
+    let work = all.iter().position(|statement| statement.sql.starts_with("-- clerk::inbox::process"));
+    let work = work.ok_or("the job's statements are in the log")?;
+    let backend = all[work].backend;
+    let of_backend: Vec<Statement> = all.into_iter().filter(|statement| statement.backend == backend).collect();
+    let work = of_backend.iter().position(|statement| statement.sql.starts_with("-- clerk::inbox::process"));
+    let begin = of_backend[..work.unwrap_or(0)].iter().rposition(|statement| statement.sql.starts_with("BEGIN"));
+    let rest = &of_backend[begin.ok_or("the transaction begins")?..];
+    let end = rest.iter().position(|statement| statement.sql == "COMMIT").ok_or("the transaction ends")?;
+    let statements = rest[..=end].to_vec();
+    let (person, body) = people::renaming(1).remove(0);
+    let _ = body;
+    let written = statements.iter().flat_map(|s| s.parameters.iter().flatten());
+    let name = written.filter(|value| value.starts_with("Kari ")).min_by_key(|value| value.len());
+    let name = name.cloned().ok_or("the name is written")?;
+    Ok(Recorded { statements, person, event: batch.first_event.to_string(), job: batch.first_job.to_string(), name })
+}
+
+/// Transactions in a second of pgbench that completes as many jobs, all claimed before.
+async fn complete_all(bench: &Bench, connection: &mut PgConnection, recorded: &Recorded) -> Outcome<f64> {
+    let clients = i64::try_from(bench.options.connections)?;
+    let each = bench.options.jobs / clients;
+    let token = Uuid::from_u128(0x6f72_7661_6c74);
+    let events = people::renaming(each * clients);
+    // Claimed before any worker sees them.
+    connection.execute("BEGIN; LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE").await?;
+    let batch = people::enqueue(connection, &events).await?;
+    people::claim_all(connection, batch, token).await?;
+    connection.execute("COMMIT").await?;
+    let complete = recorded.statements.iter().find(|statement| statement.sql.starts_with("-- queue::complete"));
+    let lease = complete.and_then(|statement| statement.parameters.get(1)?.clone()).ok_or("a job is completed")?;
+    let substitutes = [
+        (recorded.person.as_str(), "person"),
+        (&recorded.event, "event"),
+        (&recorded.job, "job"),
+        (&recorded.name, "name"),
+        (&lease, "token"),
+    ];
+    let prologue = "\\set step :step + 1
+\\set job :first_job + :client_id + :step * :clients
+\\set event :first_event + :client_id + :step * :clients
+\\set person random(:first_person, :last_person)
+\\set name random(1, 9000000000000000000)
+";
+    let script = Script::of(&recorded.statements, &substitutes)
+        .preceded_by(prologue)
+        .with("step", -1)
+        .with("clients", clients)
+        .with("first_job", batch.first_job)
+        .with("first_event", batch.first_event)
+        .with("first_person", people::FIRST)
+        .with("last_person", people::FIRST + people::COUNT - 1)
+        .with("token", token);
+    let tps =
+        pgbench::run(&bench.database, &script, bench.options.connections, pgbench::Until::Transactions(each)).await?;
+    until_done(connection, batch, each * clients).await?;
+    Ok(tps)
+}

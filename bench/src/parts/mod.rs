@@ -1,0 +1,9 @@
+//! One file for each thing that is measured.
+
+pub(crate) mod ceiling;
+pub(crate) mod footprint;
+pub(crate) mod growth;
+pub(crate) mod jobs;
+pub(crate) mod latency;
+pub(crate) mod load;
+pub(crate) mod requests;

@@ -1,0 +1,93 @@
+use std::fmt::Write;
+
+use crate::record::Statement;
+
+/// A script for pgbench and the values of its variables.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Script {
+    pub(crate) text: String,
+    pub(crate) variables: Vec<(String, String)>,
+}
+
+/// What stands for a value of the recorded request: a variable of pgbench, by name.
+pub(crate) type Substitute<'a> = (&'a str, &'a str);
+
+impl Script {
+    /// Sends these statements in this order, with as many round trips as the program needed: what came as one message is
+    /// one pipeline here. Values are parameters as they were there, those of `substitutes` variables that change.
+    pub(crate) fn of(statements: &[Statement], substitutes: &[Substitute<'_>]) -> Self {
+        let mut script = Self::default();
+        for (index, statement) in statements.iter().enumerate() {
+            script.push(index, statement, substitutes);
+        }
+        script
+    }
+
+    /// Runs this before each transaction.
+    pub(crate) fn preceded_by(mut self, prologue: &str) -> Self {
+        self.text.insert_str(0, prologue);
+        self
+    }
+
+    pub(crate) fn with(mut self, name: &str, value: impl ToString) -> Self {
+        self.variables.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    fn push(&mut self, index: usize, statement: &Statement, substitutes: &[Substitute<'_>]) {
+        if statement.parameters.is_empty() {
+            let parts: Vec<&str> = statement.sql.split(';').map(str::trim).filter(|part| !part.is_empty()).collect();
+            if let [only] = parts[..] {
+                let _ = writeln!(self.text, "{only};");
+            } else {
+                let _ = writeln!(self.text, "\\startpipeline\n{};\n\\endpipeline", parts.join(";\n"));
+            }
+            return;
+        }
+        let mut sql = statement.sql.clone();
+        // From the last to the first, so that $1 is not taken for the beginning of $12.
+        for (number, value) in statement.parameters.iter().enumerate().rev() {
+            let placeholder = format!("${}", number + 1);
+            let substitute = match value {
+                None => "NULL".to_owned(),
+                Some(value) => match substitutes.iter().find(|(known, _)| known == value) {
+                    Some((_, variable)) => format!(":{variable}"),
+                    None => {
+                        let name = format!("s{index}_{}", number + 1);
+                        self.variables.push((name.clone(), value.clone()));
+                        format!(":{name}")
+                    }
+                },
+            };
+            sql = sql.replace(&placeholder, &substitute);
+        }
+        // What a later statement refers to.
+        let end = if sql.trim_end().ends_with("RETURNING id") { " \\gset returned_" } else { ";" };
+        let _ = writeln!(self.text, "{sql}{end}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn round_trips_and_parameters_stay_what_they_were() {
+        let statement = |sql: &str, parameters: &[Option<&str>]| Statement {
+            backend: 1,
+            sql: sql.to_owned(),
+            parameters: parameters.iter().map(|value| value.map(str::to_owned)).collect(),
+        };
+        let statements = [
+            statement("BEGIN; SET LOCAL ROLE x", &[]),
+            statement("-- a\nSELECT $1::text, $2, $1", &[Some("user_1"), None]),
+            statement("INSERT INTO t VALUES ($1) RETURNING id", &[Some("fixed")]),
+            statement("COMMIT", &[]),
+        ];
+        let script = Script::of(&statements, &[("user_1", "user")]);
+        let expected = "\\startpipeline\nBEGIN;\nSET LOCAL ROLE x;\n\\endpipeline\n-- a\nSELECT :user::text, NULL, :user;\n\
+                        INSERT INTO t VALUES (:s2_1) RETURNING id \\gset returned_\nCOMMIT;\n";
+        assert_eq!(script.text, expected);
+        assert_eq!(script.variables, [("s2_1".to_owned(), "fixed".to_owned())]);
+    }
+}
