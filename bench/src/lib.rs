@@ -2,6 +2,8 @@
 //!
 //! Absolute times mean nothing on a machine that is shared; the ratios of the two do. See `docs/performance.md`.
 
+#![expect(clippy::cast_precision_loss, reason = "counts of one run are far below 2^52")]
+
 pub mod examples;
 pub mod options;
 

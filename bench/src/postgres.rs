@@ -16,7 +16,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use crate::Outcome;
 
 /// What differs from PostgreSQL's defaults: room for the data and the connections of the whole run, and log lines that
-/// tell who sent a statement. Durability is as it comes: fsync and synchronous_commit are on.
+/// tell who sent a statement. Durability is as it comes: `fsync` and `synchronous_commit` are on.
 const SETTINGS: [&str; 5] = [
     "shared_buffers = '1GB'",
     "max_connections = 200",

@@ -123,7 +123,21 @@ impl Report {
         for Row { name, value, unit, target, met, note } in &self.rows {
             let value = value.map(|value| value.to_string()).unwrap_or_default();
             let note = note.replace('"', "\"\"");
-            csv += &format!("\"{name}\",{value},{unit},{target},{met},\"{note}\"\n");
+            csv.extend([
+                "\"",
+                name,
+                "\",",
+                &value,
+                ",",
+                unit,
+                ",",
+                &target.to_string(),
+                ",",
+                &met.to_string(),
+                ",\"",
+                &note,
+                "\"\n",
+            ]);
         }
         Ok(fs::write(directory.join("system.csv"), csv)?)
     }

@@ -1,4 +1,4 @@
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 
 use crate::record::Statement;
 
@@ -29,7 +29,7 @@ impl Script {
         self
     }
 
-    pub(crate) fn with(mut self, name: &str, value: impl ToString) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: &dyn Display) -> Self {
         self.variables.push((name.to_owned(), value.to_string()));
         self
     }
@@ -50,14 +50,15 @@ impl Script {
             let placeholder = format!("${}", number + 1);
             let substitute = match value {
                 None => "NULL".to_owned(),
-                Some(value) => match substitutes.iter().find(|(known, _)| known == value) {
-                    Some((_, variable)) => format!(":{variable}"),
-                    None => {
-                        let name = format!("s{index}_{}", number + 1);
-                        self.variables.push((name.clone(), value.clone()));
-                        format!(":{name}")
+                Some(value) => {
+                    let known = substitutes.iter().find(|(known, _)| known == value);
+                    let fixed = format!("s{index}_{}", number + 1);
+                    let variable = known.map_or(fixed.as_str(), |(_, variable)| variable);
+                    if known.is_none() {
+                        self.variables.push((fixed.clone(), value.clone()));
                     }
-                },
+                    format!(":{variable}")
+                }
             };
             sql = sql.replace(&placeholder, &substitute);
         }

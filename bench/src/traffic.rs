@@ -97,7 +97,7 @@ impl Traffic {
     /// The bytes of the next request.
     pub(crate) fn next(&mut self) -> Outcome<&[u8]> {
         let path = match self.path {
-            Path::Mixed if self.random.next() % 2 == 0 => Path::Page,
+            Path::Mixed if self.random.next().is_multiple_of(2) => Path::Page,
             Path::Mixed => Path::Lead,
             path => path,
         };

@@ -17,7 +17,7 @@ use crate::{
 };
 
 const NAME: &str = "jobs with an effect in their own transaction";
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 pub(crate) async fn measure(bench: &mut Bench) -> Outcome<()> {
     let connections = bench.options.connections;
@@ -186,13 +186,13 @@ async fn complete_all(bench: &Bench, connection: &mut PgConnection, recorded: &R
 ";
     let script = Script::of(&recorded.statements, &substitutes)
         .preceded_by(prologue)
-        .with("step", -1)
-        .with("clients", clients)
-        .with("first_job", batch.first_job)
-        .with("first_event", batch.first_event)
-        .with("first_person", people::FIRST)
-        .with("last_person", people::FIRST + people::COUNT - 1)
-        .with("token", token);
+        .with("step", &-1)
+        .with("clients", &clients)
+        .with("first_job", &batch.first_job)
+        .with("first_event", &batch.first_event)
+        .with("first_person", &people::FIRST)
+        .with("last_person", &(people::FIRST + people::COUNT - 1))
+        .with("token", &token);
     let tps =
         pgbench::run(&bench.database, &script, bench.options.connections, pgbench::Until::Transactions(each)).await?;
     until_done(connection, batch, each * clients).await?;

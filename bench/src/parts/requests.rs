@@ -119,7 +119,7 @@ async fn script(bench: &Bench, path: Path) -> Outcome<Script> {
     let writes = path == Path::Create;
     let samples = if writes { &bench.samples.writers } else { &bench.samples.readers };
     let script = Script::of(&statements, &substitutes).preceded_by(DRAW);
-    Ok(script.with("drawn", 0).with("writes", u8::from(writes)).with("samples", samples.len()))
+    Ok(script.with("drawn", &0).with("writes", &u8::from(writes)).with("samples", &samples.len()))
 }
 
 /// The statements of the one transaction since, once it has ended. Wake-ups are sent by a task of their own, one for many.
