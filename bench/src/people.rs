@@ -1,7 +1,7 @@
 //! People whom only the queue's measurements know, and events about them.
 
 use common::clock::Clock;
-use sqlx::{Connection, PgConnection};
+use sqlx::{Executor, PgConnection};
 use uuid::Uuid;
 
 use crate::{
@@ -38,10 +38,17 @@ pub(crate) fn renaming(count: i64) -> Vec<(String, String)> {
     (0..count).map(one).collect()
 }
 
-/// Stores events as the API does, with a job for each, and announces them: all in one transaction.
+/// Empties queue and inbox of what other parts left there.
+pub(crate) async fn clear(connection: &mut PgConnection) -> Outcome<()> {
+    // Ids of events and of jobs must not look alike in what is recorded.
+    let clear = "TRUNCATE jobs, clerk_events; ALTER TABLE clerk_events ALTER COLUMN id RESTART WITH 5000001";
+    connection.execute(clear).await?;
+    Ok(())
+}
+
+/// Stores events as the API does, with a job for each, and announces them.
 pub(crate) async fn enqueue(connection: &mut PgConnection, events: &[(String, String)]) -> Outcome<Batch> {
     let (people, bodies): (Vec<&str>, Vec<&str>) = events.iter().map(|(p, b)| (p.as_str(), b.as_str())).unzip();
-    let mut tx = connection.begin().await?;
     let (first_event, first_job, count): (i64, i64, i64) = sqlx::query_as(
         "WITH stored AS (
            INSERT INTO clerk_events (svix_id, event_type, user_id, body, status)
@@ -55,10 +62,9 @@ pub(crate) async fn enqueue(connection: &mut PgConnection, events: &[(String, St
     )
     .bind(people)
     .bind(bodies)
-    .fetch_one(&mut *tx)
+    .fetch_one(&mut *connection)
     .await?;
-    sqlx::query("SELECT pg_notify('norvalt_jobs', '')").execute(&mut *tx).await?;
-    tx.commit().await?;
+    sqlx::query("SELECT pg_notify('norvalt_jobs', '')").execute(connection).await?;
     assert_eq!(usize::try_from(count).ok(), Some(events.len()), "each event has a job");
     Ok(Batch { first_event, first_job })
 }

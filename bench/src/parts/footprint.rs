@@ -24,7 +24,7 @@ pub(crate) async fn measure(bench: &mut Bench) -> Outcome<()> {
 
     let (api, address, _) = bench.launcher().api(&bench.database.url).await?;
     let fresh = resident_megabytes(api.pid());
-    let until = Until::Requests(REQUESTS / CONNECTIONS);
+    let until = Until::Requests(REQUESTS.div_ceil(CONNECTIONS));
     let measured = load::run(address, bench.traffic(Path::Mixed, CONNECTIONS), until).await?;
     let name = "memory of the API after 100,000 requests";
     let row = match (fresh, resident_megabytes(api.pid())) {

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use sqlx::{Executor, PgConnection};
+use sqlx::{Connection, Executor, PgConnection};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
@@ -76,10 +76,7 @@ pub(crate) async fn measure(bench: &mut Bench) -> Outcome<()> {
 
 /// Forgets what earlier parts enqueued, and has people join whom the events will be about.
 pub(crate) async fn prepare(bench: &Bench, connection: &mut PgConnection) -> Outcome<()> {
-    // Ids of events and of jobs must not look alike in what is recorded.
-    connection
-        .execute("TRUNCATE jobs, clerk_events; ALTER TABLE clerk_events ALTER COLUMN id RESTART WITH 5000001")
-        .await?;
+    people::clear(connection).await?;
     let worker = bench.launcher().worker(&bench.database.url, 10)?;
     let batch = people::enqueue(connection, &people::joining()).await?;
     until_done(connection, batch, people::COUNT).await?;
@@ -165,10 +162,10 @@ async fn complete_all(bench: &Bench, connection: &mut PgConnection, recorded: &R
     let token = Uuid::from_u128(0x6f72_7661_6c74);
     let events = people::renaming(each * clients);
     // Claimed before any worker sees them.
-    connection.execute("BEGIN; LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE").await?;
-    let batch = people::enqueue(connection, &events).await?;
-    people::claim_all(connection, batch, token).await?;
-    connection.execute("COMMIT").await?;
+    let mut tx = connection.begin().await?;
+    let batch = people::enqueue(&mut tx, &events).await?;
+    people::claim_all(&mut tx, batch, token).await?;
+    tx.commit().await?;
     let complete = recorded.statements.iter().find(|statement| statement.sql.starts_with("-- queue::complete"));
     let lease = complete.and_then(|statement| statement.parameters.get(1)?.clone()).ok_or("a job is completed")?;
     let substitutes = [

@@ -7,6 +7,7 @@ use crate::{
     Outcome,
     http::Connection,
     load::percentile,
+    people,
     report::{Row, Target},
     run::Bench,
     traffic::{joined, signed},
@@ -21,8 +22,9 @@ const PAUSE: Duration = Duration::from_millis(15);
 /// Somebody joins: from before the webhook is sent until their row is there for everybody to see.
 pub(crate) async fn measure(bench: &mut Bench) -> Outcome<()> {
     let (api, address, _) = bench.launcher().api(&bench.database.url).await?;
-    let worker = bench.launcher().worker(&bench.database.url, 10)?;
     let mut connection = bench.database.connect().await?;
+    people::clear(&mut connection).await?;
+    let worker = bench.launcher().worker(&bench.database.url, 10)?;
     let mut http = Connection::open(address).await?;
     let clock = Clock::system();
     let mut micros = Vec::new();
@@ -49,7 +51,7 @@ pub(crate) async fn measure(bench: &mut Bench) -> Outcome<()> {
     let mut starts: Vec<i64> = sqlx::query_scalar(
         "SELECT (extract(epoch FROM e.processed_at - j.created_at) * 1e6)::bigint
          FROM jobs j JOIN clerk_events e ON e.id = (j.payload ->> 'event_id')::bigint
-         WHERE e.user_id BETWEEN '9' AND '9999999' AND j.kind = 'clerk.process_event'",
+         WHERE e.user_id BETWEEN '9' AND '9999999' AND j.kind = 'clerk.process_event' ORDER BY j.id",
     )
     .fetch_all(&mut connection)
     .await?;
