@@ -146,7 +146,11 @@ async fn the_worker_says_whether_it_lives_and_whether_it_works() {
     raw_sql("BEGIN; LOCK TABLE clerk_events").execute(&mut superuser).await.expect("nobody holds it");
     let mut jobs = JobTable::at(&database.url).await;
     jobs.insert("clerk.process_event", 1, r#"{"event_id": 1}"#).await;
-    until(&admin, r#"norvalt_job_slots_in_use{queue="default"}"#, 1).await;
+    // Another job may wait for it too: events are pruned every minute.
+    let waits = "SELECT $1 <= (SELECT count(*) FROM pg_stat_activity
+                               WHERE datname = current_database() AND wait_event_type = 'Lock')";
+    jobs.wait_until(waits, 1).await;
+    assert!(Metrics::of(&admin).await.value(r#"norvalt_job_slots_in_use{queue="default"}"#) >= 1.0);
     worker.terminate();
     until_status(&admin, "/health/ready", 503).await;
     assert_eq!(status("/health").await, 200);
