@@ -50,9 +50,12 @@ impl Happening {
     }
 }
 
+const FIRST_NAME: &str = "Bilhuset";
+
 struct Org {
     id: String,
     name: String,
+    founded: i64,
     at: i64,
     closed: bool,
 }
@@ -106,7 +109,8 @@ impl Clerk {
         match *happening {
             Happening::Founded => {
                 let n = self.orgs.len();
-                let org = Org { id: format!("org_{}{n}", self.prefix), name: "Bilhuset".to_owned(), at, closed: false };
+                let id = format!("org_{}{n}", self.prefix);
+                let org = Org { id, name: FIRST_NAME.to_owned(), founded: at, at, closed: false };
                 self.events.push(organization("organization.created", &org.id, &org.name, at));
                 self.orgs.push(org);
             }
@@ -186,19 +190,20 @@ impl Clerk {
         pick(open.iter(), which).copied()
     }
 
-    /// With snapshots of the organization and the person as they are now, and for a deletion the time of the last change.
+    /// With snapshots: of the person as they are now, of the organization as it is now or, in an update, once was; and for
+    /// a deletion with the time of the last change.
     fn membership(&self, member: &Member, kind: &str) -> Value {
         let (org, person) = (&self.orgs[member.org], &self.people[member.person]);
         let at = if kind == "deleted" { org.at } else { self.now };
         let (identifier, role) = (person.email.as_deref(), ROLES[member.role].0);
-        let (id, org_at) = (&member.id, org.at);
-        let embedded = (&org.id, &org.name, &person.id);
+        let (org_name, org_at) =
+            if kind == "updated" { (FIRST_NAME, org.founded) } else { (org.name.as_str(), org.at) };
         Membership {
-            id,
-            org: embedded.0,
-            org_name: embedded.1,
+            id: &member.id,
+            org: &org.id,
+            org_name,
             org_at,
-            user: embedded.2,
+            user: &person.id,
             first_name: "Snapshot",
             identifier,
             role,
