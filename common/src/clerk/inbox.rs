@@ -6,7 +6,7 @@ use super::{
     provisioning::{Applied, apply},
 };
 use crate::{
-    db::{Db, Error, REQUEST_LIMIT, Result, SystemTx},
+    db::{Db, Error, Result, SystemTx},
     ids::{ClerkInstanceId, ClerkUserId, DealershipId},
     jobs::ProcessClerkEvent,
     queue::{NewJob, enqueue},
@@ -102,7 +102,7 @@ pub async fn receive(db: &Db, ours: Option<&ClerkInstanceId>, delivery: &Deliver
         Err(EventError::NotHandled(event_type)) => (event_type, None, Reading::Ignored),
         Err(EventError::NotJson) => return Ok(Receipt::NotJson),
     };
-    let mut tx = db.system_within(REQUEST_LIMIT).await?;
+    let mut tx = db.system_for_request().await?;
     let stored = store(&mut tx, delivery.svix_id, &event_type, user.as_ref(), body, &reading).await?;
     let Some(event_id) = stored else {
         repeat(&mut tx, delivery.svix_id).await?;

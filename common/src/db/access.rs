@@ -4,7 +4,7 @@ use serde::Serialize;
 use sqlx::{Row, postgres::PgRow};
 use utoipa::ToSchema;
 
-use super::{Db, Error, REQUEST_LIMIT, TenantTx};
+use super::{Db, Error, TenantTx};
 use crate::{
     ids::{ClerkOrgId, ClerkUserId, DealershipId, UserId},
     users::Role,
@@ -71,7 +71,7 @@ impl Db {
     /// Looks the caller up and opens their dealership's transaction, both in one: somebody whose membership ended
     /// has no access from the next request on, however long their token lives.
     pub async fn enter(&self, identity: &Identity) -> Result<Tenant, AccessError> {
-        let mut tx = self.system_within(REQUEST_LIMIT).await?;
+        let mut tx = self.system_for_request().await?;
         // The last two columns turn this transaction into the dealership's own. With no row or with two they do not
         // matter: such a transaction is dropped.
         let rows = sqlx::query(

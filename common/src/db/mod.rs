@@ -28,12 +28,12 @@ pub use startup::NotUsable;
 pub use transaction::{SystemTx, TenantTx};
 pub use url::{DatabaseUrl, InvalidDatabaseUrl};
 
-use self::pool::{Begun, PATIENCE};
+use self::pool::PATIENCE;
 use crate::{ids::DealershipId, queue::Waker};
 
-/// No transaction stays open across a wait for anything but the database. Should one, the server ends it.
-const NEVER_IDLE: &str = "SET LOCAL idle_in_transaction_session_timeout = '30s'";
-/// No request is worth a statement that takes longer.
+/// No transaction stays open across a wait for anything but the database. Should one, the server ends it after this time.
+const IDLE_LIMIT: Duration = Duration::from_secs(30);
+/// No request is worth a statement that takes longer: the server ends it.
 pub const REQUEST_LIMIT: Duration = Duration::from_secs(15);
 
 /// A handle to the database. Clones share one pool.
@@ -49,32 +49,36 @@ impl Db {
     /// error of the first statement, not of this call. Needs a Tokio runtime.
     pub fn new(url: &DatabaseUrl, connections: u32, application: &str) -> Self {
         let options = url.options().application_name(application);
-        let pool = Pool::new(options.clone(), connections);
+        let (statement, idle) = (REQUEST_LIMIT.as_millis(), IDLE_LIMIT.as_millis());
+        let settings = format!("SET statement_timeout = {statement}; SET idle_in_transaction_session_timeout = {idle}");
+        let pool = Pool::new(options.clone(), settings, connections);
         Self { waker: Waker::start(pool.clone()), pool, options }
     }
 
     /// Opens the system door: all dealerships, the queue, the inbox and the mirror. For provisioning and operation,
-    /// never for a request on behalf of a person.
+    /// never for a request on behalf of a person. A statement may take as long as it needs.
     pub async fn system(&self) -> Result<SystemTx> {
-        let begin = format!("BEGIN; SET LOCAL ROLE norvalt_system; {NEVER_IDLE}");
-        Ok(SystemTx::new(self.begin(begin).await?, self.waker.clone()))
+        self.begin_system("BEGIN; SET LOCAL ROLE norvalt_system; SET LOCAL statement_timeout = 0").await
+    }
+
+    /// Opens the system door for a request.
+    pub async fn system_for_request(&self) -> Result<SystemTx> {
+        self.begin_system("BEGIN; SET LOCAL ROLE norvalt_system").await
     }
 
     /// Opens the system door for work that is given up after `limit`. The server then ends a statement that still runs:
     /// else one that waits for a lock would keep its connection for as long as the lock is held.
     pub async fn system_within(&self, limit: Duration) -> Result<SystemTx> {
         let limit = limit.as_millis().max(1);
-        let begin =
-            format!("BEGIN; SET LOCAL ROLE norvalt_system; {NEVER_IDLE}; SET LOCAL statement_timeout = {limit}");
-        Ok(SystemTx::new(self.begin(begin).await?, self.waker.clone()))
+        let begin = format!("BEGIN; SET LOCAL ROLE norvalt_system; SET LOCAL statement_timeout = {limit}");
+        self.begin_system(&begin).await
     }
 
     /// Opens the tenant door: one dealership's rows and nothing else, for as long as the transaction lasts.
     pub async fn tenant(&self, dealership: DealershipId) -> Result<TenantTx> {
-        let begin = format!(
-            "BEGIN; SET LOCAL ROLE norvalt_tenant; SET LOCAL app.current_dealership_id = '{dealership}'; {NEVER_IDLE}"
-        );
-        Ok(TenantTx::new(self.begin(begin).await?, dealership))
+        let begin =
+            format!("BEGIN; SET LOCAL ROLE norvalt_tenant; SET LOCAL app.current_dealership_id = '{dealership}'");
+        Ok(TenantTx::new(self.pool.begin(&begin).await?, dealership))
     }
 
     /// Waits until what was committed has been announced to the workers, and closes all connections. A transaction that
@@ -99,11 +103,7 @@ impl Db {
         &self.options
     }
 
-    /// In a task of its own: a caller who goes away while the answer is under way leaves a transaction that is rolled
-    /// back, and not a connection that has to be thrown away.
-    async fn begin(&self, statement: String) -> Result<Begun> {
-        let pool = self.pool.clone();
-        let begun = tokio::spawn(async move { pool.begin(&statement).await });
-        begun.await.unwrap_or_else(|_| Err(Error::Unavailable(sqlx::Error::WorkerCrashed)))
+    async fn begin_system(&self, statement: &str) -> Result<SystemTx> {
+        Ok(SystemTx::new(self.pool.begin(statement).await?, self.waker.clone()))
     }
 }

@@ -35,6 +35,7 @@ pub(crate) struct Pool(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     options: PgConnectOptions,
+    settings: String,
     limit: u32,
     /// One for each connection that is in use.
     places: Arc<Semaphore>,
@@ -65,7 +66,7 @@ struct Idle {
 /// A connection with an open transaction. Dropping it without a commit rolls back.
 #[derive(Debug)]
 pub(crate) struct Begun {
-    /// Always there, until it is given back.
+    /// There from the beginning of the transaction until it is given back.
     conn: Option<PgConnection>,
     opened: Instant,
     place: Option<OwnedSemaphorePermit>,
@@ -73,10 +74,11 @@ pub(crate) struct Begun {
 }
 
 impl Pool {
-    /// Connects when first used. Needs a Tokio runtime.
-    pub(super) fn new(options: PgConnectOptions, limit: u32) -> Self {
+    /// Connects when first used, and then says these settings. Needs a Tokio runtime.
+    pub(super) fn new(options: PgConnectOptions, settings: String, limit: u32) -> Self {
         let places = Arc::new(Semaphore::new(limit as usize));
-        Self(Arc::new(Shared { options, limit, places, idle: Mutex::default(), timeouts: AtomicU64::default() }))
+        let (idle, timeouts) = Default::default();
+        Self(Arc::new(Shared { options, settings, limit, places, idle, timeouts }))
     }
 
     /// How it is used.
@@ -93,15 +95,19 @@ impl Pool {
     /// Begins a transaction with this statement, in one round trip if there is an idle connection. After a restart of
     /// PostgreSQL that one is dead, which is found out here, where nothing has been done yet and trying again is harmless.
     pub(crate) async fn begin(&self, statement: &str) -> Result<Begun> {
-        let place = self.place().await?;
-        if let Some(Idle { mut conn, opened, .. }) = self.idle()
-            && begin(&mut conn, statement).await.is_ok()
-        {
-            return Ok(self.begun(conn, opened, place));
+        let mut begun =
+            Begun { conn: None, opened: Instant::now(), place: Some(self.place().await?), pool: self.clone() };
+        if let Some(Idle { conn, opened, .. }) = self.idle() {
+            (begun.conn, begun.opened) = (Some(conn), opened);
+            if begun.begin(statement).await.is_ok() {
+                return Ok(begun);
+            }
         }
-        let mut conn = timeout(PATIENCE, self.connect()).await.map_err(|_| self.timed_out())??;
-        begin(&mut conn, statement).await?;
-        Ok(self.begun(conn, Instant::now(), place))
+        let conn = timeout(PATIENCE, self.connect()).await.map_err(|_| self.timed_out())??;
+        begun.conn = Some(conn);
+        begun.opened = Instant::now();
+        begun.begin(statement).await?;
+        Ok(begun)
     }
 
     /// Waits until all connections have been given back, and closes them. There are none after that.
@@ -142,13 +148,14 @@ impl Pool {
         loop {
             match self.0.options.connect().await {
                 Err(error) if is_starting(&error) => sleep(STARTING).await,
-                outcome => return outcome,
+                Err(error) => return Err(error),
+                Ok(mut conn) => {
+                    // As statements, since poolers drop what is said when connecting.
+                    sqlx::raw_sql(AssertSqlSafe(self.0.settings.as_str())).execute(&mut conn).await?;
+                    return Ok(conn);
+                }
             }
         }
-    }
-
-    fn begun(&self, conn: PgConnection, opened: Instant, place: OwnedSemaphorePermit) -> Begun {
-        Begun { conn: Some(conn), opened, place: Some(place), pool: self.clone() }
     }
 
     /// Takes back a connection that nothing is open on.
@@ -166,7 +173,18 @@ impl Pool {
 
 impl Begun {
     pub(super) fn conn(&mut self) -> &mut PgConnection {
-        self.conn.as_mut().expect("only commit and drop take it, and both are the end of self")
+        self.conn.as_mut().expect("a transaction that did not begin is never handed out")
+    }
+
+    /// Whoever goes away meanwhile leaves a transaction that is rolled back. After an error the connection is thrown away:
+    /// nobody knows what state it is in.
+    async fn begin(&mut self, statement: &str) -> Result<()> {
+        // Safe: the only variable parts are numbers and the canonical form of a UUID.
+        let begun = within(PATIENCE, self.conn().execute(AssertSqlSafe(statement.to_owned()))).await;
+        if begun.is_err() {
+            self.conn = None;
+        }
+        begun.map(|_| ())
     }
 
     /// Makes the changes durable.
@@ -195,12 +213,6 @@ impl Drop for Begun {
             });
         }
     }
-}
-
-async fn begin(conn: &mut PgConnection, statement: &str) -> Result<()> {
-    // Safe: the only variable parts are numbers and the canonical form of a UUID.
-    within(PATIENCE, conn.execute(AssertSqlSafe(statement.to_owned()))).await?;
-    Ok(())
 }
 
 /// Whether a server that refuses may be about to start, or to have room.

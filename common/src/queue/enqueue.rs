@@ -60,7 +60,7 @@ pub async fn enqueue<J: Job>(tx: &mut SystemTx, new: &NewJob<'_, J>) -> Result<E
          INSERT INTO jobs (queue, kind, payload, payload_version, state, priority, run_at, max_attempts, unique_key, trace_context,
                            for_dealership)
          VALUES ($1, $2, $3, $4, CASE WHEN $6 > now() THEN 'scheduled' ELSE 'available' END::job_state, $5,
-                 coalesce($6, now()), $7, $8, $9, coalesce($10, '00000000-0000-0000-0000-000000000000'))
+                 coalesce($6, now()), $7, $8, $9, coalesce($10, '00000000-0000-0000-0000-000000000000'::uuid))
          ON CONFLICT (queue, unique_key)
            WHERE unique_key IS NOT NULL AND state IN ('available', 'scheduled', 'retryable', 'running')
            DO NOTHING
