@@ -23,6 +23,15 @@ impl Job for ReconcileClerk {
     const KIND: &'static str = "clerk.reconcile";
 }
 
+/// Counts the leads that came in since they were last counted, so that a page of leads can tell a total without counting
+/// all of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CountLeads {}
+
+impl Job for CountLeads {
+    const KIND: &'static str = "leads.count";
+}
+
 /// Deletes what is over and was kept long enough: finished jobs and processed Clerk events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prune {}

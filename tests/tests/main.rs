@@ -27,6 +27,7 @@ mod soak;
 mod surface;
 mod tenancy;
 mod tokens;
+mod totals;
 mod webhooks;
 mod whole;
 mod worker;

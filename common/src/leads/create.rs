@@ -4,10 +4,10 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::{Lead, LeadSource, LeadStatus, find};
+use super::{Lead, LeadSource, LeadStatus, page::details};
 use crate::{
     db::{Error, Result, TenantTx},
-    ids::{LeadId, UserId},
+    ids::UserId,
     input::{Email, Fields, FromFields, Phone, integer, json_object, text, uuid},
 };
 
@@ -90,17 +90,18 @@ pub(super) fn score(score: i64) -> i16 {
 
 /// Writes a lead down for the dealership. An assignee who is no member of it violates [`super::ASSIGNEE`].
 pub async fn create(tx: &mut TenantTx, new: &NewLead) -> Result<Lead> {
-    let dealership = tx.dealership();
-    let id: LeadId = sqlx::query_scalar(
+    sqlx::query_as(concat!(
         "-- leads::create
-         INSERT INTO leads (dealership_id, source, source_url, source_metadata, status, assigned_to, customer_name,
-                            customer_email, customer_phone, customer_phone_e164, vehicle_interest, initial_message,
-                            lead_score, created_at, updated_at, converted_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, coalesce($14, now()), coalesce($14, now()),
-                 CASE WHEN $5 = 'won' THEN coalesce($14, now()) END)
-         RETURNING id",
-    )
-    .bind(dealership)
+         WITH l AS (
+           INSERT INTO leads (dealership_id, source, source_url, source_metadata, status, assigned_to, customer_name,
+                              customer_email, customer_phone, customer_phone_e164, vehicle_interest, initial_message,
+                              lead_score, created_at, updated_at, converted_at)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, coalesce($14, now()), coalesce($14, now()),
+                   CASE WHEN $5 = 'won' THEN coalesce($14, now()) END)
+           RETURNING *)",
+        details!()
+    ))
+    .bind(tx.dealership())
     .bind(new.source)
     .bind(&new.source_url)
     .bind(&new.source_metadata)
@@ -116,6 +117,5 @@ pub async fn create(tx: &mut TenantTx, new: &NewLead) -> Result<Lead> {
     .bind(new.created_at)
     .fetch_one(tx.conn())
     .await
-    .map_err(Error::from)?;
-    find(tx, id).await?.ok_or(Error::Refused(sqlx::Error::RowNotFound))
+    .map_err(Error::from)
 }

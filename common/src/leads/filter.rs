@@ -58,6 +58,25 @@ impl LeadFilter {
             paging: Paging::Offset(0),
         }
     }
+
+    /// Whether there is no lead that it keeps out.
+    pub(super) fn passes_all(&self) -> bool {
+        let Self { status, source, search, assigned_to, created_from, created_to, limit: _, paging: _ } = self;
+        status.is_none()
+            && source.is_none()
+            && search.is_none()
+            && assigned_to.is_none()
+            && created_from.is_none()
+            && created_to.is_none()
+    }
+
+    /// How many leads come before the page.
+    pub(super) fn skipped(&self) -> i64 {
+        match self.paging {
+            Paging::Offset(offset) => offset,
+            Paging::After(_) => 0,
+        }
+    }
 }
 
 /// Where a page begins.

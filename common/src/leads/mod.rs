@@ -1,5 +1,6 @@
 //! Leads: customers' inquiries.
 
+mod counting;
 mod create;
 mod filter;
 mod page;
@@ -11,6 +12,7 @@ use serde_json::Value;
 use sqlx::{FromRow, Row, postgres::PgRow};
 use utoipa::ToSchema;
 
+pub use counting::count;
 pub(crate) use create::MESSAGE_LIMIT;
 pub use create::{NewLead, create};
 pub use filter::{Cursor, LeadFilter, Paging};

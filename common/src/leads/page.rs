@@ -26,41 +26,41 @@ pub struct LeadPage {
     pub next_cursor: Option<String>,
 }
 
-/// What a page shows of each lead: joined and counted for the rows of the page only. Never `*`: a column that a later
-/// release adds must not change what this one prepared.
-const DETAILS: &str = "
-    SELECT l.id, l.dealership_id, l.assigned_to, l.source, l.source_url, l.source_metadata, l.status, l.customer_name,
-           l.customer_email, l.customer_phone, l.customer_phone_e164, l.vehicle_interest, l.initial_message, l.lead_score,
-           l.created_at, l.updated_at, l.last_contact_at, l.converted_at,
-           extract(epoch FROM l.first_response_time)::float8 AS first_response_seconds,
-           u.name AS assignee_name, u.email AS assignee_email, u.role AS assignee_role,
-           (SELECT count(*) FROM conversations c WHERE c.lead_id = l.id AND c.dealership_id = l.dealership_id)
-             AS conversation_count
-    FROM l LEFT JOIN users u ON u.id = l.assigned_to AND u.dealership_id = l.dealership_id";
+/// What is shown of each lead of `l`: joined and counted for these rows only. Never `*`: a column that a later release adds
+/// must not change what this one prepared.
+macro_rules! details {
+    () => {
+        "
+        SELECT l.id, l.dealership_id, l.assigned_to, l.source, l.source_url, l.source_metadata, l.status, l.customer_name,
+               l.customer_email, l.customer_phone, l.customer_phone_e164, l.vehicle_interest, l.initial_message, l.lead_score,
+               l.created_at, l.updated_at, l.last_contact_at, l.converted_at,
+               extract(epoch FROM l.first_response_time)::float8 AS first_response_seconds,
+               u.name AS assignee_name, u.email AS assignee_email, u.role AS assignee_role,
+               (SELECT count(*) FROM conversations c WHERE c.lead_id = l.id AND c.dealership_id = l.dealership_id)
+                 AS conversation_count
+        FROM l LEFT JOIN users u ON u.id = l.assigned_to AND u.dealership_id = l.dealership_id"
+    };
+}
+pub(super) use details;
 
 /// The lead with this id, unless the dealership has none such.
 pub async fn find(tx: &mut TenantTx, id: LeadId) -> Result<Option<Lead>> {
-    let mut query = QueryBuilder::new("-- leads::find\nWITH l AS (SELECT * FROM leads WHERE id = ");
-    query.push_bind(id).push(")").push(DETAILS);
-    query.build_query_as().fetch_optional(tx.conn()).await.map_err(Error::from)
+    let find = sqlx::query_as(concat!("-- leads::find\nWITH l AS (SELECT * FROM leads WHERE id = $1)", details!()));
+    find.bind(id).fetch_optional(tx.conn()).await.map_err(Error::from)
 }
 
 /// The leads that pass the filter, newest first, and how many there are in all.
 pub async fn page(tx: &mut TenantTx, filter: &LeadFilter) -> Result<LeadPage> {
     let mut query = QueryBuilder::new("-- leads::page\nWITH l AS (SELECT * FROM leads WHERE ");
-    push_conditions(&mut query, tx, filter);
-    let skipped = match &filter.paging {
-        Paging::Offset(offset) => *offset,
-        Paging::After(cursor) => {
-            query.push(" AND (created_at, id) < (").push_bind(cursor.created_at);
-            query.push(", ").push_bind(cursor.id).push(")");
-            0
-        }
-    };
-    // One more than fits tells whether there is a next page.
-    query.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_bind(filter.limit + 1);
-    query.push(" OFFSET ").push_bind(skipped).push(")").push(DETAILS);
-    query.push(" ORDER BY l.created_at DESC, l.id DESC");
+    if filter.search.is_some() {
+        // Finds their ids in the index first, which holds what is searched, and then looks at these leads alone.
+        query.push("id = ANY (ARRAY (SELECT id FROM leads WHERE ");
+        push_place(&mut query, tx, filter);
+        query.push("))");
+    } else {
+        push_place(&mut query, tx, filter);
+    }
+    query.push(")").push(details!()).push(" ORDER BY l.created_at DESC, l.id DESC");
     let mut items: Vec<Lead> = query.build_query_as().fetch_all(tx.conn()).await.map_err(Error::from)?;
 
     let more = i64::try_from(items.len()).is_ok_and(|len| len > filter.limit);
@@ -68,15 +68,40 @@ pub async fn page(tx: &mut TenantTx, filter: &LeadFilter) -> Result<LeadPage> {
         items.pop();
     }
     let next_cursor = items.last().filter(|_| more).map(|last| Cursor::after(last).to_string());
-    let total = total(tx, filter).await?;
+    let skipped = filter.skipped();
+    let total = match &filter.paging {
+        // The page has shown all that there are.
+        Paging::Offset(_) if !more && (skipped == 0 || !items.is_empty()) => {
+            skipped + i64::try_from(items.len()).unwrap_or(i64::MAX)
+        }
+        _ => total(tx, filter).await?,
+    };
     let pages = page_count(total, filter.limit);
     Ok(LeadPage { items, total, page: skipped / filter.limit + 1, pages, limit: filter.limit, next_cursor })
 }
 
+/// Exactly how many leads pass the filter. Of all of them most have been counted before: `docs/adr/0007-exact-totals.md`.
 async fn total(tx: &mut TenantTx, filter: &LeadFilter) -> Result<i64> {
-    let mut query = QueryBuilder::new("-- leads::total\nSELECT count(*) FROM leads WHERE ");
-    push_conditions(&mut query, tx, filter);
+    let mut query = QueryBuilder::new("-- leads::total\nSELECT ");
+    if filter.passes_all() {
+        query.push("d.leads_counted + (SELECT count(*) FROM leads WHERE dealership_id = d.id AND created_at >= ");
+        query.push("d.leads_counted_before) FROM dealerships d WHERE d.id = ").push_bind(tx.dealership());
+    } else {
+        query.push("count(*) FROM leads WHERE ");
+        push_conditions(&mut query, tx, filter);
+    }
     query.build_query_scalar().fetch_one(tx.conn()).await.map_err(Error::from)
+}
+
+/// Which leads, in which order, and which part of them: one more than fits, which tells whether there is a next page.
+fn push_place(query: &mut QueryBuilder<Postgres>, tx: &TenantTx, filter: &LeadFilter) {
+    push_conditions(query, tx, filter);
+    if let Paging::After(cursor) = &filter.paging {
+        query.push(" AND (created_at, id) < (").push_bind(cursor.created_at);
+        query.push(", ").push_bind(cursor.id).push(")");
+    }
+    query.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_bind(filter.limit + 1);
+    query.push(" OFFSET ").push_bind(filter.skipped());
 }
 
 fn push_conditions(query: &mut QueryBuilder<Postgres>, tx: &TenantTx, filter: &LeadFilter) {
@@ -99,8 +124,7 @@ fn push_conditions(query: &mut QueryBuilder<Postgres>, tx: &TenantTx, filter: &L
     }
     if let Some(search) = &filter.search {
         let pattern = format!("%{}%", search.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
-        query.push(" AND (customer_name ILIKE ").push_bind(pattern.clone());
-        query.push(" OR customer_email ILIKE ").push_bind(pattern.clone());
-        query.push(" OR customer_phone ILIKE ").push_bind(pattern).push(")");
+        // In a subquery, which is evaluated once and not for each lead.
+        query.push(" AND search LIKE (SELECT lower(").push_bind(pattern).push("))");
     }
 }

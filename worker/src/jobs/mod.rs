@@ -4,6 +4,7 @@
 //! network must not hold a transaction open meanwhile, and one that changes many rows must not hold all their locks to the
 //! end: it implements [`Repeatable`], opens short transactions of its own, and does no harm when it is run again.
 
+mod count_leads;
 mod process_clerk_event;
 mod prune;
 mod reconcile_clerk;
@@ -13,7 +14,7 @@ use std::{error::Error, sync::Arc, time::Duration};
 use common::{
     config::{ClerkBackend, WorkerConfig},
     db::{self, Db, SystemTx},
-    jobs::{ProcessClerkEvent, Prune, ReconcileClerk},
+    jobs::{CountLeads, ProcessClerkEvent, Prune, ReconcileClerk},
     queue::Job,
     telemetry::chain,
 };
@@ -24,8 +25,10 @@ use crate::{Registry, metrics::Metrics};
 pub fn registry(config: &WorkerConfig) -> Registry {
     let registry = Registry::default()
         .with::<ProcessClerkEvent>()
+        .with_repeatable::<CountLeads>()
         .with_repeatable::<Prune>()
         .with_repeatable::<ReconcileClerk>()
+        .every(Duration::from_hours(1), &CountLeads {})
         .every(Duration::from_mins(1), &Prune {});
     match &config.clerk {
         Some(_) => registry.every(config.sync_interval, &ReconcileClerk {}),
