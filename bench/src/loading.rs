@@ -1,8 +1,9 @@
 //! Fills a database as years of use would.
 
-use sqlx::{AssertSqlSafe, Executor, PgConnection};
+use common::{db::Db, leads};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
-use crate::Outcome;
+use crate::{Outcome, postgres::Database};
 
 /// How much there is.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +27,7 @@ const USERS: &str = "
            'selger' || n || '@bilhuset.example', 'Selger Nummer ' || n, (ARRAY['admin', 'manager', 'sales_rep'])[1 + n % 3]
     FROM generate_series(1, {users}) n";
 
-/// In the order of time, so that those of one dealership lie scattered.
+/// Of three years, in the order of time, so that those of one dealership lie scattered.
 const LEADS: &str = "
     INSERT INTO leads (id, dealership_id, assigned_to, source, source_url, status, customer_name, customer_email, customer_phone,
                        customer_phone_e164, vehicle_interest, initial_message, lead_score, created_at, updated_at)
@@ -40,7 +41,7 @@ const LEADS: &str = "
            'kunde' || n || '@example.no', '+47 9' || lpad((n % 10000000)::text, 7, '0'), '+479' || lpad((n % 10000000)::text, 7, '0'),
            (ARRAY['Tesla Model Y', 'VW ID.4', 'Volvo EX30', 'Polestar 2', 'Skoda Enyaq'])[1 + n % 5],
            'Hei! Jeg lurer på om dere har denne på lager, og om jeg kan prøvekjøre den en ettermiddag i uke ' || n % 52 || '. Mvh',
-           1 + n % 100, now() - ({leads} - n + 1) * interval '3 seconds', now() - ({leads} - n + 1) * interval '3 seconds'
+           1 + n % 100, now() - ({leads} - n + 1) * (interval '3 years' / {leads}), now() - ({leads} - n + 1) * (interval '3 years' / {leads})
     FROM (SELECT n, 1 + n % {dealerships} AS d FROM generate_series(1, {leads}::bigint) n) numbered";
 
 const CONVERSATIONS: &str = "
@@ -51,7 +52,21 @@ const CONVERSATIONS: &str = "
     FROM (SELECT k, 1 + k * 7919 % {leads}::bigint AS l FROM generate_series(1, {conversations}::bigint) k) numbered";
 
 /// Loads dealerships of one name. Foreign keys hold by construction and are not checked row by row.
-pub(crate) async fn load(connection: &mut PgConnection, name: &str, size: Size) -> Outcome<()> {
+pub(crate) async fn load(database: &Database, name: &str, size: Size) -> Outcome<()> {
+    let mut connection = database.connect().await?;
+    insert(&mut connection, name, size).await?;
+    // As the worker does once an hour.
+    let db = Db::new(&database.url.parse()?, 1, "norvalt bench");
+    leads::count(&db).await?;
+    db.close().await;
+    for table in ["dealerships", "users", "leads", "conversations"] {
+        connection.execute(AssertSqlSafe(format!("VACUUM (ANALYZE) {table}"))).await?;
+    }
+    connection.execute("CHECKPOINT").await?;
+    Ok(connection.close().await?)
+}
+
+async fn insert(connection: &mut PgConnection, name: &str, size: Size) -> Outcome<()> {
     let filled = |template: &str| {
         template
             .replace("{name}", name)
@@ -65,9 +80,5 @@ pub(crate) async fn load(connection: &mut PgConnection, name: &str, size: Size) 
         connection.execute(AssertSqlSafe(filled(template))).await?;
     }
     connection.execute("RESET session_replication_role").await?;
-    for table in ["dealerships", "users", "leads", "conversations"] {
-        connection.execute(AssertSqlSafe(format!("VACUUM (ANALYZE) {table}"))).await?;
-    }
-    connection.execute("CHECKPOINT").await?;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! People whom only the queue's measurements know, and events about them.
 
 use common::clock::Clock;
-use sqlx::{Executor, PgConnection};
+use sqlx::{Executor, FromRow, PgConnection};
 use uuid::Uuid;
 
 use crate::{
@@ -27,6 +27,36 @@ pub(crate) fn joining() -> Vec<(String, String)> {
     (FIRST..FIRST + COUNT).map(one).collect()
 }
 
+/// Everybody and what follows from who they are, for pgbench to draw from.
+#[derive(Debug, FromRow)]
+pub(crate) struct Member {
+    pub(crate) person: String,
+    pub(crate) member: Uuid,
+    pub(crate) org: String,
+    pub(crate) orgs: String,
+    pub(crate) dealership: Uuid,
+}
+
+/// Writes them down, once they have joined.
+pub(crate) async fn tabulate(connection: &mut PgConnection) -> Outcome<()> {
+    let table = "
+        DROP TABLE IF EXISTS bench.people;
+        CREATE TABLE bench.people AS
+          SELECT clerk_user_id::bigint AS n, clerk_user_id AS person, u.id AS member, clerk_org_id AS org,
+                 '{' || clerk_org_id || '}' AS orgs, d.id AS dealership
+          FROM users u JOIN dealerships d ON d.id = u.dealership_id WHERE clerk_org_id LIKE 'org\\_jobs\\_%';
+        ALTER TABLE bench.people ADD PRIMARY KEY (n);
+        ANALYZE bench.people";
+    connection.execute(table).await?;
+    Ok(())
+}
+
+/// One of them.
+pub(crate) async fn member(connection: &mut PgConnection, person: &str) -> Outcome<Member> {
+    let member = "SELECT person, member, org, orgs, dealership FROM bench.people WHERE person = $1";
+    Ok(sqlx::query_as(member).bind(person).fetch_one(connection).await?)
+}
+
 /// So many changes of names, of one after the other.
 pub(crate) fn renaming(count: i64) -> Vec<(String, String)> {
     let now = Clock::system().now().timestamp_millis();
@@ -41,7 +71,7 @@ pub(crate) fn renaming(count: i64) -> Vec<(String, String)> {
 /// Empties queue and inbox of what other parts left there.
 pub(crate) async fn clear(connection: &mut PgConnection) -> Outcome<()> {
     // Ids of events and of jobs must not look alike in what is recorded.
-    let clear = "TRUNCATE jobs, clerk_events; ALTER TABLE clerk_events ALTER COLUMN id RESTART WITH 5000001";
+    let clear = "TRUNCATE jobs, clerk_events, clerk_event_repetitions; ALTER TABLE clerk_events ALTER COLUMN id RESTART WITH 5000001";
     connection.execute(clear).await?;
     Ok(())
 }

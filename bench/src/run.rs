@@ -56,8 +56,8 @@ async fn measure(options: Options) -> Outcome<()> {
         conversations: options.conversations,
         users: options.users,
     };
+    loading::load(&database, "bench", size).await?;
     let mut connection = database.connect().await?;
-    loading::load(&mut connection, "bench", size).await?;
     let samples = Arc::new(Samples::draw(&mut connection).await?);
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let clerk = StandIn::start(listener, ClerkOptions::in_memory(SigningKey::generate())).await?;

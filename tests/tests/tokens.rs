@@ -1,6 +1,12 @@
 //! Who is let in, and on whose word.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use chrono::TimeDelta;
 use common::{
@@ -177,6 +183,21 @@ async fn clocks_may_be_five_seconds_apart() {
     {
         let token = kari.session().issued_at(now).claim(claim, now.timestamp() + seconds).mint(&app.clerk.key());
         assert_eq!(app.get_with(&token, "/api/v1/me").await.status, status, "{claim} at {seconds} s");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_was_let_in_before_ends_in_time_all_the_same() {
+    let (begin, passed) = (Clock::system().now(), Arc::new(AtomicI64::new(0)));
+    let clock = passed.clone();
+    let app =
+        TestApp::start_at(Clock::from_fn(move || begin + TimeDelta::seconds(clock.load(Ordering::Relaxed)))).await;
+    let kari = app.dealership("Tesla Oslo").await.admin();
+    let ends = begin.timestamp() + 60;
+    let token = kari.session().issued_at(begin).claim("exp", ends).mint(&app.clerk.key());
+    for (second, status) in [(0, 200), (30, 200), (64, 200), (65, 401), (30, 200), (-6, 401)] {
+        passed.store(second, Ordering::Relaxed);
+        assert_eq!(app.get_with(&token, "/api/v1/me").await.status, status, "after {second} s");
     }
 }
 

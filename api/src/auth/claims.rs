@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::{
     jwks::{Jwks, JwksError},
+    remembered::{Remembered, Validity, Verified},
     strict_json,
 };
 
@@ -31,6 +32,7 @@ pub(crate) struct Verifier {
     issuer: String,
     authorized_parties: Vec<String>,
     jwks: Arc<Jwks>,
+    remembered: Remembered,
     clock: Clock,
 }
 
@@ -77,6 +79,7 @@ impl Verifier {
             issuer: config.clerk.issuer.clone(),
             authorized_parties: config.authorized_parties.clone(),
             jwks: Arc::new(Jwks::new(&config.clerk.jwks_url, config.jwks_interval)?),
+            remembered: Remembered::default(),
             clock,
         })
     }
@@ -86,6 +89,22 @@ impl Verifier {
         if token.len() > LONGEST {
             return Err(TokenError::Malformed("too long"));
         }
+        let now = self.clock.now().timestamp();
+        match self.remembered.find(token) {
+            Some(known) if Arc::ptr_eq(&known.key, &self.jwks.key(&known.kid).await?) => {
+                known.valid.check(now)?;
+                Ok(known.identity)
+            }
+            _ => {
+                let verified = self.verify_anew(token).await?;
+                verified.valid.check(now)?;
+                self.remembered.keep(token, verified.clone(), now);
+                Ok(verified.identity)
+            }
+        }
+    }
+
+    async fn verify_anew(&self, token: &str) -> Result<Verified, TokenError> {
         let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed("no signature"))?;
         let (header, claims) = message.split_once('.').ok_or(TokenError::Malformed("no claims"))?;
         let kid = key_id(&decode(header)?)?;
@@ -94,19 +113,11 @@ impl Verifier {
         if !verified.is_ok_and(|valid| valid) {
             return Err(TokenError::Signature);
         }
-        self.identity(&decode(claims)?)
+        let claims = decode(claims)?;
+        Ok(Verified { valid: validity(&claims)?, identity: self.identity(&claims)?, kid, key })
     }
 
     fn identity(&self, claims: &Value) -> Result<Identity, TokenError> {
-        let now = self.clock.now().timestamp();
-        if time(claims, "exp")?.ok_or(TokenError::Claim("exp is missing"))? <= now - LEEWAY {
-            return Err(TokenError::Expired);
-        }
-        for begin in ["nbf", "iat"] {
-            if time(claims, begin)?.is_some_and(|begin| begin > now + LEEWAY) {
-                return Err(TokenError::Claim("nbf or iat is in the future"));
-            }
-        }
         if claims["iss"].as_str() != Some(&self.issuer) {
             return Err(TokenError::Claim("iss is not our Clerk instance"));
         }
@@ -128,6 +139,26 @@ impl Verifier {
             organization: organization(claims)?,
             impersonator: impersonator(claims)?,
         })
+    }
+}
+
+/// When a token is valid: from the later of `nbf` and `iat`, as far as they are given.
+fn validity(claims: &Value) -> Result<Validity, TokenError> {
+    let until = time(claims, "exp")?.ok_or(TokenError::Claim("exp is missing"))?;
+    let from = time(claims, "nbf")?.max(time(claims, "iat")?).unwrap_or(0);
+    Ok(Validity { from, until })
+}
+
+impl Validity {
+    /// Clocks may be apart by the leeway.
+    fn check(self, now: i64) -> Result<(), TokenError> {
+        if self.until <= now - LEEWAY {
+            return Err(TokenError::Expired);
+        }
+        if self.from > now + LEEWAY {
+            return Err(TokenError::Claim("nbf or iat is in the future"));
+        }
+        Ok(())
     }
 }
 

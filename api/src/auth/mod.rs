@@ -2,6 +2,7 @@
 
 mod claims;
 mod jwks;
+mod remembered;
 mod strict_json;
 
 use axum::{
@@ -10,9 +11,9 @@ use axum::{
 };
 use common::{
     db::{self, Caller, Identity, TenantTx},
-    telemetry::{Trace, about_dealership, chain},
+    telemetry::{Trace, chain},
 };
-use tracing::{Span, field::display};
+use tracing::{Span, record_all};
 
 use crate::{
     client::Client,
@@ -54,8 +55,8 @@ impl FromRequestParts<AppState> for Tenant {
         let db::Tenant { tx, caller } = turn.db().enter(&identity).await.inspect_err(|error| {
             tracing::info!(clerk_user = %identity.user, %error, "no access");
         })?;
-        about_dealership(caller.dealership_id);
-        Span::current().record("user", display(caller.id));
+        // Both at once: each time, the span is written anew.
+        record_all!(Span::current(), dealership = display(caller.dealership_id), user = display(caller.id));
         if let Some(trace) = parts.extensions.get::<Trace>() {
             trace.set("norvalt.dealership", caller.dealership_id.to_string());
         }

@@ -34,7 +34,7 @@ pub(crate) async fn measure(bench: &mut Bench) -> Outcome<()> {
     let grown = bench.postgres.create_database("growth").await?;
     let mut connection = grown.connect().await?;
     let size = Size { dealerships, leads: bench.options.leads, conversations: many / 2, users: dealerships * 5 };
-    loading::load(&mut connection, "bench", size).await?;
+    loading::load(&grown, "bench", size).await?;
     eprintln!("   loaded {many} leads within {:.0} s", begin.elapsed().as_secs_f64());
     let samples = Arc::new(Samples::draw(&mut connection).await?);
     let page_of_few = page(bench, &bench.database.clone(), &bench.samples.clone()).await?;
@@ -48,7 +48,7 @@ pub(crate) async fn measure(bench: &mut Bench) -> Outcome<()> {
 
     let begin = Instant::now();
     let size = Size { dealerships: 1, leads: large, conversations: large / 2, users: 5 };
-    loading::load(&mut connection, "large", size).await?;
+    loading::load(&grown, "large", size).await?;
     eprintln!("   loaded {large} leads of one dealership within {:.0} s", begin.elapsed().as_secs_f64());
     measure_large(bench, &grown, page_of_many, large).await?;
     measure_claims(bench, &mut connection, &grown).await

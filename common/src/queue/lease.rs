@@ -62,6 +62,27 @@ impl QueueConnection {
         Ok(renewed)
     }
 
+    /// Marks jobs done whose work has ended outside of a transaction, and returns the ids of those that were still ours.
+    pub async fn complete_all(&mut self, leases: &[Lease]) -> Result<Vec<i64>> {
+        let mut conn = self.take().await?;
+        let (ids, tokens) = columns(leases);
+        let completion = sqlx::query_scalar(
+            "-- queue::complete_all
+             WITH held AS MATERIALIZED (
+               SELECT j.id FROM jobs j
+               JOIN unnest($1::bigint[], $2::uuid[]) AS l (id, token) ON j.id = l.id AND j.lease_token = l.token
+               ORDER BY j.id FOR UPDATE OF j)
+             UPDATE jobs j SET state = 'done', finished_at = clock_timestamp(), lease_token = NULL, lease_until = NULL
+             FROM held WHERE j.id = held.id RETURNING j.id",
+        )
+        .bind(ids)
+        .bind(tokens)
+        .fetch_all(&mut conn);
+        let done = self.within_limit(completion).await?;
+        self.put_back(conn);
+        Ok(done)
+    }
+
     /// Gives back jobs whose work was not done, as if they had never been claimed, and announces them. Returns how
     /// many were still ours.
     pub async fn release(&mut self, leases: &[Lease]) -> Result<u64> {

@@ -17,7 +17,7 @@ use futures::FutureExt;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{Instrument, field::Empty};
 
-use super::{lane::Lane, outage::Outage};
+use super::{completer::Completions, lane::Lane, outage::Outage};
 use crate::{
     Registry,
     jobs::{JobContext, JobError, Services},
@@ -35,6 +35,7 @@ pub(super) struct Execution {
     services: Services,
     registry: Registry,
     lane: Arc<Lane>,
+    completions: Completions,
     /// Set when a job was left to its lease: what became of it could not be written down.
     unsettled: Arc<AtomicBool>,
     metrics: Arc<Metrics>,
@@ -47,17 +48,18 @@ enum Undone {
     Failed(JobError),
 }
 
-/// What is to be written down about a job after its attempt.
-enum Verdict {
+/// How far a successful attempt has brought its job.
+enum Progress {
+    /// It is done, with its effects.
+    Completed,
     /// The work is done, but the job is not marked so.
-    Done,
-    Failed {
-        reason: String,
-        retry: Retry,
-    },
-    Deferred {
-        reason: String,
-    },
+    Worked,
+}
+
+/// What is to be written down about a job that is not done.
+enum Verdict {
+    Failed { reason: String, retry: Retry },
+    Deferred { reason: String },
 }
 
 impl Execution {
@@ -65,10 +67,11 @@ impl Execution {
         services: Services,
         registry: Registry,
         lane: Arc<Lane>,
+        completions: Completions,
         unsettled: Arc<AtomicBool>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { services, registry, lane, unsettled, metrics }
+        Self { services, registry, lane, completions, unsettled, metrics }
     }
 
     pub(super) fn lane(&self) -> Arc<Lane> {
@@ -111,8 +114,11 @@ impl Execution {
     async fn see_through(&self, job: &ClaimedJob) -> Outcome {
         let verdict = match self.registry.work(job) {
             Ok((work, limit)) => match self.attempt(job, work, limit).await {
-                Ok(Some(verdict)) => verdict,
-                Ok(None) => return done(),
+                Ok(Progress::Completed) => return done(),
+                Ok(Progress::Worked) => {
+                    self.lane.end(&job.lease);
+                    return if self.completions.complete(job.lease).await { done() } else { lease_lost() };
+                }
                 Err(Undone::LeaseLost) => return lease_lost(),
                 Err(Undone::Failed(error)) => Verdict::of(&error),
             },
@@ -123,8 +129,7 @@ impl Execution {
         self.record(job, &verdict).await
     }
 
-    /// One attempt. Returns what is yet to be written down about it.
-    async fn attempt(&self, job: &ClaimedJob, work: Work, limit: Duration) -> Result<Option<Verdict>, Undone> {
+    async fn attempt(&self, job: &ClaimedJob, work: Work, limit: Duration) -> Result<Progress, Undone> {
         let context = JobContext {
             job_id: job.lease.job_id(),
             attempt: job.attempt,
@@ -140,11 +145,11 @@ impl Execution {
                     tx.commit().await.map_err(|error| Undone::Failed(error.into()))
                 };
                 self.contained(job, limit, performed).await?;
-                Ok(None)
+                Ok(Progress::Completed)
             }
             Work::Repeatable(work) => {
                 self.contained(job, limit, work(&context, &self.services)).await?;
-                Ok(Some(Verdict::Done))
+                Ok(Progress::Worked)
             }
         }
     }
@@ -177,11 +182,6 @@ impl Execution {
         let (lease, id) = (&job.lease, job.lease.job_id());
         let mut tx = self.services.db.system_within(RECORD).await?;
         match verdict {
-            Verdict::Done => {
-                complete(&mut tx, lease).await?;
-                tx.commit().await?;
-                Ok(done())
-            }
             Verdict::Deferred { reason } => {
                 defer(&mut tx, lease, DEFER).await?;
                 tx.commit().await?;

@@ -2,6 +2,7 @@
 //! in it, the keeper renews the leases meanwhile, the listener says when there is more.
 
 mod claimer;
+mod completer;
 mod execution;
 mod keeper;
 mod lane;
@@ -30,7 +31,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use self::{claimer::Claimer, execution::Execution, keeper::Keeper, lane::Lane, slots::Slots};
+use self::{claimer::Claimer, completer::Completer, execution::Execution, keeper::Keeper, lane::Lane, slots::Slots};
 use crate::{
     Registry,
     admin::{Admin, Phase},
@@ -104,7 +105,7 @@ struct Runtime {
     lanes: Vec<Arc<Lane>>,
     /// Each ends when told to stop.
     claimers: JoinSet<Option<ClaimToken>>,
-    /// The keeper and the listener, which end only with the runtime.
+    /// The keeper, the completer and the listener, which end only with the runtime.
     upkeep: JoinSet<()>,
     slots: Slots,
     stop: watch::Sender<bool>,
@@ -116,6 +117,7 @@ impl Runtime {
         let (stop, stopping) = watch::channel(false);
         let unsettled = Arc::new(AtomicBool::new(false));
         let (mut lanes, mut claimers, mut work) = (Vec::new(), JoinSet::new(), Vec::new());
+        let (completer, completions) = Completer::new(&db, config.lease);
         for queue in registry.queues() {
             let lane = Arc::new(Lane::new(queue, config.concurrency as usize));
             let (buffer, jobs) = mpsc::unbounded_channel();
@@ -123,8 +125,14 @@ impl Runtime {
             claimers.spawn(claimer.run(stopping.clone()));
             metrics.serves(queue, lane.slots());
             let services = Services { db: db.clone(), clerk: config.clerk.clone() };
-            let execution =
-                Execution::new(services, registry.clone(), lane.clone(), unsettled.clone(), metrics.clone());
+            let execution = Execution::new(
+                services,
+                registry.clone(),
+                lane.clone(),
+                completions.clone(),
+                unsettled.clone(),
+                metrics.clone(),
+            );
             work.push((execution, jobs));
             lanes.push(lane);
         }
@@ -132,6 +140,7 @@ impl Runtime {
         let mut upkeep = JoinSet::new();
         let keeper = Keeper::new(&db, lanes.clone(), config.lease, registry.periodic(), metrics.clone());
         upkeep.spawn(keeper.run());
+        upkeep.spawn(completer.run());
         upkeep.spawn(listener::listen(db.clone(), lanes.clone()));
         tracing::info!(queues = ?registry.queues(), concurrency = config.concurrency, "the worker is ready");
         let slots = Slots::open(work);
@@ -143,7 +152,7 @@ impl Runtime {
         let what = tokio::select! {
             outcome = self.slots.ended() => format!("apalis: {outcome:?}"),
             outcome = self.claimers.join_next() => format!("a claimer: {outcome:?}"),
-            outcome = self.upkeep.join_next() => format!("the keeper or the listener: {outcome:?}"),
+            outcome = self.upkeep.join_next() => format!("the keeper, the completer or the listener: {outcome:?}"),
         };
         RunError::Ended(what)
     }
