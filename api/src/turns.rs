@@ -18,7 +18,7 @@ use tokio::{
 use crate::problem::Problem;
 
 /// How many requests may wait for each connection: about as many as one serves in half a second.
-const WAITING: usize = 64;
+const WAITING: usize = 128;
 /// How long a request waits in a rush, which passes.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long it waits when nobody has found a free connection for as long as [`PATIENCE`]. There is then always somebody

@@ -94,7 +94,7 @@ impl ApiConfig {
         let cors_origins = s.optional("CORS_ORIGINS", origins).unwrap_or_default();
         let port = s.optional("PORT", port).unwrap_or(8000);
         let admin_address = s.optional("API_ADMIN_ADDRESS", address);
-        let database_connections = s.number("DATABASE_CONNECTIONS", 16, 2..=500);
+        let database_connections = s.number("DATABASE_CONNECTIONS", 8, 2..=500);
         let trusted_proxies = s.number("TRUSTED_PROXIES", 0, 0..=10);
         let shutdown = shutdown(s);
         let drain = drain(s, shutdown);

@@ -40,7 +40,6 @@ pub const REQUEST_LIMIT: Duration = Duration::from_secs(15);
 #[derive(Debug, Clone)]
 pub struct Db {
     pool: Pool,
-    options: PgConnectOptions,
     waker: Waker,
 }
 
@@ -51,8 +50,8 @@ impl Db {
         let options = url.options().application_name(application);
         let (statement, idle) = (REQUEST_LIMIT.as_millis(), IDLE_LIMIT.as_millis());
         let settings = format!("SET statement_timeout = {statement}; SET idle_in_transaction_session_timeout = {idle}");
-        let pool = Pool::new(options.clone(), settings, connections);
-        Self { waker: Waker::start(pool.clone()), pool, options }
+        let pool = Pool::new(options, settings, connections);
+        Self { waker: Waker::start(pool.clone()), pool }
     }
 
     /// Opens the system door: all dealerships, the queue, the inbox and the mirror. For provisioning and operation,
@@ -100,7 +99,7 @@ impl Db {
 
     /// Options for a connection outside the pool.
     pub(crate) fn options(&self) -> &PgConnectOptions {
-        &self.options
+        self.pool.options()
     }
 
     async fn begin_system(&self, statement: &str) -> Result<SystemTx> {

@@ -81,6 +81,11 @@ impl Pool {
         Self(Arc::new(Shared { options, settings, limit, places, idle, timeouts }))
     }
 
+    /// How it connects.
+    pub(super) fn options(&self) -> &PgConnectOptions {
+        &self.0.options
+    }
+
     /// How it is used.
     pub(super) fn usage(&self) -> PoolUse {
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);

@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::watch;
+use tokio::{sync::watch, time::sleep};
 
 use crate::{
     db::{Pool, Result, within},
@@ -13,6 +13,8 @@ pub const CHANNEL: &str = "norvalt_jobs";
 const ANNOUNCE: &str = "-- queue::announce\nBEGIN; NOTIFY norvalt_jobs";
 /// How long that may take.
 const LIMIT: Duration = Duration::from_secs(3);
+/// From one announcement to the next, at least. Who is busy looks for more without being told.
+const PACE: Duration = Duration::from_millis(5);
 
 /// Announces committed work. NOTIFY takes a lock of the whole database at commit, so it is kept out of the enqueuing
 /// transactions: one task of the process sends it, once for all that were committed while the last one was under way.
@@ -52,6 +54,7 @@ async fn announce(pool: Pool, mut requests: watch::Receiver<u64>, done: watch::S
             tracing::warn!(error = chain(&error), "could not wake the workers; they will find the work by polling");
         }
         done.send_replace(wanted);
+        sleep(PACE).await;
     }
 }
 
