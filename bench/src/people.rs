@@ -31,7 +31,7 @@ pub(crate) fn joining() -> Vec<(String, String)> {
 #[derive(Debug, FromRow)]
 pub(crate) struct Member {
     pub(crate) person: String,
-    pub(crate) member: Uuid,
+    pub(crate) row_id: Uuid,
     pub(crate) org: String,
     pub(crate) orgs: String,
     pub(crate) dealership: Uuid,
@@ -42,7 +42,7 @@ pub(crate) async fn tabulate(connection: &mut PgConnection) -> Outcome<()> {
     let table = "
         DROP TABLE IF EXISTS bench.people;
         CREATE TABLE bench.people AS
-          SELECT clerk_user_id::bigint AS n, clerk_user_id AS person, u.id AS member, clerk_org_id AS org,
+          SELECT clerk_user_id::bigint AS n, clerk_user_id AS person, u.id AS row_id, clerk_org_id AS org,
                  '{' || clerk_org_id || '}' AS orgs, d.id AS dealership
           FROM users u JOIN dealerships d ON d.id = u.dealership_id WHERE clerk_org_id LIKE 'org\\_jobs\\_%';
         ALTER TABLE bench.people ADD PRIMARY KEY (n);
@@ -53,7 +53,7 @@ pub(crate) async fn tabulate(connection: &mut PgConnection) -> Outcome<()> {
 
 /// One of them.
 pub(crate) async fn member(connection: &mut PgConnection, person: &str) -> Outcome<Member> {
-    let member = "SELECT person, member, org, orgs, dealership FROM bench.people WHERE person = $1";
+    let member = "SELECT person, row_id, org, orgs, dealership FROM bench.people WHERE person = $1";
     Ok(sqlx::query_as(member).bind(person).fetch_one(connection).await?)
 }
 

@@ -5,6 +5,7 @@ use std::{pin::pin, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use common::{
+    clock::Clock,
     db::Db,
     ids::LeadId,
     leads::{self, LeadFilter},
@@ -125,7 +126,7 @@ fn step() -> impl Strategy<Value = Step> {
 async fn take(app: &TestApp, dealership: &Dealership<'_>, step: Step) {
     match step {
         Step::Create { days_ago } => {
-            let created_at = (days_ago > 0).then(|| Utc::now() - TimeDelta::days(days_ago));
+            let created_at = (days_ago > 0).then(|| Clock::system().now() - TimeDelta::days(days_ago));
             dealership.lead_with(NewLead { created_at, ..new_lead() }).await;
         }
         Step::Delete { which } => {

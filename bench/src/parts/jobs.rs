@@ -31,13 +31,13 @@ pub(crate) async fn measure(bench: &mut Bench) -> Outcome<()> {
     let batches = Batches::start(bench)?;
     batches.drain(&mut connection, 500).await?;
     let (mut program, mut alone, mut other, mut used) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut batched = Vec::new();
+    let mut at_once = Vec::new();
     for _ in 0..bench.options.rounds {
         let before = Used::now(Some(worker.pid()), &bench.postgres.home());
         program.push(drain(&mut connection, bench.options.jobs).await?);
         used.push(Used::now(Some(worker.pid()), &bench.postgres.home()).since(before));
         alone.push(complete_all(bench, &mut connection, &recorded).await?);
-        batched.push(batches.drain(&mut connection, bench.options.jobs * 3).await?);
+        at_once.push(batches.drain(&mut connection, bench.options.jobs * 3).await?);
         if let Ok(graphile) = &graphile {
             other.push(graphile.drain(bench.options.jobs).await?);
         }
@@ -73,9 +73,9 @@ pub(crate) async fn measure(bench: &mut Bench) -> Outcome<()> {
     let name = "jobs completed in batches, against the rate above";
     let note = format!(
         "{:.0}/s: jobs with no effect of their own in the database, marked done many at a time",
-        median(batched.iter().copied())
+        median(at_once.iter().copied())
     );
-    let ratio = median(batched.iter().zip(&program).map(|(batched, program)| batched / program));
+    let ratio = median(at_once.iter().zip(&program).map(|(at_once, program)| at_once / program));
     bench.report.add(Row::measured(name, ratio, " ×", Target::AtLeast(3.0), note));
     let name = "memory of the worker after these jobs";
     bench.report.add(match resident {
@@ -138,7 +138,7 @@ const STEP: &str = "\\set step :step + 1
 \\set again :step % 100
 \\if :again = 0
 \\set n random(:first_person, :last_person)
-SELECT person, member, org, orgs, dealership FROM bench.people WHERE n = :n \\gset
+SELECT person, row_id, org, orgs, dealership FROM bench.people WHERE n = :n \\gset
 \\endif
 \\set name random(1, 9000000000000000000)
 ";
@@ -192,11 +192,11 @@ async fn complete_all(bench: &Bench, connection: &mut PgConnection, recorded: &R
     tx.commit().await?;
     let complete = recorded.statements.iter().find(|statement| statement.sql.starts_with("-- queue::complete"));
     let lease = complete.and_then(|statement| statement.parameters.get(1)?.clone()).ok_or("a job is completed")?;
-    let Member { person, member, org, orgs, dealership } = &recorded.member;
-    let (member, dealership) = (member.to_string(), dealership.to_string());
+    let Member { person, row_id, org, orgs, dealership } = &recorded.member;
+    let (row_id, dealership) = (row_id.to_string(), dealership.to_string());
     let substitutes = [
         (person.as_str(), "person"),
-        (&member, "member"),
+        (&row_id, "row_id"),
         (org, "org"),
         (orgs, "orgs"),
         (&dealership, "dealership"),

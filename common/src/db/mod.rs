@@ -49,7 +49,10 @@ impl Db {
     pub fn new(url: &DatabaseUrl, connections: u32, application: &str) -> Self {
         let options = url.options().application_name(application);
         let (statement, idle) = (REQUEST_LIMIT.as_millis(), IDLE_LIMIT.as_millis());
-        let settings = format!("SET statement_timeout = {statement}; SET idle_in_transaction_session_timeout = {idle}");
+        // Whoever logs in may be allowed more: nothing runs as that role.
+        let settings = format!(
+            "SET ROLE norvalt_system; SET statement_timeout = {statement}; SET idle_in_transaction_session_timeout = {idle}"
+        );
         let pool = Pool::new(options, settings, connections);
         Self { waker: Waker::start(pool.clone()), pool }
     }
@@ -57,19 +60,19 @@ impl Db {
     /// Opens the system door: all dealerships, the queue, the inbox and the mirror. For provisioning and operation,
     /// never for a request on behalf of a person. A statement may take as long as it needs.
     pub async fn system(&self) -> Result<SystemTx> {
-        self.begin_system("BEGIN; SET LOCAL ROLE norvalt_system; SET LOCAL statement_timeout = 0").await
+        self.begin_system("BEGIN; SET LOCAL statement_timeout = 0").await
     }
 
     /// Opens the system door for a request.
     pub async fn system_for_request(&self) -> Result<SystemTx> {
-        self.begin_system("BEGIN; SET LOCAL ROLE norvalt_system").await
+        self.begin_system("BEGIN").await
     }
 
     /// Opens the system door for work that is given up after `limit`. The server then ends a statement that still runs:
     /// else one that waits for a lock would keep its connection for as long as the lock is held.
     pub async fn system_within(&self, limit: Duration) -> Result<SystemTx> {
         let limit = limit.as_millis().max(1);
-        let begin = format!("BEGIN; SET LOCAL ROLE norvalt_system; SET LOCAL statement_timeout = {limit}");
+        let begin = format!("BEGIN; SET LOCAL statement_timeout = {limit}");
         self.begin_system(&begin).await
     }
 
