@@ -55,7 +55,7 @@ async fn the_api_counts_what_it_answers_and_strangers_cannot_make_it_count_more(
         (r#"webhooks_total{outcome="dead"}"#, 1),
         (r#"webhooks_total{outcome="ignored"}"#, 1),
         (r#"webhooks_total{outcome="rejected"}"#, 1),
-        ("database_connections_limit", 16),
+        ("database_connections_limit", 8),
         ("database_timeouts_total", 0),
     ] {
         assert!(metrics.has(&format!("norvalt_{series}"), value), "{series} is not {value}\n{}", metrics.0);
