@@ -16,6 +16,7 @@ mod loading;
 mod parts;
 mod people;
 mod pgbench;
+mod plan;
 mod plot;
 mod postgres;
 mod process_stat;

@@ -57,12 +57,7 @@ impl Launcher<'_> {
         command.env("CLERK_JWKS_URL", self.clerk.jwks_url()).env("CLERK_WEBHOOK_SECRET", WEBHOOK_SECRET);
         let begin = Instant::now();
         let child = command.spawn()?;
-        while !is_ready(address).await {
-            if begin.elapsed() > PATIENCE {
-                return Err("the API does not become ready; --logs shows what it says".into());
-            }
-            sleep(Duration::from_millis(2)).await;
-        }
+        until_ready(address, begin).await?;
         Ok((Process { child }, address, begin.elapsed()))
     }
 
@@ -70,6 +65,17 @@ impl Launcher<'_> {
     pub(crate) fn worker(&self, url: &str, concurrency: usize) -> Outcome<Process> {
         let mut command = self.command(&self.binaries.path("worker"), url);
         Ok(Process { child: command.env("WORKER_CONCURRENCY", concurrency.to_string()).spawn()? })
+    }
+
+    /// Starts a worker, waits until it is ready, and tells how long that took.
+    pub(crate) async fn ready_worker(&self, url: &str) -> Outcome<(Process, Duration)> {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let mut command = self.command(&self.binaries.path("worker"), url);
+        let begin = Instant::now();
+        let child = command.env("WORKER_ADMIN_ADDRESS", address.to_string()).spawn()?;
+        until_ready(address, begin).await?;
+        Ok((Process { child }, begin.elapsed()))
     }
 
     /// Not in the environment of whoever runs the benchmarks, and with no `.env` file either. What is logged is formatted
@@ -83,6 +89,16 @@ impl Launcher<'_> {
         command.stdin(Stdio::null());
         command
     }
+}
+
+async fn until_ready(address: SocketAddr, begin: Instant) -> Outcome<()> {
+    while !is_ready(address).await {
+        if begin.elapsed() > PATIENCE {
+            return Err("a process does not become ready; --logs shows what it says".into());
+        }
+        sleep(Duration::from_millis(2)).await;
+    }
+    Ok(())
 }
 
 async fn is_ready(address: SocketAddr) -> bool {

@@ -39,7 +39,7 @@ pub(crate) async fn measure(bench: &mut Bench) -> Outcome<()> {
     bench.report.add(Row::measured(name, wrong as f64, "", Target::AtMost(0.0), note).unless(error));
     let p99: Vec<String> = all.iter().map(|(n, measured)| format!("{n}: {:.0} ms", measured.p99)).collect();
     let name = "p99 at 1,024 connections";
-    let note = format!("p99 by connections: {}; a request waits at most 3 s for a connection", p99.join(", "));
+    let note = format!("p99 by connections: {}; a request waits at most 2 s for a connection", p99.join(", "));
     bench.report.add(Row::measured(name, all[4].1.p99, " ms", Target::AtMost(3_000.0), note));
     let mut draw = |name: &str, value: fn(&Measured) -> f64| {
         let points = all.iter().map(|(n, measured)| (*n as f64, value(measured))).collect();

@@ -95,7 +95,7 @@ impl QueueConnection {
 /// Each turn jumps to the next dealership in the index, however many jobs lie between, and from the last to the first, up
 /// to `after`. The ids go through an array, which the planner takes for short.
 const CLAIM: &str = "-- queue::claim
-    WITH RECURSIVE start AS (SELECT coalesce($5, '00000000-0000-0000-0000-000000000000') AS after),
+    WITH RECURSIVE start AS (SELECT coalesce($5, '00000000-0000-0000-0000-000000000000'::uuid) AS after),
     turns AS (
       SELECT 0::bigint AS turn, after AS dealership, false AS wrapped FROM start
       UNION ALL
