@@ -40,6 +40,16 @@ impl Ran {
 }
 
 #[tokio::test]
+async fn whoever_stops_reading_sees_no_panic() {
+    let database = empty_database().await;
+    let mut shell = Command::new("bash");
+    // Gone by the time there is something to read.
+    shell.args(["-c", "set -o pipefail; \"$0\" migrate --dry-run | true"]).arg(binary("norvalt"));
+    let output = shell.env("DATABASE_URL", &database.url).output().await.expect("there is a shell");
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(141), ""));
+}
+
+#[tokio::test]
 async fn migrating_twice_at_once_is_migrating_once() {
     let database = empty_database().await;
     let url = [("DATABASE_URL", database.url.as_str())];

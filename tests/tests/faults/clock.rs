@@ -19,11 +19,12 @@ async fn workers_on_hosts_an_hour_off() {
     else {
         return println!("{SKIPPED}");
     };
-    let mut site = Site::open(&database.url, &database.url, 1).await;
+    // Before there is a worker, which could claim it meanwhile.
     let mut jobs = JobTable::at(&database.url).await;
     let scheduled = jobs.insert("test.scheduled", 1, "{}").await;
     jobs.change("UPDATE jobs SET state = 'scheduled', run_at = now() + interval '50 min' WHERE id = $1", scheduled)
         .await;
+    let mut site = Site::open(&database.url, &database.url, 1).await;
     site.hire_by(fast);
     site.hire_by(slow);
     // Nobody takes over what others have in hand.
