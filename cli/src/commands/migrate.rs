@@ -1,5 +1,3 @@
-use std::io::{self, Write};
-
 use common::{
     config::CliConfig,
     db::{Migration, migrate, pending_migrations},
@@ -23,11 +21,8 @@ pub(crate) async fn run(config: &CliConfig, args: &Args) -> Result<(), CommandEr
         if pending.is_empty() {
             sql.push_str("-- Nothing to do: the schema is up to date.\n");
         }
-        return match io::stdout().write_all(sql.as_bytes()) {
-            // Whoever reads may have seen enough.
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-            _ => Ok(()),
-        };
+        print!("{sql}");
+        return Ok(());
     }
     let applied = migrate(&config.database_url).await?;
     for migration in &applied {
