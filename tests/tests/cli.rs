@@ -258,6 +258,8 @@ async fn purging_shows_first_and_destroys_when_told_to() {
     assert_eq!(leads().await, 20);
     assert!(norvalt(&["purge", "--days", "0", "--yes"], &url).await.done().contains("All of this is gone"));
     assert_eq!(leads().await, 10);
+    assert!(norvalt(&["seed"], &url).await.done().contains("Tesla Oslo: was deleted"), "it does not come back");
+    assert_eq!(leads().await, 10);
 }
 
 #[tokio::test]

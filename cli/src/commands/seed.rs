@@ -29,8 +29,9 @@ pub(crate) async fn run(config: &CliConfig) -> Result<(), CommandError> {
         let added = add_leads(&db, dealership, clock.now()).await?;
         let people = dealership.people.len();
         match added {
-            0 => println!("{}: {people} people; its leads are there already", dealership.name),
-            n => println!("{}: {people} people, {n} leads", dealership.name),
+            None => println!("{}: was deleted in Clerk and purged; a new database has it again", dealership.name),
+            Some(0) => println!("{}: {people} people; its leads are there already", dealership.name),
+            Some(n) => println!("{}: {people} people, {n} leads", dealership.name),
         }
     }
     db.close().await;
@@ -61,24 +62,27 @@ async fn provision(db: &Db, dealership: &Dealership) -> Result<(), CommandError>
     Ok(())
 }
 
-/// Adds the demo leads to a dealership that has none, and says how many.
-async fn add_leads(db: &Db, dealership: &Dealership, now: DateTime<Utc>) -> Result<usize, CommandError> {
+/// Adds the demo leads to a dealership that has none, and says how many; `None` if there is no such dealership any more.
+async fn add_leads(db: &Db, dealership: &Dealership, now: DateTime<Utc>) -> Result<Option<usize>, CommandError> {
     let id = DealershipId::of(&dealership.org_id.parse()?);
     let mut tx = db.tenant(id).await?;
     if leads::page(&mut tx, &LeadFilter::newest(1)).await?.total > 0 {
-        return Ok(0);
+        return Ok(Some(0));
     }
     for (n, demo_lead) in dealership.leads.iter().enumerate() {
         let person = &dealership.people[n % dealership.people.len()];
         let user = UserId::of(id, &person.user_id.parse()?);
         let received = now - TimeDelta::minutes(i64::from(demo_lead.minutes_ago));
-        let lead = leads::create(&mut tx, &new_lead(demo_lead, user, received)).await?;
+        let lead = match leads::create(&mut tx, &new_lead(demo_lead, user, received)).await {
+            Err(error) if error.violates(leads::DEALERSHIP) => return Ok(None),
+            created => created?,
+        };
         for message in messages(demo_lead, (person, user), lead.id, received) {
             conversations::create(&mut tx, &message).await?;
         }
     }
     tx.commit().await?;
-    Ok(dealership.leads.len())
+    Ok(Some(dealership.leads.len()))
 }
 
 fn new_lead(lead: &DemoLead, assignee: UserId, received: DateTime<Utc>) -> NewLead {

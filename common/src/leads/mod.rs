@@ -25,6 +25,8 @@ use crate::{
     users::UserSummary,
 };
 
+/// The constraint that a lead of a dealership which is not there breaks.
+pub const DEALERSHIP: &str = "leads_dealership_id_fkey";
 /// The constraint that an assignee who is no member of the dealership breaks.
 pub const ASSIGNEE: &str = "leads_assigned_to_dealership_id_fkey";
 
