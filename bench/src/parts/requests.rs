@@ -1,4 +1,7 @@
-use std::time::{Duration, Instant};
+use std::{
+    thread::available_parallelism,
+    time::{Duration, Instant},
+};
 
 use tokio::time::sleep;
 use uuid::Uuid;
@@ -55,10 +58,29 @@ pub(crate) async fn measure(bench: &mut Bench) -> Outcome<()> {
         }
         let ratio = median(program.iter().zip(&alone).map(|((measured, _), alone)| measured.per_second / alone));
         let error = program.iter().find_map(|(measured, _)| measured.error.clone());
-        let note = note(&program, &alone, &used, &used_alone, bench.options.seconds);
+        let mut note = note(&program, &alone, &used, &used_alone, bench.options.seconds);
+        if ratio < target {
+            note += &reason(target, &program, &alone, &used);
+        }
         bench.report.add(Row::measured(name, ratio, " ×", Target::AtLeast(target), note).unless(error));
     }
     api.stop().await
+}
+
+/// Why a target was missed: all processors are busy, and this is how they share.
+fn reason(target: f64, program: &[(Measured, Duration)], alone: &[f64], used: &[Used]) -> String {
+    let processors = available_parallelism().map_or(1.0, |count| count.get() as f64);
+    let allowed = processors * 1e6 / (target * median(alone.iter().copied()));
+    let others = |(measured, used): (&(Measured, Duration), &Used)| {
+        (used.postgres + used.this) * 1e6 / measured.0.answers as f64
+    };
+    let others = median(program.iter().zip(used).map(others));
+    format!(
+        "; why: the {processors} processors are the limit, and {:.0} µs of them for each request would meet the target: \
+         {:.0} for the API beside PostgreSQL and the load",
+        allowed,
+        allowed - others
+    )
 }
 
 /// Rates, and what a request costs whom.
