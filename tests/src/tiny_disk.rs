@@ -4,10 +4,13 @@ use std::{
     env, fs, io,
     os::unix::fs::{MetadataExt, chown},
     path::{Path, PathBuf},
-    process::Command,
+    process::{self, Command},
 };
 
 use dev::random;
+
+/// What the names of all of them begin with; the id of the process that made it follows.
+const PREFIX: &str = "norvalt-tiny-disk-";
 
 /// A file system of 128 MiB: the soak test needs some room, and to fill it takes a moment. It is gone when this is dropped.
 #[derive(Debug)]
@@ -18,7 +21,9 @@ pub struct TinyDisk {
 impl TinyDisk {
     /// Makes one, with a directory for whom the directory `like` belongs to. Only root may, where it may.
     pub fn new(like: &Path) -> io::Result<Self> {
-        let root = env::temp_dir().join(format!("norvalt-tiny-disk-{:016x}", u64::from_be_bytes(random::bytes())));
+        remove_leftovers();
+        let name = format!("{PREFIX}{}-{:016x}", process::id(), u64::from_be_bytes(random::bytes()));
+        let root = env::temp_dir().join(name);
         fs::create_dir(&root)?;
         let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=128m", "tmpfs"]).arg(&root).output()?;
         if !mounted.status.success() {
@@ -55,8 +60,23 @@ impl TinyDisk {
 
 impl Drop for TinyDisk {
     fn drop(&mut self) {
-        // Lazily, since the server may still have files open there.
-        let _ = Command::new("umount").arg("--lazy").arg(&self.root).status();
-        let _ = fs::remove_dir(&self.root);
+        remove(&self.root);
     }
+}
+
+/// Removes those of test processes that were killed.
+fn remove_leftovers() {
+    for entry in fs::read_dir(env::temp_dir()).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let owner = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next()?.parse::<u32>().ok());
+        if owner.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
+            remove(&entry.path());
+        }
+    }
+}
+
+fn remove(root: &Path) {
+    // Lazily, since the server may still have files open there.
+    let _ = Command::new("umount").arg("--lazy").arg(root).status();
+    let _ = fs::remove_dir(root);
 }
