@@ -6,8 +6,6 @@ COMMENT ON COLUMN dealerships.leads_counted IS 'Exactly how many leads it has th
 COMMENT ON COLUMN dealerships.leads_counted_before IS 'At least a day ago; moved by the job leads.count alone.';
 -- For the triggers, which run as whoever writes the lead.
 GRANT UPDATE (leads_counted) ON dealerships TO norvalt_tenant;
--- To count.
-GRANT SELECT ON leads TO norvalt_system;
 
 -- A lead that comes in now is counted later. One that came in long ago may have been passed by.
 CREATE FUNCTION count_backdated_lead() RETURNS trigger LANGUAGE plpgsql AS $$

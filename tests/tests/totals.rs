@@ -97,6 +97,37 @@ async fn whoever_writes_while_leads_are_counted_is_waited_for() {
 }
 
 #[tokio::test]
+async fn more_leads_of_one_instant_than_are_counted_at_once_are_no_obstacle() {
+    let app = TestApp::start().await;
+    let oslo = app.dealership("Tesla Oslo").await;
+    let import = format!(
+        "INSERT INTO leads (dealership_id, source, created_at)
+         SELECT '{}', 'email', '2021-01-01' FROM generate_series(1, 50002)",
+        oslo.id
+    );
+    app.connect().await.execute(AssertSqlSafe(import)).await.expect("valid leads");
+    history(&app, &oslo).await;
+    leads::count(&app.db).await.expect("the database is there");
+    assert_eq!((counted(&app).await, total(&app.db, &oslo).await), (50_002 + MANY, 50_002 + MANY));
+}
+
+#[tokio::test]
+async fn whoever_is_at_a_dealership_for_long_does_not_keep_others_from_being_counted() {
+    let app = TestApp::start().await;
+    let (oslo, bergen) = (app.dealership("Tesla Oslo").await, app.dealership("Volvo Bergen").await);
+    history(&app, &oslo).await;
+    history(&app, &bergen).await;
+    let first = if oslo.id < bergen.id { &oslo } else { &bergen };
+    let mut importing = app.db.tenant(first.id).await.expect("the database is there");
+    leads::create(&mut importing, &new_lead()).await.expect("a valid lead");
+    leads::count(&app.db).await.expect("the other one can be counted");
+    assert_eq!(counted(&app).await, MANY);
+    importing.commit().await.expect("the database is there");
+    leads::count(&app.db).await.expect("the database is there");
+    assert_eq!((counted(&app).await, total(&app.db, first).await), (2 * MANY, MANY + 1));
+}
+
+#[tokio::test]
 async fn a_lead_cannot_leave_the_time_or_the_dealership_under_which_it_was_counted() {
     let app = TestApp::start().await;
     let (oslo, bergen) = (app.dealership("Tesla Oslo").await, app.dealership("Volvo Bergen").await);

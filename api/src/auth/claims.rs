@@ -89,19 +89,25 @@ impl Verifier {
         if token.len() > LONGEST {
             return Err(TokenError::Malformed("too long"));
         }
-        let now = self.clock.now().timestamp();
         match self.remembered.find(token) {
             Some(known) if Arc::ptr_eq(&known.key, &self.jwks.key(&known.kid).await?) => {
-                known.valid.check(now)?;
+                known.valid.check(self.now())?;
                 Ok(known.identity)
             }
             _ => {
                 let verified = self.verify_anew(token).await?;
+                // After the keys were waited for.
+                let now = self.now();
                 verified.valid.check(now)?;
                 self.remembered.keep(token, verified.clone(), now);
                 Ok(verified.identity)
             }
         }
+    }
+
+    /// In seconds since 1970.
+    fn now(&self) -> i64 {
+        self.clock.now().timestamp()
     }
 
     async fn verify_anew(&self, token: &str) -> Result<Verified, TokenError> {

@@ -6,8 +6,10 @@ use std::{
 use common::db::Identity;
 use jsonwebtoken::DecodingKey;
 
-/// How many tokens are remembered at most. A token takes about 1 kB.
+/// How many tokens are remembered at most.
 const LIMIT: usize = 4_096;
+/// How long those are at most, in bytes. Clerk's have about 1,000.
+const LONGEST: usize = 2_048;
 
 /// Tokens whose signature and claims were found right, so that a token is verified once and not at each of its requests.
 /// What may change is asked each time all the same: whether its time has come or is over, whether its key is still
@@ -37,14 +39,17 @@ impl Remembered {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(token).cloned()
     }
 
-    /// Makes room, when there is none, by forgetting what is over at this time, and everything if nothing is.
+    /// Makes room, when there is none, by forgetting what is over at this time, and everything if that is less than half.
     pub(super) fn keep(&self, token: &str, verified: Verified, now: i64) {
+        if token.len() > LONGEST {
+            return;
+        }
         let mut tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if tokens.len() >= LIMIT {
             tokens.retain(|_, verified| verified.valid.until > now);
-        }
-        if tokens.len() >= LIMIT {
-            tokens.clear();
+            if tokens.len() > LIMIT / 2 {
+                tokens.clear();
+            }
         }
         tokens.insert(token.into(), verified);
     }
@@ -79,5 +84,7 @@ mod tests {
             remembered.keep(&format!("another {n}"), verified(20), 15);
         }
         assert!(count() <= LIMIT && remembered.find(&format!("another {LIMIT}")).is_some());
+        remembered.keep(&"x".repeat(LONGEST + 1), verified(20), 15);
+        assert!(remembered.find(&"x".repeat(LONGEST + 1)).is_none());
     }
 }

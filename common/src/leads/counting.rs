@@ -1,10 +1,12 @@
 //! Counting leads once instead of for each page: `docs/adr/0007-exact-totals.md`.
 
-use std::time::Duration;
+use chrono::{DateTime, Utc};
+use sqlx::Executor;
 
 use crate::{
     db::{Db, Error, Result},
     ids::DealershipId,
+    telemetry::chain,
 };
 
 /// A page counts fewer leads than these itself, and those of the last day.
@@ -12,8 +14,8 @@ const WORTHWHILE: i64 = 1_000;
 /// How many are counted in one transaction, at most: as long as that takes, nobody adds a lead to the dealership.
 const STEP: i64 = 50_000;
 
-/// How long one transaction may wait for those who are adding leads, and count.
-const LIMIT: Duration = Duration::from_secs(30);
+/// How long those who add leads to a dealership may have to wait for a step of ours, and a step for one of them.
+const PATIENCE: &str = "SET LOCAL statement_timeout = '2s'";
 
 /// Counts the leads of all dealerships that came in more than a day ago and were not counted yet. Returns how many times
 /// it wrote down where it had got to.
@@ -34,41 +36,61 @@ pub async fn count(db: &Db) -> Result<u64> {
     tx.commit().await?;
     let mut steps = 0;
     for dealership in waiting {
-        while step(db, dealership).await? {
-            steps += 1;
+        loop {
+            match step(db, dealership).await {
+                Ok(more) => {
+                    steps += 1;
+                    if !more {
+                        break;
+                    }
+                }
+                Err(error @ Error::Unavailable(_)) => return Err(error),
+                // Somebody is at it for long, perhaps with an import. Others are not to wait for that.
+                Err(error) => {
+                    tracing::warn!(%dealership, error = chain(&error), "leads are not counted this time; pages count them");
+                    break;
+                }
+            }
         }
     }
     Ok(steps)
 }
 
-/// Goes on by some leads. Returns whether there were any.
+/// Goes on by some leads. Returns whether there may be more.
 async fn step(db: &Db, dealership: DealershipId) -> Result<bool> {
-    let mut tx = db.system_within(LIMIT).await?;
+    let mut tx = db.system().await?;
+    // Later than all that is counted, so that each step gets ahead, however many came in at the same instant.
+    let until: Option<DateTime<Utc>> = sqlx::query_scalar(
+        "-- leads::count
+         SELECT created_at FROM leads
+         WHERE dealership_id = $1 AND created_at > (SELECT leads_counted_before FROM dealerships WHERE id = $1)
+           AND created_at < now() - interval '1 day'
+         ORDER BY created_at OFFSET $2 LIMIT 1",
+    )
+    .bind(dealership)
+    .bind(STEP)
+    .fetch_optional(tx.conn())
+    .await
+    .map_err(Error::from)?;
+    tx.conn().execute(PATIENCE).await.map_err(Error::from)?;
     // Whoever adds a lead holds a weaker lock on this row, by its foreign key, until the lead is there for everybody. So
     // nobody is about to add one that would not be counted; the lock comes first, that the count sees all who were.
     let lock = "-- leads::count
                 SELECT FROM dealerships WHERE id = $1 FOR UPDATE";
     sqlx::query(lock).bind(dealership).execute(tx.conn()).await.map_err(Error::from)?;
-    let counted = sqlx::query(
+    sqlx::query(
         "-- leads::count
-         WITH place AS (
-           SELECT coalesce(
-             (SELECT created_at FROM leads WHERE dealership_id = $1 AND created_at > d.leads_counted_before
-                AND created_at < now() - interval '1 day' ORDER BY created_at OFFSET $2 LIMIT 1),
-             now() - interval '1 day') AS until
-           FROM dealerships d WHERE id = $1),
-         counted AS (
-           SELECT until, (SELECT count(*) FROM leads WHERE dealership_id = $1 AND created_at >= d.leads_counted_before
-                            AND created_at < until) AS leads
-           FROM place, dealerships d WHERE d.id = $1)
-         UPDATE dealerships SET leads_counted = leads_counted + leads, leads_counted_before = until
-         FROM counted WHERE id = $1 AND leads > 0",
+         UPDATE dealerships d SET leads_counted_before = until,
+           leads_counted = leads_counted + (SELECT count(*) FROM leads WHERE dealership_id = $1
+                                              AND created_at >= d.leads_counted_before AND created_at < until)
+         FROM (SELECT coalesce($2, now() - interval '1 day') AS until) place
+         WHERE id = $1 AND leads_counted_before < until",
     )
     .bind(dealership)
-    .bind(STEP)
+    .bind(until)
     .execute(tx.conn())
     .await
     .map_err(Error::from)?;
     tx.commit().await?;
-    Ok(counted.rows_affected() > 0)
+    Ok(until.is_some())
 }

@@ -42,14 +42,19 @@ impl Completer {
         let mut outage = Outage::of("mark jobs done");
         let mut batch: Vec<Ended> = Vec::new();
         while self.ended.recv_many(&mut batch, BATCH).await > 0 {
+            let mut at_once = BATCH;
             while !batch.is_empty() {
-                let leases: Vec<Lease> = batch.iter().map(|ended| ended.lease).collect();
+                let some = batch.len().min(at_once);
+                let leases: Vec<Lease> = batch[..some].iter().map(|ended| ended.lease).collect();
                 match self.connection.complete_all(&leases).await {
                     Ok(done) => {
                         outage.over();
-                        answer(batch.drain(..), &done);
+                        answer(batch.drain(..some), &done);
                     }
                     Err(error) => {
+                        // It may be one of them that stands in the way of the others: from here on each by itself.
+                        at_once = 1;
+                        batch.rotate_left(1);
                         sleep(outage.pause(&error)).await;
                         batch.retain(|ended| !ended.done.is_closed());
                     }
