@@ -4,9 +4,11 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    time::Duration,
 };
 
 use sqlx::{Connection, PgConnection};
+use tokio::time::timeout;
 
 use crate::load::Record;
 
@@ -27,6 +29,9 @@ const KEEP: &str = "
     CREATE TRIGGER ledger AFTER INSERT OR UPDATE ON dealerships FOR EACH ROW EXECUTE FUNCTION note('effect');
     CREATE TRIGGER ledger AFTER UPDATE ON jobs
       FOR EACH ROW WHEN (NEW.kind = 'clerk.process_event' AND NEW.state = 'done') EXECUTE FUNCTION note('done');";
+
+/// How long to wait for an answer that takes a moment.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 const KINDS: [&str; 3] = ["processed", "effect", "done"];
 
@@ -68,7 +73,7 @@ impl Ledger {
         Self { url: url.to_owned() }
     }
 
-    /// Whether everything has its effect up to webhook `number`. A database that is away has not answered yet.
+    /// Whether everything has its effect up to webhook `number`. A database that is away, or hangs, has not answered yet.
     pub async fn is_settled(&self, number: u32) -> bool {
         let answer = async {
             let mut conn = PgConnection::connect(&self.url).await?;
@@ -76,7 +81,7 @@ impl Ledger {
             conn.close().await?;
             Ok::<_, sqlx::Error>(outstanding == 0)
         };
-        answer.await.unwrap_or(false)
+        matches!(timeout(PATIENCE, answer).await, Ok(Ok(true)))
     }
 
     /// Compares what was acknowledged with what was done.

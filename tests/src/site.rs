@@ -153,7 +153,13 @@ impl Site {
                           FROM generate_series(0, (SELECT max(number) - 50 FROM ledger)) AS g (number)
                           CROSS JOIN (VALUES ('processed'), ('effect'), ('done')) AS w (what)
                           LEFT JOIN ledger l USING (number, what) GROUP BY 1, 2 HAVING count(l.number) <> 1 LIMIT 8) odd";
-        let told: Vec<String> = sqlx::query_scalar(jobs).fetch_all(&mut superuser).await.expect("a valid statement");
+        let backends = "SELECT concat_ws(' ', application_name, state, wait_event, now() - xact_start, left(query, 60))
+                        FROM pg_stat_activity WHERE datname = current_database() AND state <> 'idle' AND pid <> pg_backend_pid()";
+        let mut told: Vec<String> =
+            sqlx::query_scalar(jobs).fetch_all(&mut superuser).await.expect("a valid statement");
+        told.extend(
+            sqlx::query_scalar::<_, String>(backends).fetch_all(&mut superuser).await.expect("a valid statement"),
+        );
         told.join("; ")
     }
 

@@ -16,9 +16,12 @@ use tests::{
     site::Site,
     tiny_disk::TinyDisk,
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use fault::Fault;
+
+/// No fault lasts as long, with all the starting and stopping of processes that belongs to it.
+const LONGEST: Duration = Duration::from_mins(3);
 
 /// A site in trouble.
 struct Soak {
@@ -49,7 +52,8 @@ async fn soak() {
     let mut tolls: BTreeMap<&str, Toll> = BTreeMap::new();
     while Instant::now() < end {
         let fault = Fault::ALL[soak.rng.random_range(0..Fault::ALL.len())];
-        if !soak.strike(fault).await {
+        let struck = timeout(LONGEST, soak.strike(fault)).await;
+        if !struck.unwrap_or_else(|_| panic!("{} was not over within {LONGEST:?}", fault.name())) {
             continue;
         }
         let toll = tolls.entry(fault.name()).or_default();
