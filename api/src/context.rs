@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::{
     metrics::{self, Metrics},
     problem::Problem,
+    routes::webhooks::Accepted,
 };
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -50,7 +51,10 @@ pub(crate) async fn with_request_id(
         trace.set("http.response.status_code", i64::from(status.as_u16()));
         trace.end(status.is_server_error());
         let (status, micros) = (status.as_u16(), underway.answered(status.as_u16()));
-        tracing::info!(status, micros, "answered");
+        match response.extensions().get::<Accepted>() {
+            Some(accepted) => accepted.tell(status, micros),
+            None => tracing::info!(status, micros, "answered"),
+        }
         response.headers_mut().insert(REQUEST_ID, HeaderValue::from_str(&id).expect("a UUID or checked by given_id"));
         response
     }

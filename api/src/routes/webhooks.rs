@@ -51,6 +51,22 @@ pub(crate) struct Receipt {
     status: &'static str,
 }
 
+/// A webhook that was stored and enqueued, for the line that tells how the request was answered.
+#[derive(Clone)]
+pub(crate) struct Accepted {
+    svix_id: String,
+    event_id: i64,
+    event_type: String,
+}
+
+impl Accepted {
+    /// Says so, and how it was answered.
+    pub(crate) fn tell(&self, status: u16, micros: u64) {
+        let Self { svix_id, event_id, event_type } = self;
+        tracing::info!(status, micros, svix_id, event_id, event_type, "webhook accepted");
+    }
+}
+
 /// Takes a webhook of Clerk, signed by Svix: once this answers 2xx, the event will have its effect, exactly once.
 #[utoipa::path(
     post, path = "/webhooks/clerk", tag = "Webhooks", operation_id = "receiveClerkWebhook", security(()),
@@ -72,21 +88,25 @@ pub(crate) async fn clerk(
     client: Client,
     headers: HeaderMap,
     RawBody(body): RawBody,
-) -> Result<(StatusCode, Json<Receipt>), Problem> {
+) -> Result<(StatusCode, Option<Extension<Accepted>>, Json<Receipt>), Problem> {
     let svix_id = state.signatures.verify(&headers, &body).map_err(|problem| {
         state.metrics.webhook("rejected");
         state.allowance.refuse(client, problem)
     })?;
     let delivery = Delivery { svix_id, body: &body, trace_context: Some(&trace.traceparent()) };
     let received = receive(&state, &delivery).await.inspect_err(|_| state.metrics.webhook("failed"))?;
-    state.metrics.webhook(outcome(&received));
+    let outcome = outcome(&received);
+    state.metrics.webhook(outcome);
     tell(svix_id, &received);
-    let status = match received {
-        Received::Accepted { .. } => StatusCode::ACCEPTED,
+    let (status, accepted) = match received {
+        Received::Accepted { event_id, event_type } => {
+            let accepted = Accepted { svix_id: svix_id.to_owned(), event_id, event_type };
+            (StatusCode::ACCEPTED, Some(Extension(accepted)))
+        }
         Received::NotJson => return Err(Problem::unreadable("The body is not JSON.")),
-        _ => StatusCode::OK,
+        _ => (StatusCode::OK, None),
     };
-    Ok((status, Json(Receipt { status: outcome(&received) })))
+    Ok((status, accepted, Json(Receipt { status: outcome })))
 }
 
 async fn receive(state: &AppState, delivery: &Delivery<'_>) -> Result<Received, Problem> {
@@ -107,9 +127,8 @@ fn outcome(received: &Received) -> &'static str {
 
 fn tell(svix_id: &str, received: &Received) {
     match received {
-        Received::Accepted { event_id, event_type } => {
-            tracing::info!(svix_id, event_id, event_type, "webhook accepted");
-        }
+        // Said where the request is answered: one line for what happens most.
+        Received::Accepted { .. } => {}
         Received::Duplicate => tracing::info!(svix_id, "webhook seen before"),
         Received::Ignored { event_type } => {
             tracing::info!(svix_id, event_type, "webhook of a type that is not handled");
