@@ -51,9 +51,10 @@ pub(crate) async fn with_request_id(
         trace.set("http.response.status_code", i64::from(status.as_u16()));
         trace.end(status.is_server_error());
         let (status, micros) = (status.as_u16(), underway.answered(status.as_u16()));
-        match response.extensions().get::<Accepted>() {
-            Some(accepted) => accepted.tell(status, micros),
-            None => tracing::info!(status, micros, "answered"),
+        if let Some(accepted) = response.extensions().get::<Accepted>() {
+            accepted.tell(status, micros);
+        } else {
+            tracing::info!(status, micros, "answered");
         }
         response.headers_mut().insert(REQUEST_ID, HeaderValue::from_str(&id).expect("a UUID or checked by given_id"));
         response
