@@ -195,6 +195,61 @@ async fn a_dead_job_is_found_understood_and_run_again() {
 }
 
 #[tokio::test]
+async fn a_unique_job_that_died_twice_is_run_again_once() {
+    let database = database().await;
+    let url = [("DATABASE_URL", database.url.as_str())];
+    let mut jobs = JobTable::at(&database.url).await;
+    let mut ids = Vec::new();
+    for kind in ["test.unique", "test.unique", "test.kind"] {
+        ids.push(jobs.insert(kind, 1, "{}").await);
+        let kill =
+            "UPDATE jobs SET state = 'dead', finished_at = now(), unique_key = nullif(kind, 'test.kind') WHERE id = $1";
+        jobs.change(kill, ids[ids.len() - 1]).await;
+    }
+    let [older, newer, other] = ids[..] else { panic!("there are three") };
+    let stays = format!("job {older} stays dead, since a newer one does the same\n");
+    let ran = norvalt(&["jobs", "retry", "--all"], &url).await;
+    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (Some(0), "2 jobs run again\n", stays.as_str()));
+    assert_eq!((jobs.state(newer).await, jobs.state(other).await), ("available".to_owned(), "available".to_owned()));
+    let ran = norvalt(&["jobs", "retry", &older.to_string()], &url).await;
+    assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (Some(0), "nothing to do\n", stays.as_str()));
+    jobs.change("UPDATE jobs SET state = 'done', finished_at = now() WHERE id = $1", newer).await;
+    assert_eq!(norvalt(&["jobs", "retry", "--all"], &url).await.done(), format!("job {older} run again\n"));
+}
+
+#[tokio::test]
+async fn as_many_jobs_as_there_are_can_be_cancelled() {
+    let database = database().await;
+    let url = [("DATABASE_URL", database.url.as_str())];
+    let mut jobs = JobTable::at(&database.url).await;
+    let enqueue = "INSERT INTO jobs (queue, kind, payload, payload_version, state, max_attempts)
+                   SELECT 'default', 'test.kind', '{}', 1, 'available', 1 FROM generate_series(1, $1)";
+    jobs.change(enqueue, 1_200).await;
+    assert_eq!(norvalt(&["jobs", "cancel", "--all"], &url).await.done(), "1200 jobs cancelled\n");
+    assert_eq!(jobs.count("test.kind", "cancelled").await, 1_200);
+}
+
+#[tokio::test]
+async fn an_event_whose_job_was_cancelled_is_found_and_processed_after_all() {
+    let database = database().await;
+    let url = [("DATABASE_URL", database.url.as_str())];
+    let db = Db::new(&database.url.parse().expect("a valid URL"), 1, "tests");
+    let event = clerk_events::organization("organization.created", "org_1", "Tesla Oslo", 1_000).to_string();
+    receive(&db, None, &clerk_events::delivery("msg_1", &event)).await.expect("the database is there");
+    let replay = ["events", "replay", "--status", "pending"];
+    assert_eq!(norvalt(&replay, &url).await.done(), "nothing to do\n", "a job is still to process it");
+    assert_eq!(norvalt(&["jobs", "cancel", "1"], &url).await.done(), "job 1 cancelled\n");
+    let doctor = norvalt(&["doctor"], &url).await.out;
+    assert!(
+        doctor.contains("1 have lost their job; process them with: norvalt events replay --status pending"),
+        "{doctor}"
+    );
+    assert_eq!(norvalt(&replay, &url).await.done(), "event 1 will be processed again\n");
+    assert_eq!(JobTable::at(&database.url).await.count("clerk.process_event", "available").await, 1);
+    assert!(!norvalt(&["doctor"], &url).await.out.contains("have lost their job"));
+}
+
+#[tokio::test]
 async fn the_timeline_says_what_became_of_each_event() {
     let database = database().await;
     let url = [("DATABASE_URL", database.url.as_str())];
@@ -276,7 +331,7 @@ async fn the_doctor_finds_what_is_wrong() {
         ("CLERK_WEBHOOK_SECRET", WEBHOOK_SECRET),
     ];
     let said = norvalt(&["doctor"], &healthy).await.done();
-    assert_eq!((said.matches("ok ").count(), said.matches("WRONG").count()), (6, 0), "{said}");
+    assert_eq!((said.matches("ok ").count(), said.matches("WRONG").count()), (7, 0), "{said}");
 
     let empty = empty_database().await;
     let with = |name: &'static str, value: &'static str| {

@@ -1,4 +1,4 @@
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{fmt, net::SocketAddr, sync::Arc, time::Instant};
 
 use chrono::TimeDelta;
 use common::{db::Db, queue};
@@ -12,10 +12,12 @@ use crate::{
     Outcome,
     data::Samples,
     http::Connection,
-    load::{self, Until, percentile},
+    load::{self, Until, median, percentile},
     loading::{self, Size},
     people, pgbench, plan,
     postgres::Database,
+    process_stat::Used,
+    processes::Process,
     record::Mark,
     report::{Row, Series, Target},
     run::Bench,
@@ -38,49 +40,106 @@ pub(crate) async fn measure(bench: &mut Bench) -> Outcome<()> {
     loading::load(&grown, "bench", size).await?;
     eprintln!("   loaded {many} leads within {:.0} s", begin.elapsed().as_secs_f64());
     let samples = Arc::new(Samples::draw(&mut connection).await?);
-    let page_of_few = page(bench, &bench.database.clone(), &bench.samples.clone()).await?;
-    let page_of_many = page(bench, &grown, &samples).await?;
-    let note = format!("p50 {page_of_many:.2} ms among {many} leads, {page_of_few:.2} ms among {few}; one connection");
-    let name = "page among many dealerships, against few";
-    bench.report.add(Row::measured(name, page_of_many / page_of_few, " ×", Target::AtMost(1.3), note));
-    let points = vec![(few as f64, page_of_few), (many as f64, page_of_many)];
-    let name = "page, by leads of all dealerships".to_owned();
-    bench.report.series.push(Series { plot: "cost-against-size", name, points });
+    measure_many(bench, (few, bench.database.clone(), bench.samples.clone()), (many, grown.clone(), samples.clone()))
+        .await?;
 
     let begin = Instant::now();
     let size = Size { dealerships: 1, leads: large, conversations: large / 2, users: 5 };
     loading::load(&grown, "large", size).await?;
     eprintln!("   loaded {large} leads of one dealership within {:.0} s", begin.elapsed().as_secs_f64());
-    measure_large(bench, &grown, page_of_many, large).await?;
+    measure_large(bench, &grown, &samples, large).await?;
     measure_claims(bench, &mut connection, &grown).await?;
     measure_pruning(bench, &mut connection, &grown).await
 }
 
-/// The median of the first page's latency, in milliseconds.
-async fn page(bench: &Bench, database: &Database, samples: &Arc<Samples>) -> Outcome<f64> {
-    let (api, address, _) = bench.launcher().api(&database.url).await?;
-    let mut measured = None;
+/// A database with so many leads, and who asks for their pages.
+type Pages = (i64, Database, Arc<Samples>);
+
+/// Asks for pages among few leads and among many, in turn.
+async fn measure_many(bench: &mut Bench, few: Pages, many: Pages) -> Outcome<()> {
+    let (few_api, few_address, _) = bench.launcher().api(&few.1.url).await?;
+    let (many_api, many_address, _) = bench.launcher().api(&many.1.url).await?;
     // The first time, everything is read from the disk.
-    for length in [1, bench.options.seconds] {
+    for (address, (_, _, samples)) in [(few_address, &few), (many_address, &many)] {
         let traffic = bench.traffic_among(Path::Page, 1, samples);
-        measured = Some(load::run(address, traffic, Until::Elapsed(Duration::from_secs(length))).await?);
+        load::run(address, traffic, Until::Elapsed(Duration::from_secs(2))).await?;
     }
-    api.stop().await?;
-    let measured = measured.ok_or("measured twice")?;
-    measured.error.map_or(Ok(measured.p50), |error| Err(error.into()))
+    let (mut of_few, mut of_many) = (Vec::new(), Vec::new());
+    for _ in 0..bench.options.rounds.max(3) {
+        of_few.push(Cost::measure(bench, &few_api, few_address, &few.2).await?);
+        of_many.push(Cost::measure(bench, &many_api, many_address, &many.2).await?);
+    }
+    few_api.stop().await?;
+    many_api.stop().await?;
+    let ratio = median(of_many.iter().zip(&of_few).map(|(many, few)| many.millis / few.millis));
+    let (of_few, of_many) = (Cost::median(&of_few), Cost::median(&of_many));
+    let mut note = format!("p50 {of_many} among {} leads, {of_few} among {}; one connection", many.0, few.0);
+    if ratio > 1.3 {
+        note += &of_many.dearer_than(&of_few);
+    }
+    let name = "page among many dealerships, against few";
+    bench.report.add(Row::measured(name, ratio, " ×", Target::AtMost(1.3), note));
+    let points = vec![(few.0 as f64, of_few.millis), (many.0 as f64, of_many.millis)];
+    let name = "page, by leads of all dealerships".to_owned();
+    bench.report.series.push(Series { plot: "cost-against-size", name, points });
+    Ok(())
 }
 
-/// Asks as somebody of the large dealership.
+/// What a page takes: the median latency in milliseconds, and microseconds of processor time.
+struct Cost {
+    millis: f64,
+    postgres: f64,
+    api: f64,
+}
+
+impl Cost {
+    async fn measure(bench: &Bench, api: &Process, address: SocketAddr, samples: &Arc<Samples>) -> Outcome<Self> {
+        let home = bench.postgres.home();
+        let before = Used::now(Some(api.pid()), &home);
+        let until = Until::Elapsed(bench.options.length());
+        let measured = load::run(address, bench.traffic_among(Path::Page, 1, samples), until).await?;
+        let used = Used::now(Some(api.pid()), &home).since(before);
+        let each = |seconds: f64| seconds * 1e6 / measured.answers as f64;
+        let cost = Self { millis: measured.p50, postgres: each(used.postgres), api: each(used.program) };
+        measured.error.map_or(Ok(cost), |error| Err(error.into()))
+    }
+
+    fn median(costs: &[Self]) -> Self {
+        let of = |part: fn(&Self) -> f64| median(costs.iter().map(part));
+        Self { millis: of(|cost| cost.millis), postgres: of(|cost| cost.postgres), api: of(|cost| cost.api) }
+    }
+
+    fn dearer_than(&self, other: &Self) -> String {
+        let (postgres, api) = (self.postgres - other.postgres, self.api - other.api);
+        format!(
+            "; why: PostgreSQL takes {postgres:.0} µs more for each, since what is asked for lies further apart, and the API \
+             {api:.0} µs"
+        )
+    }
+}
+
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.2} ms (PostgreSQL {:.0} µs, API {:.0} µs)", self.millis, self.postgres, self.api)
+    }
+}
+
+/// Asks as one person.
 struct Asker {
     connection: Connection,
     token: String,
 }
 
 impl Asker {
-    async fn open(bench: &Bench, address: SocketAddr) -> Outcome<Self> {
-        let token = SessionToken::for_user("user_large_1").organization("org_large_1", "slug", "org:admin");
+    async fn open(bench: &Bench, address: SocketAddr, user: &str, organization: &str) -> Outcome<Self> {
+        let token = SessionToken::for_user(user).organization(organization, "slug", "org:admin");
         let token = token.ttl(TimeDelta::hours(1)).mint(&bench.key());
         Ok(Self { connection: Connection::open(address).await?, token })
+    }
+
+    /// As somebody of the large dealership.
+    async fn of_large(bench: &Bench, address: SocketAddr) -> Outcome<Self> {
+        Self::open(bench, address, "user_large_1", "org_large_1").await
     }
 
     async fn ask(&mut self, query: &str) -> Outcome<Value> {
@@ -108,10 +167,17 @@ impl Asker {
     }
 }
 
-async fn measure_large(bench: &mut Bench, database: &Database, page_of_small: f64, large: i64) -> Outcome<()> {
+async fn measure_large(bench: &mut Bench, database: &Database, samples: &Samples, large: i64) -> Outcome<()> {
     let (api, address, _) = bench.launcher().api(&database.url).await?;
-    let mut asker = Asker::open(bench, address).await?;
-    let first = asker.median("limit=25").await?;
+    let mut asker = Asker::of_large(bench, address).await?;
+    let somebody = samples.readers.first().ok_or("there are readers")?;
+    let mut small = Asker::open(bench, address, &somebody.user_id, &somebody.org_id).await?;
+    let mut pages = Vec::new();
+    for _ in 0..bench.options.rounds.max(3) {
+        pages.push((asker.median("limit=25").await?, small.median("limit=25").await?));
+    }
+    let ratio = median(pages.iter().map(|(large, small)| large / small));
+    let (first, page_of_small) = (median(pages.iter().map(|(p, _)| *p)), median(pages.iter().map(|(_, p)| *p)));
     let total = asker.ask("limit=25").await?["total"].as_i64();
     if total != Some(large) {
         return Err(format!("the total is {total:?} instead of {large}").into());
@@ -119,7 +185,7 @@ async fn measure_large(bench: &mut Bench, database: &Database, page_of_small: f6
     let leads = bench.options.leads;
     let note = format!("p50 {first:.2} ms of {large} leads, {page_of_small:.2} ms of {leads}; exact total included");
     let name = "first page of a large dealership, against a small one";
-    bench.report.add(Row::measured(name, first / page_of_small, " ×", Target::AtMost(2.0), note));
+    bench.report.add(Row::measured(name, ratio, " ×", Target::AtMost(2.0), note));
     let points = vec![(leads as f64, page_of_small), (large as f64, first)];
     let name = "page, by leads of one dealership".to_owned();
     bench.report.series.push(Series { plot: "cost-against-size", name, points });
@@ -127,10 +193,15 @@ async fn measure_large(bench: &mut Bench, database: &Database, page_of_small: f6
     let depth = 100_000.min(large / 2);
     let deep = asker.ask(&format!("limit=25&offset={}", depth - 25)).await?;
     let cursor = deep["next_cursor"].as_str().ok_or("a page in the middle has a next one")?.to_owned();
-    let after = asker.median(&format!("limit=25&cursor={cursor}")).await?;
+    let (mut pages, deep) = (Vec::new(), format!("limit=25&cursor={cursor}"));
+    for _ in 0..bench.options.rounds.max(3) {
+        pages.push((asker.median(&deep).await?, asker.median("limit=25").await?));
+    }
+    let ratio = median(pages.iter().map(|(deep, first)| deep / first));
+    let (after, first) = (median(pages.iter().map(|(p, _)| *p)), median(pages.iter().map(|(_, p)| *p)));
     let note = format!("p50 {after:.2} ms after {depth} leads, {first:.2} ms at the start");
     let name = "cursor page in the depth, against the first page";
-    bench.report.add(Row::measured(name, after / first, " ×", Target::AtMost(1.3), note));
+    bench.report.add(Row::measured(name, ratio, " ×", Target::AtMost(1.3), note));
 
     let mut found = Vec::new();
     for (shown, search) in SEARCHES {
@@ -158,7 +229,7 @@ const SEARCHES: [(&str, &str); 5] = [
 async fn write_plan(bench: &Bench, database: &Database) -> Outcome<()> {
     let (api, address, _) = bench.launcher().api(&database.logged_url()).await?;
     let mark = Mark::here(&database.log())?;
-    Asker::open(bench, address).await?.ask("limit=25&search=kunde123456@").await?;
+    Asker::of_large(bench, address).await?.ask("limit=25&search=kunde123456@").await?;
     api.stop().await?;
     let statements = mark.statements("norvalt api")?;
     let page = statements.iter().find(|statement| statement.sql.starts_with("-- leads::page"));

@@ -1,7 +1,7 @@
 use std::{collections::BTreeSet, process::ExitCode, time::Duration};
 
 use common::{
-    clerk::BackendApi,
+    clerk::{self, BackendApi, Halted},
     config::{ApiConfig, CliConfig, ConfigError, Settings, TelemetryConfig, WorkerConfig},
     db::{self, Db, pending_migrations},
     queue::{self, Stats},
@@ -86,7 +86,8 @@ async fn database(config: &CliConfig) -> Vec<(&'static str, Finding)> {
     let db = Db::new(&config.database_url, 1, "norvalt doctor");
     let isolated = db.wait_until_usable().await.map(|()| "roles and policies keep them apart".to_owned());
     let queue = queue(&db).await.unwrap_or_else(|error| Wrong(chain(&error)));
-    vec![("dealerships", outcome(isolated)), ("queue", queue)]
+    let events = events(&db).await.unwrap_or_else(|error| Wrong(chain(&error)));
+    vec![("dealerships", outcome(isolated)), ("queue", queue), ("Clerk's events", events)]
 }
 
 async fn queue(db: &Db) -> db::Result<Finding> {
@@ -102,6 +103,17 @@ async fn queue(db: &Db) -> db::Result<Finding> {
         let waiting = sum(|stats| stats.available + stats.scheduled + stats.retryable);
         Fine(format!("{waiting} waiting, {} running", sum(|stats| stats.running)))
     })
+}
+
+async fn events(db: &Db) -> db::Result<Finding> {
+    let Halted { dead, quarantined, abandoned } = clerk::halted(&mut db.system().await?).await?;
+    let halted = [
+        (dead, "are dead; look at them with: norvalt events list --status dead"),
+        (quarantined, "are of another Clerk instance; look at them with: norvalt events list --status quarantined"),
+        (abandoned, "have lost their job; process them with: norvalt events replay --status pending"),
+    ];
+    let found: Vec<_> = halted.iter().filter(|(count, _)| *count > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    Ok(if found.is_empty() { Fine("none waits for an operator".to_owned()) } else { Wrong(found.join("\n")) })
 }
 
 /// A job that could run and waited longer than this many seconds is not being worked on.

@@ -50,8 +50,9 @@ struct Which {
     /// All about this user, organization or membership.
     #[arg(long)]
     about: Option<String>,
-    /// All with this status: dead ones after a release that can read them, quarantined ones that are ours after all.
-    #[arg(long, value_parser = ["processed", "dead", "quarantined"])]
+    /// All with this status: dead ones after a release that can read them, quarantined ones that are ours after all,
+    /// pending ones whose job was cancelled or is dead.
+    #[arg(long, value_parser = ["processed", "dead", "quarantined", "pending"])]
     status: Option<String>,
     /// All that were processed.
     #[arg(long)]

@@ -112,12 +112,16 @@ pub(crate) async fn run(config: &CliConfig, args: Args) -> Result<(), CommandErr
         Command::Retry(which) => {
             let filter = JobFilter::from(which);
             let revived = queue::revive(&mut tx, &filter).await?;
+            let dead = JobFilter { state: Some("dead".to_owned()), ..filter.clone() };
+            for job in queue::list(&mut tx, &dead, 20).await? {
+                eprintln!("job {} stays dead, since a newer one does the same", job.id);
+            }
             explain(&mut tx, &filter, &revived, "dead").await?;
             report(args.json, "job", "run again", &revived)?;
         }
         Command::Cancel(which) => {
             let filter = JobFilter::from(which);
-            let cancelled = queue::cancel(&mut tx, &filter).await?;
+            let cancelled = queue::cancel(&db, &filter).await?;
             explain(&mut tx, &filter, &cancelled, "waiting").await?;
             report(args.json, "job", "cancelled", &cancelled)?;
         }
@@ -155,7 +159,9 @@ async fn prune(db: &Db, json: bool, which: &Prune) -> Result<(), CommandError> {
 async fn explain(tx: &mut SystemTx, filter: &JobFilter, done: &[i64], wanted: &str) -> Result<(), CommandError> {
     let (Some(id), []) = (filter.id, done) else { return Ok(()) };
     let job = queue::list(tx, filter, 1).await?.pop().ok_or_else(|| format!("there is no job {id}"))?;
-    eprintln!("job {id} is {}, not {wanted}", job.state);
+    if job.state != wanted {
+        eprintln!("job {id} is {}, not {wanted}", job.state);
+    }
     Ok(())
 }
 

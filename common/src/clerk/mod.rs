@@ -26,4 +26,4 @@ pub use provisioning::{Applied, Outcome, apply};
 pub use prune::prune;
 pub use purge::{ClosedDealership, closed_dealerships, purge};
 pub use reconcile::{Drift, ReconcileError, Reconciliation, reconcile};
-pub use timeline::{EVENT_STATUSES, EventFilter, StoredEvent, events, replay};
+pub use timeline::{EVENT_STATUSES, EventFilter, Halted, StoredEvent, events, halted, replay};

@@ -81,12 +81,15 @@ pub async fn events(tx: &mut SystemTx, filter: &EventFilter, limit: i64) -> Resu
 }
 
 /// Has events processed again, and returns which: those that were processed, or that have the status which is asked for.
-/// Those that were erased, or never kept, stay as they are.
+/// Those that were erased, or never kept, stay as they are, as do those that a job is still to process.
 pub async fn replay(tx: &mut SystemTx, filter: &EventFilter) -> Result<Vec<i64>> {
     let replayed: Vec<i64> = sqlx::query_scalar(
         "-- clerk::timeline::replay
-         UPDATE clerk_events SET status = 'pending', outcome = NULL, processed_at = NULL
-         WHERE status <> 'pending' AND body IS NOT NULL
+         UPDATE clerk_events e SET status = 'pending', outcome = NULL, processed_at = NULL
+         WHERE body IS NOT NULL
+           AND (status <> 'pending' OR NOT EXISTS (
+             SELECT FROM jobs j WHERE j.kind = 'clerk.process_event' AND (j.payload ->> 'event_id')::bigint = e.id
+               AND j.state IN ('available', 'scheduled', 'retryable', 'running')))
            AND ($1::bigint IS NULL OR id = $1)
            AND CASE WHEN $3::text IS NULL THEN status = 'processed' OR $1::bigint IS NOT NULL ELSE status = $3 END
            AND ($2::text IS NULL OR user_id = $2 OR strpos(body, '\"' || $2 || '\"') > 0)
@@ -102,4 +105,31 @@ pub async fn replay(tx: &mut SystemTx, filter: &EventFilter) -> Result<Vec<i64>>
         enqueue(tx, &NewJob::now(&ProcessClerkEvent { event_id })).await?;
     }
     Ok(replayed)
+}
+
+/// How many events do not go on by themselves.
+#[derive(Debug, Clone, Copy, FromRow)]
+pub struct Halted {
+    /// Malformed beyond mending.
+    pub dead: i64,
+    /// Of another Clerk instance.
+    pub quarantined: i64,
+    /// Not processed, and without a job that would: somebody cancelled or deleted it.
+    pub abandoned: i64,
+}
+
+/// Counts the events that wait for an operator, but for those whose jobs are dead.
+pub async fn halted(tx: &mut SystemTx) -> Result<Halted> {
+    sqlx::query_as(
+        "-- clerk::timeline::halted
+         SELECT count(*) FILTER (WHERE status = 'dead') AS dead, count(*) FILTER (WHERE status = 'quarantined') AS quarantined,
+                count(*) FILTER (WHERE status = 'pending') AS abandoned
+         FROM clerk_events e
+         WHERE status IN ('dead', 'quarantined') OR (status = 'pending' AND NOT EXISTS (
+           SELECT FROM jobs j WHERE j.kind = 'clerk.process_event' AND (j.payload ->> 'event_id')::bigint = e.id
+             AND j.state IN ('available', 'scheduled', 'retryable', 'running', 'dead')))",
+    )
+    .fetch_one(tx.conn())
+    .await
+    .map_err(Error::from)
 }

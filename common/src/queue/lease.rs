@@ -62,18 +62,24 @@ impl QueueConnection {
         Ok(renewed)
     }
 
-    /// Marks jobs done whose work has ended outside of a transaction, and returns the ids of those that were still ours.
-    pub async fn complete_all(&mut self, leases: &[Lease]) -> Result<Vec<i64>> {
+    /// Marks jobs done whose work has ended outside of a transaction. Returns the ids of those that were still ours, each
+    /// with whether it is done: one whose row is locked is not waited for, since the others would have to wait, too.
+    pub async fn complete_all(&mut self, leases: &[Lease]) -> Result<Vec<(i64, bool)>> {
         let mut conn = self.take().await?;
         let (ids, tokens) = columns(leases);
-        let completion = sqlx::query_scalar(
+        // The last part sees the table as it was before: with the tokens.
+        let completion = sqlx::query_as(
             "-- queue::complete_all
              WITH held AS MATERIALIZED (
                SELECT j.id FROM jobs j
                JOIN unnest($1::bigint[], $2::uuid[]) AS l (id, token) ON j.id = l.id AND j.lease_token = l.token
-               ORDER BY j.id FOR UPDATE OF j)
-             UPDATE jobs j SET state = 'done', finished_at = clock_timestamp(), lease_token = NULL, lease_until = NULL
-             FROM held WHERE j.id = held.id RETURNING j.id",
+               ORDER BY j.id FOR UPDATE OF j SKIP LOCKED),
+             done AS (
+               UPDATE jobs j SET state = 'done', finished_at = clock_timestamp(), lease_token = NULL, lease_until = NULL
+               FROM held WHERE j.id = held.id RETURNING j.id)
+             SELECT j.id, done.id IS NOT NULL FROM jobs j
+             JOIN unnest($1::bigint[], $2::uuid[]) AS l (id, token) ON j.id = l.id AND j.lease_token = l.token
+             LEFT JOIN done ON done.id = j.id",
         )
         .bind(ids)
         .bind(tokens)

@@ -6,9 +6,12 @@ use serde_json::Value;
 use sqlx::FromRow;
 
 use crate::{
-    db::{Error, Result, SystemTx},
+    db::{Db, Error, Result, SystemTx},
     ids::DealershipId,
 };
+
+/// Rows changed in one transaction, at most: claims have to step over what is locked.
+const BATCH: u16 = 500;
 
 /// A job as an operator sees it.
 #[derive(Debug, Clone, Serialize, FromRow)]
@@ -97,12 +100,19 @@ pub async fn count(tx: &mut SystemTx) -> Result<Vec<JobCount>> {
 }
 
 /// Makes dead jobs available again, with all their attempts, and returns which. What is not dead is left alone, so
-/// twice has the effect of once.
+/// twice has the effect of once. So is a unique job while a newer one is there to do the same.
 pub async fn revive(tx: &mut SystemTx, filter: &JobFilter) -> Result<Vec<i64>> {
     let revived: Vec<i64> = sqlx::query_scalar(
         "-- queue::revive
+         WITH meant AS (
+           SELECT id, queue, unique_key FROM jobs
+           WHERE state = 'dead' AND ($1::bigint IS NULL OR id = $1) AND ($2::text IS NULL OR kind = $2))
          UPDATE jobs SET state = 'available', attempts = 0, finished_at = NULL, run_at = now()
-         WHERE state = 'dead' AND ($1::bigint IS NULL OR id = $1) AND ($2::text IS NULL OR kind = $2)
+         WHERE state = 'dead' AND id IN (
+           SELECT id FROM meant m
+           WHERE NOT EXISTS (SELECT FROM meant newer WHERE (newer.queue, newer.unique_key) = (m.queue, m.unique_key) AND newer.id > m.id)
+             AND NOT EXISTS (SELECT FROM jobs other WHERE (other.queue, other.unique_key) = (m.queue, m.unique_key)
+                             AND other.state IN ('available', 'scheduled', 'retryable', 'running')))
          RETURNING id",
     )
     .bind(filter.id)
@@ -116,18 +126,32 @@ pub async fn revive(tx: &mut SystemTx, filter: &JobFilter) -> Result<Vec<i64>> {
     Ok(revived)
 }
 
-/// Cancels jobs that wait, and returns which. What runs or is over is left alone.
-pub async fn cancel(tx: &mut SystemTx, filter: &JobFilter) -> Result<Vec<i64>> {
-    sqlx::query_scalar(
-        "-- queue::cancel
-         UPDATE jobs SET state = 'cancelled', finished_at = now()
-         WHERE state IN ('available', 'scheduled', 'retryable')
-           AND ($1::bigint IS NULL OR id = $1) AND ($2::text IS NULL OR kind = $2)
-         RETURNING id",
-    )
-    .bind(filter.id)
-    .bind(&filter.kind)
-    .fetch_all(tx.conn())
-    .await
-    .map_err(Error::from)
+/// Cancels jobs that wait, in short transactions of its own, and returns which. What runs or is over is left alone.
+pub async fn cancel(db: &Db, filter: &JobFilter) -> Result<Vec<i64>> {
+    let mut cancelled: Vec<i64> = Vec::new();
+    loop {
+        let mut tx = db.system().await?;
+        let batch: Vec<i64> = sqlx::query_scalar(
+            "-- queue::cancel
+             WITH next AS MATERIALIZED (
+               SELECT id FROM jobs
+               WHERE id > $3 AND state IN ('available', 'scheduled', 'retryable')
+                 AND ($1::bigint IS NULL OR id = $1) AND ($2::text IS NULL OR kind = $2)
+               ORDER BY id LIMIT $4 FOR UPDATE SKIP LOCKED)
+             UPDATE jobs SET state = 'cancelled', finished_at = now() WHERE id = ANY (ARRAY (SELECT id FROM next))
+             RETURNING id",
+        )
+        .bind(filter.id)
+        .bind(&filter.kind)
+        .bind(cancelled.iter().max().unwrap_or(&0))
+        .bind(i64::from(BATCH))
+        .fetch_all(tx.conn())
+        .await
+        .map_err(Error::from)?;
+        tx.commit().await?;
+        cancelled.extend(&batch);
+        if batch.len() < usize::from(BATCH) {
+            return Ok(cancelled);
+        }
+    }
 }

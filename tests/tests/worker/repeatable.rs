@@ -113,6 +113,31 @@ async fn repeatable_work_is_not_repeated_because_its_end_could_not_be_written_do
 }
 
 #[tokio::test]
+async fn a_locked_job_does_not_hold_up_what_ends_after_it() {
+    let mut shop = Shop::open().await;
+    let worker = shop.worker_of(registry());
+    let (locked, other) = (Gate::of("is_locked"), Gate::of("ends_after_it"));
+    let first = shop.add(&Asking { gate: "is_locked".into() }).await;
+    let second = shop.add(&Asking { gate: "ends_after_it".into() }).await;
+    locked.arrived(1).await;
+    other.arrived(1).await;
+    let mut somebody = PgConnection::connect(&shop.url).await.expect("the database is there");
+    let mut lock = somebody.begin().await.expect("it begins");
+    sqlx::query("SELECT FROM jobs WHERE id = $1 FOR UPDATE").bind(first).execute(&mut *lock).await.expect("it waits");
+    locked.open(1);
+    let tried = "SELECT count(*) = $1 FROM pg_stat_activity
+                 WHERE datname = current_database() AND query LIKE '-- queue::complete_all%'";
+    shop.table.wait_until(tried, 1).await;
+    other.open(1);
+    // While the other one is still locked.
+    shop.table.wait_for(second, "done").await;
+    lock.rollback().await.expect("it is released");
+    shop.table.wait_for(first, "done").await;
+    assert_eq!((shop.table.row(first).await.attempts, shop.effects().await), (1, 2));
+    worker.stop().await.expect("it stops cleanly");
+}
+
+#[tokio::test]
 async fn repeatable_work_does_not_complete_a_job_that_another_worker_has() {
     let mut shop = Shop::open().await;
     let worker = shop.worker_of(registry());

@@ -1,4 +1,4 @@
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use common::{
     db::Db,
@@ -11,8 +11,10 @@ use tokio::{
 
 use super::{outage::Outage, statement_limit};
 
-/// Jobs marked done by one statement, at most.
+/// Jobs taken up at a time, at most.
 const BATCH: usize = 500;
+/// When a job is tried again whose row was locked.
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// Marks jobs done whose work has ended outside of a transaction: in one statement all that have come together while the
 /// one before was under way.
@@ -41,35 +43,44 @@ impl Completer {
     pub(super) async fn run(mut self) {
         let mut outage = Outage::of("mark jobs done");
         let mut batch: Vec<Ended> = Vec::new();
-        while self.ended.recv_many(&mut batch, BATCH).await > 0 {
-            let mut at_once = BATCH;
-            while !batch.is_empty() {
-                let some = batch.len().min(at_once);
-                let leases: Vec<Lease> = batch[..some].iter().map(|ended| ended.lease).collect();
-                match self.connection.complete_all(&leases).await {
-                    Ok(done) => {
-                        outage.over();
-                        answer(batch.drain(..some), &done);
-                    }
-                    Err(error) => {
-                        // It may be one of them that stands in the way of the others: from here on each by itself.
-                        at_once = 1;
-                        batch.rotate_left(1);
-                        sleep(outage.pause(&error)).await;
-                        batch.retain(|ended| !ended.done.is_closed());
-                    }
+        while self.gather(&mut batch).await {
+            let leases: Vec<Lease> = batch.iter().map(|ended| ended.lease).collect();
+            match self.connection.complete_all(&leases).await {
+                Ok(ours) => {
+                    outage.over();
+                    batch = answer(batch, &ours);
                 }
+                Err(error) => sleep(outage.pause(&error)).await,
             }
+            // Nobody waits any more for a job that was lost.
+            batch.retain(|ended| !ended.done.is_closed());
+        }
+    }
+
+    /// Waits until there are jobs to mark: others than before, or after a moment those that could not be marked.
+    async fn gather(&mut self, batch: &mut Vec<Ended>) -> bool {
+        let again = !batch.is_empty();
+        tokio::select! {
+            count = self.ended.recv_many(batch, BATCH) => count > 0,
+            () = sleep(AGAIN), if again => true,
         }
     }
 }
 
-fn answer(batch: impl Iterator<Item = Ended>, done: &[i64]) {
-    let completed: HashSet<&i64> = done.iter().collect();
-    for Ended { lease, done } in batch {
-        // Nobody waits any more for a job that was lost.
-        let _ = done.send(completed.contains(&lease.job_id()));
+/// Tells what became of each job, and returns those that are locked: they are ours, and not done yet.
+fn answer(batch: Vec<Ended>, ours: &[(i64, bool)]) -> Vec<Ended> {
+    let ours: HashMap<i64, bool> = ours.iter().copied().collect();
+    let mut locked = Vec::new();
+    for ended in batch {
+        let done = ours.get(&ended.lease.job_id());
+        if done == Some(&false) {
+            locked.push(ended);
+        } else {
+            // Its slot may have been cleared meanwhile.
+            let _ = ended.done.send(done.is_some());
+        }
     }
+    locked
 }
 
 impl Completions {

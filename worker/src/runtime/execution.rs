@@ -233,7 +233,7 @@ fn done() -> Outcome {
 
 fn lease_lost() -> Outcome {
     tracing::warn!(
-        "another worker has the job, since its lease ran out here; this attempt's transaction is rolled back"
+        "the job is not ours any more: its lease ran out here and another worker has it, or it is done and the answer was lost"
     );
     Outcome::LeaseLost
 }

@@ -53,7 +53,6 @@ impl Keeper {
     /// Returns whether there is more to do at once. Leases come first, every time.
     async fn turn(&mut self) -> Result<bool> {
         self.renew().await?;
-        self.give_back_excess().await?;
         let reaped = self.connection.reap(BATCH).await?;
         self.metrics.reaped(reaped);
         if reaped > 0 {
@@ -66,6 +65,8 @@ impl Keeper {
                 lane.wake();
             }
         }
+        // Last, since it waits for whoever has locked one of them.
+        self.give_back_excess().await?;
         Ok([reaped, promoted].contains(&u64::from(BATCH)))
     }
 

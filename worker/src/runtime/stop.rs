@@ -6,7 +6,7 @@ use common::{
 };
 use tokio::{
     task::JoinSet,
-    time::{Instant, sleep, timeout, timeout_at},
+    time::{Instant, sleep, timeout_at},
 };
 
 use super::{RunError, Runtime, outage::Outage};
@@ -39,11 +39,11 @@ impl Runtime {
             told &= give_back(&db, &interrupted, &[], Instant::now() + LAST_WORDS).await;
         }
         told &= !self.unsettled.load(Ordering::Relaxed);
-        let closed = timeout(LAST_WORDS, db.close()).await;
+        db.close().await;
         match finished {
             Err(_) => Err(RunError::Interrupted { jobs: interrupted.len(), limit }),
             Ok(Err(error)) => Err(RunError::Ended(format!("apalis: {error:?}"))),
-            Ok(Ok(())) if !told || closed.is_err() => Err(RunError::LeftBehind),
+            Ok(Ok(())) if !told => Err(RunError::LeftBehind),
             Ok(Ok(())) => {
                 tracing::info!("stopped");
                 Ok(())

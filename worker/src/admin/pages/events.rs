@@ -44,7 +44,7 @@ pub(in crate::admin) async fn list(State(db): State<Db>, Query(asked): Query<Ask
                         td.wide { (event.outcome.as_deref().unwrap_or_default()) }
                         td.wide { @for effect in &event.effects { (effect) br; } }
                         td {
-                            @if event.body.is_some() && event.status != "pending" {
+                            @if event.body.is_some() && (event.status != "pending" || event.outcome.is_some()) {
                                 form method="post" action={ "/events/" (event.id) "/replay" } { button { "Process again" } }
                             }
                         }

@@ -138,9 +138,7 @@ async fn revive(db: &Db, filter: &JobFilter) -> Result<(), Trouble> {
 
 /// Cancels a job that waits. What runs or is over is left alone.
 pub(in crate::admin) async fn cancel(State(db): State<Db>, Path(id): Path<i64>) -> Result<Redirect, Trouble> {
-    let mut tx = db.system().await?;
-    let cancelled = queue::cancel(&mut tx, &only(id)).await?;
-    tx.commit().await?;
+    let cancelled = queue::cancel(&db, &only(id)).await?;
     tracing::info!(jobs = ?cancelled, "an operator cancelled a job");
     Ok(Redirect::to(&format!("/jobs/{id}")))
 }
