@@ -207,7 +207,7 @@ async fn a_unique_job_that_died_twice_is_run_again_once() {
         jobs.change(kill, ids[ids.len() - 1]).await;
     }
     let [older, newer, other] = ids[..] else { panic!("there are three") };
-    let stays = format!("job {older} stays dead, since a newer one does the same\n");
+    let stays = format!("job {older} stays dead, since another one does the same\n");
     let ran = norvalt(&["jobs", "retry", "--all"], &url).await;
     assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (Some(0), "2 jobs run again\n", stays.as_str()));
     assert_eq!((jobs.state(newer).await, jobs.state(other).await), ("available".to_owned(), "available".to_owned()));

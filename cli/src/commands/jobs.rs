@@ -114,7 +114,7 @@ pub(crate) async fn run(config: &CliConfig, args: Args) -> Result<(), CommandErr
             let revived = queue::revive(&mut tx, &filter).await?;
             let dead = JobFilter { state: Some("dead".to_owned()), ..filter.clone() };
             for job in queue::list(&mut tx, &dead, 20).await? {
-                eprintln!("job {} stays dead, since a newer one does the same", job.id);
+                eprintln!("job {} stays dead, since another one does the same", job.id);
             }
             explain(&mut tx, &filter, &revived, "dead").await?;
             report(args.json, "job", "run again", &revived)?;

@@ -100,7 +100,7 @@ pub async fn count(tx: &mut SystemTx) -> Result<Vec<JobCount>> {
 }
 
 /// Makes dead jobs available again, with all their attempts, and returns which. What is not dead is left alone, so
-/// twice has the effect of once. So is a unique job while a newer one is there to do the same.
+/// twice has the effect of once. So is a unique job while another one is there to do the same.
 pub async fn revive(tx: &mut SystemTx, filter: &JobFilter) -> Result<Vec<i64>> {
     let revived: Vec<i64> = sqlx::query_scalar(
         "-- queue::revive
