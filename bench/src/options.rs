@@ -15,6 +15,9 @@ pub struct Options {
     /// Connections of the program's load, and of pgbench
     #[arg(long, value_name = "N", default_value_t = 16)]
     pub connections: usize,
+    /// Connections of the API to PostgreSQL, unless as many as by default
+    #[arg(long, value_name = "N")]
+    pub database_connections: Option<u32>,
     /// Seconds of each measurement
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub seconds: u64,

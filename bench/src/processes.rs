@@ -12,7 +12,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{Outcome, binaries::Binaries, http::Connection};
+use crate::{Outcome, binaries::Binaries, http::Connection, options::Options};
 
 /// Signs the webhooks of the load.
 pub const WEBHOOK_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -44,7 +44,7 @@ impl Process {
 pub(crate) struct Launcher<'a> {
     pub(crate) binaries: &'a Binaries,
     pub(crate) clerk: &'a StandIn,
-    pub(crate) logs: bool,
+    pub(crate) options: &'a Options,
 }
 
 impl Launcher<'_> {
@@ -55,6 +55,7 @@ impl Launcher<'_> {
         let mut command = self.command(&self.binaries.path("api"), url);
         command.env("PORT", port.to_string()).env("CLERK_PUBLISHABLE_KEY", PUBLISHABLE_KEY);
         command.env("CLERK_JWKS_URL", self.clerk.jwks_url()).env("CLERK_WEBHOOK_SECRET", WEBHOOK_SECRET);
+        command.envs(self.options.database_connections.map(|count| ("DATABASE_CONNECTIONS", count.to_string())));
         let begin = Instant::now();
         let child = command.spawn()?;
         until_ready(address, begin).await?;
@@ -83,7 +84,7 @@ impl Launcher<'_> {
     fn command(&self, binary: &Path, url: &str) -> Command {
         let mut command = Command::new(binary);
         command.env_clear().env("DATABASE_URL", url).env("LOG_FORMAT", "json").current_dir("/").kill_on_drop(true);
-        if !self.logs {
+        if !self.options.logs {
             command.stdout(Stdio::null());
         }
         command.stdin(Stdio::null());

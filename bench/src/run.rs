@@ -116,7 +116,7 @@ impl Bench {
     }
 
     pub(crate) fn launcher(&self) -> Launcher<'_> {
-        Launcher { binaries: &self.binaries, clerk: &self.clerk, logs: self.options.logs }
+        Launcher { binaries: &self.binaries, clerk: &self.clerk, options: &self.options }
     }
 
     /// Requests for so many connections, with tokens that were just issued.
