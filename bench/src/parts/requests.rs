@@ -67,28 +67,18 @@ pub(crate) async fn measure(bench: &mut Bench) -> Outcome<()> {
     api.stop().await
 }
 
-/// Why a target was missed: either all processors are busy, and this is how they share, or they wait.
+/// Why a target was missed: what a request takes of all processors together, and whom.
 fn reason(target: f64, program: &[(Measured, Duration)], alone: &[f64], used: &[Used]) -> String {
     let processors = available_parallelism().map_or(1.0, |count| count.get() as f64);
-    let of_each = |cost: &dyn Fn(&Measured, Duration, &Used) -> f64| {
-        median(program.iter().zip(used).map(|((measured, elapsed), used)| cost(measured, *elapsed, used)))
-    };
-    let idle = of_each(&|_, elapsed, used| {
-        1.0 - (used.program + used.postgres + used.this) / (elapsed.as_secs_f64() * processors)
-    });
-    if idle > 0.05 {
-        return format!(
-            "; why: the {processors} processors are idle for {:.0} % of the time: commits wait for the disk, and fewer of them \
-             together than of pgbench, since the API has fewer connections to PostgreSQL",
-            idle * 100.0
-        );
-    }
     let allowed = processors * 1e6 / (target * median(alone.iter().copied()));
-    let others = of_each(&|measured, _, used| (used.postgres + used.this) * 1e6 / measured.answers as f64);
+    let taken = processors * 1e6 / median(program.iter().map(|(measured, _)| measured.per_second));
+    let busy = |((measured, _), used): (&(Measured, Duration), &Used)| {
+        (used.program + used.postgres + used.this) * 1e6 / measured.answers as f64
+    };
+    let rest = taken - median(program.iter().zip(used).map(busy));
     format!(
-        "; why: the {processors} processors are the limit, and {allowed:.0} µs of them for each request would meet the target: \
-         {:.0} for the API beside PostgreSQL and the load",
-        allowed - others
+        "; why: {allowed:.0} µs of the {processors} processors for each request would meet the target, and it takes {taken:.0}: \
+         what stands before, and {rest:.0} µs of the kernel or of waiting for the disk"
     )
 }
 
