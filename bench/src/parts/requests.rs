@@ -46,18 +46,18 @@ pub(crate) async fn measure(bench: &mut Bench) -> Outcome<()> {
         let (mut program, mut alone, mut used, mut used_alone) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for _ in 0..bench.options.rounds {
             let home = bench.postgres.home();
-            let (before, begin) = (Used::now(Some(api.pid()), &home), Instant::now());
+            let before = Used::now(Some(api.pid()), &home);
             let until = Until::Elapsed(bench.options.length());
             let measured = load::run(address, bench.traffic(path, connections), until).await?;
             let between = Used::now(Some(api.pid()), &home);
             used.push(between.since(before));
-            program.push((measured, begin.elapsed()));
+            program.push(measured);
             let until = pgbench::Until::Seconds(bench.options.seconds);
             alone.push(pgbench::run(&bench.database, &script, connections, until).await?);
             used_alone.push(Used::now(None, &home).since(between).postgres);
         }
-        let ratio = median(program.iter().zip(&alone).map(|((measured, _), alone)| measured.per_second / alone));
-        let error = program.iter().find_map(|(measured, _)| measured.error.clone());
+        let ratio = median(program.iter().zip(&alone).map(|(measured, alone)| measured.per_second / alone));
+        let error = program.iter().find_map(|measured| measured.error.clone());
         let mut note = note(&program, &alone, &used, &used_alone, bench.options.seconds);
         if ratio < target {
             note += &reason(target, &program, &alone, &used);
@@ -68,11 +68,11 @@ pub(crate) async fn measure(bench: &mut Bench) -> Outcome<()> {
 }
 
 /// Why a target was missed: what a request takes of all processors together, and whom.
-fn reason(target: f64, program: &[(Measured, Duration)], alone: &[f64], used: &[Used]) -> String {
+fn reason(target: f64, program: &[Measured], alone: &[f64], used: &[Used]) -> String {
     let processors = available_parallelism().map_or(1.0, |count| count.get() as f64);
     let allowed = processors * 1e6 / (target * median(alone.iter().copied()));
-    let taken = processors * 1e6 / median(program.iter().map(|(measured, _)| measured.per_second));
-    let busy = |((measured, _), used): (&(Measured, Duration), &Used)| {
+    let taken = processors * 1e6 / median(program.iter().map(|measured| measured.per_second));
+    let busy = |(measured, used): (&Measured, &Used)| {
         (used.program + used.postgres + used.this) * 1e6 / measured.answers as f64
     };
     let rest = taken - median(program.iter().zip(used).map(busy));
@@ -83,14 +83,14 @@ fn reason(target: f64, program: &[(Measured, Duration)], alone: &[f64], used: &[
 }
 
 /// Rates, and what a request costs whom.
-fn note(program: &[(Measured, Duration)], alone: &[f64], used: &[Used], used_alone: &[f64], seconds: u64) -> String {
-    let rate = median(program.iter().map(|(measured, _)| measured.per_second));
+fn note(program: &[Measured], alone: &[f64], used: &[Used], used_alone: &[f64], seconds: u64) -> String {
+    let rate = median(program.iter().map(|measured| measured.per_second));
     let rate_alone = median(alone.iter().copied());
     let each = |cost: &dyn Fn(&Used) -> f64| {
-        median(program.iter().zip(used).map(|((measured, _), used)| cost(used) * 1e6 / measured.answers as f64))
+        median(program.iter().zip(used).map(|(measured, used)| cost(used) * 1e6 / measured.answers as f64))
     };
     let each_alone = median(used_alone.iter().zip(alone).map(|(used, rate)| used * 1e6 / (rate * seconds as f64)));
-    let (p50, p99) = (median(program.iter().map(|(m, _)| m.p50)), median(program.iter().map(|(m, _)| m.p99)));
+    let (p50, p99) = (median(program.iter().map(|m| m.p50)), median(program.iter().map(|m| m.p99)));
     format!(
         "{rate:.0}/s of {rate_alone:.0}/s; p50 {p50:.1} ms, p99 {p99:.1} ms; processor time of one: API {:.0} µs, PostgreSQL \
          {:.0} µs, load {:.0} µs (pgbench: PostgreSQL {each_alone:.0} µs)",
