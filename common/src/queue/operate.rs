@@ -137,7 +137,7 @@ pub async fn cancel(db: &Db, filter: &JobFilter) -> Result<Vec<i64>> {
                SELECT id FROM jobs
                WHERE id > $3 AND state IN ('available', 'scheduled', 'retryable')
                  AND ($1::bigint IS NULL OR id = $1) AND ($2::text IS NULL OR kind = $2)
-               ORDER BY id LIMIT $4 FOR UPDATE SKIP LOCKED)
+               ORDER BY id LIMIT $4 FOR UPDATE)
              UPDATE jobs SET state = 'cancelled', finished_at = now() WHERE id = ANY (ARRAY (SELECT id FROM next))
              RETURNING id",
         )
