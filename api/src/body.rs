@@ -1,4 +1,4 @@
-//! Bodies arrive before anything is opened on their behalf.
+//! Bodies are buffered before anything is opened on their behalf.
 
 use std::{sync::Arc, time::Duration};
 
@@ -36,11 +36,11 @@ impl Default for Bodies {
 
 /// What became of a body. In the request's extensions, so that whoever has no token hears of that first.
 #[derive(Clone)]
-pub(crate) struct Arrived(pub(crate) Result<Bytes, Problem>);
+pub(crate) struct BufferedBody(pub(crate) Result<Bytes, Problem>);
 
 /// Takes the whole body. A handler's transaction must not wait for a client who sends slowly, or never: a few of those
 /// would hold every connection to the database.
-pub(crate) async fn arrive(State(bodies): State<Bodies>, request: Request, next: Next) -> Response<Body> {
+pub(crate) async fn buffer(State(bodies): State<Bodies>, request: Request, next: Next) -> Response<Body> {
     let (mut parts, body) = request.into_parts();
     let mut room = None;
     let arrived = match timeout(PATIENCE, bodies.take(body, &mut room)).await {
@@ -49,7 +49,7 @@ pub(crate) async fn arrive(State(bodies): State<Bodies>, request: Request, next:
         Ok(Ok(whole)) => Ok(whole),
         Err(_) => Err(Problem::too_slow()),
     };
-    parts.extensions.insert(Arrived(arrived));
+    parts.extensions.insert(BufferedBody(arrived));
     next.run(Request::from_parts(parts, Body::empty())).await
 }
 

@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderMap, request::Parts},
 };
 
-use crate::router::AppState;
+use crate::state::AppState;
 
 /// Who made a request, as far as an address tells: an IPv4 address, or the /64 that one IPv6 customer gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -14,7 +14,7 @@ use common::{
 use serde_json::{Map, Value};
 use tracing::{Span, field::display};
 
-use crate::{body::Arrived, problem::Problem};
+use crate::{body::BufferedBody, problem::Problem};
 
 /// The query string, parsed as a whole: 422 with every parameter's problem.
 pub(crate) struct ValidQuery<T>(pub(crate) T);
@@ -37,8 +37,8 @@ impl<S: Send + Sync> FromRequestParts<S> for RawBody {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let arrived = parts.extensions.get().cloned().expect("the router lets bodies arrive before any route");
-        let Arrived(body) = arrived;
+        let buffered = parts.extensions.get().cloned().expect("the router lets bodies arrive before any route");
+        let BufferedBody(body) = buffered;
         body.map(Self)
     }
 }

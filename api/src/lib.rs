@@ -1,24 +1,26 @@
 //! The API: verifies session tokens and serves leads; verifies webhooks, stores and enqueues them.
 
 mod admin;
-mod anonymous;
+mod admission;
 mod auth;
 mod body;
 mod checks;
 mod client;
-mod context;
 mod cors;
 mod created;
 mod extract;
 mod metrics;
 mod openapi;
 mod permissions;
+mod phase;
 pub mod problem;
+mod rate_limit;
+mod request_log;
 mod router;
 mod routes;
 mod serve;
 mod server;
-mod turns;
+mod state;
 
 pub use checks::Checks;
 pub use router::openapi;

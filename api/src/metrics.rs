@@ -83,9 +83,9 @@ impl Metrics {
     }
 
     /// A request has arrived.
-    pub(crate) fn arrived(self: &Arc<Self>, method: &'static str, route: String) -> Underway {
+    pub(crate) fn arrived(self: &Arc<Self>, method: &'static str, route: String) -> InFlight {
         self.in_flight.inc();
-        Underway { metrics: self.clone(), method, route, since: Instant::now(), status: None }
+        InFlight { metrics: self.clone(), method, route, since: Instant::now(), status: None }
     }
 
     /// What became of a webhook.
@@ -114,7 +114,7 @@ pub(crate) fn label(method: &Method) -> &'static str {
 }
 
 /// A request that is being answered. Counted when it is dropped, which also happens when its client goes away.
-pub(crate) struct Underway {
+pub(crate) struct InFlight {
     metrics: Arc<Metrics>,
     method: &'static str,
     route: String,
@@ -122,7 +122,7 @@ pub(crate) struct Underway {
     status: Option<u16>,
 }
 
-impl Underway {
+impl InFlight {
     /// It has been answered. Returns how long that took, in microseconds.
     pub(crate) fn answered(mut self, status: u16) -> u64 {
         self.status = Some(status);
@@ -130,7 +130,7 @@ impl Underway {
     }
 }
 
-impl Drop for Underway {
+impl Drop for InFlight {
     fn drop(&mut self) {
         let (metrics, method, route) = (&self.metrics, self.method, &self.route);
         let status = self.status.unwrap_or_else(|| {

@@ -200,7 +200,7 @@ impl Problem {
     }
 }
 
-/// Leaves the rendering to [`crate::context::with_request_id`], which knows the request's id.
+/// Leaves the rendering to [`crate::request_log::with_request_id`], which knows the request's id.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();

@@ -10,13 +10,15 @@ use tokio::{net::TcpListener, sync::watch, time::sleep};
 
 use crate::{
     admin,
-    anonymous::Allowance,
+    admission::Admission,
     auth::Verifier,
     metrics::Metrics,
-    router::{self, AppState},
+    phase::{Phase, reached},
+    rate_limit::RateLimiter,
+    router,
     routes::webhooks::Signatures,
     server,
-    turns::Turns,
+    state::AppState,
 };
 
 /// Why the API does not serve, or no longer does.
@@ -40,16 +42,6 @@ pub enum ServeError {
     /// Some requests had to be cut off.
     #[error("requests were still running after the time that SHUTDOWN_SECONDS allows")]
     CutOff,
-}
-
-/// How far a process is on its way out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Phase {
-    Serving,
-    /// Not ready any more, but serving, until balancers have seen that.
-    Draining,
-    /// Running requests finish.
-    Closing,
 }
 
 /// Serves until `stop` completes, and for a while longer; then lets running requests finish.
@@ -77,11 +69,11 @@ pub async fn serve(
         signatures: Arc::new(Signatures::new(&config.webhook_secrets)?),
         clerk_instance: config.clerk_instance.map(Arc::new),
         metrics,
-        allowance: Arc::new(Allowance::new(config.clients.anonymous_burst)),
+        rate_limiter: Arc::new(RateLimiter::new(config.clients.anonymous_burst)),
         trusted_proxies: config.trusted_proxies,
         phase: phase.clone(),
         readiness: Arc::new(ReadinessCheck::new(&db)),
-        turns: Turns::new(db.clone(), config.database_connections),
+        admission: Admission::new(db.clone(), config.database_connections),
     };
     let app = router::router(state, &config.cors_origins);
     tracing::info!(address = %listener.local_addr()?, version = common::VERSION, "serving");
@@ -106,9 +98,4 @@ async fn leave(stop: impl Future<Output = ()>, drain: Duration, phase: watch::Se
     sleep(drain).await;
     tracing::info!("stopping: running requests may finish");
     phase.send_replace(Phase::Closing);
-}
-
-pub(crate) async fn reached(mut phase: watch::Receiver<Phase>, wanted: Phase) {
-    // An error means that the sender is gone, which happens after it has sent the last one.
-    let _ = phase.wait_for(|phase| *phase >= wanted).await;
 }

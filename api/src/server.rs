@@ -31,7 +31,7 @@ use tokio::{
 use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 
-use crate::serve::{Phase, reached};
+use crate::phase::{Phase, reached};
 
 /// Largest head of a request, in bytes: a token of 8 kB, and whatever cookies the frontend's domain has.
 const HEAD: usize = 32 * 1024;

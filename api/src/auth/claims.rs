@@ -14,8 +14,8 @@ use serde_json::Value;
 
 use super::{
     jwks::{Jwks, JwksError},
-    remembered::{Remembered, Validity, Verified},
     strict_json,
+    token_cache::{TokenCache, Validity, Verified},
 };
 
 /// No token of Clerk's comes near it; verifying one costs what its size costs.
@@ -32,7 +32,7 @@ pub(crate) struct Verifier {
     issuer: String,
     authorized_parties: Vec<String>,
     jwks: Arc<Jwks>,
-    remembered: Remembered,
+    token_cache: TokenCache,
     clock: Clock,
 }
 
@@ -79,7 +79,7 @@ impl Verifier {
             issuer: config.clerk.issuer.clone(),
             authorized_parties: config.authorized_parties.clone(),
             jwks: Arc::new(Jwks::new(&config.clerk.jwks_url, config.jwks_interval)?),
-            remembered: Remembered::default(),
+            token_cache: TokenCache::default(),
             clock,
         })
     }
@@ -89,7 +89,7 @@ impl Verifier {
         if token.len() > LONGEST {
             return Err(TokenError::Malformed("too long"));
         }
-        match self.remembered.find(token) {
+        match self.token_cache.find(token) {
             Some(known) if Arc::ptr_eq(&known.key, &self.jwks.key(&known.kid).await?) => {
                 known.valid.check(self.now())?;
                 Ok(known.identity)
@@ -99,7 +99,7 @@ impl Verifier {
                 // After the keys were waited for.
                 let now = self.now();
                 verified.valid.check(now)?;
-                self.remembered.keep(token, verified.clone(), now);
+                self.token_cache.keep(token, verified.clone(), now);
                 Ok(verified.identity)
             }
         }

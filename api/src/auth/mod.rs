@@ -2,8 +2,8 @@
 
 mod claims;
 mod jwks;
-mod remembered;
 mod strict_json;
+mod token_cache;
 
 use axum::{
     extract::FromRequestParts,
@@ -16,11 +16,11 @@ use common::{
 use tracing::{Span, record_all};
 
 use crate::{
+    admission::Permit,
     client::Client,
     permissions::{self, Action},
     problem::Problem,
-    router::AppState,
-    turns::Turn,
+    state::AppState,
 };
 
 pub(crate) use claims::Verifier;
@@ -31,7 +31,7 @@ pub(crate) struct Tenant {
     pub(crate) tx: TenantTx,
     pub(crate) caller: Caller,
     /// Ends after the transaction, whose connection it stands for.
-    _turn: Turn,
+    _permit: Permit,
 }
 
 impl Tenant {
@@ -51,8 +51,8 @@ impl FromRequestParts<AppState> for Tenant {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
         let identity = authenticate(parts, state).await?;
-        let turn = state.turns.take().await?;
-        let db::Tenant { tx, caller } = turn.db().enter(&identity).await.inspect_err(|error| {
+        let permit = state.admission.acquire().await?;
+        let db::Tenant { tx, caller } = permit.db().enter(&identity).await.inspect_err(|error| {
             tracing::info!(clerk_user = %identity.user, %error, "no access");
         })?;
         // Both at once: each time, the span is written anew.
@@ -60,12 +60,12 @@ impl FromRequestParts<AppState> for Tenant {
         if let Some(trace) = parts.extensions.get::<Trace>() {
             trace.set("norvalt.dealership", caller.dealership_id.to_string());
         }
-        Ok(Self { tx, caller, _turn: turn })
+        Ok(Self { tx, caller, _permit: permit })
     }
 }
 
 async fn authenticate(parts: &Parts, state: &AppState) -> Result<Identity, Problem> {
-    let unauthorized = || state.allowance.refuse(Client::of(parts, state.trusted_proxies), Problem::unauthorized());
+    let unauthorized = || state.rate_limiter.refuse(Client::of(parts, state.trusted_proxies), Problem::unauthorized());
     let Some(token) = bearer_token(&parts.headers) else {
         state.metrics.token_refused("missing");
         return Err(unauthorized());

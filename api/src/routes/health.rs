@@ -7,9 +7,9 @@ use tokio::sync::watch;
 use utoipa::ToSchema;
 
 use crate::{
-    anonymous::Public,
+    phase::Phase,
     problem::{Problem, ProblemBody},
-    serve::Phase,
+    rate_limit::RateLimited,
 };
 
 /// What this is.
@@ -39,7 +39,7 @@ pub(crate) struct Health {
         (status = 200, description = "Name, version and where the documentation is", body = Index),
         (status = 429, description = "Asked too often", body = ProblemBody, content_type = "application/problem+json"),
     ))]
-pub(crate) async fn index(_: Public) -> Json<Index> {
+pub(crate) async fn index(_: RateLimited) -> Json<Index> {
     Json(Index { message: "Norvalt backend", version: common::VERSION, docs: "/docs" })
 }
 

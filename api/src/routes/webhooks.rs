@@ -16,7 +16,7 @@ use crate::{
     client::Client,
     extract::RawBody,
     problem::{Problem, ProblemBody},
-    router::AppState,
+    state::AppState,
 };
 
 /// Tells authentic webhooks from others. During a rotation several secrets are live.
@@ -91,7 +91,7 @@ pub(crate) async fn clerk(
 ) -> Result<(StatusCode, Option<Extension<Accepted>>, Json<Receipt>), Problem> {
     let svix_id = state.signatures.verify(&headers, &body).map_err(|problem| {
         state.metrics.webhook("rejected");
-        state.allowance.refuse(client, problem)
+        state.rate_limiter.refuse(client, problem)
     })?;
     let delivery = Delivery { svix_id, body: &body, trace_context: Some(&trace.traceparent()) };
     let received = receive(&state, &delivery).await.inspect_err(|_| state.metrics.webhook("failed"))?;
@@ -110,8 +110,8 @@ pub(crate) async fn clerk(
 }
 
 async fn receive(state: &AppState, delivery: &Delivery<'_>) -> Result<Received, Problem> {
-    let turn = state.turns.take().await?;
-    Ok(clerk::receive(turn.db(), state.clerk_instance.as_deref(), delivery).await?)
+    let permit = state.admission.acquire().await?;
+    Ok(clerk::receive(permit.db(), state.clerk_instance.as_deref(), delivery).await?)
 }
 
 fn outcome(received: &Received) -> &'static str {

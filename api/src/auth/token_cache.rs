@@ -6,7 +6,7 @@ use std::{
 use common::db::Identity;
 use jsonwebtoken::DecodingKey;
 
-/// How many tokens are remembered at most.
+/// How many tokens are kept at most.
 const LIMIT: usize = 4_096;
 /// How long those are at most, in bytes. Clerk's have about 1,000.
 const LONGEST: usize = 2_048;
@@ -15,7 +15,7 @@ const LONGEST: usize = 2_048;
 /// What may change is asked each time all the same: whether its time has come or is over, whether its key is still
 /// published, and of our own database what its bearer may see.
 #[derive(Default)]
-pub(super) struct Remembered(Mutex<HashMap<Box<str>, Verified>>);
+pub(super) struct TokenCache(Mutex<HashMap<Box<str>, Verified>>);
 
 /// What a token said that was found right.
 #[derive(Clone)]
@@ -34,7 +34,7 @@ pub(super) struct Validity {
     pub(super) until: i64,
 }
 
-impl Remembered {
+impl TokenCache {
     pub(super) fn find(&self, token: &str) -> Option<Verified> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(token).cloned()
     }
@@ -71,20 +71,20 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_and_what_is_over_goes_first() {
-        let remembered = Remembered::default();
-        let count = || remembered.0.lock().expect("nobody panicked").len();
+        let cache = TokenCache::default();
+        let count = || cache.0.lock().expect("nobody panicked").len();
         for n in 0..LIMIT {
-            remembered.keep(&n.to_string(), verified(if n % 2 == 0 { 10 } else { 20 }), 5);
+            cache.keep(&n.to_string(), verified(if n % 2 == 0 { 10 } else { 20 }), 5);
         }
         assert_eq!(count(), LIMIT);
-        remembered.keep("one more", verified(20), 15);
+        cache.keep("one more", verified(20), 15);
         assert_eq!(count(), LIMIT / 2 + 1);
-        assert!(remembered.find("0").is_none() && remembered.find("1").is_some());
+        assert!(cache.find("0").is_none() && cache.find("1").is_some());
         for n in 0..=LIMIT {
-            remembered.keep(&format!("another {n}"), verified(20), 15);
+            cache.keep(&format!("another {n}"), verified(20), 15);
         }
-        assert!(count() <= LIMIT && remembered.find(&format!("another {LIMIT}")).is_some());
-        remembered.keep(&"x".repeat(LONGEST + 1), verified(20), 15);
-        assert!(remembered.find(&"x".repeat(LONGEST + 1)).is_none());
+        assert!(count() <= LIMIT && cache.find(&format!("another {LIMIT}")).is_some());
+        cache.keep(&"x".repeat(LONGEST + 1), verified(20), 15);
+        assert!(cache.find(&"x".repeat(LONGEST + 1)).is_none());
     }
 }

@@ -18,7 +18,7 @@ use tokio::{
 use crate::problem::Problem;
 
 /// How many requests may wait for each connection: about as many as one serves in half a second.
-const WAITING: usize = 128;
+const MAX_WAITING_PER_CONNECTION: usize = 128;
 /// How long a request waits in a rush, which passes.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long it waits when nobody has found a free connection for as long as [`PATIENCE`]. There is then always somebody
@@ -28,49 +28,49 @@ const IMPATIENCE: Duration = Duration::from_millis(100);
 
 /// The way to the database for requests.
 #[derive(Clone)]
-pub(crate) struct Turns {
+pub(crate) struct Admission {
     db: Db,
     free: Arc<Semaphore>,
-    line: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
     overload: Arc<Overload>,
 }
 
 /// Permission to use one connection.
-pub(crate) struct Turn {
+pub(crate) struct Permit {
     db: Db,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Turn {
+impl Permit {
     /// The database, to be used for one transaction at a time.
     pub(crate) fn db(&self) -> &Db {
         &self.db
     }
 }
 
-impl Turns {
+impl Admission {
     /// As many at once as the pool of `db` has `connections`.
     pub(crate) fn new(db: Db, connections: u32) -> Self {
         let connections = usize::try_from(connections).expect("it has at least 32 bits");
         Self {
             db,
             free: Arc::new(Semaphore::new(connections)),
-            line: Arc::new(Semaphore::new(connections * WAITING)),
+            waiting: Arc::new(Semaphore::new(connections * MAX_WAITING_PER_CONNECTION)),
             overload: Arc::default(),
         }
     }
 
     /// Waits for a turn, which lasts until the value is dropped.
-    pub(crate) async fn take(&self) -> Result<Turn, Problem> {
-        let turn = |permit| Turn { db: self.db.clone(), _permit: permit };
+    pub(crate) async fn acquire(&self) -> Result<Permit, Problem> {
+        let admit = |permit| Permit { db: self.db.clone(), _permit: permit };
         // Not to be had while somebody waits: permits go to them first.
         if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
             self.overload.end();
-            return Ok(turn(permit));
+            return Ok(admit(permit));
         }
-        let Ok(_place) = self.line.try_acquire() else { return Err(Problem::overloaded()) };
+        let Ok(_place) = self.waiting.try_acquire() else { return Err(Problem::overloaded()) };
         match timeout(self.overload.patience(), Arc::clone(&self.free).acquire_owned()).await {
-            Ok(permit) => Ok(turn(permit.expect("nobody closes it"))),
+            Ok(permit) => Ok(admit(permit.expect("nobody closes it"))),
             Err(_) => Err(Problem::overloaded()),
         }
     }
@@ -117,24 +117,24 @@ mod tests {
         time::{Duration, timeout},
     };
 
-    use super::{Turns, WAITING};
+    use super::{Admission, MAX_WAITING_PER_CONNECTION};
 
     #[tokio::test]
     async fn so_many_wait_and_no_more() {
         let nowhere = "postgres://localhost/nowhere".parse().expect("a URL");
-        let turns = Turns::new(Db::new(&nowhere, 1, "tests"), 1);
-        let first = turns.take().await.expect("nobody else is there");
-        let mut line = JoinSet::new();
-        for _ in 0..WAITING {
-            let turns = turns.clone();
-            line.spawn(async move { turns.take().await.map(drop) });
+        let admission = Admission::new(Db::new(&nowhere, 1, "tests"), 1);
+        let first = admission.acquire().await.expect("nobody else is there");
+        let mut waiting = JoinSet::new();
+        for _ in 0..MAX_WAITING_PER_CONNECTION {
+            let admission = admission.clone();
+            waiting.spawn(async move { admission.acquire().await.map(drop) });
         }
-        while turns.line.available_permits() > 0 {
+        while admission.waiting.available_permits() > 0 {
             yield_now().await;
         }
-        assert!(timeout(Duration::ZERO, turns.take()).await.expect("without waiting").is_err());
+        assert!(timeout(Duration::ZERO, admission.acquire()).await.expect("without waiting").is_err());
         drop(first);
-        assert!(line.join_all().await.iter().all(Result::is_ok), "each has their turn");
-        assert_eq!(Arc::strong_count(&turns.free), 1, "nobody holds a permit");
+        assert!(waiting.join_all().await.iter().all(Result::is_ok), "each has their turn");
+        assert_eq!(Arc::strong_count(&admission.free), 1, "nobody holds a permit");
     }
 }

@@ -11,16 +11,16 @@ use std::{
 use axum::{extract::FromRequestParts, http::request::Parts};
 use tokio::time::Instant;
 
-use crate::{client::Client, problem::Problem, router::AppState};
+use crate::{client::Client, problem::Problem, state::AppState};
 
 /// What is given back to a client: one request in this time.
 const INTERVAL: Duration = Duration::from_millis(100);
-/// Clients that are remembered, twice: some 10 MB. With more at once, the oldest are forgotten, and begin anew.
-const REMEMBERED: usize = 65_536;
+/// Clients that are kept, twice: some 10 MB. With more at once, the oldest are forgotten, and begin anew.
+const MAX_CLIENTS: usize = 65_536;
 
 /// A bucket of tokens for each client, as the generic cell rate algorithm has it: all that is to be known of a bucket is
 /// when it will be full again. <https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm>
-pub(crate) struct Allowance {
+pub(crate) struct RateLimiter {
     burst: Duration,
     buckets: Mutex<Buckets>,
 }
@@ -32,7 +32,7 @@ struct Buckets {
     since: Instant,
 }
 
-impl Allowance {
+impl RateLimiter {
     /// `burst` requests at once, and then ten a second.
     pub(crate) fn new(burst: u32) -> Self {
         let buckets = Buckets { full_at: HashMap::new(), before: HashMap::new(), since: Instant::now() };
@@ -41,11 +41,11 @@ impl Allowance {
 
     /// What to answer this client, who is not known: `problem`, unless they caused too many.
     pub(crate) fn refuse(&self, client: Client, problem: Problem) -> Problem {
-        self.spend(client).err().unwrap_or(problem)
+        self.check(client).err().unwrap_or(problem)
     }
 
     /// Lets a client do something once.
-    pub(crate) fn spend(&self, client: Client) -> Result<(), Problem> {
+    pub(crate) fn check(&self, client: Client) -> Result<(), Problem> {
         let now = Instant::now();
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let after = buckets.full_at(client).map_or(now, |full_at| full_at.max(now)) + INTERVAL;
@@ -64,7 +64,7 @@ impl Buckets {
     }
 
     fn remember(&mut self, client: Client, full_at: Instant, now: Instant, burst: Duration) {
-        if self.full_at.len() >= REMEMBERED || now.duration_since(self.since) > burst {
+        if self.full_at.len() >= MAX_CLIENTS || now.duration_since(self.since) > burst {
             self.before = mem::take(&mut self.full_at);
             self.since = now;
         }
@@ -73,12 +73,12 @@ impl Buckets {
 }
 
 /// What a handler takes that anybody may call.
-pub(crate) struct Public;
+pub(crate) struct RateLimited;
 
-impl FromRequestParts<AppState> for Public {
+impl FromRequestParts<AppState> for RateLimited {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
-        state.allowance.spend(Client::of(parts, state.trusted_proxies)).map(|()| Self)
+        state.rate_limiter.check(Client::of(parts, state.trusted_proxies)).map(|()| Self)
     }
 }

@@ -45,12 +45,12 @@ pub(crate) async fn with_request_id(
     );
     request.extensions_mut().insert(trace.clone());
     async move {
-        let underway = metrics.arrived(method, route);
+        let in_flight = metrics.arrived(method, route);
         let mut response = render(next.run(request).await, &id);
         let status = response.status();
         trace.set("http.response.status_code", i64::from(status.as_u16()));
         trace.end(status.is_server_error());
-        let (status, micros) = (status.as_u16(), underway.answered(status.as_u16()));
+        let (status, micros) = (status.as_u16(), in_flight.answered(status.as_u16()));
         if let Some(accepted) = response.extensions().get::<Accepted>() {
             accepted.tell(status, micros);
         } else {

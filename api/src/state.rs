@@ -1,0 +1,27 @@
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use common::{db::ReadinessCheck, ids::ClerkInstanceId};
+use tokio::sync::watch;
+
+use crate::{
+    admission::Admission, auth::Verifier, metrics::Metrics, phase::Phase, rate_limit::RateLimiter,
+    routes::webhooks::Signatures,
+};
+
+/// What handlers share.
+#[derive(Clone, FromRef)]
+pub(crate) struct AppState {
+    /// The way to the database.
+    pub(crate) admission: Admission,
+    pub(crate) readiness: Arc<ReadinessCheck>,
+    pub(crate) verifier: Arc<Verifier>,
+    pub(crate) signatures: Arc<Signatures>,
+    /// Whose webhooks are applied, if told.
+    pub(crate) clerk_instance: Option<Arc<ClerkInstanceId>>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) rate_limiter: Arc<RateLimiter>,
+    pub(crate) trusted_proxies: u32,
+    /// Whether the process is on its way out.
+    pub(crate) phase: watch::Receiver<Phase>,
+}
