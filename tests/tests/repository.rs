@@ -1,6 +1,10 @@
 //! What the repository promises about itself.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 fn file(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(name)
@@ -60,4 +64,47 @@ fn the_queue_knows_no_clock_but_the_databases() {
             assert!(!source.contains(clock), "{} asks this host for the time", path.display());
         }
     }
+}
+
+#[test]
+fn every_link_between_the_documents_leads_somewhere() {
+    let mut count = 0;
+    for document in documents(&file(".")) {
+        let text = fs::read_to_string(&document).expect("it is text");
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if link.contains("://") || link.contains(' ') {
+                continue;
+            }
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if path.is_empty() { document.clone() } else { document.with_file_name("").join(path) };
+            let found = target.exists() && (anchor.is_empty() || has_heading(&target, anchor));
+            assert!(found, "{} links to {link}, which does not exist", document.display());
+            count += 1;
+        }
+    }
+    assert!(count > 20, "the links were found");
+}
+
+/// The Markdown files of the repository.
+fn documents(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).expect("it is a directory").map(|entry| entry.expect("an entry").path());
+    let skipped = |path: &Path| path.file_name().is_some_and(|name| name == "target" || name == "node_modules");
+    entries
+        .filter(|path| !skipped(path))
+        .flat_map(|path| match path.extension() {
+            _ if path.is_dir() => documents(&path),
+            Some(extension) if extension == "md" => vec![path],
+            _ => vec![],
+        })
+        .collect()
+}
+
+/// Whether a heading of the document has this anchor, as GitHub makes them.
+fn has_heading(document: &Path, anchor: &str) -> bool {
+    let text = fs::read_to_string(document).expect("it is text");
+    let slug = |heading: &str| -> String {
+        let kept = heading.chars().filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c));
+        kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect()
+    };
+    text.lines().filter(|line| line.starts_with('#')).any(|line| slug(line.trim_start_matches('#').trim()) == anchor)
 }

@@ -1,5 +1,5 @@
 //! The queue: every statement on the `jobs` table. Jobs are written down in the transaction that causes them, claimed
-//! under a lease, and completed in the transaction of their effects. The life cycle is drawn in `docs/operations.md`.
+//! under a lease, and completed in the transaction of their effects. The life cycle is drawn in `docs/operations/queue.md`.
 
 mod claim;
 mod connection;

@@ -187,8 +187,7 @@ async fn every_metric_is_documented_and_every_documented_metric_exists() {
     let later = [Metrics::of(&pair.api_admin).await, Metrics::of(&pair.worker_admin).await];
     let served: BTreeSet<_> = [api, worker].iter().chain(&later).flat_map(Metrics::names).collect();
 
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operations.md");
-    let text = fs::read_to_string(path).expect("the file is part of the repository");
+    let text = operations_documents();
     let rows = text.lines().filter(|line| line.starts_with("| `norvalt_"));
     let names = |cell: &str| cell.split('`').filter(|word| word.starts_with("norvalt_")).map(str::to_owned).collect();
     let documented: BTreeSet<String> =
@@ -199,8 +198,15 @@ async fn every_metric_is_documented_and_every_documented_metric_exists() {
     for mentioned in text.split(|c| !is_name(c)).filter(|word| word.starts_with("norvalt_")) {
         let name = mentioned.strip_suffix("_bucket").unwrap_or(mentioned);
         let is_role = ["norvalt_tenant", "norvalt_system"].contains(&name);
-        assert!(is_role || documented.contains(name), "docs/operations.md has {mentioned}, which does not exist");
+        assert!(is_role || documented.contains(name), "docs/operations has {mentioned}, which does not exist");
     }
+}
+
+/// All that `docs/operations` says.
+fn operations_documents() -> String {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operations");
+    let entries = fs::read_dir(directory).expect("the directory is part of the repository");
+    entries.map(|entry| fs::read_to_string(entry.expect("an entry").path()).expect("text")).collect()
 }
 
 /// Waits until a series has a value.
