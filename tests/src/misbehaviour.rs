@@ -4,7 +4,7 @@ use std::{future::pending, process::abort, time::Duration};
 
 use common::{db::SystemTx, queue::Job};
 use serde::{Deserialize, Serialize};
-use worker::jobs::{JobContext, JobError, Perform};
+use worker::jobs::{JobContext, JobError, SystemJob};
 
 /// Misbehaves, in the way that `how` says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -27,7 +27,7 @@ impl Job for Misbehave {
     const QUEUE: &'static str = "test.misbehave";
 }
 
-impl Perform for Misbehave {
+impl SystemJob for Misbehave {
     const TIMEOUT: Duration = Duration::from_millis(200);
 
     async fn perform(self, _: &JobContext, _: &mut SystemTx) -> Result<(), JobError> {

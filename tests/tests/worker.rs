@@ -2,12 +2,12 @@
 
 mod execution;
 mod faults;
+mod idempotent;
 mod kinds;
 mod lifecycle;
 mod process;
 mod prune;
 mod reconcile;
-mod repeatable;
 
 use std::time::Duration;
 

@@ -9,7 +9,7 @@ use common::{
 };
 use futures::{FutureExt, future::BoxFuture};
 
-use crate::jobs::{JobContext, JobError, Perform, Repeatable, Services};
+use crate::jobs::{IdempotentJob, JobContext, JobError, Services, SystemJob};
 
 /// The kinds of jobs that a worker knows, by name and version of the payload.
 #[derive(Clone, Default)]
@@ -22,15 +22,15 @@ pub struct Registry {
 struct Kind {
     queue: &'static str,
     timeout: Duration,
-    decode: fn(&str) -> serde_json::Result<Work>,
+    decode: fn(&str) -> serde_json::Result<Behaviour>,
 }
 
 /// One job's behaviour with its payload.
-pub(crate) enum Work {
+pub(crate) enum Behaviour {
     /// In the transaction that completes the job.
-    Transactional(InTransaction),
+    System(InTransaction),
     /// With transactions of its own, and completed afterwards.
-    Repeatable(OnItsOwn),
+    Idempotent(OnItsOwn),
 }
 
 type InTransaction =
@@ -39,7 +39,7 @@ type OnItsOwn = Box<dyn for<'a> FnOnce(&'a JobContext, &'a Services) -> BoxFutur
 
 /// Why a job cannot be run by this worker.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Unfit {
+pub(crate) enum Unrunnable {
     /// A newer release may know it.
     #[error("this release does not know version {1} of the job kind {0}")]
     Unknown(String, i16),
@@ -59,10 +59,10 @@ impl Registry {
     /// # Panics
     /// When the kind is there already.
     #[must_use]
-    pub fn with<J: Perform>(self) -> Self {
+    pub fn system<J: SystemJob>(self) -> Self {
         self.add::<J>(J::TIMEOUT, |payload| {
             let job: J = serde_json::from_str(payload)?;
-            Ok(Work::Transactional(Box::new(|context, tx| job.perform(context, tx).boxed())))
+            Ok(Behaviour::System(Box::new(|context, tx| job.perform(context, tx).boxed())))
         })
     }
 
@@ -71,10 +71,10 @@ impl Registry {
     /// # Panics
     /// When the kind is there already.
     #[must_use]
-    pub fn with_repeatable<J: Repeatable>(self) -> Self {
+    pub fn idempotent<J: IdempotentJob>(self) -> Self {
         self.add::<J>(J::TIMEOUT, |payload| {
             let job: J = serde_json::from_str(payload)?;
-            Ok(Work::Repeatable(Box::new(|context, services| job.perform(context, services).boxed())))
+            Ok(Behaviour::Idempotent(Box::new(|context, services| job.perform(context, services).boxed())))
         })
     }
 
@@ -90,7 +90,7 @@ impl Registry {
         self
     }
 
-    fn add<J: Job>(mut self, timeout: Duration, decode: fn(&str) -> serde_json::Result<Work>) -> Self {
+    fn add<J: Job>(mut self, timeout: Duration, decode: fn(&str) -> serde_json::Result<Behaviour>) -> Self {
         let replaced = self.kinds.insert((J::KIND, J::VERSION), Kind { queue: J::QUEUE, timeout, decode });
         assert!(replaced.is_none(), "version {} of the job kind {} is registered twice", J::VERSION, J::KIND);
         self
@@ -112,14 +112,14 @@ impl Registry {
     }
 
     /// What to do for a job, and how long that may take.
-    pub(crate) fn work(&self, job: &ClaimedJob) -> Result<(Work, Duration), Unfit> {
+    pub(crate) fn work(&self, job: &ClaimedJob) -> Result<(Behaviour, Duration), Unrunnable> {
         let (name, version) = (job.kind.as_str(), job.payload_version);
         match self.kinds.get(&(name, version)) {
-            Some(kind) => Ok(((kind.decode)(&job.payload).map_err(Unfit::Unreadable)?, kind.timeout)),
+            Some(kind) => Ok(((kind.decode)(&job.payload).map_err(Unrunnable::Unreadable)?, kind.timeout)),
             None if self.kinds.range((name, version)..=(name, i16::MAX)).next().is_some() => {
-                Err(Unfit::Outdated(name.to_owned(), version))
+                Err(Unrunnable::Outdated(name.to_owned(), version))
             }
-            None => Err(Unfit::Unknown(name.to_owned(), version)),
+            None => Err(Unrunnable::Unknown(name.to_owned(), version)),
         }
     }
 }

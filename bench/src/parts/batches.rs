@@ -10,7 +10,7 @@ use tokio::{
 };
 use worker::{
     Registry, RunError,
-    jobs::{JobContext, JobError, Repeatable, Services},
+    jobs::{IdempotentJob, JobContext, JobError, Services},
 };
 
 use crate::{Outcome, run::Bench};
@@ -27,7 +27,7 @@ impl Job for Nothing {
     const QUEUE: &'static str = "bench";
 }
 
-impl Repeatable for Nothing {
+impl IdempotentJob for Nothing {
     const TIMEOUT: Duration = Duration::from_mins(1);
 
     async fn perform(self, _: &JobContext, _: &Services) -> Result<(), JobError> {
@@ -55,7 +55,7 @@ impl Batches {
             admin_password: None,
         };
         let (stop, stopped) = oneshot::channel();
-        let registry = Registry::default().with_repeatable::<Nothing>();
+        let registry = Registry::default().idempotent::<Nothing>();
         let until = async { _ = stopped.await };
         Ok(Self { worker: tokio::spawn(worker::run(config, registry, until)), stop })
     }

@@ -35,7 +35,7 @@ pub enum Retry {
 
 /// What became of a job that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub enum NextState {
     /// It is tried again, not before this time.
     RetriedAt(DateTime<Utc>),
     /// It waits for an operator.
@@ -55,7 +55,7 @@ impl Retry {
 
 /// Ends an attempt that failed and writes down why. The next one waits 1 s, 3 s, 9 s and so on up to an hour, or 15 s,
 /// each less up to half of it by chance, so that what failed together does not come back together.
-pub async fn fail(tx: &mut SystemTx, lease: &Lease, reason: &str, retry: Retry) -> Result<Fate, LeaseError> {
+pub async fn fail(tx: &mut SystemTx, lease: &Lease, reason: &str, retry: Retry) -> Result<NextState, LeaseError> {
     let failed: Option<Option<DateTime<Utc>>> = sqlx::query_scalar(concat!(
         "-- queue::fail
          UPDATE jobs SET lease_token = NULL, lease_until = NULL,
@@ -75,8 +75,8 @@ pub async fn fail(tx: &mut SystemTx, lease: &Lease, reason: &str, retry: Retry) 
     .await
     .map_err(Error::from)?;
     match failed {
-        Some(Some(at)) => Ok(Fate::RetriedAt(at)),
-        Some(None) => Ok(Fate::Dead),
+        Some(Some(at)) => Ok(NextState::RetriedAt(at)),
+        Some(None) => Ok(NextState::Dead),
         None => Err(LeaseError::Lost),
     }
 }

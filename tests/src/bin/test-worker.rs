@@ -14,7 +14,7 @@ async fn main() -> ExitCode {
     let config = WorkerConfig::read(&mut Settings::from_env()).expect("the tests configure it");
     let mut terminate = signal(SignalKind::terminate()).expect("signals can be listened for");
     let stop = async { _ = terminate.recv().await };
-    let registry = worker::jobs::registry(&config).with::<Misbehave>();
+    let registry = worker::jobs::registry(&config).system::<Misbehave>();
     match worker::run(config, registry, stop).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -1,13 +1,13 @@
 use chrono::TimeDelta;
-use common::queue::{Fate, Lease, Retry, fail};
+use common::queue::{Lease, NextState, Retry, fail};
 
 use super::{Errand, Patience, Queue};
 
-async fn fail_with(queue: &Queue, lease: &Lease, reason: &str, retry: Retry) -> Fate {
+async fn fail_with(queue: &Queue, lease: &Lease, reason: &str, retry: Retry) -> NextState {
     let mut tx = queue.tx().await;
-    let fate = fail(&mut tx, lease, reason, retry).await.expect("the lease is ours");
+    let next = fail(&mut tx, lease, reason, retry).await.expect("the lease is ours");
     tx.commit().await.expect("it can be committed");
-    fate
+    next
 }
 
 #[tokio::test]
@@ -27,7 +27,7 @@ async fn waits(retry: Retry, longest: &[i64]) {
         let lease = queue.claim_one().await.lease;
         queue.table.change("UPDATE jobs SET run_at = now() WHERE id = $1", id).await;
         let before = queue.table.row(id).await.run_at;
-        let Fate::RetriedAt(at) = fail_with(&queue, &lease, "not today", retry).await else {
+        let NextState::RetriedAt(at) = fail_with(&queue, &lease, "not today", retry).await else {
             panic!("there are attempts left");
         };
         let row = queue.table.row(id).await;
@@ -51,7 +51,7 @@ async fn a_job_without_attempts_left_is_dead() {
     let id = queue.add(&Errand { number: 1 }).await;
     queue.table.change("UPDATE jobs SET attempts = 2 WHERE id = $1", id).await;
     let lease = queue.claim_one().await.lease;
-    assert_eq!(fail_with(&queue, &lease, "once too often", Retry::Later).await, Fate::Dead);
+    assert_eq!(fail_with(&queue, &lease, "once too often", Retry::Later).await, NextState::Dead);
     let row = queue.table.row(id).await;
     assert_eq!((row.state.as_str(), row.attempts), ("dead", 3));
     assert_eq!(row.errors[0]["error"], "once too often");
@@ -62,7 +62,7 @@ async fn a_job_that_cannot_succeed_is_dead_at_once() {
     let mut queue = Queue::start().await;
     let id = queue.add(&Errand { number: 1 }).await;
     let lease = queue.claim_one().await.lease;
-    assert_eq!(fail_with(&queue, &lease, "no such lead", Retry::Never).await, Fate::Dead);
+    assert_eq!(fail_with(&queue, &lease, "no such lead", Retry::Never).await, NextState::Dead);
     assert_eq!(queue.table.state(id).await, "dead");
 }
 

@@ -13,20 +13,20 @@ use serde::{Deserialize, Serialize};
 use tokio::{sync::Semaphore, time::timeout};
 use worker::{
     Registry,
-    jobs::{JobContext, JobError, Perform},
+    jobs::{JobContext, JobError, SystemJob},
 };
 
 pub(super) fn registry() -> Registry {
     Registry::default()
-        .with::<Plain>()
-        .with::<Elsewhere>()
-        .with::<Gated>()
-        .with::<SecondTime>()
-        .with::<Hopeless>()
-        .with::<Panicking>()
-        .with::<Hanging>()
-        .with::<Blocked>()
-        .with::<Versioned>()
+        .system::<Plain>()
+        .system::<Elsewhere>()
+        .system::<Gated>()
+        .system::<SecondTime>()
+        .system::<Hopeless>()
+        .system::<Panicking>()
+        .system::<Hanging>()
+        .system::<Blocked>()
+        .system::<Versioned>()
 }
 
 /// What a job leaves behind: a job of a queue that nobody serves. It is there exactly if the job's transaction was
@@ -96,7 +96,7 @@ kind!(
     Versioned { pub(super) wanted: bool }, "test.versioned", VERSION: i16 = 2
 );
 
-impl Perform for Plain {
+impl SystemJob for Plain {
     const TIMEOUT: Duration = Duration::from_secs(30);
 
     async fn perform(self, context: &JobContext, tx: &mut SystemTx) -> Result<(), JobError> {
@@ -104,7 +104,7 @@ impl Perform for Plain {
     }
 }
 
-impl Perform for Elsewhere {
+impl SystemJob for Elsewhere {
     const TIMEOUT: Duration = Duration::from_secs(30);
 
     async fn perform(self, context: &JobContext, tx: &mut SystemTx) -> Result<(), JobError> {
@@ -112,7 +112,7 @@ impl Perform for Elsewhere {
     }
 }
 
-impl Perform for Gated {
+impl SystemJob for Gated {
     const TIMEOUT: Duration = Duration::from_mins(10);
 
     async fn perform(self, context: &JobContext, tx: &mut SystemTx) -> Result<(), JobError> {
@@ -122,7 +122,7 @@ impl Perform for Gated {
     }
 }
 
-impl Perform for SecondTime {
+impl SystemJob for SecondTime {
     const TIMEOUT: Duration = Duration::from_secs(30);
 
     async fn perform(self, context: &JobContext, tx: &mut SystemTx) -> Result<(), JobError> {
@@ -131,7 +131,7 @@ impl Perform for SecondTime {
     }
 }
 
-impl Perform for Hopeless {
+impl SystemJob for Hopeless {
     const TIMEOUT: Duration = Duration::from_secs(30);
 
     async fn perform(self, context: &JobContext, tx: &mut SystemTx) -> Result<(), JobError> {
@@ -140,7 +140,7 @@ impl Perform for Hopeless {
     }
 }
 
-impl Perform for Panicking {
+impl SystemJob for Panicking {
     const TIMEOUT: Duration = Duration::from_secs(30);
 
     async fn perform(self, context: &JobContext, tx: &mut SystemTx) -> Result<(), JobError> {
@@ -149,7 +149,7 @@ impl Perform for Panicking {
     }
 }
 
-impl Perform for Hanging {
+impl SystemJob for Hanging {
     const TIMEOUT: Duration = Duration::from_millis(100);
 
     async fn perform(self, context: &JobContext, tx: &mut SystemTx) -> Result<(), JobError> {
@@ -158,7 +158,7 @@ impl Perform for Hanging {
     }
 }
 
-impl Perform for Blocked {
+impl SystemJob for Blocked {
     const TIMEOUT: Duration = Duration::from_millis(100);
 
     async fn perform(self, context: &JobContext, tx: &mut SystemTx) -> Result<(), JobError> {
@@ -168,7 +168,7 @@ impl Perform for Blocked {
     }
 }
 
-impl Perform for Versioned {
+impl SystemJob for Versioned {
     const TIMEOUT: Duration = Duration::from_secs(30);
 
     async fn perform(self, context: &JobContext, tx: &mut SystemTx) -> Result<(), JobError> {

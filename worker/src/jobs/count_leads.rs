@@ -2,9 +2,9 @@ use std::time::Duration;
 
 use common::{jobs::CountLeads, leads};
 
-use super::{JobContext, JobError, Repeatable, Services};
+use super::{IdempotentJob, JobContext, JobError, Services};
 
-impl Repeatable for CountLeads {
+impl IdempotentJob for CountLeads {
     const TIMEOUT: Duration = Duration::from_mins(10);
 
     async fn perform(self, _: &JobContext, Services { db, .. }: &Services) -> Result<(), JobError> {

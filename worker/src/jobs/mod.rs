@@ -1,8 +1,8 @@
 //! What jobs do. A new kind of job: its payload in `common::jobs`, a file here, a line in [`registry`].
 //!
-//! A job that only changes the database implements [`Perform`]: its effects are there exactly once. One that talks to the
+//! A job that only changes the database implements [`SystemJob`]: its effects are there exactly once. One that talks to the
 //! network must not hold a transaction open meanwhile, and one that changes many rows must not hold all their locks to the
-//! end: it implements [`Repeatable`], opens short transactions of its own, and does no harm when it is run again.
+//! end: it implements [`IdempotentJob`], opens short transactions of its own, and does no harm when it is run again.
 
 mod count_leads;
 mod process_clerk_event;
@@ -24,10 +24,10 @@ use crate::{Registry, metrics::Metrics};
 /// Every kind of job that this worker runs.
 pub fn registry(config: &WorkerConfig) -> Registry {
     let registry = Registry::default()
-        .with::<ProcessClerkEvent>()
-        .with_repeatable::<CountLeads>()
-        .with_repeatable::<Prune>()
-        .with_repeatable::<ReconcileClerk>()
+        .system::<ProcessClerkEvent>()
+        .idempotent::<CountLeads>()
+        .idempotent::<Prune>()
+        .idempotent::<ReconcileClerk>()
         .every(Duration::from_hours(1), &CountLeads {})
         .every(Duration::from_mins(1), &Prune {});
     match &config.clerk {
@@ -40,7 +40,7 @@ pub fn registry(config: &WorkerConfig) -> Registry {
 ///
 /// The job is marked done in the same transaction that `perform` writes to, right after it: its effects are there exactly
 /// once, however often it is run. It is run again after a crash, and from the start.
-pub trait Perform: Job {
+pub trait SystemJob: Job {
     /// How long one attempt may take. The attempt then fails and is tried again.
     const TIMEOUT: Duration;
 
@@ -53,7 +53,7 @@ pub trait Perform: Job {
 /// It runs without a transaction, under a lease that is renewed meanwhile, and is marked done afterwards. Whatever it
 /// does, it may do again: from the start after a crash, and even beside a worker that has lost its lease without knowing
 /// it yet.
-pub trait Repeatable: Job {
+pub trait IdempotentJob: Job {
     /// How long one attempt may take. The attempt then fails and is tried again.
     const TIMEOUT: Duration;
 
@@ -89,7 +89,7 @@ pub enum JobError {
     Retry(Box<dyn Error + Send + Sync>),
     /// The database went away meanwhile, which says nothing about the job: try again within seconds. The attempt counts
     /// all the same, since it may be the job that ends its connection.
-    Away(db::Error),
+    DatabaseUnavailable(db::Error),
     /// Trying again cannot help: an operator has to look at it.
     Dead(Box<dyn Error + Send + Sync>),
 }
@@ -109,7 +109,7 @@ impl JobError {
     pub fn reason(&self) -> String {
         match self {
             Self::Retry(cause) | Self::Dead(cause) => chain(&**cause),
-            Self::Away(error) => chain(error),
+            Self::DatabaseUnavailable(error) => chain(error),
         }
     }
 }
@@ -118,7 +118,7 @@ impl From<db::Error> for JobError {
     /// A database that is away comes back soon, and a statement that was refused may be mended by the next release.
     fn from(error: db::Error) -> Self {
         match error {
-            db::Error::Unavailable(_) => Self::Away(error),
+            db::Error::Unavailable(_) => Self::DatabaseUnavailable(error),
             db::Error::Refused(_) => Self::retry(error),
         }
     }

@@ -6,9 +6,9 @@ use common::{
     jobs::ProcessClerkEvent,
 };
 
-use super::{JobContext, JobError, Perform};
+use super::{JobContext, JobError, SystemJob};
 
-impl Perform for ProcessClerkEvent {
+impl SystemJob for ProcessClerkEvent {
     const TIMEOUT: Duration = Duration::from_secs(30);
 
     async fn perform(self, context: &JobContext, tx: &mut SystemTx) -> Result<(), JobError> {

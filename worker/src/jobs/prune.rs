@@ -2,14 +2,14 @@ use std::time::Duration;
 
 use common::{clerk, jobs::Prune, queue};
 
-use super::{JobContext, JobError, Repeatable, Services};
+use super::{IdempotentJob, JobContext, JobError, Services};
 
 /// How long finished jobs are kept.
 const JOBS: Duration = Duration::from_hours(7 * 24);
 /// How long processed Clerk events are kept: as long as they can be replayed, and longer than Svix sends one again.
 const CLERK_EVENTS: Duration = Duration::from_hours(90 * 24);
 
-impl Repeatable for Prune {
+impl IdempotentJob for Prune {
     const TIMEOUT: Duration = Duration::from_mins(10);
 
     async fn perform(self, _: &JobContext, Services { db, .. }: &Services) -> Result<(), JobError> {

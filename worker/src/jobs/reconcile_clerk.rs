@@ -5,9 +5,9 @@ use common::{
     jobs::ReconcileClerk,
 };
 
-use super::{JobContext, JobError, Repeatable, Services};
+use super::{IdempotentJob, JobContext, JobError, Services};
 
-impl Repeatable for ReconcileClerk {
+impl IdempotentJob for ReconcileClerk {
     const TIMEOUT: Duration = Duration::from_hours(1);
 
     async fn perform(self, _: &JobContext, services: &Services) -> Result<(), JobError> {

@@ -10,16 +10,16 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{lane::Lane, outage::Outage, statement_limit};
+use super::{local_queue::LocalQueue, retry_log::RetryLog, statement_limit};
 use crate::metrics::Metrics;
 
-/// Fetches one queue's jobs into this process, as many as fit its lane.
+/// Fetches one queue's jobs into this process, as many as fit its local queue.
 pub(super) struct Claimer {
-    lane: Arc<Lane>,
+    local_queue: Arc<LocalQueue>,
     connection: QueueConnection,
     lease: Duration,
     poll: Duration,
-    /// Bounded by the room in the lane.
+    /// Bounded by the room in the local queue.
     claimed: mpsc::UnboundedSender<ClaimedJob>,
     metrics: Arc<Metrics>,
     /// The last claim, if we never learned what it took.
@@ -31,35 +31,35 @@ pub(super) struct Claimer {
 impl Claimer {
     pub(super) fn new(
         db: &Db,
-        lane: Arc<Lane>,
+        local_queue: Arc<LocalQueue>,
         lease: Duration,
         poll: Duration,
         claimed: mpsc::UnboundedSender<ClaimedJob>,
         metrics: Arc<Metrics>,
     ) -> Self {
         let connection = QueueConnection::new(db, "claimer", statement_limit(lease));
-        Self { lane, connection, lease, poll, claimed, metrics, unanswered: None, after: None }
+        Self { local_queue, connection, lease, poll, claimed, metrics, unanswered: None, after: None }
     }
 
     /// Claims until told to stop. Returns the token of a claim that may have taken jobs we do not know of.
     pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) -> Option<ClaimToken> {
-        let mut outage = Outage::of("claim jobs");
+        let mut retry_log = RetryLog::of("claim jobs");
         loop {
             // Waiting may be cut short, a claim may not: it would be without an answer.
             let room = tokio::select! {
-                room = self.lane.room() => room,
+                room = self.local_queue.room() => room,
                 _ = stop.wait_for(|stop| *stop) => return self.unanswered,
             };
             let claimed = self.claim(room).await;
             let pause = async {
                 match claimed {
                     Ok(more) => {
-                        outage.over();
+                        retry_log.over();
                         if !more {
                             self.work_or_poll().await;
                         }
                     }
-                    Err(error) => sleep(outage.pause(&error)).await,
+                    Err(error) => sleep(retry_log.pause(&error)).await,
                 }
             };
             tokio::select! {
@@ -71,7 +71,7 @@ impl Claimer {
 
     async fn work_or_poll(&self) {
         tokio::select! {
-            () = self.lane.work() => {}
+            () = self.local_queue.work() => {}
             () = sleep(self.poll) => {}
         }
     }
@@ -85,12 +85,12 @@ impl Claimer {
         let token = ClaimToken::new();
         let asked = Instant::now();
         self.unanswered = Some(token);
-        let claim = self.connection.claim(self.lane.queue(), room, self.lease, token, self.after).await?;
+        let claim = self.connection.claim(self.local_queue.queue(), room, self.lease, token, self.after).await?;
         self.unanswered = None;
-        self.metrics.claimed(self.lane.queue(), asked.elapsed());
+        self.metrics.claimed(self.local_queue.queue(), asked.elapsed());
         self.after = claim.jobs.last().map_or(self.after, |job| job.dealership);
         for job in claim.jobs {
-            self.lane.hold(job.lease, asked + self.lease);
+            self.local_queue.hold(job.lease, asked + self.lease);
             // Fails only if the worker is being dropped, and then the lease runs out.
             let _ = self.claimed.send(job);
         }

@@ -9,7 +9,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::{outage::Outage, statement_limit};
+use super::{retry_log::RetryLog, statement_limit};
 
 /// Jobs taken up at a time, at most.
 const BATCH: usize = 500;
@@ -41,16 +41,16 @@ impl Completer {
 
     /// Tries until it succeeds. A job whose lease runs out meanwhile is run again, and no longer completed here.
     pub(super) async fn run(mut self) {
-        let mut outage = Outage::of("mark jobs done");
+        let mut retry_log = RetryLog::of("mark jobs done");
         let mut batch: Vec<Ended> = Vec::new();
         while self.gather(&mut batch).await {
             let leases: Vec<Lease> = batch.iter().map(|ended| ended.lease).collect();
             match self.connection.complete_all(&leases).await {
                 Ok(ours) => {
-                    outage.over();
+                    retry_log.over();
                     batch = answer(batch, &ours);
                 }
-                Err(error) => sleep(outage.pause(&error)).await,
+                Err(error) => sleep(retry_log.pause(&error)).await,
             }
             // Nobody waits any more for a job that was lost.
             batch.retain(|ended| !ended.done.is_closed());

@@ -10,31 +10,31 @@ use std::{
 
 use common::{
     db::{self, SystemTx},
-    queue::{ClaimedJob, Fate, LeaseError, Retry, complete, defer, fail},
+    queue::{ClaimedJob, LeaseError, NextState, Retry, complete, defer, fail},
     telemetry::Trace,
 };
 use futures::FutureExt;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{Instrument, field::Empty};
 
-use super::{completer::Completions, lane::Lane, outage::Outage};
+use super::{completer::Completions, local_queue::LocalQueue, retry_log::RetryLog};
 use crate::{
     Registry,
     jobs::{JobContext, JobError, Services},
     metrics::{Metrics, Outcome},
-    registry::{Unfit, Work},
+    registry::{Behaviour, Unrunnable},
 };
 
 /// How long a job waits that this release does not know.
 const DEFER: Duration = Duration::from_secs(30);
-/// How long writing down a verdict may take, before it is tried again.
+/// How long recording a failed attempt may take, before it is tried again.
 const RECORD: Duration = Duration::from_secs(5);
 
-/// Runs the jobs of one lane, and sees each to its end.
+/// Runs the jobs of one local queue, and sees each to its end.
 pub(super) struct Execution {
     services: Services,
     registry: Registry,
-    lane: Arc<Lane>,
+    local_queue: Arc<LocalQueue>,
     completions: Completions,
     /// Set when a job was left to its lease: what became of it could not be written down.
     unsettled: Arc<AtomicBool>,
@@ -43,7 +43,7 @@ pub(super) struct Execution {
 
 /// Why an attempt did not end with a job that is done.
 #[derive(Debug)]
-enum Undone {
+enum AttemptError {
     LeaseLost,
     Failed(JobError),
 }
@@ -57,7 +57,7 @@ enum Progress {
 }
 
 /// What is to be written down about a job that is not done.
-enum Verdict {
+enum FailedAttempt {
     Failed { reason: String, retry: Retry },
     Deferred { reason: String },
 }
@@ -66,16 +66,16 @@ impl Execution {
     pub(super) fn new(
         services: Services,
         registry: Registry,
-        lane: Arc<Lane>,
+        local_queue: Arc<LocalQueue>,
         completions: Completions,
         unsettled: Arc<AtomicBool>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { services, registry, lane, completions, unsettled, metrics }
+        Self { services, registry, local_queue, completions, unsettled, metrics }
     }
 
-    pub(super) fn lane(&self) -> Arc<Lane> {
-        self.lane.clone()
+    pub(super) fn local_queue(&self) -> Arc<LocalQueue> {
+        self.local_queue.clone()
     }
 
     /// Runs a job that was given a slot, and returns when the slot is free again.
@@ -103,7 +103,7 @@ impl Execution {
         tokio::select! {
             biased;
             outcome = self.see_through(job) => outcome,
-            () = self.lane.lost(&job.lease) => {
+            () = self.local_queue.lost(&job.lease) => {
                 self.unsettled.store(true, Ordering::Relaxed);
                 tracing::warn!("the lease ran out before the job was done; its transaction is rolled back, it runs again");
                 Outcome::LeaseLost
@@ -112,24 +112,24 @@ impl Execution {
     }
 
     async fn see_through(&self, job: &ClaimedJob) -> Outcome {
-        let verdict = match self.registry.work(job) {
+        let failed = match self.registry.work(job) {
             Ok((work, limit)) => match self.attempt(job, work, limit).await {
                 Ok(Progress::Completed) => return done(),
                 Ok(Progress::Worked) => {
-                    self.lane.end(&job.lease);
+                    self.local_queue.end(&job.lease);
                     return if self.completions.complete(job.lease).await { done() } else { lease_lost() };
                 }
-                Err(Undone::LeaseLost) => return lease_lost(),
-                Err(Undone::Failed(error)) => Verdict::of(&error),
+                Err(AttemptError::LeaseLost) => return lease_lost(),
+                Err(AttemptError::Failed(error)) => FailedAttempt::of(&error),
             },
-            Err(unfit @ Unfit::Unknown(..)) => Verdict::Deferred { reason: unfit.to_string() },
-            Err(unfit) => Verdict::of(&JobError::dead(unfit)),
+            Err(unrunnable @ Unrunnable::Unknown(..)) => FailedAttempt::Deferred { reason: unrunnable.to_string() },
+            Err(unrunnable) => FailedAttempt::of(&JobError::dead(unrunnable)),
         };
-        self.lane.end(&job.lease);
-        self.record(job, &verdict).await
+        self.local_queue.end(&job.lease);
+        self.record(job, &failed).await
     }
 
-    async fn attempt(&self, job: &ClaimedJob, work: Work, limit: Duration) -> Result<Progress, Undone> {
+    async fn attempt(&self, job: &ClaimedJob, work: Behaviour, limit: Duration) -> Result<Progress, AttemptError> {
         let context = JobContext {
             job_id: job.lease.job_id(),
             attempt: job.attempt,
@@ -137,17 +137,17 @@ impl Execution {
             metrics: self.metrics.clone(),
         };
         match work {
-            Work::Transactional(work) => {
+            Behaviour::System(work) => {
                 let mut tx = self.begin(limit).await?;
                 let performed = async {
                     work(&context, &mut tx).await?;
                     complete(&mut tx, &job.lease).await?;
-                    tx.commit().await.map_err(|error| Undone::Failed(error.into()))
+                    tx.commit().await.map_err(|error| AttemptError::Failed(error.into()))
                 };
                 self.contained(job, limit, performed).await?;
                 Ok(Progress::Completed)
             }
-            Work::Repeatable(work) => {
+            Behaviour::Idempotent(work) => {
                 self.contained(job, limit, work(&context, &self.services)).await?;
                 Ok(Progress::Worked)
             }
@@ -155,48 +155,48 @@ impl Execution {
     }
 
     /// Opens the job's transaction. A database that is away is not the job's failure: it is waited for.
-    async fn begin(&self, limit: Duration) -> Result<SystemTx, Undone> {
-        let mut outage = Outage::of("begin a job's transaction");
+    async fn begin(&self, limit: Duration) -> Result<SystemTx, AttemptError> {
+        let mut retry_log = RetryLog::of("begin a job's transaction");
         loop {
             match self.services.db.system_within(limit).await {
                 Ok(tx) => return Ok(tx),
-                Err(error @ db::Error::Unavailable(_)) => sleep(outage.pause(&error)).await,
+                Err(error @ db::Error::Unavailable(_)) => sleep(retry_log.pause(&error)).await,
                 Err(refused) => return Err(JobError::from(refused).into()),
             }
         }
     }
 
-    /// Writes the verdict down. Tries until the lease runs out, which ends this from outside.
-    async fn record(&self, job: &ClaimedJob, verdict: &Verdict) -> Outcome {
-        let mut outage = Outage::of("write down what became of a job");
+    /// Records the failed attempt. Tries until the lease runs out, which ends this from outside.
+    async fn record(&self, job: &ClaimedJob, failed: &FailedAttempt) -> Outcome {
+        let mut retry_log = RetryLog::of("write down what became of a job");
         loop {
-            match self.try_record(job, verdict).await {
+            match self.try_record(job, failed).await {
                 Ok(outcome) => return outcome,
                 Err(LeaseError::Lost) => return lease_lost(),
-                Err(LeaseError::Db(error)) => sleep(outage.pause(&error)).await,
+                Err(LeaseError::Db(error)) => sleep(retry_log.pause(&error)).await,
             }
         }
     }
 
-    async fn try_record(&self, job: &ClaimedJob, verdict: &Verdict) -> Result<Outcome, LeaseError> {
+    async fn try_record(&self, job: &ClaimedJob, failed: &FailedAttempt) -> Result<Outcome, LeaseError> {
         let (lease, id) = (&job.lease, job.lease.job_id());
         let mut tx = self.services.db.system_within(RECORD).await?;
-        match verdict {
-            Verdict::Deferred { reason } => {
+        match failed {
+            FailedAttempt::Deferred { reason } => {
                 defer(&mut tx, lease, DEFER).await?;
                 tx.commit().await?;
                 tracing::warn!(reason, "gave a job back for a newer release; deploy one that knows it");
                 Ok(Outcome::Deferred)
             }
-            Verdict::Failed { reason, retry } => {
-                let fate = fail(&mut tx, lease, reason, *retry).await?;
+            FailedAttempt::Failed { reason, retry } => {
+                let next = fail(&mut tx, lease, reason, *retry).await?;
                 tx.commit().await?;
-                Ok(match fate {
-                    Fate::RetriedAt(at) => {
+                Ok(match next {
+                    NextState::RetriedAt(at) => {
                         tracing::warn!(reason, %at, "the job failed and is tried again");
                         Outcome::Retried
                     }
-                    Fate::Dead => {
+                    NextState::Dead => {
                         tracing::error!(reason, "the job is dead; once mended: norvalt jobs retry {id}");
                         Outcome::Dead
                     }
@@ -243,24 +243,24 @@ fn message(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
 }
 
-impl Verdict {
+impl FailedAttempt {
     fn of(error: &JobError) -> Self {
         let retry = match error {
             JobError::Retry(_) => Retry::Later,
-            JobError::Away(_) => Retry::Soon,
+            JobError::DatabaseUnavailable(_) => Retry::Soon,
             JobError::Dead(_) => Retry::Never,
         };
         Self::Failed { reason: error.reason(), retry }
     }
 }
 
-impl From<JobError> for Undone {
+impl From<JobError> for AttemptError {
     fn from(error: JobError) -> Self {
         Self::Failed(error)
     }
 }
 
-impl From<LeaseError> for Undone {
+impl From<LeaseError> for AttemptError {
     fn from(error: LeaseError) -> Self {
         match error {
             LeaseError::Lost => Self::LeaseLost,
@@ -269,7 +269,7 @@ impl From<LeaseError> for Undone {
     }
 }
 
-/// A job's place in its lane, free again on every way out.
+/// A job's place in its local queue, free again on every way out.
 struct Slot<'a> {
     execution: &'a Execution,
     job: &'a ClaimedJob,
@@ -278,14 +278,14 @@ struct Slot<'a> {
 
 impl<'a> Slot<'a> {
     fn taken(execution: &'a Execution, job: &'a ClaimedJob) -> Self {
-        execution.metrics.began(execution.lane.queue(), &job.kind, job.waited);
+        execution.metrics.began(execution.local_queue.queue(), &job.kind, job.waited);
         Self { execution, job, since: Instant::now() }
     }
 }
 
 impl Drop for Slot<'_> {
     fn drop(&mut self) {
-        self.execution.lane.let_go(&self.job.lease);
-        self.execution.metrics.left(self.execution.lane.queue());
+        self.execution.local_queue.release(&self.job.lease);
+        self.execution.metrics.left(self.execution.local_queue.queue());
     }
 }

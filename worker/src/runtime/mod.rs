@@ -1,15 +1,15 @@
-//! How jobs come into this process and leave it: a claimer for each queue fills that queue's lane, apalis runs what is
-//! in it, the keeper renews the leases meanwhile, the listener says when there is more.
+//! How jobs come into this process and leave it: a claimer for each queue fills that queue's local queue, apalis runs what is
+//! in it, the maintainer renews the leases meanwhile, the listener says when there is more.
 
 mod claimer;
 mod completer;
 mod execution;
-mod keeper;
-mod lane;
+mod executor;
 mod listener;
-mod outage;
-mod pace;
-mod slots;
+mod local_queue;
+mod maintainer;
+mod prefetch;
+mod retry_log;
 mod stop;
 
 use std::{
@@ -31,7 +31,10 @@ use tokio::{
     task::JoinSet,
 };
 
-use self::{claimer::Claimer, completer::Completer, execution::Execution, keeper::Keeper, lane::Lane, slots::Slots};
+use self::{
+    claimer::Claimer, completer::Completer, execution::Execution, executor::Executor, local_queue::LocalQueue,
+    maintainer::Maintainer,
+};
 use crate::{
     Registry,
     admin::{Admin, Phase},
@@ -102,12 +105,12 @@ pub async fn run(config: WorkerConfig, registry: Registry, shutdown: impl Future
 struct Runtime {
     db: Db,
     shutdown: Duration,
-    lanes: Vec<Arc<Lane>>,
+    local_queues: Vec<Arc<LocalQueue>>,
     /// Each ends when told to stop.
     claimers: JoinSet<Option<ClaimToken>>,
-    /// The keeper, the completer and the listener, which end only with the runtime.
+    /// The maintainer, the completer and the listener, which end only with the runtime.
     upkeep: JoinSet<()>,
-    slots: Slots,
+    executor: Executor,
     stop: watch::Sender<bool>,
     unsettled: Arc<AtomicBool>,
 }
@@ -116,43 +119,43 @@ impl Runtime {
     fn start(db: Db, config: &WorkerConfig, registry: &Registry, metrics: &Arc<Metrics>) -> Self {
         let (stop, stopping) = watch::channel(false);
         let unsettled = Arc::new(AtomicBool::new(false));
-        let (mut lanes, mut claimers, mut work) = (Vec::new(), JoinSet::new(), Vec::new());
+        let (mut local_queues, mut claimers, mut work) = (Vec::new(), JoinSet::new(), Vec::new());
         let (completer, completions) = Completer::new(&db, config.lease);
         for queue in registry.queues() {
-            let lane = Arc::new(Lane::new(queue, config.concurrency as usize));
+            let local_queue = Arc::new(LocalQueue::new(queue, config.concurrency as usize));
             let (buffer, jobs) = mpsc::unbounded_channel();
-            let claimer = Claimer::new(&db, lane.clone(), config.lease, config.poll, buffer, metrics.clone());
+            let claimer = Claimer::new(&db, local_queue.clone(), config.lease, config.poll, buffer, metrics.clone());
             claimers.spawn(claimer.run(stopping.clone()));
-            metrics.serves(queue, lane.slots());
+            metrics.serves(queue, local_queue.slots());
             let services = Services { db: db.clone(), clerk: config.clerk.clone() };
             let execution = Execution::new(
                 services,
                 registry.clone(),
-                lane.clone(),
+                local_queue.clone(),
                 completions.clone(),
                 unsettled.clone(),
                 metrics.clone(),
             );
             work.push((execution, jobs));
-            lanes.push(lane);
+            local_queues.push(local_queue);
         }
         registry.kinds().into_iter().for_each(|(kind, _)| metrics.knows(kind));
         let mut upkeep = JoinSet::new();
-        let keeper = Keeper::new(&db, lanes.clone(), config.lease, registry.periodic(), metrics.clone());
-        upkeep.spawn(keeper.run());
+        let maintainer = Maintainer::new(&db, local_queues.clone(), config.lease, registry.periodic(), metrics.clone());
+        upkeep.spawn(maintainer.run());
         upkeep.spawn(completer.run());
-        upkeep.spawn(listener::listen(db.clone(), lanes.clone()));
+        upkeep.spawn(listener::listen(db.clone(), local_queues.clone()));
         tracing::info!(queues = ?registry.queues(), concurrency = config.concurrency, "the worker is ready");
-        let slots = Slots::open(work);
-        Self { db, shutdown: config.shutdown, lanes, claimers, upkeep, slots, stop, unsettled }
+        let executor = Executor::open(work);
+        Self { db, shutdown: config.shutdown, local_queues, claimers, upkeep, executor, stop, unsettled }
     }
 
     /// Waits for something to end that should not. Whatever it is, the worker must not go on as if nothing were.
     async fn ended(&mut self) -> RunError {
         let what = tokio::select! {
-            outcome = self.slots.ended() => format!("apalis: {outcome:?}"),
+            outcome = self.executor.ended() => format!("apalis: {outcome:?}"),
             outcome = self.claimers.join_next() => format!("a claimer: {outcome:?}"),
-            outcome = self.upkeep.join_next() => format!("the keeper, the completer or the listener: {outcome:?}"),
+            outcome = self.upkeep.join_next() => format!("the maintainer, the completer or the listener: {outcome:?}"),
         };
         RunError::Ended(what)
     }

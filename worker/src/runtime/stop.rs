@@ -9,7 +9,7 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
-use super::{RunError, Runtime, outage::Outage};
+use super::{RunError, Runtime, retry_log::RetryLog};
 
 /// For what is left to say to the database when the time to stop is over.
 const LAST_WORDS: Duration = Duration::from_secs(3);
@@ -17,23 +17,23 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 impl Runtime {
     /// Stops cleanly, or says what was not clean.
     pub(super) async fn stop(self) -> Result<(), RunError> {
-        // The keeper goes on until the last job has ended.
-        let Self { db, shutdown: limit, lanes, claimers, upkeep, mut slots, .. } = self;
+        // The maintainer goes on until the last job has ended.
+        let Self { db, shutdown: limit, local_queues, claimers, upkeep, mut executor, .. } = self;
         let deadline = Instant::now() + limit;
-        let running = || lanes.iter().flat_map(|lane| lane.running()).collect::<Vec<_>>();
+        let running = || local_queues.iter().flat_map(|local_queue| local_queue.running()).collect::<Vec<_>>();
         tracing::info!(running = running().len(), "stopping: claims no more, gives back what it has not begun");
         self.unsettled.store(false, Ordering::Relaxed);
         self.stop.send_replace(true);
-        slots.close();
+        executor.close();
 
         let give_back_waiting = async {
             let unanswered = unanswered(claimers).await;
-            let waiting: Vec<_> = lanes.iter().flat_map(|lane| lane.take_waiting()).collect();
+            let waiting: Vec<_> = local_queues.iter().flat_map(|local_queue| local_queue.take_waiting()).collect();
             give_back(&db, &waiting, &unanswered, deadline + LAST_WORDS).await
         };
-        let (finished, mut told) = tokio::join!(timeout_at(deadline, slots.ended()), give_back_waiting);
+        let (finished, mut told) = tokio::join!(timeout_at(deadline, executor.ended()), give_back_waiting);
         let interrupted = running();
-        drop(slots);
+        drop(executor);
         drop(upkeep);
         if !interrupted.is_empty() {
             told &= give_back(&db, &interrupted, &[], Instant::now() + LAST_WORDS).await;
@@ -67,11 +67,11 @@ async fn give_back(db: &Db, leases: &[Lease], claims: &[ClaimToken], deadline: I
     if leases.is_empty() && claims.is_empty() {
         return true;
     }
-    let mut outage = Outage::of("give jobs back");
+    let mut retry_log = RetryLog::of("give jobs back");
     let trying = async {
         let mut connection = QueueConnection::new(db, "stopping", LAST_WORDS);
         while let Err(error) = try_give_back(&mut connection, leases, claims).await {
-            sleep(outage.pause(&error)).await;
+            sleep(retry_log.pause(&error)).await;
         }
     };
     timeout_at(deadline, trying).await.is_ok()

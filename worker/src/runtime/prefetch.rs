@@ -8,11 +8,11 @@ const BUFFER: usize = 16;
 /// How quickly slots become free. A job that waits behind long ones here could be running in another process, so only
 /// those are fetched ahead that will get a slot in a moment.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct Prefetch {
     average: Duration,
 }
 
-impl Pace {
+impl Prefetch {
     /// A job took so long.
     pub(super) fn ended(&mut self, took: Duration) {
         self.average = (self.average * 7 + took) / 8;
@@ -30,10 +30,10 @@ impl Pace {
 mod tests {
     use super::*;
 
-    fn after(jobs: u32, took: Duration) -> Pace {
-        let mut pace = Pace::default();
-        (0..jobs).for_each(|_| pace.ended(took));
-        pace
+    fn after(jobs: u32, took: Duration) -> Prefetch {
+        let mut prefetch = Prefetch::default();
+        (0..jobs).for_each(|_| prefetch.ended(took));
+        prefetch
     }
 
     #[test]
@@ -47,8 +47,8 @@ mod tests {
 
     #[test]
     fn nothing_is_fetched_ahead_when_no_slot_becomes_free() {
-        let pace = after(50, Duration::from_millis(1));
-        assert_eq!(pace.ahead(10, Duration::from_millis(50)), 2);
-        assert_eq!(pace.ahead(10, Duration::from_millis(101)), 0);
+        let prefetch = after(50, Duration::from_millis(1));
+        assert_eq!(prefetch.ahead(10, Duration::from_millis(50)), 2);
+        assert_eq!(prefetch.ahead(10, Duration::from_millis(101)), 0);
     }
 }

@@ -10,17 +10,17 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::pace::Pace;
+use super::prefetch::Prefetch;
 
 /// Larger batches gain nothing and keep jobs from other workers.
 const MAX_BATCH: usize = 100;
 
 /// One queue's share of this process: its slots, and the leases of the jobs that run in them or wait for one.
 ///
-/// A lease enters with [`Lane::hold`] and leaves with [`Lane::let_go`] or [`Lane::take_waiting`]; while it is here, the
-/// keeper renews it, but for the last moment.
+/// A lease enters with [`LocalQueue::hold`] and leaves with [`LocalQueue::release`] or [`LocalQueue::take_waiting`]; while it is here, the
+/// maintainer renews it, but for the last moment.
 #[derive(Debug)]
-pub(super) struct Lane {
+pub(super) struct LocalQueue {
     queue: &'static str,
     slots: usize,
     places: Mutex<Places>,
@@ -31,7 +31,7 @@ pub(super) struct Lane {
 #[derive(Debug, Default)]
 struct Places {
     held: HashMap<i64, Held>,
-    pace: Pace,
+    prefetch: Prefetch,
 }
 
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl Stage {
     }
 }
 
-impl Lane {
+impl LocalQueue {
     pub(super) fn new(queue: &'static str, slots: usize) -> Self {
         Self { queue, slots, places: Mutex::default(), room: Notify::new(), work: Notify::new() }
     }
@@ -138,13 +138,13 @@ impl Lane {
     }
 
     /// The job has come to its end here, one way or another.
-    pub(super) fn let_go(&self, lease: &Lease) {
+    pub(super) fn release(&self, lease: &Lease) {
         let mut places = self.lock();
         if let Some(held) = places.get(lease) {
             let since = held.stage.since();
             places.held.remove(&lease.job_id());
             if let Some(since) = since {
-                places.pace.ended(since.elapsed());
+                places.prefetch.ended(since.elapsed());
             }
         }
         drop(places);
@@ -182,7 +182,7 @@ impl Lane {
         self.lock().held.values().filter(due).map(|held| held.lease).collect()
     }
 
-    /// Leases were renewed. Those that left meanwhile, or belong to another lane, are passed over.
+    /// Leases were renewed. Those that left meanwhile, or belong to another local queue, are passed over.
     pub(super) fn extend(&self, leases: &[Lease], deadline: Instant) {
         let mut places = self.lock();
         for lease in leases {
@@ -230,6 +230,6 @@ impl Places {
             Some(last_start) if self.running().count() >= slots => last_start.elapsed(),
             _ => Duration::ZERO,
         };
-        self.pace.ahead(slots, stalled)
+        self.prefetch.ahead(slots, stalled)
     }
 }

@@ -5,12 +5,12 @@ use common::telemetry::chain;
 /// Something that is tried until it works: how long to wait between two attempts, and one line in the log for the
 /// beginning and the end instead of one for each.
 #[derive(Debug)]
-pub(super) struct Outage {
+pub(super) struct RetryLog {
     what: &'static str,
     failures: u32,
 }
 
-impl Outage {
+impl RetryLog {
     /// Nothing is wrong yet. `what` completes the sentence "cannot …".
     pub(super) fn of(what: &'static str) -> Self {
         Self { what, failures: 0 }

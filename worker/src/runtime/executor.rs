@@ -20,23 +20,24 @@ use common::queue::ClaimedJob;
 use futures::{FutureExt, future::BoxFuture};
 use tokio::{sync::mpsc, task::JoinHandle};
 
-use super::{execution::Execution, lane::Lane};
+use super::{execution::Execution, local_queue::LocalQueue};
 
-/// The slots of all lanes. Dropping them aborts what runs in them.
-pub(super) struct Slots {
+/// Runs the jobs of all local queues in their slots. Dropping it aborts what runs in them.
+pub(super) struct Executor {
     monitor: BoxFuture<'static, Result<(), MonitorError>>,
     context: MonitorContext,
 }
 
-impl Slots {
+impl Executor {
     /// Runs what comes through the channels.
-    pub(super) fn open(lanes: Vec<(Execution, mpsc::UnboundedReceiver<ClaimedJob>)>) -> Self {
+    pub(super) fn open(local_queues: Vec<(Execution, mpsc::UnboundedReceiver<ClaimedJob>)>) -> Self {
         let monitor = Monitor::new().on_event(|_, event| {
             if let Event::Error(error) = event {
                 tracing::error!(%error, "a job ended in a way it should not; it runs again when its lease has run out");
             }
         });
-        let monitor = lanes.into_iter().fold(monitor, |monitor, (execution, jobs)| register(monitor, execution, jobs));
+        let monitor =
+            local_queues.into_iter().fold(monitor, |monitor, (execution, jobs)| register(monitor, execution, jobs));
         Self { context: monitor.context(), monitor: monitor.run().boxed() }
     }
 
@@ -46,25 +47,25 @@ impl Slots {
         let _ = self.context.shutdown();
     }
 
-    /// Waits until all jobs have ended, which they do only after [`Slots::close`].
+    /// Waits until all jobs have ended, which they do only after [`Executor::close`].
     pub(super) async fn ended(&mut self) -> Result<(), MonitorError> {
         (&mut self.monitor).await
     }
 }
 
-/// Has apalis run a lane's jobs.
+/// Has apalis run a local queue's jobs.
 fn register(monitor: Monitor, execution: Execution, jobs: mpsc::UnboundedReceiver<ClaimedJob>) -> Monitor {
-    let lane = execution.lane();
+    let local_queue = execution.local_queue();
     let execution = Arc::new(execution);
     // A worker that ended has lost its jobs: it is not started again, the process ends.
-    let once = Mutex::new(Some(ClaimedJobs { lane: lane.clone(), jobs }));
+    let once = Mutex::new(Some(ClaimedJobs { local_queue: local_queue.clone(), jobs }));
     monitor.register(move |_| {
         let jobs = once.lock().ok().and_then(|mut jobs| jobs.take());
-        WorkerBuilder::new(lane.queue())
+        WorkerBuilder::new(local_queue.queue())
             .backend(
                 jobs.expect("apalis calls this a second time only to restart a worker, which needs should_restart"),
             )
-            .concurrency(lane.slots())
+            .concurrency(local_queue.slots())
             .parallelize(spawn)
             .data(execution.clone())
             .build(execute)
@@ -76,9 +77,9 @@ async fn execute(job: ClaimedJob, execution: Data<Arc<Execution>>) {
     execution.run(job).await;
 }
 
-/// What the claimer has claimed for a lane.
+/// What the claimer has claimed for a local queue.
 struct ClaimedJobs {
-    lane: Arc<Lane>,
+    local_queue: Arc<LocalQueue>,
     jobs: mpsc::UnboundedReceiver<ClaimedJob>,
 }
 
@@ -98,7 +99,7 @@ impl Backend for ClaimedJobs {
     ) -> Poll<Option<Result<Task<ClaimedJob>, Infallible>>> {
         loop {
             return match self.jobs.poll_recv(cx) {
-                Poll::Ready(Some(job)) if !self.lane.start(&job.lease) => continue,
+                Poll::Ready(Some(job)) if !self.local_queue.start(&job.lease) => continue,
                 Poll::Ready(Some(job)) => Poll::Ready(Some(Ok(TaskBuilder::new(job).build()))),
                 Poll::Ready(None) => Poll::Ready(None),
                 Poll::Pending => Poll::Pending,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::{Connection, PgConnection};
 use worker::{
     Registry,
-    jobs::{JobContext, JobError, Repeatable, Services},
+    jobs::{IdempotentJob, JobContext, JobError, Services},
 };
 
 use super::{
@@ -25,7 +25,7 @@ impl Job for Asking {
     const KIND: &'static str = "test.asking";
 }
 
-impl Repeatable for Asking {
+impl IdempotentJob for Asking {
     const TIMEOUT: Duration = Duration::from_mins(10);
 
     async fn perform(self, context: &JobContext, Services { db, .. }: &Services) -> Result<(), JobError> {
@@ -45,7 +45,7 @@ impl Job for Greedy {
     const KIND: &'static str = "test.greedy";
 }
 
-impl Repeatable for Greedy {
+impl IdempotentJob for Greedy {
     const TIMEOUT: Duration = Duration::from_mins(10);
 
     async fn perform(self, _: &JobContext, Services { db, .. }: &Services) -> Result<(), JobError> {
@@ -59,11 +59,11 @@ impl Repeatable for Greedy {
 }
 
 fn registry() -> Registry {
-    Registry::default().with_repeatable::<Asking>().with_repeatable::<Greedy>().with::<Plain>()
+    Registry::default().idempotent::<Asking>().idempotent::<Greedy>().system::<Plain>()
 }
 
 #[tokio::test]
-async fn repeatable_work_holds_no_transaction_and_keeps_its_lease() {
+async fn idempotent_work_holds_no_transaction_and_keeps_its_lease() {
     let mut shop = Shop::open().await;
     shop.config.lease = Duration::from_secs(2);
     let worker = shop.worker_of(registry());
@@ -81,7 +81,7 @@ async fn repeatable_work_holds_no_transaction_and_keeps_its_lease() {
 }
 
 #[tokio::test]
-async fn repeatable_work_that_panics_is_tried_again() {
+async fn idempotent_work_that_panics_is_tried_again() {
     let mut shop = Shop::open().await;
     let worker = shop.worker_of(registry());
     let gate = Gate::of("panics");
@@ -93,7 +93,7 @@ async fn repeatable_work_that_panics_is_tried_again() {
 }
 
 #[tokio::test]
-async fn repeatable_work_is_not_repeated_because_its_end_could_not_be_written_down() {
+async fn idempotent_work_is_not_repeated_because_its_end_could_not_be_written_down() {
     let mut shop = Shop::open().await;
     let refuse = "
         CREATE SEQUENCE refusals;
@@ -138,7 +138,7 @@ async fn a_locked_job_does_not_hold_up_what_ends_after_it() {
 }
 
 #[tokio::test]
-async fn repeatable_work_does_not_complete_a_job_that_another_worker_has() {
+async fn idempotent_work_does_not_complete_a_job_that_another_worker_has() {
     let mut shop = Shop::open().await;
     let worker = shop.worker_of(registry());
     let gate = Gate::of("another_worker_has");

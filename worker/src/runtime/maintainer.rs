@@ -6,7 +6,7 @@ use common::{
 };
 use tokio::time::{Instant, sleep};
 
-use super::{lane::Lane, outage::Outage, statement_limit};
+use super::{local_queue::LocalQueue, retry_log::RetryLog, statement_limit};
 use crate::metrics::Metrics;
 
 /// How often to look for jobs whose time has come or whose worker is gone.
@@ -16,35 +16,35 @@ const BATCH: u32 = 500;
 
 /// Keeps the leases of this process, and the queue in order: expired leases are reaped, due jobs made available, periodic
 /// jobs enqueued. Every worker does the latter for all; rows that another is at are skipped.
-pub(super) struct Keeper {
-    lanes: Vec<Arc<Lane>>,
+pub(super) struct Maintainer {
+    local_queues: Vec<Arc<LocalQueue>>,
     connection: QueueConnection,
     lease: Duration,
     periodic: Vec<Periodic>,
     metrics: Arc<Metrics>,
 }
 
-impl Keeper {
+impl Maintainer {
     pub(super) fn new(
         db: &Db,
-        lanes: Vec<Arc<Lane>>,
+        local_queues: Vec<Arc<LocalQueue>>,
         lease: Duration,
         periodic: Vec<Periodic>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let connection = QueueConnection::new(db, "keeper", statement_limit(lease));
-        Self { lanes, connection, lease, periodic, metrics }
+        let connection = QueueConnection::new(db, "maintainer", statement_limit(lease));
+        Self { local_queues, connection, lease, periodic, metrics }
     }
 
     pub(super) async fn run(mut self) {
-        let mut outage = Outage::of("renew leases and keep the queue in order");
+        let mut retry_log = RetryLog::of("renew leases and keep the queue in order");
         loop {
             let pause = match self.turn().await {
                 Ok(more) => {
-                    outage.over();
+                    retry_log.over();
                     if more { Duration::ZERO } else { TICK.min(self.lease / 5) }
                 }
-                Err(error) => outage.pause(&error),
+                Err(error) => retry_log.pause(&error),
             };
             sleep(pause).await;
         }
@@ -61,8 +61,8 @@ impl Keeper {
         let promoted = self.connection.promote(BATCH).await?;
         let enqueued = self.connection.enqueue_due(&self.periodic).await?;
         if reaped > 0 || promoted > 0 || enqueued > 0 {
-            for lane in &self.lanes {
-                lane.wake();
+            for local_queue in &self.local_queues {
+                local_queue.wake();
             }
         }
         // Last, since it waits for whoever has locked one of them.
@@ -72,12 +72,12 @@ impl Keeper {
 
     /// Jobs that got stuck behind long ones may run elsewhere.
     async fn give_back_excess(&mut self) -> Result<()> {
-        for lane in &self.lanes {
-            let excess = lane.withdraw_excess();
+        for local_queue in &self.local_queues {
+            let excess = local_queue.withdraw_excess();
             if !excess.is_empty() {
                 self.connection.release(&excess).await?;
                 for lease in &excess {
-                    lane.let_go(lease);
+                    local_queue.release(lease);
                 }
             }
         }
@@ -85,14 +85,15 @@ impl Keeper {
     }
 
     async fn renew(&mut self) -> Result<()> {
-        let due: Vec<_> = self.lanes.iter().flat_map(|lane| lane.due_within(self.lease * 3 / 4)).collect();
+        let due: Vec<_> =
+            self.local_queues.iter().flat_map(|local_queue| local_queue.due_within(self.lease * 3 / 4)).collect();
         if due.is_empty() {
             return Ok(());
         }
         let deadline = Instant::now() + self.lease;
         let renewed = self.connection.renew(&due, self.lease).await?;
-        for lane in &self.lanes {
-            lane.extend(&renewed, deadline);
+        for local_queue in &self.local_queues {
+            local_queue.extend(&renewed, deadline);
         }
         Ok(())
     }
