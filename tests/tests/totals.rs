@@ -194,3 +194,21 @@ async fn the_total_is_exact_after_any_history() {
         assert_eq!(total(&app.db, &oslo).await, exact, "{histories:?}");
     }
 }
+
+#[tokio::test]
+async fn whoever_restores_a_backup_counts_as_well() {
+    let app = TestApp::start().await;
+    let oslo = app.dealership("Tesla Oslo").await;
+    history(&app, &oslo).await;
+    leads::count(&app.db).await.expect("the database is there");
+    let mut conn = app.connect().await;
+    // As pg_restore has it, and with a table in the place of the real one for good measure.
+    let restore = format!(
+        "SET search_path = ''; CREATE TEMPORARY TABLE dealerships (id uuid);
+         INSERT INTO public.leads (dealership_id, source, created_at) VALUES ('{}', 'email', '2020-01-01');
+         DELETE FROM public.leads WHERE created_at > '2020-01-01 00:10:00'",
+        oslo.id
+    );
+    conn.execute(AssertSqlSafe(restore)).await.expect("triggers find their tables");
+    assert_eq!(total(&app.db, &oslo).await, 601);
+}
