@@ -1,17 +1,18 @@
 //! Reading requests: what arrives in a handler is parsed and valid.
 
-use std::{fmt::Display, str::FromStr};
+use std::{borrow::Cow, fmt::Display, str::FromStr};
 
 use axum::{
     body::Bytes,
-    extract::{FromRequestParts, Path, Query},
-    http::{HeaderMap, header, request::Parts},
+    extract::{FromRequestParts, Path},
+    http::{HeaderMap, Method, header, request::Parts},
 };
 use common::{
     ids::{AutomationRuleId, LeadId, VehicleId},
-    input::FromFields,
+    input::{Fields, FromFields},
 };
-use serde_json::{Map, Value};
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
 use tracing::{Span, field::display};
 
 use crate::{body::BufferedBody, problem::Problem};
@@ -23,11 +24,37 @@ impl<T: FromFields, S: Send + Sync> FromRequestParts<S> for ValidQuery<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let pairs: Query<Vec<(String, String)>> = Query::try_from_uri(&parts.uri)
-            .map_err(|_| Problem::unreadable("The query string is not valid form encoding."))?;
-        let fields: Map<String, Value> = pairs.0.into_iter().map(|(name, value)| (name, value.into())).collect();
-        T::read(fields).map(Self).map_err(Problem::invalid_input)
+        let pairs = decode_query(parts.uri.query().unwrap_or_default()).ok_or_else(Problem::query_not_utf8)?;
+        T::read_query(pairs).map(Self).map_err(Problem::invalid_input)
     }
+}
+
+/// Of a list that takes no parameters: to ask it for a part only must not be answered with the whole.
+pub(crate) struct NoQuery;
+
+impl<S: Send + Sync> FromRequestParts<S> for NoQuery {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        ValidQuery::from_request_parts(parts, state).await.map(|ValidQuery(Self)| Self)
+    }
+}
+
+impl FromFields for NoQuery {
+    fn from_fields(_: &mut Fields) -> Option<Self> {
+        Some(Self)
+    }
+}
+
+/// Names and values, unless they are in another encoding than UTF-8.
+/// <https://url.spec.whatwg.org/#concept-urlencoded-parser>
+fn decode_query(query: &str) -> Option<Vec<(String, String)>> {
+    let decode = |text: &str| -> Option<String> {
+        let text = text.replace('+', " ");
+        percent_decode_str(&text).decode_utf8().ok().map(Cow::into_owned)
+    };
+    let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    pairs.filter(|pair| *pair != ("", "")).map(|(name, value)| Some((decode(name)?, decode(value)?))).collect()
 }
 
 /// The body as it was sent.
@@ -50,11 +77,16 @@ impl<T: FromFields, S: Send + Sync> FromRequestParts<S> for ValidJson<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        if !is_json(&parts.headers) {
+        if parts.headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+            return Err(Problem::compressed());
+        }
+        if !is_json(&parts.method, &parts.headers) {
             return Err(Problem::not_json());
         }
         let RawBody(body) = RawBody::from_request_parts(parts, state).await?;
-        match serde_json::from_slice(&body) {
+        let text = str::from_utf8(&body).map_err(|_| Problem::unreadable("The body is not UTF-8."))?;
+        // Some programs begin every file with a byte order mark. <https://www.rfc-editor.org/rfc/rfc8259#section-8.1>
+        match serde_json::from_str(text.strip_prefix('\u{feff}').unwrap_or(text)) {
             Ok(Value::Object(fields)) => T::read(fields).map(Self).map_err(Problem::invalid_input),
             Ok(_) => Err(Problem::unreadable("The body must be a JSON object.")),
             Err(error) => {
@@ -65,10 +97,12 @@ impl<T: FromFields, S: Send + Sync> FromRequestParts<S> for ValidJson<T> {
     }
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+/// What changes something may also be called what it is. <https://www.rfc-editor.org/rfc/rfc7396>
+fn is_json(method: &Method, headers: &HeaderMap) -> bool {
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = given.and_then(|value| value.split(';').next()).map(str::trim);
-    essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"))
+    let essence = given.and_then(|value| value.split(';').next()).map(str::trim).unwrap_or_default();
+    essence.eq_ignore_ascii_case("application/json")
+        || (method == Method::PATCH && essence.eq_ignore_ascii_case("application/merge-patch+json"))
 }
 
 /// An id that can stand in a path.

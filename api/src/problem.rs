@@ -111,6 +111,16 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "unreadable-request", "Unreadable request", detail)
     }
 
+    pub(crate) fn query_not_utf8() -> Self {
+        Self::unreadable("The query string is not UTF-8: write “å” as %C3%A5, as encodeURIComponent does, not as %E5.")
+    }
+
+    /// 415.
+    pub(crate) fn compressed() -> Self {
+        let detail = "Compressed bodies are not read: send the body as it is, without the header “Content-Encoding”.";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "compressed-body", "Compressed body", detail)
+    }
+
     /// 415.
     pub(crate) fn not_json() -> Self {
         let detail = "Send the body as JSON, with the header “Content-Type: application/json”.";

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use crate::{
     db::{Error, Result, TenantTx},
     ids::DealershipId,
-    input::{Email, Fields, FromFields, Patch, Phone, text},
+    input::{Email, Fields, FromFields, Patch, Phone, parsed, text},
     text_enum::text_enum,
     update::Update,
 };
@@ -84,8 +84,8 @@ pub struct DealershipPatch {
 impl FromFields for DealershipPatch {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         Some(Self {
-            email: fields.change("email", Email::parse),
-            phone: fields.patch("phone", Phone::parse),
+            email: fields.change("email", parsed),
+            phone: fields.patch("phone", parsed),
             address: fields.patch("address", text(500)),
         })
     }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::input::{Fields, FromFields, digits};
+use crate::input::{Fields, FromFields, integer_text};
 
 /// How much of a list that is not paged is shown: memory for an answer must have a bound.
 pub(crate) const LONGEST_LIST: i64 = 500;
@@ -24,8 +24,8 @@ pub struct PageRequest {
 
 impl FromFields for PageRequest {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let limit = fields.optional("limit", digits(1..=100)).unwrap_or(25);
-        let offset = fields.optional("offset", digits(0..=OFFSETS)).unwrap_or(0);
+        let limit = fields.optional("limit", integer_text(1..=100)).unwrap_or(25);
+        let offset = fields.optional("offset", integer_text(0..=OFFSETS)).unwrap_or(0);
         Some(Self { limit, offset })
     }
 }

@@ -29,7 +29,6 @@ macro_rules! text_enum {
             pub fn parse(value: &serde_json::Value) -> Result<Self, $crate::input::Invalid> {
                 match value.as_str().map(str::trim) {
                     $(Some($text) => Ok(Self::$variant),)+
-                    Some("") => Err($crate::input::Invalid::Blank),
                     _ => Err(format!("must be one of {}", [$($text),+].join(", ")).into()),
                 }
             }

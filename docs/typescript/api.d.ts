@@ -475,7 +475,7 @@ export interface components {
         /** @description What is wrong with one field. */
         FieldError: {
             /**
-             * @description The field's name in the query or the body.
+             * @description The name of the query parameter or of the member of the body.
              * @example customer_phone
              */
             field: string;
@@ -3775,7 +3775,10 @@ export interface operations {
                 source?: "website" | "email" | "facebook" | "manual" | "";
                 /** @description Only with this text in the customer's name, e-mail address or phone number, in any case. */
                 search?: string;
-                /** @description Only those that this member takes care of, by id; `GET /api/v1/users` lists them. */
+                /**
+                 * @description Only those that this member takes care of, by id (`GET /api/v1/users` lists them), or `me`; or `none` for those
+                 *     that nobody takes care of.
+                 */
                 assigned_to?: string;
                 /**
                  * @description Only those that came in at this time or later: a time such as 2026-11-01T08:30:00Z, or a date, which is its
@@ -5320,6 +5323,41 @@ export interface operations {
                     "application/json": components["schemas"]["Message"][];
                 };
             };
+            /** @description The query string is not form encoding */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * @description What happened and what to do about it, in one sentence or two.
+                         * @example Your dealership has no lead with this id.
+                         */
+                        detail: string;
+                        /** @description What is wrong with each field, when the input is at fault. */
+                        errors?: components["schemas"]["FieldError"][];
+                        /** @description Names this request in our logs. */
+                        request_id: string;
+                        /**
+                         * Format: int32
+                         * @description The HTTP status.
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * @description The same for people, alike for all problems of the kind.
+                         * @example Lead not found
+                         */
+                        title: string;
+                        /**
+                         * @description Stable name of the kind of problem.
+                         * @example urn:norvalt:problem:lead-not-found
+                         */
+                        type: string;
+                    };
+                };
+            };
             /** @description No valid session token */
             401: {
                 headers: {
@@ -5392,6 +5430,41 @@ export interface operations {
             };
             /** @description The dealership has nothing of this id */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * @description What happened and what to do about it, in one sentence or two.
+                         * @example Your dealership has no lead with this id.
+                         */
+                        detail: string;
+                        /** @description What is wrong with each field, when the input is at fault. */
+                        errors?: components["schemas"]["FieldError"][];
+                        /** @description Names this request in our logs. */
+                        request_id: string;
+                        /**
+                         * Format: int32
+                         * @description The HTTP status.
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * @description The same for people, alike for all problems of the kind.
+                         * @example Lead not found
+                         */
+                        title: string;
+                        /**
+                         * @description Stable name of the kind of problem.
+                         * @example urn:norvalt:problem:lead-not-found
+                         */
+                        type: string;
+                    };
+                };
+            };
+            /** @description Parameters are wrong; `errors` names each */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5552,6 +5625,41 @@ export interface operations {
                     "application/json": components["schemas"]["StatusChange"][];
                 };
             };
+            /** @description The query string is not form encoding */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * @description What happened and what to do about it, in one sentence or two.
+                         * @example Your dealership has no lead with this id.
+                         */
+                        detail: string;
+                        /** @description What is wrong with each field, when the input is at fault. */
+                        errors?: components["schemas"]["FieldError"][];
+                        /** @description Names this request in our logs. */
+                        request_id: string;
+                        /**
+                         * Format: int32
+                         * @description The HTTP status.
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * @description The same for people, alike for all problems of the kind.
+                         * @example Lead not found
+                         */
+                        title: string;
+                        /**
+                         * @description Stable name of the kind of problem.
+                         * @example urn:norvalt:problem:lead-not-found
+                         */
+                        type: string;
+                    };
+                };
+            };
             /** @description No valid session token */
             401: {
                 headers: {
@@ -5624,6 +5732,41 @@ export interface operations {
             };
             /** @description The dealership has nothing of this id */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * @description What happened and what to do about it, in one sentence or two.
+                         * @example Your dealership has no lead with this id.
+                         */
+                        detail: string;
+                        /** @description What is wrong with each field, when the input is at fault. */
+                        errors?: components["schemas"]["FieldError"][];
+                        /** @description Names this request in our logs. */
+                        request_id: string;
+                        /**
+                         * Format: int32
+                         * @description The HTTP status.
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * @description The same for people, alike for all problems of the kind.
+                         * @example Lead not found
+                         */
+                        title: string;
+                        /**
+                         * @description Stable name of the kind of problem.
+                         * @example urn:norvalt:problem:lead-not-found
+                         */
+                        type: string;
+                    };
+                };
+            };
+            /** @description Parameters are wrong; `errors` names each */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5977,6 +6120,41 @@ export interface operations {
                     "application/json": components["schemas"]["User"][];
                 };
             };
+            /** @description The query string is not form encoding */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * @description What happened and what to do about it, in one sentence or two.
+                         * @example Your dealership has no lead with this id.
+                         */
+                        detail: string;
+                        /** @description What is wrong with each field, when the input is at fault. */
+                        errors?: components["schemas"]["FieldError"][];
+                        /** @description Names this request in our logs. */
+                        request_id: string;
+                        /**
+                         * Format: int32
+                         * @description The HTTP status.
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * @description The same for people, alike for all problems of the kind.
+                         * @example Lead not found
+                         */
+                        title: string;
+                        /**
+                         * @description Stable name of the kind of problem.
+                         * @example urn:norvalt:problem:lead-not-found
+                         */
+                        type: string;
+                    };
+                };
+            };
             /** @description No valid session token */
             401: {
                 headers: {
@@ -6014,6 +6192,41 @@ export interface operations {
             };
             /** @description Not a member of the dealership, or not one who may do this */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": {
+                        /**
+                         * @description What happened and what to do about it, in one sentence or two.
+                         * @example Your dealership has no lead with this id.
+                         */
+                        detail: string;
+                        /** @description What is wrong with each field, when the input is at fault. */
+                        errors?: components["schemas"]["FieldError"][];
+                        /** @description Names this request in our logs. */
+                        request_id: string;
+                        /**
+                         * Format: int32
+                         * @description The HTTP status.
+                         * @example 404
+                         */
+                        status: number;
+                        /**
+                         * @description The same for people, alike for all problems of the kind.
+                         * @example Lead not found
+                         */
+                        title: string;
+                        /**
+                         * @description Stable name of the kind of problem.
+                         * @example urn:norvalt:problem:lead-not-found
+                         */
+                        type: string;
+                    };
+                };
+            };
+            /** @description Parameters are wrong; `errors` names each */
+            422: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -277,12 +277,12 @@ pub fn new_lead() -> NewLead {
 
 /// An address that is one.
 pub fn email(address: &str) -> Email {
-    Email::parse(&json!(address)).expect("a valid address")
+    address.parse().expect("a valid address")
 }
 
 /// A number that is one.
 pub fn phone(number: &str) -> Phone {
-    Phone::parse(&json!(number)).expect("a valid number")
+    number.parse().expect("a valid number")
 }
 
 /// Somebody with a Clerk account.

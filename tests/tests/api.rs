@@ -17,7 +17,10 @@ async fn a_lead_from_the_first_call_to_the_sale() {
     let oslo = app.dealership("Tesla Oslo").await;
     let (kari, jonas) = (oslo.admin(), oslo.member("jonas", "org:member").await);
 
-    let new = json!({ "customer_name": " Bjørn Håkonsen ", "customer_phone": "912 34 567", "customer_email": "" });
+    let new = json!({
+        "customer_name": " Bjørn Håkonsen ", "customer_phone": "912 34 567", "customer_email": "", "lead_score": "",
+        "source": " ", "status": "", "source_metadata": "", "assigned_to": "",
+    });
     let answer = send(&jonas, Method::POST, "/api/v1/leads", new).await;
     let location = answer.headers["location"].to_str().expect("printable").to_owned();
     let lead = answer.expect(201);

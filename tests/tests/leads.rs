@@ -86,7 +86,10 @@ async fn filters_combine_and_the_total_follows_them() {
         (format!("created_from={}", encode(&minute_1)), 2),
         (format!("created_from={}&created_to={}", encode(&minute_1), encode(&minute_2)), 1),
         ("created_to=2020-01-01".to_owned(), 0),
-        ("something=else".to_owned(), 3),
+        ("assigned_to=me".to_owned(), 0),
+        ("assigned_to=none".to_owned(), 2),
+        ("assigned_to=none&status=won".to_owned(), 0),
+        ("limit=&offset=&created_to=&source=%20".to_owned(), 3),
     ] {
         let page = oslo.admin().get(&format!("/api/v1/leads?{query}")).await.expect(200);
         assert_eq!(
@@ -95,6 +98,7 @@ async fn filters_combine_and_the_total_follows_them() {
             "{query}"
         );
     }
+    assert_eq!(jonas.get("/api/v1/leads?assigned_to=me").await.expect(200)["total"], 1);
 }
 
 #[tokio::test]
@@ -152,7 +156,7 @@ async fn a_lead_shows_its_messages_its_assignee_and_its_times() {
 async fn all_that_is_wrong_with_a_query_is_said_at_once() {
     let app = TestApp::start().await;
     let oslo = app.dealership("Tesla Oslo").await;
-    let query = "status=sold&source=fax&limit=0&offset=-1&assigned_to=me&created_from=yesterday&cursor=x&search=%00";
+    let query = "status=sold&source=fax&limit=0&offset=-1&assigned_to=jonas&created_from=yesterday&cursor=x&search=%00";
     let problem = oslo.admin().get(&format!("/api/v1/leads?{query}")).await.expect_problem(422, "invalid-input");
     let fields: Vec<_> = problem["errors"].as_array().expect("errors").iter().map(|e| e["field"].as_str()).collect();
     let expected = ["status", "source", "search", "assigned_to", "created_from", "limit", "offset", "cursor"];

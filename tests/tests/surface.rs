@@ -18,7 +18,8 @@ struct Operation {
     description: String,
     needs_token: bool,
     takes_body: bool,
-    takes_query: bool,
+    /// The names of the query parameters.
+    parameters: Vec<String>,
     statuses: Vec<String>,
 }
 
@@ -30,13 +31,14 @@ async fn operations(app: &TestApp) -> Vec<Operation> {
         for (method, operation) in methods.as_object().expect("methods") {
             let text = |field: &str| operation[field].as_str().unwrap_or_default().to_owned();
             let parameters = operation["parameters"].as_array().into_iter().flatten();
+            let parameters = parameters.filter(|parameter| parameter["in"] == "query");
             operations.push(Operation {
                 method: method.to_uppercase().parse().expect("a method"),
                 path: path.clone(),
                 description: format!("{} {}", text("summary"), text("description")),
                 needs_token: operation["security"].is_null(),
                 takes_body: operation["requestBody"].is_object(),
-                takes_query: parameters.into_iter().any(|p| p["in"] == "query"),
+                parameters: parameters.filter_map(|parameter| parameter["name"].as_str().map(str::to_owned)).collect(),
                 statuses: operation["responses"].as_object().expect("responses").keys().cloned().collect(),
             });
         }
@@ -200,18 +202,7 @@ async fn no_body_is_too_bad_to_be_refused_well() {
     }
     let everywhere = |value: &Value| Value::Object(names.iter().map(|name| (name.clone(), value.clone())).collect());
     let deep = format!("{}1{}", "[".repeat(5_000), "]".repeat(5_000));
-    let raw = [
-        "",
-        "{",
-        "null",
-        "[]",
-        "7",
-        "\"text\"",
-        "{\"a\":1}}",
-        "\u{feff}{}",
-        deep.as_str(),
-        "{\"customer_name\": \"\\ud800\"}",
-    ];
+    let raw = ["", "{", "null", "[]", "7", "\"text\"", "{\"a\":1}}", deep.as_str(), "{\"customer_name\": \"\\ud800\"}"];
     let values = [
         json!(true),
         json!(-1),
@@ -238,15 +229,39 @@ async fn no_body_is_too_bad_to_be_refused_well() {
         assert_eq!(answer.status, 413, "{}", operation.name());
         let text = kari.request(operation.method.clone(), &url).header("content-type", "text/plain").body("{}");
         assert_eq!(operation.check(Answer::of(text).await, "text").status, 415, "{}", operation.name());
+        let latin_1 = operation.check(Answer::of(request().body(&b"{\"name\":\"B\xe5t\"}"[..])).await, "Latin-1");
+        assert!(latin_1.expect_problem(400, "unreadable-request")["detail"].to_string().contains("UTF-8"));
+        let zipped = request().header("content-encoding", "gzip").body(&b"\x1f\x8b\x08\x00"[..]);
+        operation.check(Answer::of(zipped).await, "gzip").expect_problem(415, "compressed-body");
     }
     assert_eq!(contents(&app).await, before);
+}
+
+#[tokio::test]
+async fn json_may_come_as_other_programs_write_it() {
+    let app = TestApp::start().await;
+    let oslo = app.dealership("Tesla Oslo").await;
+    let ids = one_of_each(&oslo).await;
+    for operation in operations(&app).await.iter().filter(|operation| operation.needs_token && operation.takes_body) {
+        let url = operation.at(id_for(&ids, &operation.path));
+        let with_type = |kind: &str| oslo.admin().request(operation.method.clone(), &url).header("content-type", kind);
+        let plain = operation.check(Answer::of(with_type("application/json").body("{}")).await, "{}").status;
+        assert_eq!(plain, if operation.method == Method::PATCH { 200 } else { 422 }, "{}", operation.name());
+        let marked = with_type("application/json; charset=utf-8").header("content-encoding", "identity");
+        assert_eq!(operation.check(Answer::of(marked.body("\u{feff}{}")).await, "a byte order mark").status, plain);
+        let merge_patch = with_type("application/merge-patch+json").body("{}");
+        let expected = if operation.method == Method::PATCH { plain.as_u16() } else { 415 };
+        assert_eq!(operation.check(Answer::of(merge_patch).await, "a merge patch").status, expected);
+    }
 }
 
 #[tokio::test]
 async fn no_query_is_too_bad_to_be_refused_well() {
     let app = TestApp::start().await;
     let kari = app.dealership("Tesla Oslo").await.admin();
-    for operation in operations(&app).await.iter().filter(|operation| operation.needs_token && operation.takes_query) {
+    for operation in
+        operations(&app).await.iter().filter(|operation| operation.parameters.contains(&"limit".to_owned()))
+    {
         for query in [
             "limit=a",
             "limit=0",
@@ -261,20 +276,46 @@ async fn no_query_is_too_bad_to_be_refused_well() {
             let answer = operation.check(Answer::of(request).await, query);
             assert_eq!(answer.status, 422, "{}?{query}", operation.path);
         }
-        for query in [
-            "status=&cursor=",
-            "unknown=1",
-            "limit=5&limit=6",
-            "%00=%00",
-            "limit=1&offset=1000000000",
-            "&&=",
-            "limit=1#x",
-        ] {
+        for query in ["", "limit=&offset=", "limit=%20", "limit=1&offset=1000000000", "&&=", "limit=1#x", "limit=+5+"] {
             let request = kari.request(Method::GET, &format!("{}?{query}", operation.path));
             let answer = operation.check(Answer::of(request).await, query);
             assert_eq!(answer.status, 200, "{}?{query}", operation.path);
         }
     }
+}
+
+#[tokio::test]
+async fn a_list_takes_the_parameters_of_the_document_once_each_and_no_other() {
+    let app = TestApp::start().await;
+    let oslo = app.dealership("Tesla Oslo").await;
+    let (kari, ids) = (oslo.admin(), one_of_each(&oslo).await);
+    let is_list =
+        |operation: &&Operation| operation.method == Method::GET && operation.statuses.contains(&"422".to_owned());
+    let operations = operations(&app).await;
+    let lists: Vec<_> = operations.iter().filter(is_list).collect();
+    assert!(lists.len() >= 6, "leads, vehicles, rules, users, messages, history");
+    for operation in lists {
+        let url = operation.at(id_for(&ids, &operation.path));
+        let ask = async |query: &str| {
+            let request = kari.request(Method::GET, &format!("{url}?{query}"));
+            operation.check(Answer::of(request).await, query)
+        };
+        for unknown in ["statuss=new", "page=2", "x", "statuss=", "Limit=5", "%00=%00", "limit[]=5"] {
+            let problem = ask(unknown).await.expect_problem(422, "invalid-input");
+            let detail = problem["detail"].as_str().expect("text");
+            assert!(operation.parameters.iter().all(|name| detail.contains(name)), "{detail}");
+        }
+        for name in &operation.parameters {
+            ask(&format!("{name}=")).await.expect(200);
+            let twice = ask(&format!("{name}=&{name}=")).await.expect_problem(422, "invalid-input");
+            assert_eq!(twice["errors"][0]["field"], *name);
+        }
+        for latin_1 in ["search=H%E5kon", "%E5=1", "search=%80", "search=%C3"] {
+            let problem = ask(latin_1).await.expect_problem(400, "unreadable-request");
+            assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("UTF-8")), "{problem}");
+        }
+    }
+    assert_eq!(kari.get("/api/v1/leads?search=%C3%85se+L").await.expect(200)["total"], 0);
 }
 
 #[tokio::test]

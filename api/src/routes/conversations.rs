@@ -7,8 +7,8 @@ use common::{
 
 use crate::{
     auth::Tenant,
-    extract::{InPath, PathId, ValidJson},
-    openapi::{BodyProblems, MemberProblems, MissingProblem},
+    extract::{InPath, NoQuery, PathId, ValidJson},
+    openapi::{BodyProblems, MemberProblems, MissingProblem, QueryProblems},
     problem::Problem,
 };
 
@@ -16,9 +16,13 @@ use crate::{
 #[utoipa::path(
     get, path = "/leads/{id}/conversations", tag = "Conversations", operation_id = "listConversations",
     params(("id" = LeadId, Path)),
-    responses((status = 200, description = "The messages", body = Vec<Message>), MemberProblems, MissingProblem),
+    responses((status = 200, description = "The messages", body = Vec<Message>), MemberProblems, QueryProblems, MissingProblem),
 )]
-pub(crate) async fn list(mut tenant: Tenant, PathId(id): PathId<LeadId>) -> Result<Json<Vec<Message>>, Problem> {
+pub(crate) async fn list(
+    mut tenant: Tenant,
+    PathId(id): PathId<LeadId>,
+    _: NoQuery,
+) -> Result<Json<Vec<Message>>, Problem> {
     leads::find(&mut tenant.tx, id).await?.ok_or_else(LeadId::not_found)?;
     Ok(Json(conversations::of_lead(&mut tenant.tx, id).await?))
 }

@@ -7,8 +7,8 @@ use common::{
 
 use crate::{
     auth::Tenant,
-    extract::ValidJson,
-    openapi::{BodyProblems, MemberProblems},
+    extract::{NoQuery, ValidJson},
+    openapi::{BodyProblems, MemberProblems, QueryProblems},
     permissions::Action,
     problem::Problem,
 };
@@ -25,9 +25,9 @@ pub(crate) async fn me(tenant: Tenant) -> Json<Caller> {
 /// The people of your dealership, by name.
 #[utoipa::path(
     get, path = "/users", tag = "Dealership", operation_id = "listUsers",
-    responses((status = 200, description = "The people", body = Vec<User>), MemberProblems),
+    responses((status = 200, description = "The people", body = Vec<User>), MemberProblems, QueryProblems),
 )]
-pub(crate) async fn users(mut tenant: Tenant) -> Result<Json<Vec<User>>, Problem> {
+pub(crate) async fn users(mut tenant: Tenant, _: NoQuery) -> Result<Json<Vec<User>>, Problem> {
     Ok(Json(users::list(&mut tenant.tx).await?))
 }
 

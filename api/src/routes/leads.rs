@@ -3,13 +3,13 @@ use common::{
     db,
     ids::LeadId,
     input::FieldError,
-    leads::{self, Lead, LeadFilter, LeadPage, LeadPatch, NewLead, StatusChange},
+    leads::{self, Lead, LeadFilter, LeadPage, LeadPatch, LeadQuery, NewLead, StatusChange},
 };
 
 use crate::{
     auth::Tenant,
     created::Created,
-    extract::{InPath, PathId, ValidJson, ValidQuery},
+    extract::{InPath, NoQuery, PathId, ValidJson, ValidQuery},
     openapi::{BodyProblems, MemberProblems, MissingProblem, QueryProblems},
     permissions::Action,
     problem::Problem,
@@ -27,8 +27,9 @@ use crate::{
 )]
 pub(crate) async fn list(
     mut tenant: Tenant,
-    ValidQuery(filter): ValidQuery<LeadFilter>,
+    ValidQuery(query): ValidQuery<LeadQuery>,
 ) -> Result<Json<LeadPage>, Problem> {
+    let filter = query.of(tenant.caller.id);
     Ok(Json(leads::page(&mut tenant.tx, &filter).await?))
 }
 
@@ -83,11 +84,12 @@ pub(crate) async fn delete(mut tenant: Tenant, PathId(id): PathId<LeadId>) -> Re
 /// How a lead's status changed, newest first: from what to what, by whom and when.
 #[utoipa::path(
     get, path = "/leads/{id}/history", tag = "Leads", operation_id = "getLeadHistory", params(("id" = LeadId, Path)),
-    responses((status = 200, description = "The changes", body = Vec<StatusChange>), MemberProblems, MissingProblem),
+    responses((status = 200, description = "The changes", body = Vec<StatusChange>), MemberProblems, QueryProblems, MissingProblem),
 )]
 pub(crate) async fn history(
     mut tenant: Tenant,
     PathId(id): PathId<LeadId>,
+    _: NoQuery,
 ) -> Result<Json<Vec<StatusChange>>, Problem> {
     leads::find(&mut tenant.tx, id).await?.ok_or_else(LeadId::not_found)?;
     Ok(Json(leads::history(&mut tenant.tx, id).await?))

@@ -6,10 +6,9 @@ use common::{
     conversations::{self, Channel, Direction, NewMessage, SenderType},
     db::Db,
     ids::{ClerkOrgId, ClerkUserId, DealershipId, LeadId, UserId},
-    input::{Email, Phone},
     leads::{self, LeadFilter, LeadSource, LeadStatus, NewLead},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     CommandError,
@@ -87,7 +86,6 @@ async fn add_leads(db: &Db, dealership: &Dealership, now: DateTime<Utc>) -> Resu
 
 fn new_lead(lead: &DemoLead, assignee: UserId, received: DateTime<Utc>) -> NewLead {
     let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    let (email, phone) = (given(lead.email).map(Value::from), given(lead.phone).map(Value::from));
     NewLead {
         source: lead.source,
         source_url: None,
@@ -96,8 +94,8 @@ fn new_lead(lead: &DemoLead, assignee: UserId, received: DateTime<Utc>) -> NewLe
         // Nobody has taken the new ones yet.
         assigned_to: (lead.status != LeadStatus::New).then_some(assignee),
         customer_name: given(lead.name),
-        customer_email: email.map(|email| Email::parse(&email).expect("the demo addresses are valid")),
-        customer_phone: phone.map(|phone| Phone::parse(&phone).expect("the demo numbers are valid")),
+        customer_email: given(lead.email).map(|email| email.parse().expect("the demo addresses are valid")),
+        customer_phone: given(lead.phone).map(|phone| phone.parse().expect("the demo numbers are valid")),
         vehicle_interest: given(lead.vehicle),
         initial_message: given(lead.message),
         lead_score: lead.score,

@@ -1,3 +1,5 @@
+use std::mem;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -5,7 +7,7 @@ use utoipa::ToSchema;
 /// What is wrong with one field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldError {
-    /// The field's name in the query or the body.
+    /// The name of the query parameter or of the member of the body.
     #[schema(example = "customer_phone")]
     pub field: String,
     /// What is wrong and what would be right.
@@ -13,32 +15,29 @@ pub struct FieldError {
     pub message: String,
 }
 
-/// Why a value is not one of those wanted.
+/// Why a value is refused: completes a sentence that begins with the field's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Invalid {
-    /// It is text without anything in it, which forms send for a field that was left empty.
-    Blank,
-    /// For this reason, which completes a sentence that begins with the field's name.
-    Because(String),
-}
+pub struct Invalid(pub String);
 
 impl From<String> for Invalid {
     fn from(reason: String) -> Self {
-        Self::Because(reason)
+        Self(reason)
     }
 }
 
 impl From<&str> for Invalid {
     fn from(reason: &str) -> Self {
-        Self::Because(reason.to_owned())
+        Self(reason.to_owned())
     }
 }
 
-/// The fields of a query string or a JSON object. Take what is known, then [`FromFields::read`] sees to the rest:
-/// fields that nobody asks for are ignored, since clients send whole objects back.
+/// The fields of a query string or a JSON object. Blank text counts as absent in each of them, since that is what forms
+/// send for a field that was left empty.
 #[derive(Debug)]
 pub struct Fields {
     values: Map<String, Value>,
+    /// The names that were asked for.
+    known: Vec<String>,
     errors: Vec<FieldError>,
 }
 
@@ -47,13 +46,25 @@ pub trait FromFields: Sized {
     /// Takes its fields, reporting what is wrong with each. The result counts only if nothing was reported.
     fn from_fields(fields: &mut Fields) -> Option<Self>;
 
-    /// Reads the whole of a request.
+    /// Reads a JSON object. Members that are not asked for are ignored, since clients send whole objects back.
     fn read(values: Map<String, Value>) -> Result<Self, Vec<FieldError>> {
-        let mut fields = Fields { values, errors: Vec::new() };
-        match Self::from_fields(&mut fields) {
-            Some(value) if fields.errors.is_empty() => Ok(value),
-            _ => Err(fields.errors),
+        let mut fields = Fields::new(values);
+        let value = Self::from_fields(&mut fields);
+        fields.finish(value)
+    }
+
+    /// Reads a query string. Parameters that are not asked for, or that come twice, are errors: a misspelt filter must
+    /// not show everything.
+    fn read_query(pairs: Vec<(String, String)>) -> Result<Self, Vec<FieldError>> {
+        let mut fields = Fields::new(Map::new());
+        for (name, value) in pairs {
+            if fields.values.insert(name.clone(), value.into()).is_some() {
+                fields.report(&name, "may be given only once");
+            }
         }
+        let value = Self::from_fields(&mut fields);
+        fields.report_unknown();
+        fields.finish(value)
     }
 }
 
@@ -89,7 +100,26 @@ impl<T> Patch<T> {
 }
 
 impl Fields {
-    /// A field that may be absent, null or, if it is text, blank; `parse` says what is wrong with any other value.
+    fn new(values: Map<String, Value>) -> Self {
+        Self { values, known: Vec::new(), errors: Vec::new() }
+    }
+
+    fn finish<T>(self, value: Option<T>) -> Result<T, Vec<FieldError>> {
+        value.filter(|_| self.errors.is_empty()).ok_or(self.errors)
+    }
+
+    /// Reports what nobody asked for.
+    fn report_unknown(&mut self) {
+        let known = match self.known.as_slice() {
+            [] => "this address takes no parameters".to_owned(),
+            known => format!("known are {}", known.join(", ")),
+        };
+        for name in mem::take(&mut self.values).into_iter().map(|(name, _)| name) {
+            self.report(&name, &format!("is not a parameter here; {known}"));
+        }
+    }
+
+    /// A field that may be absent, null or blank; `parse` says what is wrong with any other value.
     pub fn optional<T>(&mut self, name: &str, parse: impl FnOnce(&Value) -> Result<T, Invalid>) -> Option<T> {
         match self.patch(name, parse) {
             Patch::Set(value) => Some(value),
@@ -109,15 +139,16 @@ impl Fields {
 
     /// A field that may stay, be cleared or be set.
     pub fn patch<T>(&mut self, name: &str, parse: impl FnOnce(&Value) -> Result<T, Invalid>) -> Patch<T> {
+        self.known.push(name.to_owned());
         let value = match self.values.remove(name) {
             None => return Patch::Keep,
             Some(Value::Null) => return Patch::Clear,
+            Some(Value::String(text)) if text.trim().is_empty() => return Patch::Clear,
             Some(value) => value,
         };
         match parse(&value) {
             Ok(value) => Patch::Set(value),
-            Err(Invalid::Blank) => Patch::Clear,
-            Err(Invalid::Because(message)) => {
+            Err(Invalid(message)) => {
                 self.report(name, &message);
                 Patch::Keep
             }

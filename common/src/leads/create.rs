@@ -8,7 +8,7 @@ use super::{Lead, LeadSource, LeadStatus, page::details};
 use crate::{
     db::{Error, Result, TenantTx},
     ids::UserId,
-    input::{Email, Fields, FromFields, Phone, integer, json_object, text, uuid},
+    input::{Email, Fields, FromFields, Phone, integer, json_object, parsed, text, uuid},
 };
 
 /// Characters that a message may have.
@@ -60,8 +60,8 @@ pub struct NewLead {
 
 impl FromFields for NewLead {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
-        let customer_email = fields.optional("customer_email", Email::parse);
-        let customer_phone = fields.optional("customer_phone", Phone::parse);
+        let customer_email = fields.optional("customer_email", parsed);
+        let customer_phone = fields.optional("customer_phone", parsed);
         if customer_email.is_none() && customer_phone.is_none() && !fields.has_problems() {
             fields.report("customer_email", "is required, unless customer_phone is given");
         }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{Lead, LeadSource, LeadStatus};
 use crate::{
     ids::{LeadId, UserId},
-    input::{Fields, FromFields, Invalid, digits, instant, text, uuid},
+    input::{Fields, FromFields, Invalid, instant, integer_text, text, uuid},
     page::OFFSETS,
 };
 
@@ -26,9 +26,10 @@ pub struct LeadFilter {
     /// Only with this text in the customer's name, e-mail address or phone number, in any case.
     #[param(max_length = 200)]
     pub search: Option<String>,
-    /// Only those that this member takes care of, by id; `GET /api/v1/users` lists them.
+    /// Only those that this member takes care of, by id (`GET /api/v1/users` lists them), or `me`; or `none` for those
+    /// that nobody takes care of.
     #[param(value_type = Option<String>)]
-    pub assigned_to: Option<UserId>,
+    pub assigned_to: Option<AssignedTo>,
     /// Only those that came in at this time or later: a time such as 2026-11-01T08:30:00Z, or a date, which is its
     /// midnight in UTC.
     #[param(value_type = Option<String>)]
@@ -42,6 +43,33 @@ pub struct LeadFilter {
     /// Where the page begins.
     #[param(ignore)]
     pub paging: Paging,
+}
+
+/// Whose leads are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AssignedTo {
+    /// Those that nobody takes care of.
+    Nobody,
+    /// Those of this member.
+    Member(UserId),
+}
+
+/// The filter that a request gives, in which `me` stands for whoever asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeadQuery {
+    filter: LeadFilter,
+    of_caller: bool,
+}
+
+impl LeadQuery {
+    /// What this member means by it.
+    pub fn of(self, caller: UserId) -> LeadFilter {
+        let Self { mut filter, of_caller } = self;
+        if of_caller {
+            filter.assigned_to = Some(AssignedTo::Member(caller));
+        }
+        filter
+    }
 }
 
 impl LeadFilter {
@@ -127,21 +155,45 @@ impl Cursor {
     }
 }
 
-impl FromFields for LeadFilter {
+impl FromFields for LeadQuery {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let status = fields.optional("status", LeadStatus::parse);
         let source = fields.optional("source", LeadSource::parse);
         let search = fields.optional("search", text(200));
-        let assigned_to = fields.optional("assigned_to", uuid("a user"));
+        let assignee = fields.optional("assigned_to", Assignee::parse);
         let created_from = fields.optional("created_from", instant);
         let created_to = fields.optional("created_to", instant);
-        let limit = fields.optional("limit", digits(1..=100)).unwrap_or(25);
-        let offset = fields.optional("offset", digits(0..=OFFSETS));
+        let limit = fields.optional("limit", integer_text(1..=100)).unwrap_or(25);
+        let offset = fields.optional("offset", integer_text(0..=OFFSETS));
         let cursor = fields.optional("cursor", Cursor::parse);
         if offset.is_some() && cursor.is_some() {
             fields.report("cursor", "cannot be combined with offset; give one of them");
         }
         let paging = cursor.map_or(Paging::Offset(offset.unwrap_or(0)), Paging::After);
-        Some(Self { status, source, search, assigned_to, created_from, created_to, limit, paging })
+        let (assigned_to, of_caller) = match assignee {
+            Some(Assignee::Caller) => (None, true),
+            Some(Assignee::Named(named)) => (Some(named), false),
+            None => (None, false),
+        };
+        let filter = LeadFilter { status, source, search, assigned_to, created_from, created_to, limit, paging };
+        Some(Self { filter, of_caller })
+    }
+}
+
+enum Assignee {
+    Caller,
+    Named(AssignedTo),
+}
+
+impl Assignee {
+    fn parse(value: &Value) -> Result<Self, Invalid> {
+        match value.as_str().map(str::trim) {
+            Some("me") => Ok(Self::Caller),
+            Some("none") => Ok(Self::Named(AssignedTo::Nobody)),
+            _ => match uuid("")(value) {
+                Ok(id) => Ok(Self::Named(AssignedTo::Member(id))),
+                Err(_) => Err("must be the id of a user, me or none".into()),
+            },
+        }
     }
 }

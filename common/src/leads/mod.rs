@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 pub use counting::count;
 pub(crate) use create::MESSAGE_LIMIT;
 pub use create::{NewLead, create};
-pub use filter::{Cursor, LeadFilter, Paging};
+pub use filter::{AssignedTo, Cursor, LeadFilter, LeadQuery, Paging};
 pub use page::{LeadPage, find, page};
 pub use update::{ChangedBy, LeadPatch, StatusChange, delete, history, update};
 

@@ -2,7 +2,7 @@ use serde::Serialize;
 use sqlx::{Postgres, QueryBuilder};
 use utoipa::ToSchema;
 
-use super::{Cursor, Lead, LeadFilter, Paging};
+use super::{AssignedTo, Cursor, Lead, LeadFilter, Paging};
 use crate::{
     db::{Error, Result, TenantTx},
     ids::LeadId,
@@ -113,8 +113,10 @@ fn push_conditions(query: &mut QueryBuilder<Postgres>, tx: &TenantTx, filter: &L
     if let Some(source) = filter.source {
         query.push(" AND source = ").push_bind(source.as_str());
     }
-    if let Some(user) = filter.assigned_to {
-        query.push(" AND assigned_to = ").push_bind(user);
+    match filter.assigned_to {
+        None => {}
+        Some(AssignedTo::Nobody) => _ = query.push(" AND assigned_to IS NULL"),
+        Some(AssignedTo::Member(user)) => _ = query.push(" AND assigned_to = ").push_bind(user),
     }
     if let Some(from) = filter.created_from {
         query.push(" AND created_at >= ").push_bind(from);

@@ -8,7 +8,7 @@ use super::{Lead, LeadStatus, find};
 use crate::{
     db::{Caller, Error, Result, TenantTx},
     ids::{LeadId, UserId},
-    input::{Email, Fields, FromFields, Patch, Phone, integer, json_object, text, uuid},
+    input::{Email, Fields, FromFields, Patch, Phone, integer, json_object, parsed, text, uuid},
     page::LONGEST_LIST,
     update::Update,
 };
@@ -58,8 +58,8 @@ impl FromFields for LeadPatch {
             source_url: fields.patch("source_url", text(2000)),
             source_metadata: fields.change("source_metadata", json_object(METADATA_LIMIT)),
             customer_name: fields.patch("customer_name", text(200)),
-            customer_email: fields.patch("customer_email", Email::parse),
-            customer_phone: fields.patch("customer_phone", Phone::parse),
+            customer_email: fields.patch("customer_email", parsed),
+            customer_phone: fields.patch("customer_phone", parsed),
             vehicle_interest: fields.patch("vehicle_interest", text(500)),
             initial_message: fields.patch("initial_message", text(MESSAGE_LIMIT)),
             lead_score: fields.change("lead_score", integer(SCORES)).map(score),
