@@ -1,11 +1,17 @@
-use std::env;
+use std::path::Path;
 
 use dev::{
+    clerk::StandIn,
     console::Console,
+    ownership::{self, NotOurs},
     postgres::{KeptCluster, Places},
 };
 
-use crate::{directory::DevDirectory, environment::Wishes, failure::Failure};
+use crate::{
+    directory::DevDirectory,
+    environment::{Overrides, source},
+    failure::Failure,
+};
 
 /// The person's database, or our own.
 pub(crate) enum Database {
@@ -13,18 +19,59 @@ pub(crate) enum Database {
     Kept(Box<KeptCluster>),
 }
 
+/// How to make sure that a database is ours before it is written into.
+pub(crate) struct Claim<'a> {
+    /// Who `cargo dev` is here, in the mark of each database that it made.
+    pub(crate) owner: &'a str,
+    /// Whether whatever is in the database may be overwritten.
+    pub(crate) overwrite: bool,
+}
+
 impl Database {
-    pub(crate) async fn start(wishes: &Wishes, directory: &DevDirectory, console: &Console) -> Result<Self, Failure> {
-        if let Some(url) = &wishes.database_url {
-            let whence = if env::var_os("DATABASE_URL").is_some() { "the environment" } else { ".env" };
-            console.say("dev", &format!("using the database of DATABASE_URL, which is set in {whence}; without it, there would be a private one"));
+    /// Refuses a database of the person's that is not ours, before anything is built or started.
+    pub(crate) async fn check_given(overrides: &Overrides, claim: &Claim<'_>) -> Result<(), Failure> {
+        match &overrides.database_url {
+            Some(url) if !claim.overwrite => ownership::check(url, claim.owner).await.map_err(refused_given),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) async fn start(
+        overrides: &Overrides,
+        directory: &DevDirectory,
+        console: &Console,
+    ) -> Result<Self, Failure> {
+        if let Some(url) = &overrides.database_url {
+            let source = source("DATABASE_URL");
+            console.say("dev", &format!("using the database of DATABASE_URL, which is set in {source}"));
             return Ok(Self::Given(url.clone()));
         }
         let tell = |line: &str| console.say("dev", line);
-        let cluster = KeptCluster::start(directory.path(), &Places::of_this_host(), &tell).await?;
+        let name = overrides.private_database();
+        let cluster = KeptCluster::start(directory.path(), name, &Places::of_this_host(), &tell).await?;
         let (version, programs) = (&cluster.binaries().version, cluster.binaries().directory.display());
         console.say("dev", &format!("PostgreSQL {version} ({programs}) on port {}", cluster.port()));
         Ok(Self::Kept(Box::new(cluster)))
+    }
+
+    /// Makes sure that this database is ours and marks it so, before anything else is written into it.
+    pub(crate) async fn claim(&self, claim: &Claim<'_>, stand_in: Option<&StandIn>) -> Result<(), Failure> {
+        let url = self.url();
+        if !claim.overwrite {
+            let mut ours = ownership::check(&url, claim.owner).await;
+            if let (Ok(()), Some(stand_in)) = (&ours, stand_in) {
+                ours = ownership::check_people(&url, &stand_in.instance()).await;
+            }
+            ours.map_err(|reason| self.refused(reason))?;
+        }
+        ownership::mark(&url, claim.owner).await.map_err(|error| self.refused(error.into()))
+    }
+
+    fn refused(&self, reason: NotOurs) -> Failure {
+        match self {
+            Self::Given(_) => refused_given(reason),
+            Self::Kept(_) => Failure::PrivateDatabase(reason),
+        }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -34,18 +81,12 @@ impl Database {
         }
     }
 
-    /// How a person gets in, unless it is a database of their own, whose URL holds a password of theirs.
-    pub(crate) fn way_in(&self) -> Option<String> {
-        let Self::Kept(cluster) = self else { return None };
-        let path = env::var_os("PATH").unwrap_or_default();
-        let in_path = env::split_paths(&path).any(|directory| directory.join("psql").is_file());
-        let beside = cluster.binaries().directory.join("psql");
-        // A server that was fetched through npm comes without it.
-        Some(match (in_path, beside.is_file()) {
-            (true, _) => format!("psql '{}'", cluster.url()),
-            (false, true) => format!("{} '{}'", beside.display(), cluster.url()),
-            (false, false) => cluster.url(),
-        })
+    /// What it is, for a person; never a password of theirs.
+    pub(crate) fn description(&self) -> String {
+        match self {
+            Self::Given(_) => "yours, of DATABASE_URL".to_owned(),
+            Self::Kept(cluster) => format!("PostgreSQL {} on port {}", cluster.binaries().version, cluster.port()),
+        }
     }
 
     /// Waits until it ends by itself.
@@ -54,7 +95,7 @@ impl Database {
             Self::Given(_) => std::future::pending().await,
             Self::Kept(cluster) => {
                 cluster.ended().await;
-                Failure::DatabaseEnded(cluster.home().join("postgres.log").display().to_string())
+                Failure::DatabaseEnded(log(cluster.home()))
             }
         }
     }
@@ -66,4 +107,12 @@ impl Database {
         }
         Ok(())
     }
+}
+
+fn refused_given(reason: NotOurs) -> Failure {
+    Failure::GivenDatabase { reason, source_of_url: source("DATABASE_URL") }
+}
+
+fn log(home: &Path) -> String {
+    home.join("postgres.log").display().to_string()
 }

@@ -12,6 +12,9 @@ use dev::{
 
 use crate::failure::Failure;
 
+/// The file that is locked for as long as a run takes.
+const LOCK: &str = "lock";
+
 /// Where everything is kept between runs, locked against a second run at the same time.
 pub(crate) struct DevDirectory {
     path: PathBuf,
@@ -22,18 +25,37 @@ pub(crate) struct DevDirectory {
 impl DevDirectory {
     /// `.dev/` in the checkout. For root it is elsewhere: PostgreSQL then runs as another user, who may not even be
     /// allowed to enter the checkout.
-    pub(crate) fn open(checkout: &Path) -> Result<Self, Failure> {
-        let path = if rustix::process::geteuid().is_root() {
-            Path::new("/var/lib/norvalt-dev").join(fingerprint(&checkout.to_string_lossy()))
-        } else {
-            checkout.join(".dev")
-        };
+    pub(crate) fn path_for(checkout: &Path, wanted: Option<&Path>) -> PathBuf {
+        match wanted {
+            Some(path) => std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+            None if rustix::process::geteuid().is_root() => {
+                Path::new("/var/lib/norvalt-dev").join(fingerprint(&checkout.to_string_lossy()))
+            }
+            None => checkout.join(".dev"),
+        }
+    }
+
+    /// Whether the run that the directory belongs to has not ended.
+    pub(crate) fn is_in_use(path: &Path) -> bool {
+        let lock = File::options().read(true).open(path.join(LOCK));
+        lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
+    }
+
+    /// Opens the directory of [`Self::path_for`], and locks it.
+    pub(crate) fn open(checkout: &Path, wanted: Option<&Path>) -> Result<Self, Failure> {
+        let path = Self::path_for(checkout, wanted);
         fs::create_dir_all(&path).during("create", &path)?;
-        for directory in path.ancestors().take(2).filter(|directory| *directory != checkout) {
+        // A reset removes everything in it.
+        let is_empty = fs::read_dir(&path).during("read", &path)?.next().is_none();
+        if !is_empty && !path.join(LOCK).exists() {
+            return Err(Failure::ForeignDirectory(path.display().to_string()));
+        }
+        let made_here = if wanted.is_some() { 1 } else { 2 };
+        for directory in path.ancestors().take(made_here).filter(|directory| *directory != checkout) {
             // Also with a strict umask that other user must get through; the files inside are private one by one.
             fs::set_permissions(directory, Permissions::from_mode(0o755)).during("open", directory)?;
         }
-        let lock = lock(&path.join("lock"))?;
+        let lock = lock(&path.join(LOCK))?;
         Ok(Self { path, _lock: lock })
     }
 
@@ -51,7 +73,7 @@ impl DevDirectory {
     pub(crate) fn clear(&self) -> Result<(), FileError> {
         for entry in fs::read_dir(&self.path).during("read", &self.path)? {
             let path = entry.during("read", &self.path)?.path();
-            if path.file_name().is_some_and(|name| name != "lock") {
+            if path.file_name().is_some_and(|name| name != LOCK) {
                 files::remove(&path)?;
             }
         }

@@ -1,14 +1,18 @@
 use std::{env, net::SocketAddr};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use common::config::{ConfigError, Settings};
+use common::{
+    config::{ConfigError, PublishableKey, Settings, WebhookSecrets},
+    db::DatabaseUrl,
+};
 use dev::{
-    clerk::INSTANCE_ID,
+    clerk::{INSTANCE_ID, StandIn},
+    console::Console,
     files::{self, FileError},
     random,
 };
 
-use crate::{directory::DevDirectory, ports::Addresses};
+use crate::{Clerk, directory::DevDirectory, ports::Addresses};
 
 /// `pk_test_` and, in base64, `clerk.localhost$`: tokens are issued by `https://clerk.localhost`.
 const PUBLISHABLE_KEY: &str = "pk_test_Y2xlcmsubG9jYWxob3N0JA==";
@@ -17,7 +21,9 @@ const PUBLISHABLE_KEY: &str = "pk_test_Y2xlcmsubG9jYWxob3N0JA==";
 pub(crate) const WORKER_ADMIN_PASSWORD: &str = "norvalt-operator";
 
 /// What the person set, in the environment or in `.env`.
-pub(crate) struct Wishes {
+pub(crate) struct Overrides {
+    /// Who says who people are.
+    pub(crate) clerk: Clerk,
     /// A database to use instead of a private one.
     pub(crate) database_url: Option<String>,
     /// Where the API should listen.
@@ -26,8 +32,14 @@ pub(crate) struct Wishes {
     pub(crate) api_admin: Option<SocketAddr>,
     /// Where the worker should.
     pub(crate) worker_admin: Option<SocketAddr>,
+    /// Whether the operators' pages have a password of the person's.
+    pub(crate) has_admin_password: bool,
     /// The first frontend whose tokens the API accepts, if it does not accept all.
     pub(crate) authorized_party: Option<String>,
+    /// Of the Clerk instance that the person has, where it counts.
+    publishable_key: Option<String>,
+    /// Variables that have a value and do not count.
+    ignored: Vec<String>,
     /// Settings that suit a terminal, as far as the person has not chosen others.
     comforts: Vec<(&'static str, &'static str)>,
 }
@@ -36,26 +48,68 @@ pub(crate) struct Wishes {
 /// and no balancer has to be told first.
 const COMFORTS: [(&str, &str); 3] = [("LOG_FORMAT", "text"), ("SHUTDOWN_SECONDS", "10"), ("DRAIN_SECONDS", "0")];
 
-impl Wishes {
+/// What of Clerk's settings counts for the stand-in too.
+const ALSO_OF_THE_STAND_IN: [&str; 2] = ["CLERK_AUTHORIZED_PARTIES", "CLERK_SYNC_HOURS"];
+
+impl Overrides {
     /// Reads them as the API and the worker will.
-    pub(crate) fn read() -> Result<Self, ConfigError> {
+    pub(crate) fn read(clerk: Clerk) -> Result<Self, ConfigError> {
         let mut settings = Settings::from_env();
-        let wishes = Self {
-            database_url: settings.optional("DATABASE_URL", str::parse),
+        let mut publishable_key = None;
+        if clerk == Clerk::Real {
+            let remedy = "copy it from Clerk's dashboard, API keys";
+            settings.required("CLERK_PUBLISHABLE_KEY", remedy, str::parse::<PublishableKey>);
+            publishable_key = settings.optional("CLERK_PUBLISHABLE_KEY", str::parse::<String>);
+            let remedy = "copy the signing secret of the endpoint from Clerk's dashboard, Webhooks";
+            settings.required("CLERK_WEBHOOK_SECRET", remedy, str::parse::<WebhookSecrets>);
+        }
+        let overrides = Self {
+            clerk,
+            database_url: database_url(clerk, &mut settings),
             port: settings
                 .optional("PORT", |port| port.parse().map_err(|_| "must be a port number, such as 8000"))
                 .unwrap_or(8000),
             api_admin: settings.optional("API_ADMIN_ADDRESS", str::parse),
             worker_admin: settings.optional("WORKER_ADMIN_ADDRESS", str::parse),
+            has_admin_password: settings.optional("WORKER_ADMIN_PASSWORD", str::parse::<String>).is_some(),
             authorized_party: settings.optional("CLERK_AUTHORIZED_PARTIES", str::parse::<String>).and_then(|parties| {
                 parties.split(',').map(str::trim).find(|party| !party.is_empty()).map(str::to_owned)
             }),
+            publishable_key,
+            ignored: ignored(clerk, &settings),
             comforts: COMFORTS
                 .into_iter()
                 .filter(|(name, _)| settings.optional(name, str::parse::<String>).is_none())
                 .collect(),
         };
-        settings.finish(Some(wishes))
+        settings.finish(Some(overrides))
+    }
+
+    /// Says which variables do not count, and how they would.
+    pub(crate) fn report_ignored(&self, console: &Console) {
+        for name in &self.ignored {
+            let why = match self.clerk {
+                Clerk::StandIn => "the stand-in for Clerk has its own; cargo dev --clerk real uses yours",
+                Clerk::Real => "your Clerk gets a private database",
+            };
+            console.say("dev", &format!("ignoring {name}, which is set in {}: {why}", source(name)));
+        }
+    }
+
+    /// The private database: what one Clerk tells must not meet what the other does.
+    pub(crate) fn private_database(&self) -> &'static str {
+        match self.clerk {
+            Clerk::StandIn => "norvalt",
+            Clerk::Real => "norvalt_clerk",
+        }
+    }
+
+    /// Who `cargo dev` is here, in the mark of each database that it makes.
+    pub(crate) fn owner(&self, directory: &DevDirectory) -> Result<String, FileError> {
+        match &self.publishable_key {
+            Some(key) => Ok(format!("the Clerk instance of {key}")),
+            None => files::read_or_create(&directory.join("database.owner"), || random::clerk_id("dev")),
+        }
     }
 
     /// What to do about a database that remembers a migration otherwise than it is now.
@@ -66,6 +120,32 @@ impl Wishes {
             "If you edited a migration that was applied already: undo that, or run `cargo dev --reset`"
         }
     }
+}
+
+/// Where a variable is set, for a person.
+pub(crate) fn source(name: &str) -> &'static str {
+    if env::var_os(name).is_some() { "the environment" } else { ".env" }
+}
+
+/// What the person's own Clerk says must not get into a database that anybody else uses.
+fn database_url(clerk: Clerk, settings: &mut Settings) -> Option<String> {
+    if clerk == Clerk::Real {
+        return None;
+    }
+    // Its own parser knows what to advise.
+    settings.optional("DATABASE_URL", str::parse::<DatabaseUrl>)?;
+    let url = settings.optional("DATABASE_URL", str::parse::<String>)?;
+    Some(url.replacen("postgresql+asyncpg://", "postgresql://", 1))
+}
+
+fn ignored(clerk: Clerk, settings: &Settings) -> Vec<String> {
+    let is_ignored = |name: &&str| match clerk {
+        Clerk::StandIn => name.starts_with("CLERK_") && !ALSO_OF_THE_STAND_IN.contains(name),
+        Clerk::Real => *name == "DATABASE_URL",
+    };
+    let mut ignored: Vec<String> = settings.set().filter(is_ignored).map(str::to_owned).collect();
+    ignored.sort();
+    ignored
 }
 
 /// The stand-in's secrets: made once, so that what was noted or signed in an earlier run stays valid.
@@ -87,11 +167,11 @@ impl Secrets {
 
 /// What the processes get in addition to this process' own environment.
 pub(crate) fn for_processes(
-    wishes: &Wishes,
+    overrides: &Overrides,
     secrets: &Secrets,
     database_url: &str,
     addresses: &Addresses,
-    clerk_url: &str,
+    stand_in: Option<&StandIn>,
     binaries: &str,
 ) -> Vec<(String, String)> {
     let mut environment = vec![
@@ -99,16 +179,24 @@ pub(crate) fn for_processes(
         ("PORT", addresses.port.to_string()),
         ("API_ADMIN_ADDRESS", addresses.api_admin.to_string()),
         ("WORKER_ADMIN_ADDRESS", addresses.worker_admin.to_string()),
-        ("WORKER_ADMIN_PASSWORD", WORKER_ADMIN_PASSWORD.to_owned()),
         ("NORVALT_BIN", binaries.to_owned()),
-        ("CLERK_PUBLISHABLE_KEY", PUBLISHABLE_KEY.to_owned()),
-        ("CLERK_JWKS_URL", format!("{clerk_url}/.well-known/jwks.json")),
-        ("CLERK_API_URL", clerk_url.to_owned()),
-        ("CLERK_SECRET_KEY", secrets.clerk_secret_key.clone()),
-        ("CLERK_INSTANCE_ID", INSTANCE_ID.to_owned()),
-        ("CLERK_WEBHOOK_SECRET", secrets.webhook_secret.clone()),
     ];
-    environment.extend(wishes.comforts.iter().map(|(name, value)| (*name, (*value).to_owned())));
+    if !overrides.has_admin_password {
+        environment.push(("WORKER_ADMIN_PASSWORD", WORKER_ADMIN_PASSWORD.to_owned()));
+    }
+    if let Some(stand_in) = stand_in {
+        // An empty value counts as none, also over `.env`.
+        environment.extend(overrides.ignored.iter().map(|name| (name.as_str(), String::new())));
+        environment.extend([
+            ("CLERK_PUBLISHABLE_KEY", PUBLISHABLE_KEY.to_owned()),
+            ("CLERK_JWKS_URL", stand_in.jwks_url()),
+            ("CLERK_API_URL", stand_in.url()),
+            ("CLERK_SECRET_KEY", secrets.clerk_secret_key.clone()),
+            ("CLERK_INSTANCE_ID", INSTANCE_ID.to_owned()),
+            ("CLERK_WEBHOOK_SECRET", secrets.webhook_secret.clone()),
+        ]);
+    }
+    environment.extend(overrides.comforts.iter().map(|(name, value)| (*name, (*value).to_owned())));
     if let Some(exceptions) = around_proxies() {
         environment.extend([("NO_PROXY", exceptions.clone()), ("no_proxy", exceptions)]);
     }

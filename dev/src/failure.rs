@@ -1,14 +1,25 @@
 use std::{io, process::ExitStatus};
 
-use common::config::ConfigError;
+use common::{config::ConfigError, telemetry::chain};
 use dev::{
     changes::WatchError,
     clerk::{KeyError, StoreError},
     files::FileError,
+    ownership::NotOurs,
     postgres::PostgresError,
     processes::{Ended, StartError},
     procfile::InvalidLine,
 };
+
+/// What to do about a database that is somebody else's.
+const GIVEN_DATABASE: &str = "\
+Nothing was written. You may run instead
+
+  DATABASE_URL= cargo dev           a private database
+  cargo dev --clerk real            a private database, and the Clerk keys of .env
+  cargo dev --overwrite-database    this one all the same: it is migrated, gets the demo dealerships,
+                                    and loses each dealership and person that the stand-in for
+                                    Clerk does not know";
 
 /// Why the system does not run, or not any more.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +28,21 @@ pub(crate) enum Failure {
         "`cargo dev` is running in this checkout already{process}; stop it there with Ctrl-C, or use what it printed"
     )]
     AlreadyRunning { process: String },
+    #[error("nothing runs here; start it with `cargo dev`, and ask in a second terminal")]
+    NotRunning,
+    #[error(
+        "refusing to write into the database of DATABASE_URL, which is set in {source_of_url}: {}\n\n{GIVEN_DATABASE}",
+        chain(.reason)
+    )]
+    GivenDatabase { reason: NotOurs, source_of_url: &'static str },
+    #[error(
+        "refusing to write into the private database: {}. Nothing was written. `cargo dev --reset` forgets it and \
+         starts with a new one",
+        chain(.0)
+    )]
+    PrivateDatabase(NotOurs),
+    #[error("{0} holds files that `cargo dev` did not make; --data needs a directory of its own")]
+    ForeignDirectory(String),
     #[error("the programs could not be built ({0}); see above")]
     Build(ExitStatus),
     #[error("cannot run {program}")]

@@ -2,7 +2,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use dev::console::Console;
 
-use crate::{environment::Wishes, failure::Failure};
+use crate::{environment::Overrides, failure::Failure};
 
 /// Where the processes listen.
 pub(crate) struct Addresses {
@@ -15,15 +15,15 @@ pub(crate) struct Addresses {
 }
 
 impl Addresses {
-    /// As wished, as far as that is free.
-    pub(crate) fn choose(wishes: &Wishes, console: &Console) -> Result<Self, Failure> {
-        let port = free_port(wishes.port, None, "the API", console)?;
+    /// As set by the person, as far as that is free.
+    pub(crate) fn choose(overrides: &Overrides, console: &Console) -> Result<Self, Failure> {
+        let port = free_port(overrides.port, None, "the API", console)?;
         let here = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let api_admin = match wishes.api_admin {
+        let api_admin = match overrides.api_admin {
             Some(address) => address,
             None => here(free_port(9000, Some(port), "the API's metrics", console)?),
         };
-        let worker_admin = match wishes.worker_admin {
+        let worker_admin = match overrides.worker_admin {
             Some(address) => address,
             None => here(free_port(9001, Some(api_admin.port()), "the worker's metrics", console)?),
         };

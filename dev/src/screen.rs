@@ -1,28 +1,21 @@
-use std::{fmt::Write, path::Path};
+use std::{env, fmt::Write};
 
-use chrono::TimeDelta;
 use cli::demo::{DEALERSHIPS, Dealership, Person};
 use common::users::Role;
 use dev::{clerk::StandIn, console::Console};
 
 use crate::{environment::WORKER_ADMIN_PASSWORD, ports::Addresses};
 
-/// Long enough to stay in a browser's developer tools or in a file of requests for a week.
-const TTL: TimeDelta = TimeDelta::days(7);
-/// She runs Tesla Oslo.
-const KARI: &str = "kari.nordmann@tesla-oslo.example";
-/// Nobody knows her until the second of the commands.
-const INGRID: &str = "ingrid.solberg@tesla-oslo.example";
-
-/// What a person needs to know once everything runs.
+/// What a person needs to know once everything runs: one page of a terminal, 24 lines of 100 columns.
 pub(crate) struct Screen<'a> {
     pub(crate) console: &'a Console,
     pub(crate) addresses: &'a Addresses,
-    pub(crate) stand_in: &'a StandIn,
-    /// To the database, if it is ours.
-    pub(crate) way_in: Option<String>,
-    /// Where the data are.
-    pub(crate) kept: &'a Path,
+    /// Unless a real Clerk says who people are.
+    pub(crate) stand_in: Option<&'a StandIn>,
+    /// What the database is.
+    pub(crate) database: String,
+    /// Whether the operators' pages have a password of the person's.
+    pub(crate) has_admin_password: bool,
     /// Whether changes are followed.
     pub(crate) watched: bool,
 }
@@ -31,66 +24,95 @@ impl Screen<'_> {
     pub(crate) fn text(&self) -> String {
         let mut text = String::from("\n");
         self.addresses(&mut text);
-        let _ = writeln!(text, "\n{}, with session tokens for a week:", self.console.bold("People"));
-        for dealership in DEALERSHIPS {
-            for person in dealership.people {
-                self.person(&mut text, dealership, person);
-            }
+        text.push('\n');
+        match self.stand_in {
+            Some(stand_in) => self.demo(&mut text, &host(&stand_in.url())),
+            None => self.real_clerk(&mut text),
         }
-        self.commands(&mut text);
-        if self.watched {
-            text.push_str("\nWhat you change in the sources is built and restarted as soon as you save it.");
-        }
-        let kept = self.kept.display();
-        let _ =
-            writeln!(text, "\nCtrl-C stops everything. The data stay in {kept}; `cargo dev --reset` forgets them.\n");
+        let more = if self.watched { "what you save is built and restarted." } else { "cargo dev --help says more." };
+        let _ = writeln!(text, "\nCtrl-C stops everything and keeps the data; {more}\n");
         text
     }
 
     fn addresses(&self, text: &mut String) {
         let Addresses { port, api_admin, worker_admin } = self.addresses;
-        let mut line = |name: &str, what: &str| {
-            let _ = writeln!(text, "{}{what}", self.console.bold(&format!("{name:12}")));
-        };
-        line("API", &format!("http://127.0.0.1:{port}/api/v1"));
-        line("API docs", &format!("http://127.0.0.1:{port}/docs"));
-        line("Metrics", &format!("http://{api_admin}/metrics of the API, http://{worker_admin}/metrics of the worker"));
-        line("Operators", &format!("http://{worker_admin}/  any name, password {WORKER_ADMIN_PASSWORD}"));
-        line("Clerk", &format!("{}  a stand-in: tokens, members, webhooks (open it for help)", self.stand_in.url()));
-        line("Database", self.way_in.as_deref().unwrap_or("yours, of DATABASE_URL"));
+        self.line(text, "API", &format!("http://127.0.0.1:{port}/api/v1"));
+        self.line(text, "API docs", &format!("http://127.0.0.1:{port}/docs"));
+        let password = if self.has_admin_password { "WORKER_ADMIN_PASSWORD" } else { WORKER_ADMIN_PASSWORD };
+        self.line(text, "Operators", &format!("http://{worker_admin}/  any name, password {password}"));
+        self.line(text, "Metrics", &format!("http://{api_admin}/metrics, http://{worker_admin}/metrics"));
+        if let Some(stand_in) = self.stand_in {
+            self.line(text, "Clerk", &format!("{}/  a stand-in: tokens, members, webhooks", stand_in.url()));
+        }
+        self.line(text, "Database", &format!("{}: eval \"$(cargo dev env)\"; psql \"$DATABASE_URL\"", self.database));
     }
 
-    fn person(&self, text: &mut String, dealership: &Dealership, person: &Person) {
-        let role = Role::from_clerk(person.role);
-        let Person { first_name, last_name, email, .. } = person;
-        let _ = writeln!(text, "{first_name} {last_name}, {role} of {}, {email}", dealership.name);
-        // Whoever was removed in an earlier run has no token any more.
-        let token = self.stand_in.session_token(person.user_id, Some(dealership.org_id));
-        let token = token.map_or_else(|error| error.to_string(), |token| token.ttl(TTL).mint(&self.stand_in.key()));
-        let _ = writeln!(text, "{}", self.console.dim(&token));
+    fn demo(&self, text: &mut String, clerk: &str) {
+        let people =
+            DEALERSHIPS.iter().flat_map(|dealership| dealership.people.iter().map(move |person| (dealership, person)));
+        for (number, (dealership, person)) in people.enumerate() {
+            self.line(text, if number == 0 { "People" } else { "" }, &description(dealership, person));
+        }
+        text.push('\n');
+        self.line(text, "A token", &format!("TOKEN=$(curl -s '{clerk}/token?user=kari')"));
+        text.push('\n');
+        for (what, command) in self.commands(clerk) {
+            let _ = writeln!(text, "{}\n  {command}", self.console.dim(&format!("# {what}")));
+        }
     }
 
     /// Each is one line that any POSIX shell takes as it stands, and that works again when it is repeated.
-    fn commands(&self, text: &mut String) {
-        let (port, clerk) = (self.addresses.port, self.stand_in.url());
-        let leads_as = |email: &str| {
-            format!(
-                "curl -s 'http://127.0.0.1:{port}/api/v1/leads?limit=3' \
-                 -H \"Authorization: Bearer $(curl -s '{clerk}/token?user={email}')\""
-            )
-        };
-        let join = format!(
-            "curl -s '{clerk}/organizations/tesla-oslo/members' -H 'Content-Type: application/json' \
-             -d '{{\"first_name\":\"Ingrid\",\"last_name\":\"Solberg\",\"email\":\"{INGRID}\",\"role\":\"org:member\"}}'"
-        );
-        let mut command = |what: &str, command: &str| {
-            let _ = writeln!(text, "\n{}\n{command}", self.console.bold(what));
-        };
-        command("1. List leads as Kari:", &leads_as(KARI));
-        command(
-            "2. Let Ingrid join Tesla Oslo: the stand-in sends the webhooks, and the worker gives her access:",
-            &join,
-        );
-        command("3. List leads as Ingrid:", &leads_as(INGRID));
+    fn commands(&self, clerk: &str) -> [(&'static str, String); 3] {
+        let api = format!("127.0.0.1:{}/api/v1", self.addresses.port);
+        let readable = if is_in_path("jq") { " | jq" } else { "" };
+        [
+            (
+                "The newest leads that Kari sees",
+                format!("curl -s '{api}/leads?limit=2' -H \"Authorization: Bearer $TOKEN\"{readable}"),
+            ),
+            (
+                "Ingrid joins: the stand-in sends the webhooks, and the worker lets her in (then: user=ingrid)",
+                format!("curl -s {clerk}/organizations/tesla-oslo/members -d '{{\"email\":\"ingrid@tesla.example\"}}'"),
+            ),
+            (
+                "Whether all is well, by the operators' command line",
+                "eval \"$(cargo dev env)\"; cargo run -q --bin norvalt doctor".to_owned(),
+            ),
+        ]
     }
+
+    fn real_clerk(&self, text: &mut String) {
+        let port = self.addresses.port;
+        self.line(text, "Clerk", "yours, by the keys of .env");
+        self.line(
+            text,
+            "Webhooks",
+            &format!("any tunnel to port {port}; its address + /webhooks/clerk in the dashboard"),
+        );
+        self.line(text, "A token", "in the browser's console of your frontend: await Clerk.session.getToken()");
+        text.push('\n');
+        let what = "What webhooks missed, such as everybody from before today (needs CLERK_SECRET_KEY)";
+        let command = "eval \"$(cargo dev env)\"; cargo run -q --bin norvalt sync";
+        let _ = writeln!(text, "{}\n  {command}", self.console.dim(&format!("# {what}")));
+    }
+
+    fn line(&self, text: &mut String, name: &str, what: &str) {
+        let _ = writeln!(text, "{}{what}", self.console.bold(&format!("{name:11}")));
+    }
+}
+
+fn description(dealership: &Dealership, person: &Person) -> String {
+    let name = format!("{} {}", person.first_name, person.last_name);
+    let role = Role::from_clerk(person.role).to_string();
+    format!("{name:16}{role:10} {:11} {}", dealership.name, person.email)
+}
+
+/// A URL without its scheme, which `curl` does not need.
+fn host(url: &str) -> String {
+    url.trim_start_matches("http://").to_owned()
+}
+
+fn is_in_path(program: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).any(|directory| directory.join(program).is_file())
 }

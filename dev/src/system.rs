@@ -13,10 +13,11 @@ use dev::{
 use tokio::net::TcpListener;
 
 use crate::{
-    Arguments,
-    database::Database,
+    Arguments, Clerk,
+    database::{Claim, Database},
     directory::DevDirectory,
-    environment::{self, Secrets, Wishes},
+    environment::{self, Overrides, Secrets},
+    exports,
     failure::Failure,
     ports::{Addresses, free_port},
     ready::wait_until_ready,
@@ -31,7 +32,11 @@ struct System {
     console: Arc<Console>,
     workspace: Workspace,
     directory: DevDirectory,
-    wishes: Wishes,
+    overrides: Overrides,
+    /// In the mark of each database that is ours.
+    owner: String,
+    /// Whether the database may hold what is not ours.
+    overwrite: bool,
     secrets: Secrets,
     clerk_port: u16,
 }
@@ -40,18 +45,23 @@ struct System {
 pub(crate) async fn run(arguments: &Arguments, console: &Arc<Console>) -> Result<(), Failure> {
     let workspace = Workspace::find()?;
     env::set_current_dir(workspace.root()).during("enter", workspace.root())?;
-    let wishes = Wishes::read()?;
-    let directory = DevDirectory::open(workspace.root())?;
+    let overrides = Overrides::read(arguments.clerk)?;
+    let directory = DevDirectory::open(workspace.root(), arguments.data.as_deref())?;
     clear_up(&directory, arguments.reset, console).await?;
+    overrides.report_ignored(console);
+    let owner = overrides.owner(&directory)?;
+    let overwrite = arguments.overwrite_database;
+    Database::check_given(&overrides, &Claim { owner: &owner, overwrite }).await?;
     let secrets = Secrets::keep(&directory)?;
     let clerk_port = arguments.clerk_port;
-    let system = System { console: Arc::clone(console), workspace, directory, wishes, secrets, clerk_port };
+    let system =
+        System { console: Arc::clone(console), workspace, directory, overrides, owner, overwrite, secrets, clerk_port };
     // What changes while everything starts is followed as soon as that is done.
     let changes = arguments.watch.then(|| Changes::watch(system.workspace.root(), SOURCES)).transpose()?;
     system.workspace.build(console).await?;
 
     let mut stop = StopSignals::catch()?;
-    let mut database = Database::start(&system.wishes, &system.directory, console).await?;
+    let mut database = Database::start(&system.overrides, &system.directory, console).await?;
     let outcome = system.serve(&mut database, &mut stop, changes).await;
     database.stop(console).await.and(outcome)
 }
@@ -77,23 +87,31 @@ impl System {
         stop: &mut StopSignals,
         changes: Option<Changes>,
     ) -> Result<(), Failure> {
-        let addresses = Addresses::choose(&self.wishes, &self.console)?;
-        let port = addresses.port;
-        let stand_in = self.stand_in(port).await?;
+        let addresses = Addresses::choose(&self.overrides, &self.console)?;
+        let stand_in = match self.overrides.clerk {
+            Clerk::StandIn => Some(self.stand_in(addresses.port).await?),
+            Clerk::Real => None,
+        };
+        database.claim(&Claim { owner: &self.owner, overwrite: self.overwrite }, stand_in.as_ref()).await?;
         let environment = environment::for_processes(
-            &self.wishes,
+            &self.overrides,
             &self.secrets,
             &database.url(),
             &addresses,
-            &stand_in.url(),
+            stand_in.as_ref(),
             &self.workspace.binaries().to_string_lossy(),
         );
+        exports::keep(&self.directory, &environment)?;
         let (console, record) = (Arc::clone(&self.console), self.directory.join("processes"));
         let mut processes = Processes::new(console, self.workspace.root(), environment, &record);
-        let way_in = database.way_in();
-        let (kept, watched) = (self.directory.path(), changes.is_some());
-        let screen =
-            Screen { console: &self.console, addresses: &addresses, stand_in: &stand_in, way_in, kept, watched };
+        let screen = Screen {
+            console: &self.console,
+            addresses: &addresses,
+            stand_in: stand_in.as_ref(),
+            database: database.description(),
+            has_admin_password: self.overrides.has_admin_password,
+            watched: changes.is_some(),
+        };
         let outcome = tokio::select! {
             failure = self.run_processes(&mut processes, &screen, changes) => failure,
             failure = database.ended() => Err(failure),
@@ -101,7 +119,10 @@ impl System {
         };
         self.console.say("dev", "stopping; a second Ctrl-C does not wait for work under way");
         processes.drain(stop.next()).await;
-        stand_in.stop().await;
+        if let Some(stand_in) = stand_in {
+            stand_in.stop().await;
+        }
+        exports::forget(&self.directory)?;
         outcome
     }
 
@@ -117,7 +138,7 @@ impl System {
             secret_key: self.secrets.clerk_secret_key.clone(),
             endpoint: Some(Endpoint { url, secret: self.secrets.webhook_secret.clone() }),
             api: Some(api),
-            authorized_party: self.wishes.authorized_party.clone(),
+            authorized_party: self.overrides.authorized_party.clone(),
             initial: Instance::demo(),
             state_file: Some(self.directory.join("clerk.state.json")),
             clock: Clock::system(),
@@ -137,9 +158,12 @@ impl System {
         let release = entries.iter().position(|entry| entry.name == "release").ok_or(Failure::NoEntry("release"))?;
         let release = entries.remove(release);
         let seed = Entry { name: "seed".to_owned(), command: r#""$NORVALT_BIN/norvalt" seed"#.to_owned() };
-        let remedy = self.wishes.remedy();
+        let remedy = self.overrides.remedy();
         finish(processes, &release).await?.map_err(|ended| Failure::NotMigrated { ended, remedy })?;
-        finish(processes, &seed).await?.map_err(Failure::Ended)?;
+        // Nobody could sign in as the demo people with a real Clerk.
+        if self.overrides.clerk == Clerk::StandIn {
+            finish(processes, &seed).await?.map_err(Failure::Ended)?;
+        }
         let started_from = self.workspace.fingerprints(&entries)?;
         for entry in &entries {
             processes.start(entry)?;

@@ -24,7 +24,20 @@ fn build() -> PathBuf {
     };
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this crate is a directory of the workspace");
     let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--quiet", "--bin", "api", "--bin", "worker", "--bin", "norvalt", "--profile", profile])
+        .args([
+            "build",
+            "--quiet",
+            "--bin",
+            "api",
+            "--bin",
+            "worker",
+            "--bin",
+            "norvalt",
+            "--bin",
+            "dev",
+            "--profile",
+            profile,
+        ])
         .arg("--target-dir")
         .arg(target)
         .current_dir(workspace)

@@ -1,6 +1,7 @@
 //! The tests of the whole, one subject a file. Nothing of ours is replaced; only Clerk is a stand-in.
 
 mod api;
+mod cargo_dev;
 mod cli;
 mod cluster;
 mod configuration;

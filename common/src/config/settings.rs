@@ -103,6 +103,11 @@ impl Settings {
         }
     }
 
+    /// The names of all variables that have a value.
+    pub fn set(&self) -> impl Iterator<Item = &str> {
+        self.values.iter().filter(|(_, value)| !value.trim().is_empty()).map(|(name, _)| name.as_str())
+    }
+
     /// The names of all variables that were asked for.
     pub fn asked(&self) -> impl Iterator<Item = &'static str> {
         self.asked.iter().copied()

@@ -82,6 +82,7 @@ impl Instance {
         let Organization { id, slug, .. } = self.organization(organization)?.clone();
         self.organizations.retain(|o| o.id != id);
         self.memberships.retain(|m| m.organization_id != id);
+        self.deleted.push(id.clone());
         let data = json!({ "object": "organization", "id": id, "slug": slug, "deleted": true });
         Ok(vec![Event::new("organization.deleted", data, now)])
     }
@@ -168,6 +169,7 @@ impl Instance {
         let id = self.user(user)?.id.clone();
         self.users.retain(|u| u.id != id);
         self.memberships.retain(|m| m.user_id != id);
+        self.deleted.push(id.clone());
         let data = json!({ "object": "user", "id": id, "deleted": true });
         Ok(vec![Event::new("user.deleted", data, now)])
     }

@@ -2,13 +2,13 @@
 
 use axum::{
     Json, Router,
-    extract::{Path, Query, State},
+    extract::{FromRequest, Path, Query, Request, State},
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::{get, patch, post},
 };
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
 
 use super::{
@@ -81,7 +81,7 @@ struct Role {
     role: String,
 }
 
-async fn create_organization(State(clerk): State<Clerk>, Json(Name { name }): Json<Name>) -> Result<Response, Refusal> {
+async fn create_organization(State(clerk): State<Clerk>, Body(Name { name }): Body<Name>) -> Result<Response, Refusal> {
     let (organization, numbers) = clerk.change(|instance, now| instance.create_organization(&name, now))?;
     let about = json!({ "organization": clerk.read(|i| i.organization_json(&organization)) });
     Ok(reply(&clerk, StatusCode::CREATED, about, numbers).await)
@@ -90,7 +90,7 @@ async fn create_organization(State(clerk): State<Clerk>, Json(Name { name }): Js
 async fn rename_organization(
     State(clerk): State<Clerk>,
     Path(organization): Path<String>,
-    Json(Name { name }): Json<Name>,
+    Body(Name { name }): Body<Name>,
 ) -> Result<Response, Refusal> {
     silent(&clerk, |instance, now| instance.rename_organization(&organization, &name, now)).await
 }
@@ -105,7 +105,7 @@ async fn delete_organization(
 async fn add_member(
     State(clerk): State<Clerk>,
     Path(organization): Path<String>,
-    Json(new): Json<NewMember>,
+    Body(new): Body<NewMember>,
 ) -> Result<Response, Refusal> {
     let known = clerk.read(|instance| instance.membership(&organization, &new.email).is_ok());
     let status = if known { StatusCode::OK } else { StatusCode::CREATED };
@@ -120,7 +120,7 @@ async fn add_member(
 async fn set_role(
     State(clerk): State<Clerk>,
     Path((organization, user)): Path<(String, String)>,
-    Json(Role { role }): Json<Role>,
+    Body(Role { role }): Body<Role>,
 ) -> Result<Response, Refusal> {
     let (membership, numbers) = clerk.change(|instance, now| instance.set_role(&organization, &user, &role, now))?;
     Ok(reply(&clerk, StatusCode::OK, about_member(&clerk, &membership), numbers).await)
@@ -136,7 +136,7 @@ async fn remove_member(
 async fn change_user(
     State(clerk): State<Clerk>,
     Path(user): Path<String>,
-    Json(change): Json<UserChange>,
+    Body(change): Body<UserChange>,
 ) -> Result<Response, Refusal> {
     let (user, numbers) = clerk.change(|instance, now| instance.change_user(&user, &change, now))?;
     let about = json!({ "user": clerk.read(|instance| instance.user_json(&user)) });
@@ -170,6 +170,19 @@ async fn silent(
 ) -> Result<Response, Refusal> {
     let ((), numbers) = clerk.change(|instance, now| Ok(((), change(instance, now)?)))?;
     Ok(reply(clerk, StatusCode::OK, json!({}), numbers).await)
+}
+
+/// JSON, whatever the content type says: `curl -d` calls it a form.
+struct Body<T>(T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        let refusal = |reason: String| Refusal(StatusCode::UNPROCESSABLE_ENTITY, reason);
+        let text = String::from_request(request, state).await.map_err(|rejection| refusal(rejection.to_string()))?;
+        serde_json::from_str(&text).map(Self).map_err(|error| refusal(format!("the body is not as expected: {error}")))
+    }
 }
 
 /// A request that cannot be carried out: a sentence for the person who made it.

@@ -16,6 +16,9 @@ pub struct Instance {
     pub users: Vec<User>,
     /// Who belongs where.
     pub memberships: Vec<Membership>,
+    /// Ids of the organizations and users that were deleted.
+    #[serde(default)]
+    pub deleted: Vec<String>,
 }
 
 /// A tenant of the application. All times are milliseconds since 1970.
@@ -138,6 +141,24 @@ impl Instance {
         found.ok_or_else(|| unknown("user", name, self.users.iter().map(|u| u.email.as_deref().unwrap_or(&u.id))))
     }
 
+    /// A user by id or e-mail address, or by the beginning of an address that no other has, such as `kari`.
+    fn user_like(&self, name: &str) -> Result<&User, ChangeError> {
+        let start = name.to_lowercase();
+        let mut alike =
+            self.users.iter().filter(|u| u.email.as_ref().is_some_and(|e| e.to_lowercase().starts_with(&start)));
+        match (self.user(name), alike.next(), alike.next()) {
+            (Err(_), Some(only), None) if !name.is_empty() => Ok(only),
+            (exactly, ..) => exactly,
+        }
+    }
+
+    /// Whether an organization or a user of this id is or was here.
+    pub fn has_known(&self, id: &str) -> bool {
+        self.organizations.iter().any(|organization| organization.id == id)
+            || self.users.iter().any(|user| user.id == id)
+            || self.deleted.iter().any(|deleted| deleted == id)
+    }
+
     /// The memberships of a user, `user_…`.
     pub fn memberships_of(&self, user_id: &str) -> impl Iterator<Item = &Membership> {
         self.memberships.iter().filter(move |m| m.user_id == user_id)
@@ -155,7 +176,7 @@ impl Instance {
     /// A token for somebody as what they are here: in `organization`, or in their only one when it is absent, or in
     /// none when it is empty.
     pub(super) fn session_token(&self, user: &str, organization: Option<&str>) -> Result<SessionToken, ChangeError> {
-        let user = self.user(user)?;
+        let user = self.user_like(user)?;
         let token = SessionToken::for_user(&user.id);
         let mut memberships = self.memberships_of(&user.id);
         let membership = match organization {

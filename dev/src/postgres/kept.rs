@@ -3,7 +3,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sqlx::{Connection, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use super::{
     Access, Account, Binaries, Cluster, Durability, Places, PostgresError, Shutdown,
@@ -12,22 +12,27 @@ use super::{
 };
 use crate::{files, random};
 
-/// The one database of the development cluster.
-const DATABASE: &str = "norvalt";
 /// Above the ports of everyday services and below those that systems hand out by themselves.
 const FIRST_PORT: u16 = 15432;
 
 /// The development cluster: its data, its port and its password stay from one run to the next.
 pub struct KeptCluster {
     cluster: Cluster,
+    database: &'static str,
     port: u16,
     home: PathBuf,
 }
 
 impl KeptCluster {
     /// Starts the cluster that is kept in `directory`, which the user who runs PostgreSQL must be able to enter.
-    /// Creates it when there is none; gets a server when there is none; ends one that a killed run left behind.
-    pub async fn start(directory: &Path, places: &Places, tell: &(dyn Fn(&str) + Sync)) -> Result<Self, PostgresError> {
+    /// Creates it and the database, a plain name, when they do not exist; gets a server when there is none; ends one that
+    /// a killed run left behind.
+    pub async fn start(
+        directory: &Path,
+        database: &'static str,
+        places: &Places,
+        tell: &(dyn Fn(&str) + Sync),
+    ) -> Result<Self, PostgresError> {
         let home = home(directory);
         let account = Account::for_postgres()?;
         let binaries = find_or_install(places, &account, data_major(&home)?, tell).await?;
@@ -38,8 +43,8 @@ impl KeptCluster {
         let access = Access::Tcp { port, password };
         let mut cluster = Cluster::new(binaries, account, home.clone(), access, Durability::HostCrash);
         cluster.start().await?;
-        create_database(&cluster).await?;
-        Ok(Self { cluster, port, home })
+        create_database(&cluster, database).await?;
+        Ok(Self { cluster, database, port, home })
     }
 
     /// Ends the server that a killed run left behind in `directory`, if there is one.
@@ -49,7 +54,7 @@ impl KeptCluster {
 
     /// The URL of the database. It holds the superuser's password.
     pub fn url(&self) -> String {
-        self.cluster.url(DATABASE)
+        self.cluster.url(self.database)
     }
 
     /// The port at 127.0.0.1.
@@ -93,14 +98,14 @@ fn keep_port(path: &Path) -> Result<u16, PostgresError> {
     Ok(port)
 }
 
-async fn create_database(cluster: &Cluster) -> Result<(), PostgresError> {
+async fn create_database(cluster: &Cluster, name: &str) -> Result<(), PostgresError> {
     let mut connection = PgConnection::connect(&cluster.url("postgres")).await?;
     let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
-        .bind(DATABASE)
+        .bind(name)
         .fetch_one(&mut connection)
         .await?;
     if !exists {
-        sqlx::query("CREATE DATABASE norvalt").execute(&mut connection).await?;
+        connection.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await?;
     }
     Ok(connection.close().await?)
 }
@@ -128,7 +133,9 @@ mod tests {
 
     async fn start(directory: &Path) -> KeptCluster {
         let places = Places::of_this_host();
-        KeptCluster::start(directory, &places, &|line| println!("{line}")).await.expect("a server can be had here")
+        KeptCluster::start(directory, "norvalt", &places, &|line| println!("{line}"))
+            .await
+            .expect("a server can be had here")
     }
 
     #[tokio::test]

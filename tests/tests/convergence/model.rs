@@ -268,6 +268,7 @@ impl Clerk {
             organizations: self.orgs.iter().filter(|org| !org.closed).map(organization).collect(),
             users: self.people.iter().filter(|person| !person.deleted).map(user).collect(),
             memberships: self.members.iter().filter(|member| !self.orgs[member.org].closed).map(membership).collect(),
+            deleted: Vec::new(),
         }
     }
 }
