@@ -4,7 +4,7 @@ use std::{future::pending, process::abort, time::Duration};
 
 use common::{db::SystemTx, queue::Job};
 use serde::{Deserialize, Serialize};
-use worker::jobs::{JobContext, JobError, SystemJob};
+use worker::{JobContext, JobError, SystemJob};
 
 /// Misbehaves, in the way that `how` says.
 #[derive(Debug, Serialize, Deserialize)]

@@ -1,5 +1,6 @@
 //! The worker in this process, with kinds of jobs of the tests' own, and the real binary.
 
+mod dealerships;
 mod execution;
 mod faults;
 mod idempotent;

@@ -2,10 +2,15 @@
 //! ended and given back stands in the runtime, and their statements in `common::queue`.
 
 mod admin;
+mod behaviour;
+mod job_error;
 pub mod jobs;
+pub mod kinds;
 mod metrics;
 mod registry;
 mod runtime;
 
+pub use job_error::JobError;
+pub use kinds::{IdempotentJob, JobContext, NetworkJob, Services, SystemJob, TenantJob};
 pub use registry::Registry;
 pub use runtime::{RunError, run};

@@ -39,10 +39,13 @@ pub(crate) enum Outcome {
     Dead,
     /// Given back for a release that knows it.
     Deferred,
+    /// It has become pointless.
+    Cancelled,
     LeaseLost,
 }
 
-const OUTCOMES: [Outcome; 5] = [Outcome::Done, Outcome::Retried, Outcome::Dead, Outcome::Deferred, Outcome::LeaseLost];
+const OUTCOMES: [Outcome; 6] =
+    [Outcome::Done, Outcome::Retried, Outcome::Dead, Outcome::Deferred, Outcome::Cancelled, Outcome::LeaseLost];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Attempt {
@@ -74,6 +77,7 @@ impl Outcome {
             Self::Retried => "retried",
             Self::Dead => "dead",
             Self::Deferred => "deferred",
+            Self::Cancelled => "cancelled",
             Self::LeaseLost => "lease_lost",
         }
     }

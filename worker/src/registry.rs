@@ -3,13 +3,12 @@ use std::{
     time::Duration,
 };
 
-use common::{
-    db::SystemTx,
-    queue::{ClaimedJob, Job, Periodic},
-};
-use futures::{FutureExt, future::BoxFuture};
+use common::queue::{ClaimedJob, Job, Periodic};
 
-use crate::jobs::{IdempotentJob, JobContext, JobError, Services, SystemJob};
+use crate::{
+    behaviour::Behaviour,
+    kinds::{IdempotentJob, NetworkJob, SystemJob, TenantJob},
+};
 
 /// The kinds of jobs that a worker knows, by name and version of the payload.
 #[derive(Clone, Default)]
@@ -24,18 +23,6 @@ struct Kind {
     timeout: Duration,
     decode: fn(&str) -> serde_json::Result<Behaviour>,
 }
-
-/// One job's behaviour with its payload.
-pub(crate) enum Behaviour {
-    /// In the transaction that completes the job.
-    System(InTransaction),
-    /// With transactions of its own, and completed afterwards.
-    Idempotent(OnItsOwn),
-}
-
-type InTransaction =
-    Box<dyn for<'a> FnOnce(&'a JobContext, &'a mut SystemTx) -> BoxFuture<'a, Result<(), JobError>> + Send>;
-type OnItsOwn = Box<dyn for<'a> FnOnce(&'a JobContext, &'a Services) -> BoxFuture<'a, Result<(), JobError>> + Send>;
 
 /// Why a job cannot be run by this worker.
 #[derive(Debug, thiserror::Error)]
@@ -60,22 +47,35 @@ impl Registry {
     /// When the kind is there already.
     #[must_use]
     pub fn system<J: SystemJob>(self) -> Self {
-        self.add::<J>(J::TIMEOUT, |payload| {
-            let job: J = serde_json::from_str(payload)?;
-            Ok(Behaviour::System(Box::new(|context, tx| job.perform(context, tx).boxed())))
-        })
+        self.add::<J>(J::TIMEOUT, |payload| Ok(Behaviour::system(serde_json::from_str::<J>(payload)?)))
     }
 
-    /// Adds a kind whose work may be repeated, in the same way.
+    /// Adds a kind, as [`Registry::system`] does.
+    ///
+    /// # Panics
+    /// When the kind is there already.
+    #[must_use]
+    pub fn tenant<J: TenantJob>(self) -> Self {
+        self.add::<J>(J::TIMEOUT, |payload| Ok(Behaviour::tenant(serde_json::from_str::<J>(payload)?)))
+    }
+
+    /// Adds a kind, as [`Registry::system`] does.
+    ///
+    /// # Panics
+    /// When the kind is there already.
+    #[must_use]
+    pub fn network<J: NetworkJob>(self) -> Self {
+        const { assert!(J::BURIED_BY_WORKER, "what it writes down when it dies must not be lost with its worker") };
+        self.add::<J>(J::TIMEOUT, |payload| Ok(Behaviour::network(serde_json::from_str::<J>(payload)?)))
+    }
+
+    /// Adds a kind, as [`Registry::system`] does.
     ///
     /// # Panics
     /// When the kind is there already.
     #[must_use]
     pub fn idempotent<J: IdempotentJob>(self) -> Self {
-        self.add::<J>(J::TIMEOUT, |payload| {
-            let job: J = serde_json::from_str(payload)?;
-            Ok(Behaviour::Idempotent(Box::new(|context, services| job.perform(context, services).boxed())))
-        })
+        self.add::<J>(J::TIMEOUT, |payload| Ok(Behaviour::idempotent(serde_json::from_str::<J>(payload)?)))
     }
 
     /// Has a job of a kind that was added enqueued once for each interval, by one worker of all there are. An interval is

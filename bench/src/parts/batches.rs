@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use common::{config::WorkerConfig, queue::Job};
+use common::{config::WorkerConfig, db::Db, queue::Job};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use tokio::{
@@ -8,10 +8,7 @@ use tokio::{
     task::JoinHandle,
     time::{Instant, sleep},
 };
-use worker::{
-    Registry, RunError,
-    jobs::{IdempotentJob, JobContext, JobError, Services},
-};
+use worker::{IdempotentJob, JobContext, JobError, Registry, RunError, Services};
 
 use crate::{Outcome, run::Bench};
 
@@ -30,7 +27,7 @@ impl Job for Nothing {
 impl IdempotentJob for Nothing {
     const TIMEOUT: Duration = Duration::from_mins(1);
 
-    async fn perform(self, _: &JobContext, _: &Services) -> Result<(), JobError> {
+    async fn perform(self, _: &JobContext, _: &Db, _: &Services) -> Result<(), JobError> {
         Ok(())
     }
 }

@@ -94,7 +94,7 @@ impl Db {
             [] => return Err(AccessError::NotAMember),
             _ => return Err(AccessError::Ambiguous),
         };
-        Ok(Tenant { tx: TenantTx::new(tx.into_inner(), caller.dealership_id), caller })
+        Ok(Tenant { tx: tx.into_tenant(caller.dealership_id), caller })
     }
 }
 

@@ -25,7 +25,7 @@ pub use pool::PoolUse;
 pub(crate) use pool::{Pool, within};
 pub use readiness::{Readiness, ReadinessCheck};
 pub use startup::NotUsable;
-pub use transaction::{SystemTx, TenantTx};
+pub use transaction::{JobTx, SystemTx, TenantTx};
 pub use url::{DatabaseUrl, InvalidDatabaseUrl};
 
 use self::pool::PATIENCE;
@@ -80,7 +80,30 @@ impl Db {
     pub async fn tenant(&self, dealership: DealershipId) -> Result<TenantTx> {
         let begin =
             format!("BEGIN; SET LOCAL ROLE norvalt_tenant; SET LOCAL app.current_dealership_id = '{dealership}'");
-        Ok(TenantTx::new(self.pool.begin(&begin).await?, dealership))
+        Ok(TenantTx::new(self.pool.begin(&begin).await?, dealership, self.waker.clone()))
+    }
+
+    /// Opens the tenant door for a job that is given up after `limit`, as [`Db::system_within`] does. Whether the
+    /// dealership is there and open is asked first.
+    pub async fn tenant_for_job(&self, dealership: DealershipId, limit: Duration) -> Result<TenantForJob> {
+        let limit = limit.as_millis().max(1);
+        let begin = format!(
+            "BEGIN; SET LOCAL statement_timeout = {limit}; SET LOCAL ROLE norvalt_tenant; \
+             SET LOCAL app.current_dealership_id = '{dealership}'"
+        );
+        let mut tx = TenantTx::new(self.pool.begin(&begin).await?, dealership, self.waker.clone());
+        let open: Option<bool> = sqlx::query_scalar(
+            "-- db::tenant_for_job
+             SELECT closed_at IS NULL FROM dealerships WHERE id = $1",
+        )
+        .bind(dealership)
+        .fetch_optional(tx.conn())
+        .await?;
+        Ok(match open {
+            Some(true) => TenantForJob::Open(tx),
+            Some(false) => TenantForJob::Closed,
+            None => TenantForJob::Gone,
+        })
     }
 
     /// Waits until what was committed has been announced to the workers, and closes all connections. A transaction that
@@ -108,4 +131,15 @@ impl Db {
     async fn begin_system(&self, statement: &str) -> Result<SystemTx> {
         Ok(SystemTx::new(self.pool.begin(statement).await?, self.waker.clone()))
     }
+}
+
+/// What a job finds behind its dealership's door.
+#[derive(Debug)]
+pub enum TenantForJob {
+    /// The dealership's rows.
+    Open(TenantTx),
+    /// Its Clerk organization was deleted: nobody has access to the rows.
+    Closed,
+    /// It was purged, or has not come to be yet.
+    Gone,
 }

@@ -1,4 +1,4 @@
-use sqlx::PgConnection;
+use sqlx::{Executor, PgConnection};
 use uuid::Uuid;
 
 use super::{Result, pool::Begun};
@@ -9,11 +9,13 @@ use crate::{ids::DealershipId, queue::Waker};
 pub struct TenantTx {
     tx: Begun,
     dealership: DealershipId,
+    waker: Waker,
+    enqueued: bool,
 }
 
 impl TenantTx {
-    pub(super) fn new(tx: Begun, dealership: DealershipId) -> Self {
-        Self { tx, dealership }
+    pub(super) fn new(tx: Begun, dealership: DealershipId, waker: Waker) -> Self {
+        Self { tx, dealership, waker, enqueued: false }
     }
 
     /// The dealership whose rows this transaction sees and writes.
@@ -21,9 +23,13 @@ impl TenantTx {
         self.dealership
     }
 
-    /// Makes the changes durable.
+    /// Makes the changes durable and announces what was enqueued.
     pub async fn commit(self) -> Result<()> {
-        Ok(self.tx.commit().await?)
+        self.tx.commit().await?;
+        if self.enqueued {
+            self.waker.wake();
+        }
+        Ok(())
     }
 
     pub(crate) fn conn(&mut self) -> &mut PgConnection {
@@ -64,12 +70,60 @@ impl SystemTx {
         self.tx.conn()
     }
 
-    /// Called by the queue: this transaction, once committed, is worth waking a worker for.
-    pub(crate) fn note_enqueued(&mut self) {
-        self.enqueued = true;
+    pub(super) fn into_tenant(self, dealership: DealershipId) -> TenantTx {
+        TenantTx::new(self.tx, dealership, self.waker)
+    }
+}
+
+/// A transaction through either door: in both, jobs are enqueued and ended together with what causes them.
+pub trait JobTx: Send {
+    /// Whose jobs it enqueues, if a dealership's.
+    fn owner(&self) -> Option<DealershipId>;
+
+    /// The connection with the rights on the queue, for one statement.
+    fn as_system(&mut self) -> impl Future<Output = Result<&mut PgConnection>> + Send;
+
+    /// Gives the rights up again. After a statement that failed there is no need: nothing but a rollback is possible then.
+    fn as_before(&mut self) -> impl Future<Output = Result<()>> + Send;
+
+    /// This transaction, once committed, is worth waking a worker for.
+    fn note_enqueued(&mut self);
+}
+
+impl JobTx for SystemTx {
+    fn owner(&self) -> Option<DealershipId> {
+        None
     }
 
-    pub(super) fn into_inner(self) -> Begun {
-        self.tx
+    async fn as_system(&mut self) -> Result<&mut PgConnection> {
+        Ok(self.conn())
+    }
+
+    async fn as_before(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn note_enqueued(&mut self) {
+        self.enqueued = true;
+    }
+}
+
+impl JobTx for TenantTx {
+    fn owner(&self) -> Option<DealershipId> {
+        Some(self.dealership)
+    }
+
+    async fn as_system(&mut self) -> Result<&mut PgConnection> {
+        self.conn().execute("SET LOCAL ROLE norvalt_system").await?;
+        Ok(self.conn())
+    }
+
+    async fn as_before(&mut self) -> Result<()> {
+        self.conn().execute("SET LOCAL ROLE norvalt_tenant").await?;
+        Ok(())
+    }
+
+    fn note_enqueued(&mut self) {
+        self.enqueued = true;
     }
 }

@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    db::{Error, Result, SystemTx},
+    db::{Error, JobTx, Result},
     ids::DealershipId,
 };
 
@@ -16,6 +16,9 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     const QUEUE: &'static str = "default";
     /// After how many failed attempts it is dead.
     const MAX_ATTEMPTS: i16 = 12;
+    /// Whether it leaves something behind when it dies: a worker then runs it once more, only to bury it, when its last
+    /// attempt has lost its worker.
+    const BURIED_BY_WORKER: bool = false;
 }
 
 /// A job to be written down, and how.
@@ -52,15 +55,16 @@ pub enum Enqueued {
     Duplicate,
 }
 
-/// Writes a job down in the caller's transaction: it exists exactly if that transaction commits.
-pub async fn enqueue<J: Job>(tx: &mut SystemTx, new: &NewJob<'_, J>) -> Result<Enqueued> {
+/// Writes a job down in the caller's transaction: it exists exactly if that transaction commits. Through the tenant door
+/// it is that dealership's job, whatever `new` says.
+pub async fn enqueue<J: Job>(tx: &mut impl JobTx, new: &NewJob<'_, J>) -> Result<Enqueued> {
     let payload = serde_json::to_value(new.job).expect("a payload is plain data with string keys");
     let id: Option<i64> = sqlx::query_scalar(
         "-- queue::enqueue
          INSERT INTO jobs (queue, kind, payload, payload_version, state, priority, run_at, max_attempts, unique_key, trace_context,
-                           for_dealership)
+                           for_dealership, buried_by_worker)
          VALUES ($1, $2, $3, $4, CASE WHEN $6 > now() THEN 'scheduled' ELSE 'available' END::job_state, $5,
-                 coalesce($6, now()), $7, $8, $9, coalesce($10, '00000000-0000-0000-0000-000000000000'::uuid))
+                 coalesce($6, now()), $7, $8, $9, coalesce($10, '00000000-0000-0000-0000-000000000000'::uuid), $11)
          ON CONFLICT (queue, unique_key)
            WHERE unique_key IS NOT NULL AND state IN ('available', 'scheduled', 'retryable', 'running')
            DO NOTHING
@@ -75,10 +79,12 @@ pub async fn enqueue<J: Job>(tx: &mut SystemTx, new: &NewJob<'_, J>) -> Result<E
     .bind(J::MAX_ATTEMPTS)
     .bind(new.unique_key)
     .bind(new.trace_context)
-    .bind(new.dealership)
-    .fetch_optional(tx.conn())
+    .bind(tx.owner().or(new.dealership))
+    .bind(J::BURIED_BY_WORKER)
+    .fetch_optional(tx.as_system().await?)
     .await
     .map_err(Error::from)?;
+    tx.as_before().await?;
     Ok(match id {
         Some(id) => {
             tx.note_enqueued();

@@ -3,11 +3,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::{Lease, LeaseError, history::append_error};
-use crate::db::{Error, SystemTx};
+use crate::db::{Error, JobTx};
 
 /// Marks a job done, in the transaction of its effects. On [`LeaseError::Lost`] another worker has the job, and the
 /// transaction must be rolled back.
-pub async fn complete(tx: &mut SystemTx, lease: &Lease) -> Result<(), LeaseError> {
+pub async fn complete(tx: &mut impl JobTx, lease: &Lease) -> Result<(), LeaseError> {
     // Not now(), which is when the job's transaction began.
     let done = sqlx::query(
         "-- queue::complete
@@ -16,9 +16,10 @@ pub async fn complete(tx: &mut SystemTx, lease: &Lease) -> Result<(), LeaseError
     )
     .bind(lease.job_id())
     .bind(lease.token())
-    .execute(tx.conn())
+    .execute(tx.as_system().await?)
     .await
     .map_err(Error::from)?;
+    tx.as_before().await?;
     if done.rows_affected() == 1 { Ok(()) } else { Err(LeaseError::Lost) }
 }
 
@@ -55,7 +56,7 @@ impl Retry {
 
 /// Ends an attempt that failed and writes down why. The next one waits 1 s, 3 s, 9 s and so on up to an hour, or 15 s,
 /// each less up to half of it by chance, so that what failed together does not come back together.
-pub async fn fail(tx: &mut SystemTx, lease: &Lease, reason: &str, retry: Retry) -> Result<NextState, LeaseError> {
+pub async fn fail(tx: &mut impl JobTx, lease: &Lease, reason: &str, retry: Retry) -> Result<NextState, LeaseError> {
     let failed: Option<Option<DateTime<Utc>>> = sqlx::query_scalar(concat!(
         "-- queue::fail
          UPDATE jobs SET lease_token = NULL, lease_until = NULL,
@@ -71,9 +72,10 @@ pub async fn fail(tx: &mut SystemTx, lease: &Lease, reason: &str, retry: Retry) 
     .bind(lease.token())
     .bind(storable(reason))
     .bind(retry.longest_wait())
-    .fetch_optional(tx.conn())
+    .fetch_optional(tx.as_system().await?)
     .await
     .map_err(Error::from)?;
+    tx.as_before().await?;
     match failed {
         Some(Some(at)) => Ok(NextState::RetriedAt(at)),
         Some(None) => Ok(NextState::Dead),
@@ -81,9 +83,28 @@ pub async fn fail(tx: &mut SystemTx, lease: &Lease, reason: &str, retry: Retry) 
     }
 }
 
+/// Ends a job whose work has become pointless: there is nothing left to do it for.
+pub async fn drop_pointless(tx: &mut impl JobTx, lease: &Lease, reason: &str) -> Result<(), LeaseError> {
+    let cancelled = sqlx::query(concat!(
+        "-- queue::drop_pointless
+         UPDATE jobs SET state = 'cancelled', finished_at = clock_timestamp(), lease_token = NULL, lease_until = NULL,
+           errors = ",
+        append_error!("$3::text"),
+        " WHERE id = $1 AND lease_token = $2"
+    ))
+    .bind(lease.job_id())
+    .bind(lease.token())
+    .bind(storable(reason))
+    .execute(tx.as_system().await?)
+    .await
+    .map_err(Error::from)?;
+    tx.as_before().await?;
+    if cancelled.rows_affected() == 1 { Ok(()) } else { Err(LeaseError::Lost) }
+}
+
 /// Gives back a job that somebody else may know how to run. It is not to be claimed again before `delay` has passed,
 /// and the attempt does not count.
-pub async fn defer(tx: &mut SystemTx, lease: &Lease, delay: Duration) -> Result<(), LeaseError> {
+pub async fn defer(tx: &mut impl JobTx, lease: &Lease, delay: Duration) -> Result<(), LeaseError> {
     let deferred = sqlx::query(
         "-- queue::defer
          UPDATE jobs SET state = 'scheduled', run_at = now() + $3, attempts = attempts - 1,
@@ -93,9 +114,10 @@ pub async fn defer(tx: &mut SystemTx, lease: &Lease, delay: Duration) -> Result<
     .bind(lease.job_id())
     .bind(lease.token())
     .bind(delay)
-    .execute(tx.conn())
+    .execute(tx.as_system().await?)
     .await
     .map_err(Error::from)?;
+    tx.as_before().await?;
     if deferred.rows_affected() == 1 { Ok(()) } else { Err(LeaseError::Lost) }
 }
 

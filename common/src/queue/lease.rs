@@ -26,6 +26,9 @@ impl Lease {
     }
 }
 
+/// How often a worker tries to bury a job whose last attempt has lost its worker, before it is buried without.
+const BURIALS: i16 = 3;
+
 /// Why a job could not be brought to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
@@ -139,18 +142,18 @@ impl QueueConnection {
         let reaping = sqlx::query(concat!(
             "-- queue::reap
              WITH expired AS MATERIALIZED (
-               SELECT id FROM jobs WHERE state = 'running' AND lease_until < now()
-               ORDER BY lease_until LIMIT $1 FOR UPDATE SKIP LOCKED)
-             UPDATE jobs SET lease_token = NULL, lease_until = NULL,
-               state = CASE WHEN attempts >= max_attempts THEN 'dead' WHEN attempts = 1 THEN 'available'
-                            ELSE 'retryable' END::job_state,
-               finished_at = CASE WHEN attempts >= max_attempts THEN now() END,
+               SELECT id, attempts >= max_attempts + CASE WHEN buried_by_worker THEN $2 ELSE 0 END AS dead FROM jobs
+               WHERE state = 'running' AND lease_until < now() ORDER BY lease_until LIMIT $1 FOR UPDATE SKIP LOCKED)
+             UPDATE jobs j SET lease_token = NULL, lease_until = NULL,
+               state = CASE WHEN dead THEN 'dead' WHEN attempts = 1 THEN 'available' ELSE 'retryable' END::job_state,
+               finished_at = CASE WHEN dead THEN now() END,
                run_at = CASE WHEN attempts = 1 THEN run_at ELSE now() + random() * interval '15 s' END,
                errors = ",
             append_error!("'the lease ran out: its worker crashed, hung or was cut off'"),
-            " WHERE id = ANY (ARRAY (SELECT id FROM expired))"
+            " FROM expired WHERE j.id = expired.id"
         ))
         .bind(i64::from(limit))
+        .bind(BURIALS)
         .execute(&mut conn);
         let reaped = self.within_limit(reaping).await?.rows_affected();
         self.put_back(conn);

@@ -18,7 +18,7 @@ mod waker;
 pub use claim::{Claim, ClaimToken, ClaimedJob};
 pub use connection::QueueConnection;
 pub use enqueue::{Enqueued, Job, NewJob, enqueue};
-pub use finish::{NextState, Retry, complete, defer, fail};
+pub use finish::{NextState, Retry, complete, defer, drop_pointless, fail};
 pub use lease::{Lease, LeaseError};
 pub use listener::Listener;
 pub use operate::{JobCount, JobFilter, JobRecord, STATES, cancel, count, list, revive};

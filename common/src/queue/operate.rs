@@ -6,7 +6,7 @@ use serde_json::Value;
 use sqlx::FromRow;
 
 use crate::{
-    db::{Db, Error, Result, SystemTx},
+    db::{Db, Error, JobTx, Result, SystemTx},
     ids::DealershipId,
 };
 

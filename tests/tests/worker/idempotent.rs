@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use common::queue::{Job, NewJob, enqueue};
+use common::{
+    db::Db,
+    queue::{Job, NewJob, enqueue},
+};
 use serde::{Deserialize, Serialize};
 use sqlx::{Connection, PgConnection};
-use worker::{
-    Registry,
-    jobs::{IdempotentJob, JobContext, JobError, Services},
-};
+use worker::{IdempotentJob, JobContext, JobError, Registry, Services};
 
 use super::{
     Shop,
@@ -28,7 +28,7 @@ impl Job for Asking {
 impl IdempotentJob for Asking {
     const TIMEOUT: Duration = Duration::from_mins(10);
 
-    async fn perform(self, context: &JobContext, Services { db, .. }: &Services) -> Result<(), JobError> {
+    async fn perform(self, context: &JobContext, db: &Db, _: &Services) -> Result<(), JobError> {
         let mut tx = db.system().await?;
         enqueue(&mut tx, &NewJob::now(&Effect { of: context.job_id })).await?;
         tx.commit().await?;
@@ -48,7 +48,7 @@ impl Job for Greedy {
 impl IdempotentJob for Greedy {
     const TIMEOUT: Duration = Duration::from_mins(10);
 
-    async fn perform(self, _: &JobContext, Services { db, .. }: &Services) -> Result<(), JobError> {
+    async fn perform(self, _: &JobContext, db: &Db, _: &Services) -> Result<(), JobError> {
         let mut taken = Vec::new();
         for _ in 0..6 {
             taken.push(db.system().await?);

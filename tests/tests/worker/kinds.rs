@@ -1,7 +1,10 @@
 use std::{
     collections::HashMap,
     future::pending,
-    sync::{Arc, LazyLock, Mutex},
+    sync::{
+        Arc, LazyLock, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -11,10 +14,7 @@ use common::{
 };
 use serde::{Deserialize, Serialize};
 use tokio::{sync::Semaphore, time::timeout};
-use worker::{
-    Registry,
-    jobs::{JobContext, JobError, SystemJob},
-};
+use worker::{JobContext, JobError, Registry, SystemJob};
 
 pub(super) fn registry() -> Registry {
     Registry::default()
@@ -180,19 +180,26 @@ impl SystemJob for Versioned {
 pub(super) struct Gate {
     arrived: Semaphore,
     open: Semaphore,
+    passed: AtomicBool,
 }
 
 impl Gate {
     pub(super) fn of(name: &str) -> Arc<Self> {
         static GATES: LazyLock<Mutex<HashMap<String, Arc<Gate>>>> = LazyLock::new(Mutex::default);
         let mut gates = GATES.lock().expect("nothing panics while it holds this");
-        let closed = || Arc::new(Gate { arrived: Semaphore::new(0), open: Semaphore::new(0) });
+        let closed =
+            || Arc::new(Gate { arrived: Semaphore::new(0), open: Semaphore::new(0), passed: AtomicBool::new(false) });
         gates.entry(name.to_owned()).or_insert_with(closed).clone()
     }
 
     pub(super) async fn pass(&self) {
         self.arrived.add_permits(1);
         self.open.acquire().await.expect("it is never closed").forget();
+    }
+
+    /// Whether nobody has asked this before.
+    pub(super) fn first(&self) -> bool {
+        !self.passed.swap(true, Ordering::Relaxed)
     }
 
     /// Waits until so many more jobs wait here.

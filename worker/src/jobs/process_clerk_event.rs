@@ -6,7 +6,7 @@ use common::{
     jobs::ProcessClerkEvent,
 };
 
-use super::{JobContext, JobError, SystemJob};
+use crate::{JobContext, JobError, SystemJob};
 
 impl SystemJob for ProcessClerkEvent {
     const TIMEOUT: Duration = Duration::from_secs(30);

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-use common::{clerk, jobs::Prune, queue};
+use common::{clerk, db::Db, jobs::Prune, queue};
 
-use super::{IdempotentJob, JobContext, JobError, Services};
+use crate::{IdempotentJob, JobContext, JobError, Services};
 
 /// How long finished jobs are kept.
 const JOBS: Duration = Duration::from_hours(7 * 24);
@@ -12,7 +12,7 @@ const CLERK_EVENTS: Duration = Duration::from_hours(90 * 24);
 impl IdempotentJob for Prune {
     const TIMEOUT: Duration = Duration::from_mins(10);
 
-    async fn perform(self, _: &JobContext, Services { db, .. }: &Services) -> Result<(), JobError> {
+    async fn perform(self, _: &JobContext, db: &Db, _: &Services) -> Result<(), JobError> {
         let jobs = queue::prune(db, queue::Over::Finished, JOBS).await?;
         let clerk_events = clerk::prune(db, CLERK_EVENTS).await?;
         if jobs > 0 || clerk_events > 0 {

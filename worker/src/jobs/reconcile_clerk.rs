@@ -2,19 +2,20 @@ use std::time::Duration;
 
 use common::{
     clerk::{BackendApi, BackendApiError, ReconcileError, Reconciliation, reconcile},
+    db::Db,
     jobs::ReconcileClerk,
 };
 
-use super::{IdempotentJob, JobContext, JobError, Services};
+use crate::{IdempotentJob, JobContext, JobError, Services};
 
 impl IdempotentJob for ReconcileClerk {
     const TIMEOUT: Duration = Duration::from_hours(1);
 
-    async fn perform(self, _: &JobContext, services: &Services) -> Result<(), JobError> {
+    async fn perform(self, _: &JobContext, db: &Db, services: &Services) -> Result<(), JobError> {
         // Enqueued by a worker that has the key; this one was started without it.
         let Some(clerk) = &services.clerk else { return Err(JobError::retry("CLERK_SECRET_KEY is not set")) };
         let api = BackendApi::of(clerk).await.map_err(judge)?;
-        let drift = reconcile(&services.db, &api, Reconciliation::default()).await.map_err(|error| match error {
+        let drift = reconcile(db, &api, Reconciliation::default()).await.map_err(|error| match error {
             ReconcileError::Clerk(error) => judge(error),
             ReconcileError::Db(error) => error.into(),
             error @ ReconcileError::MassDeletion { .. } => JobError::dead(error),

@@ -1,6 +1,4 @@
 use std::{
-    any::Any,
-    panic::AssertUnwindSafe,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -9,20 +7,21 @@ use std::{
 };
 
 use common::{
-    db::{self, SystemTx},
-    queue::{ClaimedJob, LeaseError, NextState, Retry, complete, defer, fail},
+    db::{Db, TenantForJob},
+    queue::{ClaimedJob, LeaseError, NextState, Retry, defer, drop_pointless, fail},
     telemetry::Trace,
 };
-use futures::FutureExt;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use tracing::{Instrument, field::Empty};
 
-use super::{completer::Completions, local_queue::LocalQueue, retry_log::RetryLog};
+use super::{attempt::AttemptError, completer::Completions, local_queue::LocalQueue, retry_log::RetryLog};
 use crate::{
     Registry,
-    jobs::{JobContext, JobError, Services},
+    behaviour::{Behaviour, NetworkBehaviour},
+    job_error::JobError,
+    kinds::{JobContext, Services},
     metrics::{Metrics, Outcome},
-    registry::{Behaviour, Unrunnable},
+    registry::Unrunnable,
 };
 
 /// How long a job waits that this release does not know.
@@ -32,38 +31,40 @@ const RECORD: Duration = Duration::from_secs(5);
 
 /// Runs the jobs of one local queue, and sees each to its end.
 pub(super) struct Execution {
-    services: Services,
-    registry: Registry,
-    local_queue: Arc<LocalQueue>,
+    pub(super) db: Db,
+    pub(super) services: Services,
+    pub(super) registry: Registry,
+    pub(super) local_queue: Arc<LocalQueue>,
     completions: Completions,
     /// Set when a job was left to its lease: what became of it could not be written down.
     unsettled: Arc<AtomicBool>,
-    metrics: Arc<Metrics>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
-/// Why an attempt did not end with a job that is done.
-#[derive(Debug)]
-enum AttemptError {
-    LeaseLost,
-    Failed(JobError),
-}
-
-/// How far a successful attempt has brought its job.
-enum Progress {
-    /// It is done, with its effects.
-    Completed,
-    /// The work is done, but the job is not marked so.
-    Worked,
-}
-
-/// What is to be written down about a job that is not done.
+/// What is to be recorded about an attempt that did not succeed.
 enum FailedAttempt {
-    Failed { reason: String, retry: Retry },
-    Deferred { reason: String },
+    Failed {
+        reason: String,
+        retry: Retry,
+    },
+    /// The attempt does not count.
+    Later {
+        reason: String,
+        after: Duration,
+    },
+    /// This release does not know the job.
+    Deferred {
+        reason: String,
+    },
+    /// There is nothing left to do it for.
+    Pointless {
+        reason: String,
+    },
 }
 
 impl Execution {
     pub(super) fn new(
+        db: Db,
         services: Services,
         registry: Registry,
         local_queue: Arc<LocalQueue>,
@@ -71,7 +72,7 @@ impl Execution {
         unsettled: Arc<AtomicBool>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { services, registry, local_queue, completions, unsettled, metrics }
+        Self { db, services, registry, local_queue, completions, unsettled, metrics }
     }
 
     pub(super) fn local_queue(&self) -> Arc<LocalQueue> {
@@ -112,65 +113,62 @@ impl Execution {
     }
 
     async fn see_through(&self, job: &ClaimedJob) -> Outcome {
-        let failed = match self.registry.work(job) {
-            Ok((work, limit)) => match self.attempt(job, work, limit).await {
-                Ok(Progress::Completed) => return done(),
-                Ok(Progress::Worked) => {
-                    self.local_queue.end(&job.lease);
-                    return if self.completions.complete(job.lease).await { done() } else { lease_lost() };
-                }
-                Err(AttemptError::LeaseLost) => return lease_lost(),
-                Err(AttemptError::Failed(error)) => FailedAttempt::of(&error),
-            },
+        let ended = match self.registry.work(job) {
+            Ok((behaviour, limit)) => return self.attempt(job, behaviour, limit).await,
             Err(unrunnable @ Unrunnable::Unknown(..)) => FailedAttempt::Deferred { reason: unrunnable.to_string() },
             Err(unrunnable) => FailedAttempt::of(&JobError::dead(unrunnable)),
         };
         self.local_queue.end(&job.lease);
-        self.record(job, &failed).await
+        self.record(job, &ended, None).await
     }
 
-    async fn attempt(&self, job: &ClaimedJob, work: Behaviour, limit: Duration) -> Result<Progress, AttemptError> {
+    async fn attempt(&self, job: &ClaimedJob, behaviour: Behaviour, limit: Duration) -> Outcome {
         let context = JobContext {
             job_id: job.lease.job_id(),
             attempt: job.attempt,
             max_attempts: job.max_attempts,
             metrics: self.metrics.clone(),
         };
-        match work {
-            Behaviour::System(work) => {
-                let mut tx = self.begin(limit).await?;
-                let performed = async {
-                    work(&context, &mut tx).await?;
-                    complete(&mut tx, &job.lease).await?;
-                    tx.commit().await.map_err(|error| AttemptError::Failed(error.into()))
-                };
-                self.contained(job, limit, performed).await?;
-                Ok(Progress::Completed)
+        let mut network = None;
+        let attempted = match behaviour {
+            Behaviour::Network(steps) if job.attempt > job.max_attempts => {
+                network = Some(steps);
+                Err(JobError::dead("its last attempt lost its worker").into())
             }
-            Behaviour::Idempotent(work) => {
-                self.contained(job, limit, work(&context, &self.services)).await?;
-                Ok(Progress::Worked)
+            Behaviour::System(perform) => self.in_system(job, &context, perform, limit).await,
+            Behaviour::Tenant(perform) => self.in_tenant(job, &context, perform, limit).await,
+            Behaviour::Network(steps) => self.with_network(job, &context, &mut **network.insert(steps), limit).await,
+            Behaviour::Idempotent(perform) => {
+                let work = perform(&context, &self.db, &self.services);
+                match self.contained(job, limit, work).await {
+                    Ok(()) => {
+                        self.local_queue.end(&job.lease);
+                        return if self.completions.complete(job.lease).await { done() } else { lease_lost() };
+                    }
+                    Err(error) => Err(error),
+                }
             }
-        }
-    }
-
-    /// Opens the job's transaction. A database that is away is not the job's failure: it is waited for.
-    async fn begin(&self, limit: Duration) -> Result<SystemTx, AttemptError> {
-        let mut retry_log = RetryLog::of("begin a job's transaction");
-        loop {
-            match self.services.db.system_within(limit).await {
-                Ok(tx) => return Ok(tx),
-                Err(error @ db::Error::Unavailable(_)) => sleep(retry_log.pause(&error)).await,
-                Err(refused) => return Err(JobError::from(refused).into()),
-            }
-        }
+        };
+        let failed = match attempted {
+            Ok(()) => return done(),
+            Err(AttemptError::LeaseLost) => return lease_lost(),
+            Err(AttemptError::Failed(error)) => FailedAttempt::of(&error),
+            Err(AttemptError::Pointless(reason)) => FailedAttempt::Pointless { reason },
+        };
+        self.local_queue.end(&job.lease);
+        self.record(job, &failed, network).await
     }
 
     /// Records the failed attempt. Tries until the lease runs out, which ends this from outside.
-    async fn record(&self, job: &ClaimedJob, failed: &FailedAttempt) -> Outcome {
-        let mut retry_log = RetryLog::of("write down what became of a job");
+    async fn record(
+        &self,
+        job: &ClaimedJob,
+        failed: &FailedAttempt,
+        mut network: Option<Box<dyn NetworkBehaviour>>,
+    ) -> Outcome {
+        let mut retry_log = RetryLog::of("record what became of a job");
         loop {
-            match self.try_record(job, failed).await {
+            match self.try_record(job, failed, network.as_deref_mut()).await {
                 Ok(outcome) => return outcome,
                 Err(LeaseError::Lost) => return lease_lost(),
                 Err(LeaseError::Db(error)) => sleep(retry_log.pause(&error)).await,
@@ -178,15 +176,39 @@ impl Execution {
         }
     }
 
-    async fn try_record(&self, job: &ClaimedJob, failed: &FailedAttempt) -> Result<Outcome, LeaseError> {
+    async fn try_record(
+        &self,
+        job: &ClaimedJob,
+        failed: &FailedAttempt,
+        network: Option<&mut (dyn NetworkBehaviour + 'static)>,
+    ) -> Result<Outcome, LeaseError> {
         let (lease, id) = (&job.lease, job.lease.job_id());
-        let mut tx = self.services.db.system_within(RECORD).await?;
+        if let (FailedAttempt::Failed { reason, .. }, Some(network)) = (failed, network)
+            && failed.buries(job)
+            && self.bury(job, reason, network).await?
+        {
+            tracing::error!(reason, "the job is dead; once its cause is fixed: norvalt jobs retry {id}");
+            return Ok(Outcome::Dead);
+        }
+        let mut tx = self.db.system_within(RECORD).await?;
         match failed {
             FailedAttempt::Deferred { reason } => {
                 defer(&mut tx, lease, DEFER).await?;
                 tx.commit().await?;
                 tracing::warn!(reason, "gave a job back for a newer release; deploy one that knows it");
                 Ok(Outcome::Deferred)
+            }
+            FailedAttempt::Later { reason, after } => {
+                defer(&mut tx, lease, *after).await?;
+                tx.commit().await?;
+                tracing::info!(reason, seconds = after.as_secs(), "the job has to wait; the attempt does not count");
+                Ok(Outcome::Deferred)
+            }
+            FailedAttempt::Pointless { reason } => {
+                drop_pointless(&mut tx, lease, reason).await?;
+                tx.commit().await?;
+                tracing::info!(reason, "cancelled the job: it has become pointless");
+                Ok(Outcome::Cancelled)
             }
             FailedAttempt::Failed { reason, retry } => {
                 let next = fail(&mut tx, lease, reason, *retry).await?;
@@ -197,7 +219,7 @@ impl Execution {
                         Outcome::Retried
                     }
                     NextState::Dead => {
-                        tracing::error!(reason, "the job is dead; once mended: norvalt jobs retry {id}");
+                        tracing::error!(reason, "the job is dead; once its cause is fixed: norvalt jobs retry {id}");
                         Outcome::Dead
                     }
                 })
@@ -205,24 +227,27 @@ impl Execution {
         }
     }
 
-    /// An attempt with the time it may take. A panic fails it, and nothing else.
-    async fn contained<E: From<JobError>>(
+    /// Buries a job through the door of its dealership, with what it leaves behind. `false`: not in this way, since the
+    /// dealership is not there, or the job cannot even write down its end.
+    async fn bury(
         &self,
         job: &ClaimedJob,
-        limit: Duration,
-        attempt: impl Future<Output = Result<(), E>>,
-    ) -> Result<(), E> {
-        match timeout(limit, AssertUnwindSafe(attempt).catch_unwind()).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(panic)) => {
-                self.metrics.panicked(&job.kind);
-                Err(JobError::retry(format!("panicked: {}", message(&*panic))).into())
-            }
-            Err(_) => {
-                self.metrics.timed_out(&job.kind);
-                Err(JobError::retry(format!("did not finish within {limit:?}")).into())
+        reason: &str,
+        network: &mut dyn NetworkBehaviour,
+    ) -> Result<bool, LeaseError> {
+        let Some(dealership) = job.dealership else { return Ok(false) };
+        let TenantForJob::Open(mut tx) = self.db.tenant_for_job(dealership, RECORD).await? else { return Ok(false) };
+        match network.dead(reason, &mut tx).await {
+            Ok(()) => {}
+            Err(JobError::DatabaseUnavailable(error)) => return Err(error.into()),
+            Err(error) => {
+                tracing::error!(reason = error.reason(), "a job that is dead could not write down its end");
+                return Ok(false);
             }
         }
+        fail(&mut tx, &job.lease, reason, Retry::Never).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 }
 
@@ -238,33 +263,23 @@ fn lease_lost() -> Outcome {
     Outcome::LeaseLost
 }
 
-fn message(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
-}
-
 impl FailedAttempt {
     fn of(error: &JobError) -> Self {
         let retry = match error {
+            JobError::Later(after, _) => return Self::Later { reason: error.reason(), after: *after },
             JobError::Retry(_) => Retry::Later,
             JobError::DatabaseUnavailable(_) => Retry::Soon,
             JobError::Dead(_) => Retry::Never,
         };
         Self::Failed { reason: error.reason(), retry }
     }
-}
 
-impl From<JobError> for AttemptError {
-    fn from(error: JobError) -> Self {
-        Self::Failed(error)
-    }
-}
-
-impl From<LeaseError> for AttemptError {
-    fn from(error: LeaseError) -> Self {
-        match error {
-            LeaseError::Lost => Self::LeaseLost,
-            LeaseError::Db(error) => Self::Failed(error.into()),
+    /// Whether the job is dead with this.
+    fn buries(&self, job: &ClaimedJob) -> bool {
+        match self {
+            Self::Failed { retry: Retry::Never, .. } => true,
+            Self::Failed { .. } => job.attempt >= job.max_attempts,
+            Self::Later { .. } | Self::Deferred { .. } | Self::Pointless { .. } => false,
         }
     }
 }

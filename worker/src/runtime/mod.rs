@@ -1,6 +1,7 @@
 //! How jobs come into this process and leave it: a claimer for each queue fills that queue's local queue, apalis runs what is
 //! in it, the maintainer renews the leases meanwhile, the listener says when there is more.
 
+mod attempt;
 mod claimer;
 mod completer;
 mod execution;
@@ -38,7 +39,7 @@ use self::{
 use crate::{
     Registry,
     admin::{Admin, Phase},
-    jobs::Services,
+    kinds::Services,
     metrics::Metrics,
 };
 
@@ -127,8 +128,9 @@ impl Runtime {
             let claimer = Claimer::new(&db, local_queue.clone(), config.lease, config.poll, buffer, metrics.clone());
             claimers.spawn(claimer.run(stopping.clone()));
             metrics.serves(queue, local_queue.slots());
-            let services = Services { db: db.clone(), clerk: config.clerk.clone() };
+            let services = Services { clerk: config.clerk.clone() };
             let execution = Execution::new(
+                db.clone(),
                 services,
                 registry.clone(),
                 local_queue.clone(),

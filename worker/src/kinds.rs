@@ -1,0 +1,118 @@
+//! The kinds of jobs, each a trait that leaves no room for the wrong thing.
+//!
+//! | kind | its transaction | example |
+//! |---|---|---|
+//! | [`SystemJob`] | one through the system door, which also completes the job | applying an event of Clerk |
+//! | [`TenantJob`] | the same through the door of the job's dealership | reading an inquiry |
+//! | [`NetworkJob`] | one before the call and one after it, none during it | sending a message |
+//! | [`IdempotentJob`] | short ones of its own; completed afterwards | reconciling, pruning |
+
+use std::{sync::Arc, time::Duration};
+
+use common::{
+    config::ClerkBackend,
+    db::{Db, SystemTx, TenantTx},
+    queue::Job,
+};
+
+use crate::{job_error::JobError, metrics::Metrics};
+
+/// A job of no dealership whose effects are all in the database: they are there exactly once, however often it is run.
+/// The job is marked done in the transaction that `perform` writes to. It is run again after a crash, from the start.
+pub trait SystemJob: Job {
+    /// How long one attempt may take. The attempt then fails and is tried again.
+    const TIMEOUT: Duration;
+
+    /// Does the work. What is not written through `tx` may happen again.
+    fn perform(self, context: &JobContext, tx: &mut SystemTx) -> impl Future<Output = Result<(), JobError>> + Send;
+}
+
+/// A job of one dealership whose effects are all in that dealership's rows: as [`SystemJob`], through the tenant door.
+/// It does not run while the dealership is closed, and is cancelled when the dealership is gone.
+pub trait TenantJob: Job {
+    /// How long one attempt may take. The attempt then fails and is tried again.
+    const TIMEOUT: Duration;
+
+    /// Does the work. What is not written through `tx` may happen again.
+    fn perform(self, context: &JobContext, tx: &mut TenantTx) -> impl Future<Output = Result<(), JobError>> + Send;
+}
+
+/// A job of one dealership that talks to the outside: `load`, `call`, `save`, with no transaction open during the call.
+/// What `load` writes is committed before the call, so that a crash in between is seen by the next attempt.
+pub trait NetworkJob: Job {
+    /// How long each of the three steps may take. The attempt then fails and is tried again.
+    const TIMEOUT: Duration;
+    /// What the call needs.
+    type Loaded: Send + Sync;
+    /// What the call brings back.
+    type Answer: Send;
+
+    /// Reads what the call needs. `None`: there is nothing left to do, and the job is done.
+    fn load(
+        &self,
+        context: &JobContext,
+        tx: &mut TenantTx,
+    ) -> impl Future<Output = Result<Option<Self::Loaded>, JobError>> + Send;
+
+    /// Talks to the outside. May happen again when the process dies before `save` has committed.
+    fn call(
+        &self,
+        loaded: &Self::Loaded,
+        services: &Services,
+    ) -> impl Future<Output = Result<Self::Answer, JobError>> + Send;
+
+    /// Writes the answer down, in the transaction that completes the job.
+    fn save(&self, answer: Self::Answer, tx: &mut TenantTx) -> impl Future<Output = Result<(), JobError>> + Send;
+
+    /// Writes down that it will not happen, in the transaction that buries the job. The payload's
+    /// [`Job::BURIED_BY_WORKER`] must say so.
+    fn dead(&self, reason: &str, tx: &mut TenantTx) -> impl Future<Output = Result<(), JobError>> + Send;
+}
+
+/// A job that may be repeated. It runs without a transaction, under a lease that is renewed meanwhile, and is marked done
+/// afterwards. Whatever it does, it may do again: from the start after a crash, and even beside a worker that has lost its
+/// lease without knowing it yet.
+pub trait IdempotentJob: Job {
+    /// How long one attempt may take. The attempt then fails and is tried again.
+    const TIMEOUT: Duration;
+
+    /// Does the work.
+    fn perform(
+        self,
+        context: &JobContext,
+        db: &Db,
+        services: &Services,
+    ) -> impl Future<Output = Result<(), JobError>> + Send;
+}
+
+/// The world outside. A job that has a transaction open cannot get at it:
+///
+/// ```compile_fail,E0425
+/// # use worker::{JobContext, JobError, SystemJob};
+/// # use common::{db::SystemTx, jobs::ReconcileClerk};
+/// # use std::time::Duration;
+/// impl SystemJob for ReconcileClerk {
+///     const TIMEOUT: Duration = Duration::from_secs(1);
+///     async fn perform(self, _: &JobContext, _: &mut SystemTx) -> Result<(), JobError> {
+///         services.clerk.is_some();
+///         Ok(())
+///     }
+/// }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Services {
+    /// Clerk's Backend API, if there is a key for it.
+    pub clerk: Option<ClerkBackend>,
+}
+
+/// What a job may know of itself besides its payload.
+#[derive(Debug, Clone)]
+pub struct JobContext {
+    /// `jobs.id`.
+    pub job_id: i64,
+    /// Which attempt this is, from 1.
+    pub attempt: i16,
+    /// After how many the job is dead.
+    pub max_attempts: i16,
+    pub(crate) metrics: Arc<Metrics>,
+}
