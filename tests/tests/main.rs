@@ -1,6 +1,7 @@
 //! The tests of the whole, one subject a file. Nothing of ours is replaced; only Clerk is a stand-in.
 
 mod api;
+mod backup;
 mod cargo_dev;
 mod cli;
 mod cluster;

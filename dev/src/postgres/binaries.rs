@@ -111,7 +111,7 @@ pub(super) async fn probe(directory: &Path, account: &Account) -> Result<Binarie
 
 /// One of PostgreSQL's programs in a small, fixed environment: neither the person's locale nor their `PG…` variables
 /// may change what it does.
-pub(super) fn program(path: &Path, account: &Account) -> Command {
+pub fn program(path: &Path, account: &Account) -> Command {
     let mut command = Command::new(path);
     command.env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C").env("TZ", "UTC");
     // The person's working directory may be closed to the account.

