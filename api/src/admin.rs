@@ -2,8 +2,14 @@
 
 use std::{io, net::SocketAddr, sync::Arc};
 
-use axum::{Router, extract::State, http::header, response::IntoResponse, routing::get};
-use common::metrics;
+use axum::{
+    Router,
+    extract::State,
+    http::{HeaderMap, header},
+    response::IntoResponse,
+    routing::get,
+};
+use common::metrics::{self, Exposition};
 use prometheus_client::registry::Registry;
 use tokio::{net::TcpListener, task::JoinSet};
 
@@ -20,6 +26,8 @@ pub(crate) async fn serve(address: SocketAddr, registry: Registry) -> io::Result
     Ok(serving)
 }
 
-async fn scrape(State(registry): State<Arc<Registry>>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text(&registry))
+async fn scrape(State(registry): State<Arc<Registry>>, headers: HeaderMap) -> impl IntoResponse {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let Exposition { content_type, text } = metrics::exposition(&registry, accept.unwrap_or_default());
+    ([(header::CONTENT_TYPE, content_type)], text)
 }

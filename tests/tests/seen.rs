@@ -1,6 +1,7 @@
 //! What operators see of the real binaries: metrics, health, log lines and traces.
 
 mod metrics;
+mod monitoring;
 mod traces;
 
 use dev::clerk::{Options, SigningKey, StandIn};

@@ -1,11 +1,13 @@
 //! What both binaries tell Prometheus: how to say it, and what holds for any process.
 //! <https://prometheus.io/docs/practices/naming/>
 
+mod exposition;
+
 use std::{fmt, fs};
 
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text},
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
     metrics::{
         MetricType,
         counter::ConstCounter,
@@ -17,10 +19,9 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::{clock::Clock, db::Db};
+pub use exposition::{Exposition, exposition};
 
-/// What [`text`] returns. <https://prometheus.io/docs/specs/om/open_metrics_spec/>
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+use crate::{clock::Clock, db::Db};
 
 /// A family of histograms with buckets of our own.
 pub type Histograms<Labels> = Family<Labels, Histogram, fn() -> Histogram>;
@@ -34,13 +35,6 @@ pub fn registry(db: &Db, clock: &Clock) -> Registry {
     registry.register_with_unit("process_start_time", "When the process began, since 1970", Unit::Seconds, start);
     registry.register_collector(Box::new(Process { db: db.clone() }));
     registry
-}
-
-/// Everything in the registry, as text.
-pub fn text(registry: &Registry) -> String {
-    let mut text = String::new();
-    text::encode(&mut text, registry).expect("writing to a string does not fail");
-    text
 }
 
 /// Writes a metric without labels, for a [`Collector`].

@@ -187,19 +187,23 @@ async fn every_metric_is_documented_and_every_documented_metric_exists() {
     let later = [Metrics::of(&pair.api_admin).await, Metrics::of(&pair.worker_admin).await];
     let served: BTreeSet<_> = [api, worker].iter().chain(&later).flat_map(Metrics::names).collect();
 
-    let text = operations_documents();
-    let rows = text.lines().filter(|line| line.starts_with("| `norvalt_"));
-    let names = |cell: &str| cell.split('`').filter(|word| word.starts_with("norvalt_")).map(str::to_owned).collect();
-    let documented: BTreeSet<String> =
-        rows.flat_map(|row| -> Vec<String> { names(row.split('|').nth(1).expect("a table has cells")) }).collect();
+    let documented = documented_metrics();
     assert_eq!(served, documented);
 
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let text = operations_documents();
     for mentioned in text.split(|c| !is_name(c)).filter(|word| word.starts_with("norvalt_")) {
         let name = mentioned.strip_suffix("_bucket").unwrap_or(mentioned);
         let is_role = ["norvalt_tenant", "norvalt_system"].contains(&name);
         assert!(is_role || documented.contains(name), "docs/operations has {mentioned}, which does not exist");
     }
+}
+
+/// The names of the metrics that have a row in `docs/operations`.
+pub(super) fn documented_metrics() -> BTreeSet<String> {
+    let text = operations_documents();
+    let cells = text.lines().filter(|line| line.starts_with("| `norvalt_")).filter_map(|row| row.split('|').nth(1));
+    cells.flat_map(|cell| cell.split('`')).filter(|word| word.starts_with("norvalt_")).map(str::to_owned).collect()
 }
 
 /// All that `docs/operations` says.
