@@ -13,6 +13,7 @@ mod graphile;
 mod http;
 mod load;
 mod loading;
+mod output;
 mod parts;
 mod people;
 mod pgbench;

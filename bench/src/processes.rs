@@ -1,6 +1,5 @@
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    path::Path,
     process::Stdio,
     time::{Duration, Instant},
 };
@@ -12,17 +11,19 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{Outcome, binaries::Binaries, http::Connection, options::Options};
+use crate::{Outcome, binaries::Binaries, http::Connection, options::Options, output::Output};
 
 /// Signs the webhooks of the load.
 pub const WEBHOOK_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 /// The issuer `https://clerk.localhost`, which is that of the stand-in's tokens.
 const PUBLISHABLE_KEY: &str = "pk_test_Y2xlcmsubG9jYWxob3N0JA==";
-const PATIENCE: Duration = Duration::from_secs(30);
+const READY_LIMIT: Duration = Duration::from_secs(30);
+const STOP_LIMIT: Duration = Duration::from_secs(30);
 
 /// A process of the program, with the defaults of its configuration. It ends with this value.
 pub(crate) struct Process {
     child: Child,
+    output: Option<Output>,
 }
 
 impl Process {
@@ -35,7 +36,24 @@ impl Process {
         if let Some(pid) = i32::try_from(self.pid()).ok().and_then(Pid::from_raw) {
             kill_process(pid, Signal::TERM)?;
         }
-        timeout(PATIENCE, self.child.wait()).await??;
+        timeout(STOP_LIMIT, self.child.wait()).await??;
+        Ok(())
+    }
+
+    /// Waits until it is ready. If it never is, says how it ended and what it said last.
+    async fn until_ready(&mut self, name: &str, address: SocketAddr, begin: Instant) -> Outcome<()> {
+        while !is_ready(address).await {
+            let problem = match self.child.try_wait()? {
+                Some(status) => format!("ended before it was ready ({status})"),
+                None if begin.elapsed() > READY_LIMIT => format!("is not ready after {READY_LIMIT:?}, but runs"),
+                None => {
+                    sleep(Duration::from_millis(2)).await;
+                    continue;
+                }
+            };
+            let said = self.output.as_ref().map(Output::last_lines).transpose()?.unwrap_or_default();
+            return Err(format!("{name} {problem}; the last that it said:\n{said}").into());
+        }
         Ok(())
     }
 }
@@ -52,54 +70,46 @@ impl Launcher<'_> {
     pub(crate) async fn api(&self, url: &str) -> Outcome<(Process, SocketAddr, Duration)> {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let mut command = self.command(&self.binaries.path("api"), url);
+        let (mut command, output) = self.command("api", url)?;
         command.env("PORT", port.to_string()).env("CLERK_PUBLISHABLE_KEY", PUBLISHABLE_KEY);
         command.env("CLERK_JWKS_URL", self.clerk.jwks_url()).env("CLERK_WEBHOOK_SECRET", WEBHOOK_SECRET);
         command.envs(self.options.database_connections.map(|count| ("DATABASE_CONNECTIONS", count.to_string())));
         let begin = Instant::now();
-        let child = command.spawn()?;
-        until_ready(address, begin).await?;
-        Ok((Process { child }, address, begin.elapsed()))
+        let mut process = Process { child: command.spawn()?, output };
+        process.until_ready("the API", address, begin).await?;
+        Ok((process, address, begin.elapsed()))
     }
 
     /// Starts a worker with so many slots.
     pub(crate) fn worker(&self, url: &str, concurrency: usize) -> Outcome<Process> {
-        let mut command = self.command(&self.binaries.path("worker"), url);
-        Ok(Process { child: command.env("WORKER_CONCURRENCY", concurrency.to_string()).spawn()? })
+        let (mut command, output) = self.command("worker", url)?;
+        Ok(Process { child: command.env("WORKER_CONCURRENCY", concurrency.to_string()).spawn()?, output })
     }
 
     /// Starts a worker, waits until it is ready, and tells how long that took.
     pub(crate) async fn ready_worker(&self, url: &str) -> Outcome<(Process, Duration)> {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let mut command = self.command(&self.binaries.path("worker"), url);
+        let (mut command, output) = self.command("worker", url)?;
         let begin = Instant::now();
-        let child = command.env("WORKER_ADMIN_ADDRESS", address.to_string()).spawn()?;
-        until_ready(address, begin).await?;
-        Ok((Process { child }, begin.elapsed()))
+        let mut process = Process { child: command.env("WORKER_ADMIN_ADDRESS", address.to_string()).spawn()?, output };
+        process.until_ready("the worker", address, begin).await?;
+        Ok((process, begin.elapsed()))
     }
 
     /// Not in the environment of whoever runs the benchmarks, and with no `.env` file either. What is logged is formatted
-    /// as in production, and thrown away.
-    fn command(&self, binary: &Path, url: &str) -> Command {
-        let mut command = Command::new(binary);
+    /// as in production, and soon thrown away.
+    fn command(&self, program: &str, url: &str) -> Outcome<(Command, Option<Output>)> {
+        let mut command = Command::new(self.binaries.path(program));
         command.env_clear().env("DATABASE_URL", url).env("LOG_FORMAT", "json").current_dir("/").kill_on_drop(true);
-        if !self.options.logs {
-            command.stdout(Stdio::null());
-        }
         command.stdin(Stdio::null());
-        command
-    }
-}
-
-async fn until_ready(address: SocketAddr, begin: Instant) -> Outcome<()> {
-    while !is_ready(address).await {
-        if begin.elapsed() > PATIENCE {
-            return Err("a process does not become ready; --logs shows what it says".into());
+        if self.options.logs {
+            return Ok((command, None));
         }
-        sleep(Duration::from_millis(2)).await;
+        let output = Output::new()?;
+        command.stdout(output.writer()?).stderr(output.writer()?);
+        Ok((command, Some(output)))
     }
-    Ok(())
 }
 
 async fn is_ready(address: SocketAddr) -> bool {
