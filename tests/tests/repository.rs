@@ -67,6 +67,31 @@ fn the_queue_knows_no_clock_but_the_databases() {
 }
 
 #[test]
+fn the_dockerfile_names_what_exists() {
+    let text = |name: &str| fs::read_to_string(file(name)).expect("it is there");
+    let (dockerfile, manifest) = (text("Dockerfile"), text("Cargo.toml"));
+    let rust = manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).expect("it has one");
+    assert!(dockerfile.contains(&format!("FROM rust:{}-", rust.trim_matches('"'))), "not built with {rust}");
+
+    let built: Vec<&str> =
+        dockerfile.split("--bin ").skip(1).filter_map(|rest| rest.split_whitespace().next()).collect();
+    let copied =
+        dockerfile.lines().find(|line| line.starts_with("COPY --from=build")).expect("it copies what it built");
+    assert_eq!(built, ["norvalt", "api", "worker"]);
+    for program in built {
+        assert!(copied.contains(&format!("/src/target/release/{program} ")), "{program} is not in the image");
+        let package = if program == "norvalt" { "cli" } else { program };
+        let target = text(&format!("{package}/Cargo.toml"));
+        let is_its_target = file(&format!("{package}/src/main.rs")).exists()
+            && (program == package || target.contains(&format!("name = \"{program}\"")));
+        assert!(is_its_target, "there is no binary {program}");
+    }
+    for secret in [".env", ".dev", "target", ".git"] {
+        assert!(text(".dockerignore").lines().any(|line| line == secret), "{secret} would be in the image");
+    }
+}
+
+#[test]
 fn every_link_between_the_documents_leads_somewhere() {
     let mut count = 0;
     for document in documents(&file(".")) {
