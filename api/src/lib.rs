@@ -18,6 +18,7 @@ mod rate_limit;
 mod request_log;
 mod router;
 mod routes;
+mod security_headers;
 mod serve;
 mod server;
 mod state;

@@ -45,7 +45,7 @@ pub(crate) fn docs(document: utoipa::openapi::OpenApi) -> SwaggerUi {
         .use_base_layout()
         .deep_linking(true)
         .display_request_duration(true)
-        .persist_authorization(true)
+        .persist_authorization(false)
         .try_it_out_enabled(true)
         .validator_url("none");
     SwaggerUi::new("/docs").url("/openapi.json", document).config(config)

@@ -14,6 +14,16 @@ pub(crate) enum Action {
 }
 
 impl Action {
+    /// As the log has it.
+    fn label(self) -> &'static str {
+        match self {
+            Self::DeleteLeads => "delete_leads",
+            Self::ChangeVehicles => "change_vehicles",
+            Self::ChangeAutomationRules => "change_automation_rules",
+            Self::ChangeDealership => "change_dealership",
+        }
+    }
+
     fn least_role(self) -> Role {
         match self {
             Self::DeleteLeads | Self::ChangeVehicles | Self::ChangeAutomationRules => Role::Manager,
@@ -27,7 +37,7 @@ pub(crate) fn require(caller: &Caller, action: Action) -> Result<(), Problem> {
     if caller.role >= action.least_role() {
         return Ok(());
     }
-    tracing::info!(?action, role = ?caller.role, "not permitted");
+    tracing::info!(action = action.label(), role = %caller.role, "not permitted");
     Err(Problem::forbidden(match action.least_role() {
         Role::Admin => "Only an admin of the dealership may do this.",
         Role::Manager | Role::SalesRep => "Only a manager or an admin of the dealership may do this.",

@@ -14,6 +14,7 @@ use crate::{
     rate_limit::RateLimited,
     request_log,
     routes::{automation_rules, conversations, dealership, health, leads, vehicles, webhooks},
+    security_headers,
     state::AppState,
 };
 
@@ -52,12 +53,16 @@ pub(crate) fn router(state: AppState, cors_origins: &[String]) -> Router {
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_LIMIT))
         .layer(middleware::from_fn_with_state(Bodies::default(), body::buffer))
         .merge(
-            Router::from(docs(document)).layer(middleware::from_extractor_with_state::<RateLimited, _>(state.clone())),
+            Router::from(docs(document))
+                .layer(middleware::from_fn(security_headers::add_for_docs))
+                .layer(middleware::from_extractor_with_state::<RateLimited, _>(state.clone())),
         )
         .fallback(|_: RateLimited| async { Problem::no_such_route() })
         .method_not_allowed_fallback(|_: RateLimited| async { Problem::method_not_allowed() })
         .layer(CatchPanicLayer::custom(request_log::panicked))
+        // Whatever is for other origins than the dashboard's is merged below this line, with a layer of its own.
         .layer(cors::layer(cors_origins))
+        .layer(middleware::from_fn_with_state(state.trusted_proxies, security_headers::add))
         .layer(middleware::from_fn_with_state(state.metrics.clone(), request_log::with_request_id))
         .with_state(state)
 }

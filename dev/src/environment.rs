@@ -1,4 +1,4 @@
-use std::{env, net::SocketAddr};
+use std::{env, io::IsTerminal, net::SocketAddr};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use common::{
@@ -46,7 +46,13 @@ pub(crate) struct Overrides {
 
 /// The output of the processes is a pipe, but a person reads it; they must have ended before they are killed;
 /// and no balancer has to be told first.
-const COMFORTS: [(&str, &str); 3] = [("LOG_FORMAT", "text"), ("SHUTDOWN_SECONDS", "10"), ("DRAIN_SECONDS", "0")];
+const COMFORTS: [(&str, &str); 4] = [
+    ("LOG_FORMAT", "text"),
+    ("SHUTDOWN_SECONDS", "10"),
+    ("DRAIN_SECONDS", "0"),
+    // Where a dashboard that is being developed runs, and the next one while that port is taken.
+    ("CORS_ORIGINS", "http://localhost:3000,http://localhost:3001,http://127.0.0.1:3000,http://127.0.0.1:3001"),
+];
 
 /// What of Clerk's settings counts for the stand-in too.
 const ALSO_OF_THE_STAND_IN: [&str; 2] = ["CLERK_AUTHORIZED_PARTIES", "CLERK_SYNC_HOURS"];
@@ -195,6 +201,9 @@ pub(crate) fn for_processes(
             ("CLERK_INSTANCE_ID", INSTANCE_ID.to_owned()),
             ("CLERK_WEBHOOK_SECRET", secrets.webhook_secret.clone()),
         ]);
+    }
+    if std::io::stdout().is_terminal() {
+        environment.push(("CLICOLOR_FORCE", "1".to_owned()));
     }
     environment.extend(overrides.comforts.iter().map(|(name, value)| (*name, (*value).to_owned())));
     if let Some(exceptions) = around_proxies() {

@@ -98,6 +98,62 @@ fn issuer_and_keys_follow_from_the_publishable_key() {
 }
 
 #[test]
+fn the_issuer_may_be_told() {
+    let read = |extra: &[(&'static str, &'static str)]| {
+        let base = [
+            ("DATABASE_URL", "postgres://localhost/norvalt"),
+            ("CLERK_WEBHOOK_SECRET", "whsec_aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg=="),
+        ];
+        let config = ApiConfig::read(&mut Settings::from_values(base.into_iter().chain(extra.iter().copied())));
+        config.map(|config| (config.clerk.issuer, config.clerk.jwks_url)).expect("valid")
+    };
+    let key = ("CLERK_PUBLISHABLE_KEY", "pk_test_Y2xlcmsubG9jYWxob3N0JA==");
+    let issuer = ("CLERK_ISSUER", "https://app.norvalt.no/__clerk/");
+    let jwks = ("CLERK_JWKS_URL", "https://api.clerk.com/v1/jwks");
+    let told = "https://app.norvalt.no/__clerk".to_owned();
+    assert_eq!(read(&[key, issuer]), (told.clone(), "https://clerk.localhost/.well-known/jwks.json".to_owned()));
+    assert_eq!(read(&[issuer]), (told.clone(), format!("{told}/.well-known/jwks.json")));
+    assert_eq!(read(&[issuer, jwks]), (told, jwks.1.to_owned()));
+}
+
+#[test]
+fn an_origin_that_no_browser_would_send_is_refused_with_the_remedy() {
+    let read = |name: &'static str, value: &'static str| {
+        let base = [
+            ("DATABASE_URL", "postgres://localhost/norvalt"),
+            ("CLERK_WEBHOOK_SECRET", "whsec_aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg=="),
+            ("CLERK_PUBLISHABLE_KEY", "pk_test_Y2xlcmsubG9jYWxob3N0JA=="),
+        ];
+        ApiConfig::read(&mut Settings::from_values(base.into_iter().chain([(name, value)])))
+    };
+    for name in ["CLERK_AUTHORIZED_PARTIES", "CORS_ORIGINS"] {
+        for value in
+            ["https://app.norvalt.no", "http://localhost:3000, https://app.norvalt.no", "chrome-extension://abc"]
+        {
+            read(name, value).expect("these are origins");
+        }
+        for value in [
+            "app.norvalt.no",
+            "https://app.norvalt.no/",
+            "https://app.norvalt.no/dashboard",
+            "https://App.norvalt.no",
+            "https://app.norvalt.no:443",
+            "https://åse.no",
+            "https://",
+            "https://app.norvalt.no,app.norvalt.no",
+            "https://user@app.norvalt.no",
+            "*",
+            "https://*",
+        ] {
+            let error = read(name, value).expect_err(value).to_string();
+            assert!(error.contains(name) && error.contains("https://app.norvalt.no"), "{error}");
+        }
+    }
+    read("CORS_ORIGINS", "https://*.vercel.app").expect("a pattern");
+    read("CLERK_AUTHORIZED_PARTIES", "https://*.vercel.app").expect_err("tokens name one origin each");
+}
+
+#[test]
 fn every_binary_helps_and_refuses_to_start_without_its_settings() {
     for (name, arguments) in [("api", &[][..]), ("worker", &[]), ("norvalt", &["seed"])] {
         let run = |arguments: &[&str]| {

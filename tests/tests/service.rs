@@ -100,6 +100,67 @@ async fn a_fit_request_id_is_kept_and_another_is_replaced() {
 }
 
 #[tokio::test]
+async fn browsers_may_send_what_tracing_and_retrying_libraries_add_and_read_what_they_need() {
+    let app = TestApp::start().await;
+    let headers = "authorization,content-type,traceparent,tracestate,baggage,sentry-trace,if-match,if-none-match,\
+                   idempotency-key,last-event-id,x-request-id,x-datadog-trace-id";
+    for path in ["/api/v1/leads", "/api/v1/leads/1", "/api/v1/nothing"] {
+        for method in ["GET", "POST", "PATCH", "DELETE"] {
+            let preflight = app
+                .request(Method::OPTIONS, path)
+                .header("origin", FRONTEND)
+                .header("access-control-request-method", method)
+                .header("access-control-request-headers", headers);
+            let answer = preflight.send().await.expect("an answer");
+            let granted = |name: &str| answer.headers()[name].to_str().expect("printable").to_lowercase();
+            assert!(answer.status().is_success(), "{path}");
+            assert_eq!(granted("access-control-allow-origin"), FRONTEND);
+            assert!(granted("access-control-allow-methods").contains(&method.to_lowercase()));
+            let allowed = granted("access-control-allow-headers");
+            for header in headers.split(',') {
+                assert!(allowed.split(',').any(|name| name.trim() == header), "{header}");
+            }
+        }
+        let answer = app.request(Method::GET, path).header("origin", FRONTEND).send().await.expect("an answer");
+        let exposed = answer.headers()["access-control-expose-headers"].to_str().expect("printable").to_lowercase();
+        for header in ["location", "retry-after", "x-request-id", "etag"] {
+            assert!(exposed.contains(header), "{header}");
+        }
+    }
+    for origin in [None, Some(FRONTEND), Some("https://evil.example")] {
+        let request = app.request(Method::GET, "/api/v1/me");
+        let request = if let Some(origin) = origin { request.header("origin", origin) } else { request };
+        let answer = request.send().await.expect("an answer");
+        let vary: Vec<_> = answer.headers().get_all("vary").iter().map(|value| value.to_str().expect("text")).collect();
+        assert!(vary.join(",").to_lowercase().contains("origin"), "a cache must not mix up origins: {vary:?}");
+    }
+}
+
+#[tokio::test]
+async fn no_cache_keeps_what_a_dealership_has_and_no_browser_guesses() {
+    let app = TestApp::start_with(|config| config.trusted_proxies = 1).await;
+    let oslo = app.dealership("Tesla Oslo").await;
+    let lead = format!("/api/v1/leads/{}", oslo.lead("Ola Nordmann").await.id);
+    for path in ["/api/v1/leads", &lead, "/api/v1/me", "/api/v1/leads/1", "/api/v1/nothing", "/health", "/"] {
+        for scheme in ["http", "https"] {
+            let request = oslo.admin().request(Method::GET, path).header("x-forwarded-proto", scheme);
+            let headers = request.send().await.expect("an answer").headers().clone();
+            assert_eq!(headers["cache-control"], "no-store", "{path}");
+            assert_eq!(headers["x-content-type-options"], "nosniff", "{path}");
+            assert_eq!(headers["content-security-policy"], "default-src 'none'; frame-ancestors 'none'", "{path}");
+            assert_eq!(headers.contains_key("strict-transport-security"), scheme == "https", "{path} by {scheme}");
+        }
+    }
+    let refused = app.get("/api/v1/leads").await;
+    assert_eq!((refused.status.as_u16(), &refused.headers["cache-control"]), (401, &"no-store".parse().expect("text")));
+    let docs = app.request(Method::GET, "/docs/").send().await.expect("an answer");
+    let policy = docs.headers()["content-security-policy"].to_str().expect("text");
+    assert!(policy.contains("script-src 'self';") && policy.contains("frame-ancestors 'none'"), "{policy}");
+    let settings = app.request(Method::GET, "/docs/swagger-initializer.js").send().await.expect("an answer");
+    assert!(settings.text().await.expect("text").contains("\"persistAuthorization\": false"), "tokens are not kept");
+}
+
+#[tokio::test]
 async fn browsers_of_configured_origins_may_call() {
     let app = TestApp::start().await;
     for (origin, allowed) in [

@@ -10,11 +10,14 @@ use common::{
     ids::{ClerkOrgId, ClerkUserId},
 };
 use jsonwebtoken::{Algorithm, crypto};
-use serde_json::Value;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, IgnoredAny},
+};
+use serde_json::{Value, value::RawValue};
 
 use super::{
     jwks::{Jwks, JwksError},
-    strict_json,
     token_cache::{TokenCache, Validity, Verified},
 };
 
@@ -23,7 +26,7 @@ const LONGEST: usize = 8 * 1024;
 /// How far clocks may be apart, in seconds.
 const LEEWAY: i64 = 5;
 /// The end of the year 9999, in seconds. No honest time is later.
-const END_OF_TIME: i64 = 253_402_300_800;
+const END_OF_TIME: f64 = 253_402_300_800.0;
 /// The categories, where one is given: of session tokens, and the one that says to ignore categories.
 const CATEGORIES: [&str; 2] = ["cl_B7d4PD111AAA", "cl_I7d4PD111III"];
 
@@ -69,7 +72,7 @@ impl TokenError {
 
     /// Whether the fault is on our side, so that the same token may do later.
     pub(crate) fn is_ours(&self) -> bool {
-        matches!(self, Self::Key(JwksError::Fetch(_) | JwksError::NoKeys | JwksError::Waiting))
+        matches!(self, Self::Key(JwksError::Fetch(_) | JwksError::TooLarge | JwksError::NoKeys | JwksError::Waiting))
     }
 }
 
@@ -113,46 +116,36 @@ impl Verifier {
     async fn verify_anew(&self, token: &str) -> Result<Verified, TokenError> {
         let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed("no signature"))?;
         let (header, claims) = message.split_once('.').ok_or(TokenError::Malformed("no claims"))?;
-        let kid = key_id(&decode(header)?)?;
+        let kid = decode::<Header>(header)?.key_id()?;
         let key = self.jwks.key(&kid).await?;
         let verified = crypto::verify(signature, message.as_bytes(), &key, Algorithm::RS256);
         if !verified.is_ok_and(|valid| valid) {
             return Err(TokenError::Signature);
         }
-        let claims = decode(claims)?;
-        Ok(Verified { valid: validity(&claims)?, identity: self.identity(&claims)?, kid, key })
+        let claims: Claims = decode(claims)?;
+        Ok(Verified { valid: claims.validity()?, identity: self.identity(claims)?, kid, key })
     }
 
-    fn identity(&self, claims: &Value) -> Result<Identity, TokenError> {
-        if claims["iss"].as_str() != Some(&self.issuer) {
-            return Err(TokenError::Claim("iss is not our Clerk instance"));
+    fn identity(&self, claims: Claims) -> Result<Identity, TokenError> {
+        if claims.iss.as_ref() != Some(&self.issuer) {
+            return Err(TokenError::Claim(
+                "iss is not our Clerk instance: compare CLERK_PUBLISHABLE_KEY, CLERK_ISSUER",
+            ));
         }
-        let azp = claims["azp"].as_str();
+        let azp = claims.azp.as_deref();
         if !self.authorized_parties.is_empty() && !self.authorized_parties.iter().any(|party| azp == Some(party)) {
             return Err(TokenError::Claim("azp is not in CLERK_AUTHORIZED_PARTIES"));
         }
-        if claims["sid"].as_str().is_none_or(str::is_empty) {
+        if claims.sid.as_deref().is_none_or(str::is_empty) {
             return Err(TokenError::Claim("sid is missing: not a session"));
         }
-        match &claims["sts"] {
-            Value::Null => {}
-            Value::String(status) if status != "pending" => {}
-            _ => return Err(TokenError::Claim("sts: the session is pending")),
+        if claims.sts.as_deref() == Some("pending") {
+            return Err(TokenError::Claim("sts: the session is pending"));
         }
-        let user = claims["sub"].as_str().and_then(|sub| sub.parse().ok());
-        Ok(Identity {
-            user: user.ok_or(TokenError::Claim("sub is not a user"))?,
-            organization: organization(claims)?,
-            impersonator: impersonator(claims)?,
-        })
+        let organization = claims.organization()?;
+        let user = claims.sub.ok_or(TokenError::Claim("sub is missing"))?;
+        Ok(Identity { user, organization, impersonator: claims.act.map(|act| act.sub) })
     }
-}
-
-/// When a token is valid: from the later of `nbf` and `iat`, as far as they are given.
-fn validity(claims: &Value) -> Result<Validity, TokenError> {
-    let until = time(claims, "exp")?.ok_or(TokenError::Claim("exp is missing"))?;
-    let from = time(claims, "nbf")?.max(time(claims, "iat")?).unwrap_or(0);
-    Ok(Validity { from, until })
 }
 
 impl Validity {
@@ -168,62 +161,118 @@ impl Validity {
     }
 }
 
-fn decode(part: &str) -> Result<Value, TokenError> {
+/// A part of a token. Members that are read may not come twice, since two parsers could see two different tokens in it.
+/// <https://www.rfc-editor.org/rfc/rfc7515#section-4>
+fn decode<T: DeserializeOwned>(part: &str) -> Result<T, TokenError> {
     let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Malformed("not base64url"))?;
-    let value = strict_json::parse(&bytes).map_err(|_| TokenError::Malformed("not plain JSON"))?;
-    if value.is_object() { Ok(value) } else { Err(TokenError::Malformed("not a JSON object")) }
+    let text = str::from_utf8(&bytes).map_err(|_| TokenError::Malformed("not UTF-8"))?;
+    // Serde would read a list as well, member by member.
+    if !text.trim_start().starts_with('{') {
+        return Err(TokenError::Malformed("not a JSON object"));
+    }
+    serde_json::from_str(text).map_err(|_| TokenError::Malformed("not JSON, or a member is of the wrong type or twice"))
 }
 
-/// Checks the header and returns the id of the key. Keys come from the configured place only, whatever it says.
-fn key_id(header: &Value) -> Result<String, TokenError> {
-    if header["alg"].as_str() != Some("RS256") {
-        return Err(TokenError::Header("alg is not RS256"));
-    }
-    match &header["typ"] {
-        Value::Null => {}
-        Value::String(typ) if typ.eq_ignore_ascii_case("JWT") => {}
-        _ => return Err(TokenError::Header("typ is not JWT")),
-    }
-    match &header["cat"] {
-        Value::Null => {}
-        Value::String(category) if CATEGORIES.contains(&category.as_str()) => {}
-        _ => return Err(TokenError::Header("cat is not that of a session")),
-    }
-    if ["crit", "jwk", "jku", "x5u", "x5c"].iter().any(|member| header.get(member).is_some()) {
-        return Err(TokenError::Header("crit or a key of its own"));
-    }
-    let kid = header["kid"].as_str().filter(|kid| !kid.is_empty());
-    kid.map(str::to_owned).ok_or(TokenError::Header("kid is missing"))
+#[derive(Deserialize)]
+struct Header {
+    alg: String,
+    typ: Option<String>,
+    cat: Option<String>,
+    kid: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    crit: bool,
+    #[serde(default, deserialize_with = "present")]
+    jwk: bool,
+    #[serde(default, deserialize_with = "present")]
+    jku: bool,
+    #[serde(default, deserialize_with = "present")]
+    x5u: bool,
+    #[serde(default, deserialize_with = "present")]
+    x5c: bool,
 }
 
-/// A time in seconds, if the claim is there; whole and within reason.
-fn time(claims: &Value, name: &'static str) -> Result<Option<i64>, TokenError> {
-    match &claims[name] {
-        Value::Null => Ok(None),
-        value => match value.as_i64() {
-            Some(time) if (0..END_OF_TIME).contains(&time) => Ok(Some(time)),
-            _ => Err(TokenError::Claim("exp, nbf or iat is not a time")),
-        },
-    }
+/// Whether a member is there, whatever it holds.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(deserializer).map(|_| true)
 }
 
-/// The active organization. Version 2 keeps it in `o`; any other version is version 1, where `o` means nothing.
-fn organization(claims: &Value) -> Result<Option<ClerkOrgId>, TokenError> {
-    let id = if claims["v"].as_i64() == Some(2) { &claims["o"]["id"] } else { &claims["org_id"] };
-    match id {
-        Value::Null => Ok(None),
-        Value::String(id) => id.parse().map(Some).map_err(|_| TokenError::Claim("the organization is not an id")),
-        _ => Err(TokenError::Claim("the organization is not an id")),
-    }
-}
-
-/// Who acts as the user, if somebody does. <https://www.rfc-editor.org/rfc/rfc8693#section-4.1>
-fn impersonator(claims: &Value) -> Result<Option<ClerkUserId>, TokenError> {
-    match &claims["act"] {
-        Value::Null => Ok(None),
-        act => {
-            let sub = act["sub"].as_str().and_then(|sub| sub.parse().ok());
-            sub.map(Some).ok_or(TokenError::Claim("act names nobody"))
+impl Header {
+    /// Checks it and returns the id of the key. Keys come from the configured place only, whatever it says.
+    fn key_id(self) -> Result<String, TokenError> {
+        if self.alg != "RS256" {
+            return Err(TokenError::Header("alg is not RS256"));
         }
+        if self.typ.is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT")) {
+            return Err(TokenError::Header("typ is not JWT"));
+        }
+        if self.cat.is_some_and(|category| !CATEGORIES.contains(&category.as_str())) {
+            return Err(TokenError::Header("cat is not that of a session"));
+        }
+        if self.crit || self.jwk || self.jku || self.x5u || self.x5c {
+            return Err(TokenError::Header("crit or a key of its own"));
+        }
+        self.kid.filter(|kid| !kid.is_empty()).ok_or(TokenError::Header("kid is missing"))
+    }
+}
+
+#[derive(Deserialize)]
+struct Claims {
+    iss: Option<String>,
+    sub: Option<ClerkUserId>,
+    azp: Option<String>,
+    sid: Option<String>,
+    sts: Option<String>,
+    exp: Option<f64>,
+    nbf: Option<f64>,
+    iat: Option<f64>,
+    v: Option<Value>,
+    /// The active organization in version 2.
+    o: Option<Box<RawValue>>,
+    /// The active organization in version 1.
+    org_id: Option<Value>,
+    /// Who acts as the user, if somebody does. <https://www.rfc-editor.org/rfc/rfc8693#section-4.1>
+    act: Option<Actor>,
+}
+
+#[derive(Deserialize)]
+struct Actor {
+    sub: ClerkUserId,
+}
+
+#[derive(Deserialize)]
+struct ActiveOrganization {
+    id: Option<ClerkOrgId>,
+}
+
+impl Claims {
+    /// When the token is valid: from the later of `nbf` and `iat`, as far as they are given. Parts of a second never make
+    /// that longer.
+    fn validity(&self) -> Result<Validity, TokenError> {
+        let until = time(self.exp)?.ok_or(TokenError::Claim("exp is missing"))?.floor();
+        let [nbf, iat] = [time(self.nbf)?, time(self.iat)?].map(|time| time.unwrap_or(0.0).ceil());
+        #[expect(clippy::cast_possible_truncation, reason = "whole, and before the end of time")]
+        Ok(Validity { from: nbf.max(iat) as i64, until: until as i64 })
+    }
+
+    /// Version 2 keeps it in `o`; any other version is version 1, where `o` means nothing.
+    fn organization(&self) -> Result<Option<ClerkOrgId>, TokenError> {
+        let no_id = TokenError::Claim("the organization is not an id");
+        if self.v.as_ref().and_then(Value::as_i64) == Some(2) {
+            let Some(raw) = &self.o else { return Ok(None) };
+            let organization: Option<ActiveOrganization> = serde_json::from_str(raw.get()).map_err(|_| no_id)?;
+            return Ok(organization.and_then(|organization| organization.id));
+        }
+        match &self.org_id {
+            None => Ok(None),
+            Some(id) => id.as_str().and_then(|id| id.parse().ok()).map(Some).ok_or(no_id),
+        }
+    }
+}
+
+/// A time in seconds, if the claim is there; not negative and within reason.
+fn time(claim: Option<f64>) -> Result<Option<f64>, TokenError> {
+    match claim {
+        Some(time) if !(0.0..END_OF_TIME).contains(&time) => Err(TokenError::Claim("exp, nbf or iat is not a time")),
+        time => Ok(time),
     }
 }

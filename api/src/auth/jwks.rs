@@ -7,7 +7,7 @@ use jsonwebtoken::{
     DecodingKey,
     jwk::{AlgorithmParameters, Jwk, JwkSet, KeyAlgorithm, PublicKeyUse},
 };
-use reqwest::Response;
+use reqwest::{Response, redirect::Policy};
 use tokio::{
     sync::{Mutex, OwnedMutexGuard, RwLock},
     time::Instant,
@@ -16,6 +16,9 @@ use tokio::{
 /// Known keys are looked up anew after this time, so that a withdrawn one stops working.
 const MAX_AGE: Duration = Duration::from_hours(1);
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+/// In bytes. Clerk's answer has about one thousand.
+const MAX_ANSWER: usize = 256 * 1024;
+const MAX_REDIRECTS: usize = 3;
 
 type Keys = HashMap<String, Arc<DecodingKey>>;
 
@@ -43,6 +46,8 @@ pub(crate) enum JwksError {
     UnknownKey,
     #[error("the keys cannot be fetched; check CLERK_JWKS_URL and that Clerk can be reached")]
     Fetch(#[source] reqwest::Error),
+    #[error("the answer is larger than any set of keys; check CLERK_JWKS_URL")]
+    TooLarge,
     #[error("the answer holds no usable key; check CLERK_JWKS_URL")]
     NoKeys,
     #[error("the keys could not be fetched a moment ago")]
@@ -51,7 +56,7 @@ pub(crate) enum JwksError {
 
 impl Jwks {
     pub(super) fn new(url: &str, interval: Duration) -> reqwest::Result<Self> {
-        let http = reqwest::Client::builder().timeout(FETCH_TIMEOUT).build()?;
+        let http = reqwest::Client::builder().timeout(FETCH_TIMEOUT).redirect(same_origin()).build()?;
         Ok(Self { url: url.to_owned(), interval, http, known: RwLock::default(), last_fetch: Arc::default() })
     }
 
@@ -122,9 +127,28 @@ impl Jwks {
     /// An answer without a usable key is no answer: some proxy's, perhaps.
     async fn download(&self) -> Result<Keys, JwksError> {
         let answer = self.http.get(&self.url).send().await.and_then(Response::error_for_status);
-        let set = answer.map_err(JwksError::Fetch)?.json().await.map_err(JwksError::Fetch)?;
+        let mut answer = answer.map_err(JwksError::Fetch)?;
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(JwksError::Fetch)? {
+            if body.len() + chunk.len() > MAX_ANSWER {
+                return Err(JwksError::TooLarge);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let set = serde_json::from_slice(&body).map_err(|_| JwksError::NoKeys)?;
         Some(usable(&set)).filter(|keys| !keys.is_empty()).ok_or(JwksError::NoKeys)
     }
+}
+
+/// Whoever can answer for our issuer may move its keys, but nobody may name another one who can.
+fn same_origin() -> Policy {
+    Policy::custom(|attempt| {
+        let elsewhere = attempt.previous().first().is_none_or(|first| first.origin() != attempt.url().origin());
+        if elsewhere || attempt.previous().len() > MAX_REDIRECTS {
+            return attempt.error("redirected elsewhere, which is not followed");
+        }
+        attempt.follow()
+    })
 }
 
 /// The RSA signing keys among them. One that we cannot read must not cost us the others.
@@ -147,7 +171,7 @@ fn is_for_rs256(key: &Jwk) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use axum::{Json, Router, http::StatusCode, routing::get};
+    use axum::{Json, Router, http::StatusCode, response::Redirect, routing::get};
     use serde_json::{Value, json};
     use tokio::{net::TcpListener, sync::watch};
 
@@ -185,6 +209,33 @@ mod tests {
         drop(jwks.last_fetch.lock().await);
         assert!(matches!(jwks.key("old").await, Err(JwksError::UnknownKey)));
         jwks.key("new").await.expect("it is published");
+    }
+
+    #[tokio::test]
+    async fn keys_come_from_their_own_place_and_in_a_reasonable_size() {
+        let (elsewhere, _publish) = issuer(json!([published("foreign")])).await;
+        let foreign = elsewhere.url.clone();
+        let redirecting = Router::new()
+            .route("/moved", get(|| async { Redirect::temporary("/keys") }))
+            .route("/foreign", get(async move || Redirect::temporary(&foreign)))
+            .route("/loop", get(|| async { Redirect::temporary("/loop") }))
+            .route("/keys", get(|| async { Json(json!({ "keys": [published("ours")] })) }))
+            .route(
+                "/huge",
+                get(|| async { Json(json!({ "keys": [published("ours")], "padding": "x".repeat(MAX_ANSWER) })) }),
+            );
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let address = listener.local_addr().expect("it is bound");
+        tokio::spawn(async move { axum::serve(listener, redirecting).await });
+        let key = async |path: &str, kid: &str| {
+            let jwks =
+                Jwks::new(&format!("http://{address}{path}"), Duration::ZERO).expect("the system has what TLS needs");
+            Arc::new(jwks).key(kid).await
+        };
+        key("/moved", "ours").await.expect("its own host may move them");
+        assert!(matches!(key("/foreign", "foreign").await, Err(JwksError::Fetch(error)) if error.is_redirect()));
+        assert!(matches!(key("/loop", "ours").await, Err(JwksError::Fetch(error)) if error.is_redirect()));
+        assert!(matches!(key("/huge", "ours").await, Err(JwksError::TooLarge)));
     }
 
     #[tokio::test]

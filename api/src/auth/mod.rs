@@ -2,7 +2,6 @@
 
 mod claims;
 mod jwks;
-mod strict_json;
 mod token_cache;
 
 use axum::{

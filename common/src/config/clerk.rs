@@ -21,27 +21,30 @@ pub struct ClerkFrontend {
 }
 
 impl ClerkFrontend {
-    /// Issuer and keys follow from the publishable key; `CLERK_JWKS_URL` overrides where the keys are, and without a
-    /// publishable key also tells the issuer.
+    /// Issuer and keys follow from the publishable key. `CLERK_JWKS_URL` overrides where the keys are and `CLERK_ISSUER` who
+    /// issues the tokens, as when Clerk's Frontend API is behind a proxy: <https://clerk.com/docs/guides/dashboard/dns-domains/proxy-fapi>.
+    /// Without a publishable key, either tells the other.
     pub(super) fn read(settings: &mut Settings) -> Option<Self> {
         let remedy = "copy it from Clerk's dashboard, API keys (or set CLERK_JWKS_URL)";
         let jwks_url = settings.optional("CLERK_JWKS_URL", super::http_url);
-        let key = match &jwks_url {
-            Some(_) => settings.optional("CLERK_PUBLISHABLE_KEY", str::parse::<PublishableKey>),
-            None => settings.required("CLERK_PUBLISHABLE_KEY", remedy, str::parse),
+        let issuer = settings.optional("CLERK_ISSUER", super::http_url);
+        let key = match (&jwks_url, &issuer) {
+            (None, None) => settings.required("CLERK_PUBLISHABLE_KEY", remedy, str::parse::<PublishableKey>),
+            _ => settings.optional("CLERK_PUBLISHABLE_KEY", str::parse),
         };
-        let issuer = match (&key, &jwks_url) {
-            (Some(key), _) => format!("https://{}", key.host),
-            (None, Some(url)) => {
-                let Some(issuer) = url.strip_suffix(WELL_KNOWN) else {
-                    settings.report("CLERK_JWKS_URL", "does not tell the issuer; set CLERK_PUBLISHABLE_KEY too");
-                    return None;
-                };
-                issuer.to_owned()
+        let host = key.map(|key| format!("https://{}", key.host));
+        let well_known = |url: &String| url.strip_suffix(WELL_KNOWN).map(str::to_owned);
+        let Some(issuer) = issuer.clone().or_else(|| host.clone()).or_else(|| jwks_url.as_ref().and_then(well_known))
+        else {
+            if jwks_url.is_some() {
+                settings.report(
+                    "CLERK_JWKS_URL",
+                    "does not tell the issuer; set CLERK_PUBLISHABLE_KEY or CLERK_ISSUER too",
+                );
             }
-            (None, None) => return None,
+            return None;
         };
-        let jwks_url = jwks_url.unwrap_or_else(|| format!("{issuer}{WELL_KNOWN}"));
+        let jwks_url = jwks_url.unwrap_or_else(|| format!("{}{WELL_KNOWN}", host.as_ref().unwrap_or(&issuer)));
         Some(Self { issuer, jwks_url })
     }
 }

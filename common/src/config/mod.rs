@@ -5,12 +5,14 @@ mod clients;
 mod settings;
 mod telemetry;
 
-use std::{convert::Infallible, net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 pub use clerk::{ClerkBackend, ClerkFrontend, PublishableKey, WebhookSecrets};
 pub use clients::ClientLimits;
 pub use settings::{ConfigError, Settings};
 pub use telemetry::{TelemetryConfig, TracesConfig};
+
+use reqwest::Url;
 
 use crate::{db::DatabaseUrl, ids::ClerkInstanceId, secret::Secret};
 
@@ -89,8 +91,7 @@ impl ApiConfig {
         let remedy = "copy the signing secret of the endpoint from Clerk's dashboard, Webhooks";
         let webhook_secrets = s.required("CLERK_WEBHOOK_SECRET", remedy, str::parse::<WebhookSecrets>);
         let clerk_instance = clerk::instance(s);
-        let authorized_parties =
-            s.optional("CLERK_AUTHORIZED_PARTIES", |text| Ok::<_, Infallible>(list(text))).unwrap_or_default();
+        let authorized_parties = s.optional("CLERK_AUTHORIZED_PARTIES", authorized_parties).unwrap_or_default();
         let cors_origins = s.optional("CORS_ORIGINS", origins).unwrap_or_default();
         let port = s.optional("PORT", port).unwrap_or(8000);
         let admin_address = s.optional("API_ADMIN_ADDRESS", address);
@@ -190,23 +191,48 @@ fn list(text: &str) -> Vec<String> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
 }
 
-fn origins(text: &str) -> Result<Vec<String>, &'static str> {
-    let origins = list(text);
-    let plain = |origin: &String| {
-        let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
-        host.is_some_and(|host| !host.is_empty() && !host.contains(['/', ' ', '?', '#']) && host != "*")
-    };
-    if origins.iter().all(plain) {
-        Ok(origins)
+/// The claim `azp` is compared as it is: nothing else than an origin can ever be equal to it.
+fn authorized_parties(text: &str) -> Result<Vec<String>, &'static str> {
+    let parties = list(text);
+    if parties.iter().all(|party| is_origin(party)) {
+        Ok(parties)
     } else {
-        Err("must be origins separated by commas, such as https://app.norvalt.no,https://*.vercel.app")
+        Err(
+            "must be origins separated by commas, exactly as browsers write them: https://app.norvalt.no, with the scheme, \
+             in lower case, without a path or a slash at the end",
+        )
     }
 }
 
-fn http_url(text: &str) -> Result<String, &'static str> {
-    if text.starts_with("https://") || text.starts_with("http://") {
-        Ok(text.trim_end_matches('/').to_owned())
+fn origins(text: &str) -> Result<Vec<String>, &'static str> {
+    let origins = list(text);
+    // What `*` stands for is part of a host's name.
+    if origins.iter().all(|origin| !origin.ends_with("//*") && is_origin(&origin.replacen('*', "x", 1))) {
+        Ok(origins)
     } else {
-        Err("must be a URL that starts with https://")
+        Err(
+            "must be origins separated by commas, such as https://app.norvalt.no,https://*.vercel.app: with the scheme, in \
+             lower case, without a path or a slash at the end",
+        )
+    }
+}
+
+/// Whether a browser would write it like that. <https://html.spec.whatwg.org/multipage/browsers.html#ascii-serialisation-of-an-origin>
+fn is_origin(text: &str) -> bool {
+    let Ok(url) = Url::parse(text) else { return false };
+    if text.contains('*') {
+        return false;
+    }
+    if matches!(url.scheme(), "http" | "https") {
+        return url.origin().ascii_serialization() == text;
+    }
+    // Of a browser's extension, or a shell around the web site.
+    text.split_once("://").is_some_and(|(_, host)| !host.is_empty() && !host.contains(['/', '?', '#']))
+}
+
+fn http_url(text: &str) -> Result<String, &'static str> {
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "https" | "http") => Ok(text.trim_end_matches('/').to_owned()),
+        _ => Err("must be a URL that starts with https://"),
     }
 }

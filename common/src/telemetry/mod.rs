@@ -40,7 +40,7 @@ pub fn init(config: &TelemetryConfig, service: &str) -> Telemetry {
         // Ours are never nested, so the list of all spans would only say the same again.
         registry.with(tracing_subscriber::fmt::layer().json().flatten_event(true).with_span_list(false)).init();
     } else {
-        registry.with(tracing_subscriber::fmt::layer().with_target(false)).init();
+        registry.with(tracing_subscriber::fmt::layer().with_target(false).with_ansi(in_colour())).init();
     }
     let exporting = config.traces.as_ref().and_then(|traces| {
         export::start(traces, service)
@@ -50,6 +50,13 @@ pub fn init(config: &TelemetryConfig, service: &str) -> Telemetry {
             .ok()
     });
     Telemetry(exporting)
+}
+
+/// Whether lines for people are in colour: on a terminal only, unless somebody who passes them on to one says otherwise.
+/// <https://bixense.com/clicolors/>
+fn in_colour() -> bool {
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0");
+    !is_set("NO_COLOR") && (is_set("CLICOLOR_FORCE") || std::io::stdout().is_terminal())
 }
 
 impl Telemetry {

@@ -9,11 +9,18 @@ use std::{
     time::Duration,
 };
 
-use axum::{Json, Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{HeaderValue, StatusCode},
+    response::IntoResponse,
+    routing::get,
+};
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
 use serde_json::Value;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
 
 use super::{
     ChangeError, Endpoint, Event, Instance, SessionToken, SigningKey, StoreError, Webhooks, backend_api, control, jwks,
@@ -277,7 +284,21 @@ fn router(clerk: Clerk) -> Router {
         .route("/.well-known/jwks.json", get(public_keys))
         .merge(backend_api::router(clerk.clone()))
         .merge(control::router())
+        .layer(for_local_browsers())
         .with_state(clerk)
+}
+
+/// Dashboards that are being developed on this host may fetch tokens; no other web site may.
+fn for_local_browsers() -> CorsLayer {
+    let is_local = |origin: &HeaderValue, _: &_| {
+        let host = origin.to_str().ok().and_then(|origin| origin.strip_prefix("http://"));
+        let name = host.map(|host| host.rsplit_once(':').map_or(host, |(name, _)| name));
+        matches!(name, Some("localhost" | "127.0.0.1" | "[::1]"))
+    };
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::predicate(is_local))
+        .allow_methods(AllowMethods::mirror_request())
+        .allow_headers(AllowHeaders::mirror_request())
 }
 
 async fn public_keys(State(clerk): State<Clerk>) -> impl IntoResponse {

@@ -174,3 +174,21 @@ async fn what_it_knows_outlives_it() {
     assert!(clerk.session_token("ingrid@example.no", None).is_ok());
     crate::files::remove(&file).expect("it is ours");
 }
+
+#[tokio::test]
+async fn dashboards_on_this_host_may_fetch_tokens_and_no_other_web_site_may() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let clerk = StandIn::start(listener, Options::in_memory(SigningKey::generate())).await.expect("it keeps no file");
+    for (origin, allowed) in [
+        ("http://localhost:3000", true),
+        ("http://127.0.0.1:3001", true),
+        ("http://localhost", true),
+        ("http://localhost.evil.example:3000", false),
+        ("https://evil.example", false),
+        ("null", false),
+    ] {
+        let request = reqwest::Client::new().get(clerk.jwks_url()).header("origin", origin);
+        let answer = request.send().await.expect("an answer");
+        assert_eq!(answer.headers().contains_key("access-control-allow-origin"), allowed, "{origin}");
+    }
+}
