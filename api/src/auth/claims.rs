@@ -180,20 +180,20 @@ struct Header {
     cat: Option<String>,
     kid: Option<String>,
     #[serde(default, deserialize_with = "present")]
-    crit: bool,
+    crit: Option<IgnoredAny>,
     #[serde(default, deserialize_with = "present")]
-    jwk: bool,
+    jwk: Option<IgnoredAny>,
     #[serde(default, deserialize_with = "present")]
-    jku: bool,
+    jku: Option<IgnoredAny>,
     #[serde(default, deserialize_with = "present")]
-    x5u: bool,
+    x5u: Option<IgnoredAny>,
     #[serde(default, deserialize_with = "present")]
-    x5c: bool,
+    x5c: Option<IgnoredAny>,
 }
 
-/// Whether a member is there, whatever it holds.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    IgnoredAny::deserialize(deserializer).map(|_| true)
+/// A member that is there, whatever it holds: null as well.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<IgnoredAny>, D::Error> {
+    IgnoredAny::deserialize(deserializer).map(Some)
 }
 
 impl Header {
@@ -208,7 +208,7 @@ impl Header {
         if self.cat.is_some_and(|category| !CATEGORIES.contains(&category.as_str())) {
             return Err(TokenError::Header("cat is not that of a session"));
         }
-        if self.crit || self.jwk || self.jku || self.x5u || self.x5c {
+        if [self.crit, self.jwk, self.jku, self.x5u, self.x5c].iter().any(Option::is_some) {
             return Err(TokenError::Header("crit or a key of its own"));
         }
         self.kid.filter(|kid| !kid.is_empty()).ok_or(TokenError::Header("kid is missing"))
