@@ -31,6 +31,7 @@ pub(crate) fn layer(origins: &[String]) -> CorsLayer {
         .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers([
+            header::LINK,
             header::LOCATION,
             header::RETRY_AFTER,
             header::ETAG,

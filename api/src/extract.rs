@@ -9,7 +9,7 @@ use axum::{
 };
 use common::{
     ids::{AutomationRuleId, LeadId, VehicleId},
-    input::{Fields, FromFields},
+    input::FromFields,
 };
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
@@ -26,23 +26,6 @@ impl<T: FromFields, S: Send + Sync> FromRequestParts<S> for ValidQuery<T> {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let pairs = decode_query(parts.uri.query().unwrap_or_default()).ok_or_else(Problem::query_not_utf8)?;
         T::read_query(pairs).map(Self).map_err(Problem::invalid_input)
-    }
-}
-
-/// Of a list that takes no parameters: to ask it for a part only must not be answered with the whole.
-pub(crate) struct NoQuery;
-
-impl<S: Send + Sync> FromRequestParts<S> for NoQuery {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        ValidQuery::from_request_parts(parts, state).await.map(|ValidQuery(Self)| Self)
-    }
-}
-
-impl FromFields for NoQuery {
-    fn from_fields(_: &mut Fields) -> Option<Self> {
-        Some(Self)
     }
 }
 

@@ -9,6 +9,7 @@ mod client;
 mod cors;
 mod created;
 mod extract;
+mod linked;
 mod metrics;
 mod openapi;
 mod permissions;

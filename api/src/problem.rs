@@ -11,7 +11,6 @@ use common::{
     db::{self, AccessError},
     input::FieldError,
     telemetry::chain,
-    users,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -32,6 +31,7 @@ pub struct Problem {
     detail: String,
     errors: Vec<FieldError>,
     retry_after: Option<u32>,
+    is_conflict: bool,
 }
 
 /// The body of an error response.
@@ -58,11 +58,16 @@ pub struct ProblemBody {
 
 impl Problem {
     fn new(status: StatusCode, slug: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, slug, title, detail: detail.into(), errors: Vec::new(), retry_after: None }
+        Self { status, slug, title, detail: detail.into(), errors: Vec::new(), retry_after: None, is_conflict: false }
     }
 
     fn retry_after(self, seconds: u32) -> Self {
         Self { retry_after: Some(seconds), ..self }
+    }
+
+    /// Whether the database gave the transaction up in favour of another one, so that it is worth doing again at once.
+    pub(crate) fn is_conflict(&self) -> bool {
+        self.is_conflict
     }
 
     /// 401. Deliberately the same for every reason: the log has it, a stranger does not.
@@ -105,6 +110,11 @@ impl Problem {
         let detail = format!("{}.", fields.join("; "));
         let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-input", "Invalid input", detail);
         Self { errors, ..problem }
+    }
+
+    /// 422, for what is wrong with one field.
+    pub(crate) fn invalid_field(field: &str, message: &str) -> Self {
+        Self::invalid_input(vec![FieldError { field: field.to_owned(), message: message.to_owned() }])
     }
 
     pub(crate) fn unreadable(detail: impl Into<String>) -> Self {
@@ -222,13 +232,13 @@ impl IntoResponse for Problem {
 impl From<db::Error> for Problem {
     fn from(error: db::Error) -> Self {
         match &error {
+            _ if error.is_conflict() => {
+                tracing::info!(error = chain(&error), "the database gave the transaction up in favour of another one");
+                Self { is_conflict: true, ..Self::unavailable() }
+            }
             db::Error::Unavailable(_) => {
                 tracing::warn!(error = chain(&error), "the database is unavailable");
                 Self::unavailable()
-            }
-            // Removed between the look-up and the statement: as if the request had come a moment later.
-            db::Error::Refused(_) if users::GONE.iter().any(|constraint| error.violates(constraint)) => {
-                AccessError::NotAMember.into()
             }
             db::Error::Refused(_) => {
                 tracing::error!(error = chain(&error), "the database refused a statement");

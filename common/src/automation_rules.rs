@@ -112,6 +112,27 @@ impl FromFields for AutomationRulePatch {
     }
 }
 
+/// Why a rule was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The dealership has been destroyed meanwhile.
+    #[error("the dealership does not exist any more")]
+    DealershipGone,
+    /// The database did not do it.
+    #[error(transparent)]
+    Db(Error),
+}
+
+impl From<sqlx::Error> for WriteError {
+    fn from(error: sqlx::Error) -> Self {
+        let error = Error::from(error);
+        match error.constraint() {
+            Some("automation_rules_dealership_id_fkey") => Self::DealershipGone,
+            _ => Self::Db(error),
+        }
+    }
+}
+
 /// What is read of a row. Never `*`: a column that a later release adds must not change what this one prepared.
 macro_rules! columns {
     () => {
@@ -157,8 +178,8 @@ pub async fn find(tx: &mut TenantTx, id: AutomationRuleId) -> Result<Option<Auto
 }
 
 /// Makes a rule.
-pub async fn create(tx: &mut TenantTx, new: &NewAutomationRule) -> Result<AutomationRule> {
-    sqlx::query_as(concat!(
+pub async fn create(tx: &mut TenantTx, new: &NewAutomationRule) -> Result<AutomationRule, WriteError> {
+    let rule = sqlx::query_as(concat!(
         "-- automation_rules::create
          INSERT INTO automation_rules (dealership_id, name, trigger_type, trigger_conditions, actions, is_active)
          VALUES ($1, $2, $3, $4, $5, $6) RETURNING ",
@@ -171,8 +192,8 @@ pub async fn create(tx: &mut TenantTx, new: &NewAutomationRule) -> Result<Automa
     .bind(&new.actions)
     .bind(new.is_active)
     .fetch_one(tx.conn())
-    .await
-    .map_err(Error::from)
+    .await?;
+    Ok(rule)
 }
 
 /// Changes a rule, unless the dealership has none such.
@@ -181,7 +202,7 @@ pub async fn update(
     id: AutomationRuleId,
     patch: &AutomationRulePatch,
 ) -> Result<Option<AutomationRule>> {
-    let mut update = Update::of("-- automation_rules::update\nUPDATE automation_rules SET updated_at = now()");
+    let mut update = Update::of("-- automation_rules::update\nUPDATE automation_rules");
     update.change("name", patch.name.as_ref());
     update.change("trigger_type", patch.trigger_type.as_ref());
     update.change("trigger_conditions", patch.trigger_conditions.as_ref());

@@ -3,15 +3,15 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::FromRow;
+use sqlx::{FromRow, Row};
 use utoipa::ToSchema;
 
 use crate::{
     db::{Caller, Error, Result, TenantTx},
     ids::{ClerkUserId, DealershipId, LeadId, MessageId, UserId},
     input::{Fields, FromFields, text, uuid},
-    leads::MESSAGE_LIMIT,
-    page::LONGEST_LIST,
+    leads::{self, MESSAGE_LIMIT},
+    page::{Before, MAX_PART, Part},
     text_enum::text_enum,
 };
 
@@ -118,6 +118,22 @@ macro_rules! columns {
     };
 }
 
+/// The next message of the lead `$1` before a place, and how many bytes it has as JSON, at most: besides its texts, fewer
+/// than 600.
+macro_rules! next {
+    ($place:literal) => {
+        concat!(
+            "SELECT ",
+            columns!(),
+            ", 600 + octet_length(to_json(sender)::text) + octet_length(to_json(message_content)::text)
+                 + octet_length(message_metadata::text)::bigint AS bytes
+             FROM conversations WHERE lead_id = $1 AND dealership_id = $2 AND (created_at, id) < ",
+            $place,
+            " ORDER BY created_at DESC, id DESC LIMIT 1"
+        )
+    };
+}
+
 /// What a request says of a message to a customer.
 #[derive(Debug, Clone, ToSchema)]
 pub struct Reply {
@@ -141,7 +157,7 @@ impl FromFields for Reply {
 
 impl Reply {
     /// The message that a person sends.
-    pub fn from(self, sender: &Caller) -> NewMessage {
+    pub fn by(&self, sender: &Caller) -> NewMessage {
         NewMessage {
             lead_id: self.lead_id,
             channel: self.channel,
@@ -151,59 +167,115 @@ impl Reply {
             sender_clerk_user_id: Some(sender.clerk_user_id.clone()),
             impersonator: sender.impersonator.clone(),
             sender_type: SenderType::Human,
-            message_content: self.message_content,
+            message_content: self.message_content.clone(),
             created_at: None,
         }
     }
 }
 
-/// The messages of a lead, newest first; the newest 500, should there be more.
-pub async fn of_lead(tx: &mut TenantTx, lead: LeadId) -> Result<Vec<Message>> {
-    sqlx::query_as(concat!(
+/// Bytes of JSON that a part of a lead's messages has at most, unless a single message has more.
+const MAX_PART_BYTES: i64 = 1 << 20;
+
+/// Why a message was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The membership of whoever writes has ended meanwhile.
+    #[error("whoever wrote the message is no longer a member of the dealership")]
+    AuthorGone,
+    /// The database did not do it.
+    #[error(transparent)]
+    Db(Error),
+}
+
+impl From<Error> for WriteError {
+    fn from(error: Error) -> Self {
+        match error.constraint() {
+            Some("conversations_sender_user_id_dealership_id_fkey") => Self::AuthorGone,
+            _ => Self::Db(error),
+        }
+    }
+}
+
+/// The messages of a lead, newest first: a part of them, bounded in number and in bytes. `None` if they do not include
+/// the one that it is to come before.
+pub async fn of_lead(tx: &mut TenantTx, lead: LeadId, request: Before<MessageId>) -> Result<Option<Part<Message>>> {
+    let mut place: Option<DateTime<Utc>> = None;
+    if let Some(before) = request.before {
+        place = sqlx::query_scalar(
+            "-- conversations::of_lead
+             SELECT created_at FROM conversations WHERE id = $1 AND lead_id = $2 AND dealership_id = $3",
+        )
+        .bind(before)
+        .bind(lead)
+        .bind(tx.dealership())
+        .fetch_optional(tx.conn())
+        .await?;
+        if place.is_none() {
+            return Ok(None);
+        }
+    }
+    // One message after the other along the index, so that no more are read than are shown, and the one that is too much.
+    let rows = sqlx::query(concat!(
         "-- conversations::of_lead
+         WITH RECURSIVE part AS (
+           SELECT *, 1::bigint AS number, bytes AS total, true AS fits FROM (",
+        next!("(coalesce($3, 'infinity'), coalesce($4, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))"),
+        ") newest
+           UNION ALL
+           SELECT next.*, number + 1, total + next.bytes, number < $5 AND total + next.bytes <= $6
+           FROM part CROSS JOIN LATERAL (",
+        next!("(part.created_at, part.id)"),
+        ") next
+           WHERE fits)
          SELECT ",
         columns!(),
-        " FROM conversations WHERE lead_id = $1 AND dealership_id = $2 ORDER BY created_at DESC, id DESC LIMIT $3"
+        ", EXISTS (SELECT FROM part WHERE NOT fits) AS more FROM part WHERE fits ORDER BY number"
     ))
     .bind(lead)
     .bind(tx.dealership())
-    .bind(LONGEST_LIST)
+    .bind(place)
+    .bind(request.before)
+    .bind(MAX_PART)
+    .bind(MAX_PART_BYTES)
     .fetch_all(tx.conn())
-    .await
-    .map_err(Error::from)
+    .await?;
+    let more = rows.first().map_or(Ok(false), |row| row.try_get("more"))?;
+    let items = rows.iter().map(Message::from_row).collect::<Result<_, _>>()?;
+    Ok(Some(Part { items, more }))
 }
 
 /// Writes a message down, or does nothing if the dealership has no such lead. What goes to the customer counts as
 /// contact, and the first of it as the first response.
-pub async fn create(tx: &mut TenantTx, new: &NewMessage) -> Result<Option<Message>> {
-    let dealership = tx.dealership();
+pub async fn create(tx: &mut TenantTx, new: &NewMessage) -> Result<Option<Message>, WriteError> {
+    let Some(lead) = leads::lock(tx, new.lead_id).await? else { return Ok(None) };
     sqlx::query_as(concat!(
         "-- conversations::create
-         WITH lead AS (
+         WITH contact AS (
            UPDATE leads
-           SET last_contact_at = CASE WHEN $4 = 'outbound' THEN coalesce($8, now()) ELSE last_contact_at END,
+           SET updated_at = $12,
+               last_contact_at = CASE WHEN $4 = 'outbound' THEN greatest(last_contact_at, $8) ELSE last_contact_at END,
                first_response_time = CASE WHEN $4 = 'outbound'
-                 THEN coalesce(first_response_time, coalesce($8, now()) - created_at) ELSE first_response_time END,
-               updated_at = now()
-           WHERE id = $1 AND dealership_id = $2 RETURNING id)
+                 THEN least(first_response_time, greatest($8 - created_at, interval '0')) ELSE first_response_time END
+           WHERE id = $1 AND dealership_id = $2)
          INSERT INTO conversations (lead_id, dealership_id, channel, direction, sender, sender_type, message_content,
                                     created_at, sender_user_id, sender_clerk_user_id, impersonator)
-         SELECT id, $2, $3, $4, $5, $6, $7, coalesce($8, now()), $9, $10, $11 FROM lead
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
          RETURNING ",
         columns!()
     ))
     .bind(new.lead_id)
-    .bind(dealership)
+    .bind(tx.dealership())
     .bind(new.channel)
     .bind(new.direction)
     .bind(&new.sender)
     .bind(new.sender_type)
     .bind(&new.message_content)
-    .bind(new.created_at)
+    .bind(new.created_at.unwrap_or(lead.now))
     .bind(new.sender_user_id)
     .bind(&new.sender_clerk_user_id)
     .bind(&new.impersonator)
+    .bind(lead.now)
     .fetch_optional(tx.conn())
     .await
-    .map_err(Error::from)
+    .map_err(|error| Error::from(error).into())
 }

@@ -98,22 +98,22 @@ macro_rules! columns {
     };
 }
 
-/// The dealership of the transaction.
-pub async fn find(tx: &mut TenantTx) -> Result<Dealership> {
+/// The dealership of the transaction, unless it has been destroyed.
+pub async fn find(tx: &mut TenantTx) -> Result<Option<Dealership>> {
     sqlx::query_as(concat!("-- dealerships::find\nSELECT ", columns!(), " FROM dealerships WHERE id = $1"))
         .bind(tx.dealership())
-        .fetch_one(tx.conn())
+        .fetch_optional(tx.conn())
         .await
         .map_err(Error::from)
 }
 
-/// Changes the dealership of the transaction.
-pub async fn update(tx: &mut TenantTx, patch: &DealershipPatch) -> Result<Dealership> {
-    let mut update = Update::of("-- dealerships::update\nUPDATE dealerships SET updated_at = now()");
+/// Changes the dealership of the transaction, unless it has been destroyed.
+pub async fn update(tx: &mut TenantTx, patch: &DealershipPatch) -> Result<Option<Dealership>> {
+    let mut update = Update::of("-- dealerships::update\nUPDATE dealerships");
     update.change("email", patch.email.as_ref().map(Email::as_str));
     update.patch("phone", patch.phone.as_ref().map(|phone| phone.typed.as_str()));
     update.patch("address", patch.address.as_ref().map(String::as_str));
     let mut query = update.finish();
     query.push(" WHERE id = ").push_bind(tx.dealership()).push(concat!(" RETURNING ", columns!()));
-    query.build_query_as().fetch_one(tx.conn()).await.map_err(Error::from)
+    query.build_query_as().fetch_optional(tx.conn()).await.map_err(Error::from)
 }

@@ -58,6 +58,10 @@ uuid_id!(
     /// One message of a conversation.
     MessageId
 );
+uuid_id!(
+    /// One change of a lead's status.
+    StatusChangeId
+);
 
 uuid_id!(
     /// A car.

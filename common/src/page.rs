@@ -1,12 +1,14 @@
 //! Collections, a page at a time.
 
+use std::str::FromStr;
+
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::input::{Fields, FromFields, integer_text};
+use crate::input::{Fields, FromFields, integer_text, uuid};
 
-/// How much of a list that is not paged is shown: memory for an answer must have a bound.
-pub(crate) const LONGEST_LIST: i64 = 500;
+/// How many items of a list that is a bare array are shown at once: memory for an answer must have a bound.
+pub(crate) const MAX_PART: i64 = 500;
 /// The furthest that a page can begin. Whoever wants more wants a cursor.
 pub(crate) const OFFSETS: i64 = 1_000_000_000;
 
@@ -27,6 +29,51 @@ impl FromFields for PageRequest {
         let limit = fields.optional("limit", integer_text(1..=100)).unwrap_or(25);
         let offset = fields.optional("offset", integer_text(0..=OFFSETS)).unwrap_or(0);
         Some(Self { limit, offset })
+    }
+}
+
+/// Which part of a list that is a bare array, newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Before<Id> {
+    /// Only what is older than this item of the list.
+    pub before: Option<Id>,
+}
+
+impl<Id: FromStr> FromFields for Before<Id> {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        Some(Self { before: fields.optional("before", uuid("an item of this list")) })
+    }
+}
+
+/// Which part of a list that is a bare array, in its own order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct After<Id> {
+    /// Only what comes after this item of the list.
+    pub after: Option<Id>,
+}
+
+impl<Id: FromStr> FromFields for After<Id> {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        Some(Self { after: fields.optional("after", uuid("an item of this list")) })
+    }
+}
+
+/// A part of a list that is a bare array.
+#[derive(Debug)]
+pub struct Part<T> {
+    /// What the part holds.
+    pub items: Vec<T>,
+    /// Whether the list goes on after it.
+    pub more: bool,
+}
+
+impl<T> Part<T> {
+    /// At most [`MAX_PART`] of `items`, which are one more than that if the list goes on.
+    pub(crate) fn of(mut items: Vec<T>) -> Self {
+        let max = usize::try_from(MAX_PART).unwrap_or(usize::MAX);
+        let more = items.len() > max;
+        items.truncate(max);
+        Self { items, more }
     }
 }
 

@@ -1,3 +1,4 @@
+use chrono::{DateTime, Utc};
 use sqlx::{Encode, Postgres, QueryBuilder, Type};
 
 use crate::input::Patch;
@@ -6,9 +7,19 @@ use crate::input::Patch;
 pub(crate) struct Update(QueryBuilder<Postgres>);
 
 impl Update {
-    /// `statement` sets at least one column already.
+    /// `statement` ends with the table. Sets its `updated_at` to now, and to later than what whoever held the row's lock
+    /// before has left there, even if the clock was put back.
     pub(crate) fn of(statement: &'static str) -> Self {
-        Self(QueryBuilder::new(statement))
+        let mut query = QueryBuilder::new(statement);
+        query.push(" SET updated_at = greatest(clock_timestamp(), updated_at + interval '1 microsecond')");
+        Self(query)
+    }
+
+    /// `statement` ends with the table. Sets its `updated_at` to this time.
+    pub(crate) fn at(statement: &'static str, now: DateTime<Utc>) -> Self {
+        let mut query = QueryBuilder::new(statement);
+        query.push(" SET updated_at = ").push_bind(now);
+        Self(query)
     }
 
     /// Sets a column, if there is something to set it to.

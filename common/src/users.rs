@@ -9,8 +9,9 @@ use sqlx::FromRow;
 use utoipa::ToSchema;
 
 use crate::{
-    db::{Error, Result, TenantTx},
+    db::{Result, TenantTx},
     ids::UserId,
+    page::{After, MAX_PART, Part},
 };
 
 /// What a person may do in a dealership.
@@ -94,21 +95,32 @@ macro_rules! columns {
     };
 }
 
-/// The constraints that a person breaks who writes while their membership ends.
-pub const GONE: [&str; 2] =
-    ["conversations_sender_user_id_dealership_id_fkey", "lead_status_changes_changed_by_dealership_id_fkey"];
-
-/// The members of the dealership, by name.
-pub async fn list(tx: &mut TenantTx) -> Result<Vec<User>> {
-    sqlx::query_as(concat!(
+/// The members of the dealership, by name: a part of them. `None` if they do not include the one that it is to come after.
+pub async fn list(tx: &mut TenantTx, request: After<UserId>) -> Result<Option<Part<User>>> {
+    let mut place: Option<String> = None;
+    if let Some(after) = request.after {
+        place = sqlx::query_scalar("-- users::list\nSELECT name FROM users WHERE id = $1 AND dealership_id = $2")
+            .bind(after)
+            .bind(tx.dealership())
+            .fetch_optional(tx.conn())
+            .await?;
+        if place.is_none() {
+            return Ok(None);
+        }
+    }
+    let items = sqlx::query_as(concat!(
         "-- users::list\nSELECT ",
         columns!(),
-        " FROM users WHERE dealership_id = $1 ORDER BY name, id"
+        " FROM users WHERE dealership_id = $1 AND ($2::text IS NULL OR (name, id) > ($2, $3))
+         ORDER BY name, id LIMIT $4"
     ))
     .bind(tx.dealership())
+    .bind(place)
+    .bind(request.after)
+    .bind(MAX_PART + 1)
     .fetch_all(tx.conn())
-    .await
-    .map_err(Error::from)
+    .await?;
+    Ok(Some(Part::of(items)))
 }
 
 #[cfg(test)]

@@ -15,9 +15,6 @@ use crate::{
     update::Update,
 };
 
-/// The constraint that two cars of one dealership with the same VIN break.
-pub const UNIQUE_VIN: &str = "vehicles_dealership_id_vin_key";
-
 text_enum!(
     /// Whether a car can be had.
     VehicleStatus {
@@ -200,6 +197,31 @@ fn vin(value: &Value) -> Result<String, Invalid> {
     }
 }
 
+/// Why a car was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The dealership has another car with this VIN.
+    #[error("the dealership has another vehicle with this VIN")]
+    VinTaken,
+    /// The dealership has been destroyed meanwhile.
+    #[error("the dealership does not exist any more")]
+    DealershipGone,
+    /// The database did not do it.
+    #[error(transparent)]
+    Db(Error),
+}
+
+impl From<sqlx::Error> for WriteError {
+    fn from(error: sqlx::Error) -> Self {
+        let error = Error::from(error);
+        match error.constraint() {
+            Some("vehicles_dealership_id_vin_key") => Self::VinTaken,
+            Some("vehicles_dealership_id_fkey") => Self::DealershipGone,
+            _ => Self::Db(error),
+        }
+    }
+}
+
 /// What is read of a row. Never `*`: a column that a later release adds must not change what this one prepared.
 macro_rules! columns {
     () => {
@@ -250,9 +272,9 @@ pub async fn find(tx: &mut TenantTx, id: VehicleId) -> Result<Option<Vehicle>> {
     .map_err(Error::from)
 }
 
-/// Adds a car. A VIN that the dealership has already violates [`UNIQUE_VIN`].
-pub async fn create(tx: &mut TenantTx, new: &NewVehicle) -> Result<Vehicle> {
-    sqlx::query_as(concat!(
+/// Adds a car.
+pub async fn create(tx: &mut TenantTx, new: &NewVehicle) -> Result<Vehicle, WriteError> {
+    let vehicle = sqlx::query_as(concat!(
         "-- vehicles::create
          INSERT INTO vehicles (dealership_id, make, model, year, vin, status, price, mileage, fuel_type, listing_url)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING ",
@@ -269,13 +291,13 @@ pub async fn create(tx: &mut TenantTx, new: &NewVehicle) -> Result<Vehicle> {
     .bind(&new.fuel_type)
     .bind(&new.listing_url)
     .fetch_one(tx.conn())
-    .await
-    .map_err(Error::from)
+    .await?;
+    Ok(vehicle)
 }
 
-/// Changes a car, unless the dealership has none such. A VIN that it has already violates [`UNIQUE_VIN`].
-pub async fn update(tx: &mut TenantTx, id: VehicleId, patch: &VehiclePatch) -> Result<Option<Vehicle>> {
-    let mut update = Update::of("-- vehicles::update\nUPDATE vehicles SET updated_at = now()");
+/// Changes a car, unless the dealership has none such.
+pub async fn update(tx: &mut TenantTx, id: VehicleId, patch: &VehiclePatch) -> Result<Option<Vehicle>, WriteError> {
+    let mut update = Update::of("-- vehicles::update\nUPDATE vehicles");
     update.change("make", patch.make.as_ref());
     update.change("model", patch.model.as_ref());
     update.change("year", patch.year);
@@ -288,7 +310,7 @@ pub async fn update(tx: &mut TenantTx, id: VehicleId, patch: &VehiclePatch) -> R
     let mut query = update.finish();
     query.push(" WHERE id = ").push_bind(id).push(" AND dealership_id = ").push_bind(tx.dealership());
     query.push(concat!(" RETURNING ", columns!()));
-    query.build_query_as().fetch_optional(tx.conn()).await.map_err(Error::from)
+    Ok(query.build_query_as().fetch_optional(tx.conn()).await?)
 }
 
 /// Removes a car, and says whether there was one.

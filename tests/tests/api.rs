@@ -2,9 +2,10 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use sqlx::Executor;
 use tests::{
     answer::Answer,
-    app::{Person, TestApp},
+    app::{NewLead, Person, TestApp, new_lead},
 };
 
 async fn send(person: &Person<'_>, method: Method, path: &str, body: Value) -> Answer {
@@ -145,6 +146,52 @@ async fn an_assignee_of_another_dealership_is_a_clear_problem() {
     }
     let reply = json!({ "lead_id": lead.id, "message_content": "Hei", "channel": "email" });
     send(&bergen.admin(), Method::POST, "/api/v1/conversations", reply).await.expect_problem(404, "lead-not-found");
+}
+
+#[tokio::test]
+async fn a_suspended_member_gets_no_lead_and_keeps_what_they_have() {
+    let app = TestApp::start().await;
+    let oslo = app.dealership("Tesla Oslo").await;
+    let (kari, jonas) = (oslo.admin(), oslo.member("jonas", "org:member").await);
+    let mine = json!({ "customer_email": "ola@example.no", "assigned_to": jonas.id });
+    let theirs = send(&kari, Method::POST, "/api/v1/leads", mine.clone()).await.expect(201);
+    let nobodys = oslo.lead("Ola Nordmann").await;
+    app.connect().await.execute("UPDATE users SET suspended = clerk_user_id LIKE '%jonas'").await.expect("a statement");
+    let nobodys = format!("/api/v1/leads/{}", nobodys.id);
+    for (method, url) in [(Method::POST, "/api/v1/leads"), (Method::PATCH, nobodys.as_str())] {
+        let problem = send(&kari, method, url, mine.clone()).await.expect_problem(422, "invalid-input");
+        assert_eq!(problem["errors"][0]["field"], "assigned_to");
+        assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("suspended")), "{problem:#}");
+    }
+    // The whole lead is sent back, as the dashboard does.
+    let url = format!("/api/v1/leads/{}", theirs["id"].as_str().expect("an id"));
+    let mut whole = theirs.clone();
+    whole["status"] = json!("contacted");
+    let saved = send(&kari, Method::PATCH, &url, whole).await.expect(200);
+    assert_eq!((&saved["status"], &saved["assigned_to"]), (&json!("contacted"), &json!(jonas.id)));
+}
+
+#[tokio::test]
+async fn a_lead_keeps_a_way_to_reach_the_customer() {
+    let app = TestApp::start().await;
+    let oslo = app.dealership("Tesla Oslo").await;
+    let kari = oslo.admin();
+    let both = json!({ "customer_email": "ola@example.no", "customer_phone": "912 34 567" });
+    let lead = send(&kari, Method::POST, "/api/v1/leads", both).await.expect(201);
+    let url = format!("/api/v1/leads/{}", lead["id"].as_str().expect("an id"));
+    let neither = json!({ "customer_email": null, "customer_phone": " ", "status": "won" });
+    send(&kari, Method::PATCH, &url, neither.clone()).await.expect_problem(422, "invalid-input");
+    assert_eq!(kari.get(&url).await.expect(200), lead, "nothing of it was done");
+    send(&kari, Method::PATCH, &url, json!({ "customer_phone": null })).await.expect(200);
+    let last = send(&kari, Method::PATCH, &url, json!({ "customer_email": "" })).await;
+    let problem = last.expect_problem(422, "invalid-input");
+    assert_eq!(problem["errors"][0]["field"], "customer_email");
+    let swap = json!({ "customer_email": null, "customer_phone": "+47 987 65 432" });
+    send(&kari, Method::PATCH, &url, swap).await.expect(200);
+    // One that came without either can be worked on all the same.
+    let without = NewLead { customer_email: None, ..new_lead() };
+    let without = format!("/api/v1/leads/{}", oslo.lead_with(without).await.id);
+    assert_eq!(send(&kari, Method::PATCH, &without, neither).await.expect(200)["status"], "won");
 }
 
 #[tokio::test]

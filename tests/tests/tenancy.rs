@@ -123,7 +123,7 @@ async fn a_connection_forgets_its_dealership_with_the_transaction() {
     let database = database().await;
     let db = Db::new(&database.url.parse().expect("a valid URL"), 1, "tests");
     let oslo = DealershipId::of(&"org_oslo".parse().expect("printable"));
-    let lost: common::db::Result<_> = async {
+    let lost: Result<_, leads::WriteError> = async {
         let mut tx = db.tenant(oslo).await?;
         // Fails in mid-transaction: there is no such dealership.
         leads::create(&mut tx, &new_lead()).await
@@ -141,7 +141,8 @@ async fn an_assignee_of_another_dealership_cannot_be_written() {
     let (oslo, bergen) = (app.dealership("Tesla Oslo").await, app.dealership("VW Bergen").await);
     let mut tx = app.db.tenant(oslo.id).await.expect("the database is there");
     let new = NewLead { assigned_to: Some(bergen.admin().id), ..new_lead() };
-    leads::create(&mut tx, &new).await.expect_err("the foreign key spans the dealership");
+    let refused = leads::create(&mut tx, &new).await;
+    assert!(matches!(refused, Err(leads::WriteError::AssigneeNotAMember)), "{refused:?}");
 }
 
 #[tokio::test]

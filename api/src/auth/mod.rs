@@ -4,6 +4,8 @@ mod claims;
 mod jwks;
 mod token_cache;
 
+use std::ops::ControlFlow;
+
 use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, header, request::Parts},
@@ -25,13 +27,18 @@ use crate::{
 pub(crate) use claims::Verifier;
 
 /// The caller of a request together with the transaction that is bound to their dealership. A handler that takes it
-/// runs only for members; dropped without [`Tenant::commit`], it changed nothing.
+/// runs only for members; dropped without [`commit!`], it changed nothing.
 pub(crate) struct Tenant {
     pub(crate) tx: TenantTx,
     pub(crate) caller: Caller,
+    identity: Identity,
+    attempt: u32,
     /// Ends after the transaction, whose connection it stands for.
-    _permit: Permit,
+    permit: Permit,
 }
+
+/// How often a transaction is tried that others keep getting in the way of.
+const ATTEMPTS: u32 = 5;
 
 impl Tenant {
     /// Lets the caller through if they may do this.
@@ -39,11 +46,41 @@ impl Tenant {
         permissions::require(&self.caller, action)
     }
 
-    /// Makes the changes durable.
-    pub(crate) async fn commit(self) -> Result<(), Problem> {
-        Ok(self.tx.commit().await?)
+    /// Makes the changes durable, if there are any. When the database has given the transaction up in favour of another one,
+    /// opens a new one in which to do the same again. For [`commit!`].
+    pub(crate) async fn finish<T, E: Into<Problem>>(self, work: Result<T, E>) -> Result<ControlFlow<T, Self>, Problem> {
+        let Self { tx, identity, attempt, permit, .. } = self;
+        let done = match work {
+            Ok(done) => tx.commit().await.map(|()| done).map_err(Problem::from),
+            Err(error) => {
+                drop(tx);
+                Err(error.into())
+            }
+        };
+        match done {
+            Err(problem) if problem.is_conflict() && attempt < ATTEMPTS => {
+                let db::Tenant { tx, caller } = permit.db().enter(&identity).await?;
+                Ok(ControlFlow::Continue(Self { tx, caller, identity, attempt: attempt + 1, permit }))
+            }
+            done => done.map(ControlFlow::Break),
+        }
     }
 }
+
+/// What `$work`, which uses the `$tenant`'s transaction, gives once its changes are durable. Does it again from the start
+/// when the database gives the transaction up in favour of another one, since a client could do nothing about a deadlock.
+macro_rules! commit {
+    ($tenant:ident, $work:expr) => {
+        loop {
+            let done = $work.await;
+            match $tenant.finish(done).await? {
+                std::ops::ControlFlow::Break(done) => break done,
+                std::ops::ControlFlow::Continue(again) => $tenant = again,
+            }
+        }
+    };
+}
+pub(crate) use commit;
 
 impl FromRequestParts<AppState> for Tenant {
     type Rejection = Problem;
@@ -59,7 +96,7 @@ impl FromRequestParts<AppState> for Tenant {
         if let Some(trace) = parts.extensions.get::<Trace>() {
             trace.set("norvalt.dealership", caller.dealership_id.to_string());
         }
-        Ok(Self { tx, caller, _permit: permit })
+        Ok(Self { tx, caller, identity, attempt: 1, permit })
     }
 }
 

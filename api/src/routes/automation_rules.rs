@@ -1,12 +1,13 @@
 use axum::{Json, http::StatusCode};
 use common::{
-    automation_rules::{self, AutomationRule, AutomationRulePatch, NewAutomationRule},
+    automation_rules::{self, AutomationRule, AutomationRulePatch, NewAutomationRule, WriteError},
+    db::AccessError,
     ids::AutomationRuleId,
     page::{Page, PageRequest},
 };
 
 use crate::{
-    auth::Tenant,
+    auth::{Tenant, commit},
     created::Created,
     extract::{InPath, PathId, ValidJson, ValidQuery},
     openapi::{BodyProblems, MemberProblems, MissingProblem, QueryProblems},
@@ -50,8 +51,7 @@ pub(crate) async fn create(
     ValidJson(new): ValidJson<NewAutomationRule>,
 ) -> Result<Created<AutomationRule>, Problem> {
     tenant.require(Action::ChangeAutomationRules)?;
-    let created = automation_rules::create(&mut tenant.tx, &new).await?;
-    tenant.commit().await?;
+    let created = commit!(tenant, automation_rules::create(&mut tenant.tx, &new));
     Ok(Created::at(format!("/api/v1/automation-rules/{}", created.id), created))
 }
 
@@ -67,8 +67,7 @@ pub(crate) async fn update(
     ValidJson(patch): ValidJson<AutomationRulePatch>,
 ) -> Result<Json<AutomationRule>, Problem> {
     tenant.require(Action::ChangeAutomationRules)?;
-    let updated = automation_rules::update(&mut tenant.tx, id, &patch).await?;
-    tenant.commit().await?;
+    let updated = commit!(tenant, automation_rules::update(&mut tenant.tx, id, &patch));
     updated.map(Json).ok_or_else(AutomationRuleId::not_found)
 }
 
@@ -79,7 +78,15 @@ pub(crate) async fn update(
 )]
 pub(crate) async fn delete(mut tenant: Tenant, PathId(id): PathId<AutomationRuleId>) -> Result<StatusCode, Problem> {
     tenant.require(Action::ChangeAutomationRules)?;
-    let deleted = automation_rules::delete(&mut tenant.tx, id).await?;
-    tenant.commit().await?;
+    let deleted = commit!(tenant, automation_rules::delete(&mut tenant.tx, id));
     if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(AutomationRuleId::not_found()) }
+}
+
+impl From<WriteError> for Problem {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::DealershipGone => AccessError::NotAMember.into(),
+            WriteError::Db(error) => error.into(),
+        }
+    }
 }

@@ -1,30 +1,42 @@
 use axum::{Json, http::StatusCode};
 use common::{
-    conversations::{self, Message, Reply},
-    ids::LeadId,
+    conversations::{self, Message, Reply, WriteError},
+    db::AccessError,
+    ids::{LeadId, MessageId},
     leads,
+    page::Before,
 };
 
 use crate::{
-    auth::Tenant,
-    extract::{InPath, NoQuery, PathId, ValidJson},
+    auth::{Tenant, commit},
+    extract::{InPath, PathId, ValidJson, ValidQuery},
+    linked::{BeforeParams, Linked, not_in_list},
     openapi::{BodyProblems, MemberProblems, MissingProblem, QueryProblems},
     problem::Problem,
 };
 
 /// The messages of a lead, newest first.
+///
+/// At most 500 of them, and at most 1 MiB; `Link` says where older ones are, if there are any.
 #[utoipa::path(
     get, path = "/leads/{id}/conversations", tag = "Conversations", operation_id = "listConversations",
-    params(("id" = LeadId, Path)),
-    responses((status = 200, description = "The messages", body = Vec<Message>), MemberProblems, QueryProblems, MissingProblem),
+    params(("id" = LeadId, Path), BeforeParams),
+    responses(
+        (status = 200, description = "The messages; Link says where older ones are, if there are any", body = Vec<Message>,
+            headers(("Link" = String, description = "The next part, as `<…>; rel=\"next\"`"))),
+        MemberProblems, QueryProblems, MissingProblem,
+    ),
 )]
 pub(crate) async fn list(
     mut tenant: Tenant,
     PathId(id): PathId<LeadId>,
-    _: NoQuery,
-) -> Result<Json<Vec<Message>>, Problem> {
-    leads::find(&mut tenant.tx, id).await?.ok_or_else(LeadId::not_found)?;
-    Ok(Json(conversations::of_lead(&mut tenant.tx, id).await?))
+    ValidQuery(request): ValidQuery<Before<MessageId>>,
+) -> Result<Linked<Message>, Problem> {
+    if !leads::exists(&mut tenant.tx, id).await? {
+        return Err(LeadId::not_found());
+    }
+    let part = conversations::of_lead(&mut tenant.tx, id, request).await?.ok_or_else(|| not_in_list("before"))?;
+    Ok(Linked::new(part, |last| format!("/api/v1/leads/{id}/conversations?before={}", last.id)))
 }
 
 /// Records an answer to a customer. The first one is the lead's first response.
@@ -36,7 +48,15 @@ pub(crate) async fn create(
     mut tenant: Tenant,
     ValidJson(reply): ValidJson<Reply>,
 ) -> Result<(StatusCode, Json<Message>), Problem> {
-    let message = conversations::create(&mut tenant.tx, &reply.from(&tenant.caller)).await?;
-    tenant.commit().await?;
+    let message = commit!(tenant, conversations::create(&mut tenant.tx, &reply.by(&tenant.caller)));
     message.map(|message| (StatusCode::CREATED, Json(message))).ok_or_else(LeadId::not_found)
+}
+
+impl From<WriteError> for Problem {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::AuthorGone => AccessError::NotAMember.into(),
+            WriteError::Db(error) => error.into(),
+        }
+    }
 }

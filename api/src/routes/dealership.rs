@@ -1,13 +1,16 @@
 use axum::Json;
 use common::{
-    db::Caller,
+    db::{AccessError, Caller},
     dealerships::{self, Dealership, DealershipPatch},
+    ids::UserId,
+    page::After,
     users::{self, User},
 };
 
 use crate::{
-    auth::Tenant,
-    extract::{NoQuery, ValidJson},
+    auth::{Tenant, commit},
+    extract::{ValidJson, ValidQuery},
+    linked::{Linked, not_in_list},
     openapi::{BodyProblems, MemberProblems, QueryProblems},
     permissions::Action,
     problem::Problem,
@@ -25,10 +28,19 @@ pub(crate) async fn me(tenant: Tenant) -> Json<Caller> {
 /// The people of your dealership, by name.
 #[utoipa::path(
     get, path = "/users", tag = "Dealership", operation_id = "listUsers",
-    responses((status = 200, description = "The people", body = Vec<User>), MemberProblems, QueryProblems),
+    params(("after" = Option<UserId>, Query, description = "Only who comes after the person with this id, such as the last one of the part before.")),
+    responses(
+        (status = 200, description = "The people; Link says where more are, if there are any", body = Vec<User>,
+            headers(("Link" = String, description = "The next part, as `<…>; rel=\"next\"`"))),
+        MemberProblems, QueryProblems,
+    ),
 )]
-pub(crate) async fn users(mut tenant: Tenant, _: NoQuery) -> Result<Json<Vec<User>>, Problem> {
-    Ok(Json(users::list(&mut tenant.tx).await?))
+pub(crate) async fn users(
+    mut tenant: Tenant,
+    ValidQuery(request): ValidQuery<After<UserId>>,
+) -> Result<Linked<User>, Problem> {
+    let part = users::list(&mut tenant.tx, request).await?.ok_or_else(|| not_in_list("after"))?;
+    Ok(Linked::new(part, |last| format!("/api/v1/users?after={}", last.id)))
 }
 
 /// Your dealership.
@@ -37,7 +49,7 @@ pub(crate) async fn users(mut tenant: Tenant, _: NoQuery) -> Result<Json<Vec<Use
     responses((status = 200, description = "The dealership", body = Dealership), MemberProblems),
 )]
 pub(crate) async fn show(mut tenant: Tenant) -> Result<Json<Dealership>, Problem> {
-    Ok(Json(dealerships::find(&mut tenant.tx).await?))
+    dealerships::find(&mut tenant.tx).await?.map(Json).ok_or_else(|| AccessError::NotAMember.into())
 }
 
 /// Changes the given fields of your dealership. For admins.
@@ -50,7 +62,6 @@ pub(crate) async fn update(
     ValidJson(patch): ValidJson<DealershipPatch>,
 ) -> Result<Json<Dealership>, Problem> {
     tenant.require(Action::ChangeDealership)?;
-    let dealership = dealerships::update(&mut tenant.tx, &patch).await?;
-    tenant.commit().await?;
-    Ok(Json(dealership))
+    let dealership = commit!(tenant, dealerships::update(&mut tenant.tx, &patch));
+    dealership.map(Json).ok_or_else(|| AccessError::NotAMember.into())
 }

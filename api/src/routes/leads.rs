@@ -1,15 +1,16 @@
 use axum::{Json, http::StatusCode};
 use common::{
-    db,
-    ids::LeadId,
-    input::FieldError,
-    leads::{self, Lead, LeadFilter, LeadPage, LeadPatch, LeadQuery, NewLead, StatusChange},
+    db::AccessError,
+    ids::{LeadId, StatusChangeId},
+    leads::{self, Lead, LeadFilter, LeadPage, LeadPatch, LeadQuery, NewLead, StatusChange, WriteError},
+    page::Before,
 };
 
 use crate::{
-    auth::Tenant,
+    auth::{Tenant, commit},
     created::Created,
-    extract::{InPath, NoQuery, PathId, ValidJson, ValidQuery},
+    extract::{InPath, PathId, ValidJson, ValidQuery},
+    linked::{BeforeParams, Linked, not_in_list},
     openapi::{BodyProblems, MemberProblems, MissingProblem, QueryProblems},
     permissions::Action,
     problem::Problem,
@@ -48,8 +49,7 @@ pub(crate) async fn show(mut tenant: Tenant, PathId(id): PathId<LeadId>) -> Resu
     responses((status = 201, description = "The lead; Location says where", body = Lead), MemberProblems, BodyProblems),
 )]
 pub(crate) async fn create(mut tenant: Tenant, ValidJson(new): ValidJson<NewLead>) -> Result<Created<Lead>, Problem> {
-    let lead = leads::create(&mut tenant.tx, &new).await.map_err(assignee)?;
-    tenant.commit().await?;
+    let lead = commit!(tenant, leads::create(&mut tenant.tx, &new));
     Ok(Created::at(format!("/api/v1/leads/{}", lead.id), lead))
 }
 
@@ -64,8 +64,7 @@ pub(crate) async fn update(
     PathId(id): PathId<LeadId>,
     ValidJson(patch): ValidJson<LeadPatch>,
 ) -> Result<Json<Lead>, Problem> {
-    let lead = leads::update(&mut tenant.tx, id, &patch, &tenant.caller).await.map_err(assignee)?;
-    tenant.commit().await?;
+    let lead = commit!(tenant, leads::update(&mut tenant.tx, id, &patch, &tenant.caller));
     lead.map(Json).ok_or_else(LeadId::not_found)
 }
 
@@ -76,29 +75,48 @@ pub(crate) async fn update(
 )]
 pub(crate) async fn delete(mut tenant: Tenant, PathId(id): PathId<LeadId>) -> Result<StatusCode, Problem> {
     tenant.require(Action::DeleteLeads)?;
-    let deleted = leads::delete(&mut tenant.tx, id).await?;
-    tenant.commit().await?;
+    let deleted = commit!(tenant, leads::delete(&mut tenant.tx, id));
     if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(LeadId::not_found()) }
 }
 
 /// How a lead's status changed, newest first: from what to what, by whom and when.
 #[utoipa::path(
-    get, path = "/leads/{id}/history", tag = "Leads", operation_id = "getLeadHistory", params(("id" = LeadId, Path)),
-    responses((status = 200, description = "The changes", body = Vec<StatusChange>), MemberProblems, QueryProblems, MissingProblem),
+    get, path = "/leads/{id}/history", tag = "Leads", operation_id = "getLeadHistory",
+    params(("id" = LeadId, Path), BeforeParams),
+    responses(
+        (status = 200, description = "The changes; Link says where older ones are, if there are any", body = Vec<StatusChange>,
+            headers(("Link" = String, description = "The next part, as `<…>; rel=\"next\"`"))),
+        MemberProblems, QueryProblems, MissingProblem,
+    ),
 )]
 pub(crate) async fn history(
     mut tenant: Tenant,
     PathId(id): PathId<LeadId>,
-    _: NoQuery,
-) -> Result<Json<Vec<StatusChange>>, Problem> {
-    leads::find(&mut tenant.tx, id).await?.ok_or_else(LeadId::not_found)?;
-    Ok(Json(leads::history(&mut tenant.tx, id).await?))
+    ValidQuery(request): ValidQuery<Before<StatusChangeId>>,
+) -> Result<Linked<StatusChange>, Problem> {
+    if !leads::exists(&mut tenant.tx, id).await? {
+        return Err(LeadId::not_found());
+    }
+    let part = leads::history(&mut tenant.tx, id, request).await?.ok_or_else(|| not_in_list("before"))?;
+    Ok(Linked::new(part, |last| format!("/api/v1/leads/{id}/history?before={}", last.id)))
 }
 
-fn assignee(error: db::Error) -> Problem {
-    if error.violates(leads::ASSIGNEE) {
-        let message = "must be a member of your dealership; GET /api/v1/users lists them".to_owned();
-        return Problem::invalid_input(vec![FieldError { field: "assigned_to".to_owned(), message }]);
+impl From<WriteError> for Problem {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::AssigneeNotAMember => {
+                let message = "must be a member of your dealership; GET /api/v1/users lists them";
+                Self::invalid_field("assigned_to", message)
+            }
+            WriteError::AssigneeSuspended => {
+                let message = "is suspended and has no access at present; choose another member of your dealership";
+                Self::invalid_field("assigned_to", message)
+            }
+            WriteError::NoContact => {
+                Self::invalid_field("customer_email", "is required, unless customer_phone is given")
+            }
+            WriteError::AuthorGone | WriteError::DealershipGone => AccessError::NotAMember.into(),
+            WriteError::Db(error) => error.into(),
+        }
     }
-    error.into()
 }

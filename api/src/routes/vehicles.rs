@@ -1,14 +1,13 @@
 use axum::{Json, http::StatusCode};
 use common::{
-    db,
+    db::AccessError,
     ids::VehicleId,
-    input::FieldError,
     page::{Page, PageRequest},
-    vehicles::{self, NewVehicle, Vehicle, VehicleFilter, VehiclePatch},
+    vehicles::{self, NewVehicle, Vehicle, VehicleFilter, VehiclePatch, WriteError},
 };
 
 use crate::{
-    auth::Tenant,
+    auth::{Tenant, commit},
     created::Created,
     extract::{InPath, PathId, ValidJson, ValidQuery},
     openapi::{BodyProblems, MemberProblems, MissingProblem, QueryProblems},
@@ -49,8 +48,7 @@ pub(crate) async fn create(
     ValidJson(new): ValidJson<NewVehicle>,
 ) -> Result<Created<Vehicle>, Problem> {
     tenant.require(Action::ChangeVehicles)?;
-    let created = vehicles::create(&mut tenant.tx, &new).await.map_err(taken)?;
-    tenant.commit().await?;
+    let created = commit!(tenant, vehicles::create(&mut tenant.tx, &new));
     Ok(Created::at(format!("/api/v1/vehicles/{}", created.id), created))
 }
 
@@ -66,8 +64,7 @@ pub(crate) async fn update(
     ValidJson(patch): ValidJson<VehiclePatch>,
 ) -> Result<Json<Vehicle>, Problem> {
     tenant.require(Action::ChangeVehicles)?;
-    let updated = vehicles::update(&mut tenant.tx, id, &patch).await.map_err(taken)?;
-    tenant.commit().await?;
+    let updated = commit!(tenant, vehicles::update(&mut tenant.tx, id, &patch));
     updated.map(Json).ok_or_else(VehicleId::not_found)
 }
 
@@ -78,15 +75,16 @@ pub(crate) async fn update(
 )]
 pub(crate) async fn delete(mut tenant: Tenant, PathId(id): PathId<VehicleId>) -> Result<StatusCode, Problem> {
     tenant.require(Action::ChangeVehicles)?;
-    let deleted = vehicles::delete(&mut tenant.tx, id).await?;
-    tenant.commit().await?;
+    let deleted = commit!(tenant, vehicles::delete(&mut tenant.tx, id));
     if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(VehicleId::not_found()) }
 }
 
-fn taken(error: db::Error) -> Problem {
-    if error.violates(vehicles::UNIQUE_VIN) {
-        let message = "is the VIN of another vehicle of your dealership".to_owned();
-        return Problem::invalid_input(vec![FieldError { field: "vin".to_owned(), message }]);
+impl From<WriteError> for Problem {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::VinTaken => Self::invalid_field("vin", "is the VIN of another vehicle of your dealership"),
+            WriteError::DealershipGone => AccessError::NotAMember.into(),
+            WriteError::Db(error) => error.into(),
+        }
     }
-    error.into()
 }

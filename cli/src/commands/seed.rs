@@ -73,7 +73,7 @@ async fn add_leads(db: &Db, dealership: &Dealership, now: DateTime<Utc>) -> Resu
         let user = UserId::of(id, &person.user_id.parse()?);
         let received = now - TimeDelta::minutes(i64::from(demo_lead.minutes_ago));
         let lead = match leads::create(&mut tx, &new_lead(demo_lead, user, received)).await {
-            Err(error) if error.violates(leads::DEALERSHIP) => return Ok(None),
+            Err(leads::WriteError::DealershipGone) => return Ok(None),
             created => created?,
         };
         for message in messages(demo_lead, (person, user), lead.id, received) {

@@ -33,7 +33,8 @@ pub(super) async fn project_dealership(
          INSERT INTO dealerships AS d (id, clerk_org_id, name, email, closed_at)
          VALUES ($1, $2, $3, $4, CASE WHEN $5 THEN now() END)
          ON CONFLICT (clerk_org_id) DO UPDATE
-           SET name = excluded.name, closed_at = CASE WHEN $5 THEN coalesce(d.closed_at, now()) END, updated_at = now()
+           SET name = excluded.name, closed_at = CASE WHEN $5 THEN coalesce(d.closed_at, now()) END,
+               updated_at = greatest(clock_timestamp(), d.updated_at + interval '1 microsecond')
            WHERE d.name <> excluded.name OR (d.closed_at IS NOT NULL) <> $5
          RETURNING (SELECT closed FROM before)",
     )

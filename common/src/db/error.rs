@@ -21,10 +21,18 @@ impl Error {
         matches!(code.as_deref(), Some("22023" | "42P01"))
     }
 
-    /// Whether a constraint of this name stands against the statement.
-    pub fn violates(&self, constraint: &str) -> bool {
+    /// The constraint that stands against the statement, if one does.
+    pub(crate) fn constraint(&self) -> Option<&str> {
         let (Self::Refused(error) | Self::Unavailable(error)) = self;
-        error.as_database_error().and_then(sqlx::error::DatabaseError::constraint) == Some(constraint)
+        error.as_database_error().and_then(sqlx::error::DatabaseError::constraint)
+    }
+
+    /// Whether the transaction was given up in favour of another one, in a deadlock or for serializability: it had no
+    /// effect, and to run it again at once is right.
+    pub fn is_conflict(&self) -> bool {
+        let (Self::Refused(error) | Self::Unavailable(error)) = self;
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        code.is_some_and(|code| means_conflict(&code))
     }
 }
 
@@ -52,5 +60,10 @@ fn means_unavailable(code: &str) -> bool {
     code.starts_with("08")
         || code.starts_with("53")
         || code.starts_with("57P")
-        || matches!(code, "25006" | "25P03" | "40001" | "40P01")
+        || matches!(code, "25006" | "25P03")
+        || means_conflict(code)
+}
+
+fn means_conflict(code: &str) -> bool {
+    matches!(code, "40001" | "40P01")
 }

@@ -89,6 +89,15 @@ impl<T> Patch<T> {
         }
     }
 
+    /// Whether the field will have a value, if the request says anything of it.
+    pub fn sets(&self) -> Option<bool> {
+        match self {
+            Self::Keep => None,
+            Self::Clear => Some(false),
+            Self::Set(_) => Some(true),
+        }
+    }
+
     /// The same of another value.
     pub fn map<U>(self, to: impl FnOnce(T) -> U) -> Patch<U> {
         match self {

@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::Invalid;
 
-/// Reads a text of at most `max` characters, without the blanks around it.
+/// Reads a text of at most `max` characters, without the blanks around it. As JSON, which writes a control character with
+/// six bytes, it may have four bytes for each of them: as many as the longest characters have.
 pub fn text(max: usize) -> impl Fn(&Value) -> Result<String, Invalid> {
     move |value| short(as_text(value)?, max).map(str::to_owned)
 }
@@ -19,7 +20,21 @@ pub(super) fn short(text: &str, max: usize) -> Result<&str, Invalid> {
     if text.chars().count() > max {
         return Err(format!("must have at most {max} characters").into());
     }
+    if json_bytes(text) > 4 * max {
+        let limit = 4 * max;
+        return Err(format!("must have at most {limit} bytes as JSON: it has too many control characters").into());
+    }
     Ok(text)
+}
+
+/// Bytes of a text within the quotes of JSON. <https://www.rfc-editor.org/rfc/rfc8259#section-7>
+fn json_bytes(text: &str) -> usize {
+    let escape = |byte| match byte {
+        b'"' | b'\\' | b'\x08' | b'\t' | b'\n' | b'\x0c' | b'\r' => 2,
+        ..b' ' => 6,
+        _ => 1,
+    };
+    text.bytes().map(escape).sum()
 }
 
 /// Reads a whole number within bounds.
@@ -112,4 +127,23 @@ fn as_text(value: &Value) -> Result<&str, Invalid> {
 /// Reads a text that is parsed, such as an [`Email`](super::Email).
 pub fn parsed<T: FromStr<Err = Invalid>>(value: &Value) -> Result<T, Invalid> {
     as_text(value)?.parse()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_text_is_bounded_as_it_is_sent() {
+        for fits in ["😀", "\n", "\"", "\\", "å", "\u{7f}"] {
+            assert!(text(100)(&json!(format!("x{}x", fits.repeat(98)))).is_ok(), "{fits:?}");
+        }
+        for control in ["\u{1}", "\u{b}", "\u{1f}"] {
+            let content = |n| format!("x{}x", control.repeat(n));
+            assert_eq!(json_bytes(&content(98)), json!(content(98)).to_string().len() - 2, "{control:?}");
+            assert!(text(100)(&json!(content(66))).is_ok() && text(100)(&json!(content(67))).is_err(), "{control:?}");
+        }
+    }
 }

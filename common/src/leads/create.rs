@@ -4,9 +4,9 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::{Lead, LeadSource, LeadStatus, page::details};
+use super::{Lead, LeadSource, LeadStatus, WriteError, page::details};
 use crate::{
-    db::{Error, Result, TenantTx},
+    db::TenantTx,
     ids::UserId,
     input::{Email, Fields, FromFields, Phone, integer, json_object, parsed, text, uuid},
 };
@@ -88,9 +88,12 @@ pub(super) fn score(score: i64) -> i16 {
     i16::try_from(score).expect("within SCORES")
 }
 
-/// Writes a lead down for the dealership. An assignee who is no member of it violates [`super::ASSIGNEE`].
-pub async fn create(tx: &mut TenantTx, new: &NewLead) -> Result<Lead> {
-    sqlx::query_as(concat!(
+/// Writes a lead down for the dealership.
+pub async fn create(tx: &mut TenantTx, new: &NewLead) -> Result<Lead, WriteError> {
+    if let Some(assignee) = new.assigned_to {
+        check_assignee(tx, assignee).await?;
+    }
+    let lead = sqlx::query_as(concat!(
         "-- leads::create
          WITH l AS (
            INSERT INTO leads (dealership_id, source, source_url, source_metadata, status, assigned_to, customer_name,
@@ -116,6 +119,22 @@ pub async fn create(tx: &mut TenantTx, new: &NewLead) -> Result<Lead> {
     .bind(new.lead_score)
     .bind(new.created_at)
     .fetch_one(tx.conn())
-    .await
-    .map_err(Error::from)
+    .await?;
+    Ok(lead)
+}
+
+/// Whether a lead can be given to this user. Should they leave before the lead is written, the database refuses it.
+pub(super) async fn check_assignee(tx: &mut TenantTx, assignee: UserId) -> Result<(), WriteError> {
+    let suspended: Option<bool> = sqlx::query_scalar(
+        "-- leads::check_assignee\nSELECT suspended FROM users WHERE id = $1 AND dealership_id = $2",
+    )
+    .bind(assignee)
+    .bind(tx.dealership())
+    .fetch_optional(tx.conn())
+    .await?;
+    match suspended {
+        Some(false) => Ok(()),
+        Some(true) => Err(WriteError::AssigneeSuspended),
+        None => Err(WriteError::AssigneeNotAMember),
+    }
 }

@@ -2,7 +2,10 @@
 
 mod counting;
 mod create;
+mod error;
 mod filter;
+mod history;
+mod lock;
 mod page;
 mod update;
 
@@ -15,20 +18,18 @@ use utoipa::ToSchema;
 pub use counting::count;
 pub(crate) use create::MESSAGE_LIMIT;
 pub use create::{NewLead, create};
+pub use error::WriteError;
 pub use filter::{AssignedTo, Cursor, LeadFilter, LeadQuery, Paging};
-pub use page::{LeadPage, find, page};
-pub use update::{ChangedBy, LeadPatch, StatusChange, delete, history, update};
+pub use history::{ChangedBy, StatusChange, history};
+pub(crate) use lock::lock;
+pub use page::{LeadPage, exists, find, page};
+pub use update::{LeadPatch, delete, update};
 
 use crate::{
     ids::{DealershipId, LeadId, UserId},
     text_enum::text_enum,
     users::UserSummary,
 };
-
-/// The constraint that a lead of a dealership which is not there breaks.
-pub const DEALERSHIP: &str = "leads_dealership_id_fkey";
-/// The constraint that an assignee who is no member of the dealership breaks.
-pub const ASSIGNEE: &str = "leads_assigned_to_dealership_id_fkey";
 
 text_enum!(
     /// How far a lead has come.

@@ -49,6 +49,13 @@ pub async fn find(tx: &mut TenantTx, id: LeadId) -> Result<Option<Lead>> {
     find.bind(id).fetch_optional(tx.conn()).await.map_err(Error::from)
 }
 
+/// Whether the dealership has a lead with this id.
+pub async fn exists(tx: &mut TenantTx, id: LeadId) -> Result<bool> {
+    let exists =
+        sqlx::query_scalar("-- leads::exists\nSELECT EXISTS (SELECT FROM leads WHERE id = $1 AND dealership_id = $2)");
+    exists.bind(id).bind(tx.dealership()).fetch_one(tx.conn()).await.map_err(Error::from)
+}
+
 /// The leads that pass the filter, newest first, and how many there are in all.
 pub async fn page(tx: &mut TenantTx, filter: &LeadFilter) -> Result<LeadPage> {
     let mut query = QueryBuilder::new("-- leads::page\nWITH l AS (SELECT * FROM leads WHERE ");

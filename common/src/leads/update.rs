@@ -1,15 +1,17 @@
 use chrono::{DateTime, Utc};
-use serde::Serialize;
 use serde_json::Value;
-use sqlx::{FromRow, Row, postgres::PgRow};
 use utoipa::ToSchema;
 
-use super::{Lead, LeadStatus, find};
+use super::{
+    Lead, LeadStatus, WriteError,
+    create::check_assignee,
+    find,
+    lock::{LockedLead, lock},
+};
 use crate::{
     db::{Caller, Error, Result, TenantTx},
     ids::{LeadId, UserId},
     input::{Email, Fields, FromFields, Patch, Phone, integer, json_object, parsed, text, uuid},
-    page::LONGEST_LIST,
     update::Update,
 };
 
@@ -67,20 +69,20 @@ impl FromFields for LeadPatch {
     }
 }
 
-/// Changes a lead, unless the dealership has none such, and records by whom, should its status change. An assignee
-/// who is no member of the dealership violates [`super::ASSIGNEE`].
-pub async fn update(tx: &mut TenantTx, id: LeadId, patch: &LeadPatch, by: &Caller) -> Result<Option<Lead>> {
-    let before: Option<LeadStatus> = sqlx::query_scalar(
-        "-- leads::update\nSELECT status FROM leads WHERE id = $1 AND dealership_id = $2 FOR UPDATE",
-    )
-    .bind(id)
-    .bind(tx.dealership())
-    .fetch_optional(tx.conn())
-    .await
-    .map_err(Error::from)?;
-    let Some(before) = before else { return Ok(None) };
+/// Changes a lead, unless the dealership has none such, and records by whom, should its status change.
+pub async fn update(tx: &mut TenantTx, id: LeadId, patch: &LeadPatch, by: &Caller) -> Result<Option<Lead>, WriteError> {
+    let Some(before) = lock(tx, id).await? else { return Ok(None) };
+    if leaves_no_contact(&before, patch) {
+        return Err(WriteError::NoContact);
+    }
+    // Whole leads are sent back: whoever has been suspended since may keep what they have.
+    if let Patch::Set(assignee) = patch.assigned_to
+        && before.assigned_to != Some(assignee)
+    {
+        check_assignee(tx, assignee).await?;
+    }
 
-    let mut update = Update::of("-- leads::update\nUPDATE leads SET updated_at = now()");
+    let mut update = Update::at("-- leads::update\nUPDATE leads", before.now);
     update.patch("assigned_to", patch.assigned_to.as_ref());
     update.patch("source_url", patch.source_url.as_ref());
     update.change("source_metadata", patch.source_metadata.as_ref());
@@ -91,96 +93,61 @@ pub async fn update(tx: &mut TenantTx, id: LeadId, patch: &LeadPatch, by: &Calle
     update.patch("vehicle_interest", patch.vehicle_interest.as_ref());
     update.patch("initial_message", patch.initial_message.as_ref());
     update.change("lead_score", patch.lead_score);
-    let after = patch.status.filter(|after| *after != before);
-    update.change("status", after);
-    let mut query = update.finish();
-    match (before, after) {
-        (_, Some(LeadStatus::Won)) => _ = query.push(", converted_at = now()"),
-        (LeadStatus::Won, Some(_)) => _ = query.push(", converted_at = NULL"),
+    let status = patch.status.filter(|status| *status != before.status);
+    update.change("status", status);
+    match (before.status, status) {
+        (_, Some(LeadStatus::Won)) => update.change("converted_at", Some(before.now)),
+        (LeadStatus::Won, Some(_)) => update.patch("converted_at", Patch::<DateTime<Utc>>::Clear),
         _ => {}
     }
+    let mut query = update.finish();
     query.push(" WHERE id = ").push_bind(id).push(" AND dealership_id = ").push_bind(tx.dealership());
-    query.build().execute(tx.conn()).await.map_err(Error::from)?;
-    if let Some(after) = after {
-        record(tx, id, before, after, by).await?;
+    query.build().execute(tx.conn()).await?;
+    if let Some(status) = status {
+        record(tx, id, &before, status, by).await?;
     }
-    find(tx, id).await
+    Ok(find(tx, id).await?)
 }
 
-async fn record(tx: &mut TenantTx, id: LeadId, from: LeadStatus, to: LeadStatus, by: &Caller) -> Result<()> {
+/// Whether a lead by which the customer can be reached would become one by which they cannot.
+fn leaves_no_contact(before: &LockedLead, patch: &LeadPatch) -> bool {
+    let email = patch.customer_email.sets().unwrap_or(before.has_email);
+    let phone = patch.customer_phone.sets().unwrap_or(before.has_phone);
+    (before.has_email || before.has_phone) && !email && !phone
+}
+
+async fn record(
+    tx: &mut TenantTx,
+    id: LeadId,
+    before: &LockedLead,
+    status: LeadStatus,
+    by: &Caller,
+) -> Result<(), WriteError> {
     sqlx::query(
         "-- leads::record
-         INSERT INTO lead_status_changes (lead_id, dealership_id, from_status, to_status, changed_by, impersonator)
-         VALUES ($1, $2, $3, $4, $5, $6)",
+         INSERT INTO lead_status_changes (lead_id, dealership_id, from_status, to_status, changed_by, impersonator, changed_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
     )
     .bind(id)
     .bind(tx.dealership())
-    .bind(from)
-    .bind(to)
+    .bind(before.status)
+    .bind(status)
     .bind(by.id)
     .bind(&by.impersonator)
+    .bind(before.now)
     .execute(tx.conn())
-    .await
-    .map_err(Error::from)?;
+    .await?;
     Ok(())
-}
-
-/// One step of a lead.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct StatusChange {
-    /// What it was.
-    pub from_status: LeadStatus,
-    /// What it became.
-    pub to_status: LeadStatus,
-    /// Who did it; null once that person has left.
-    pub changed_by: Option<ChangedBy>,
-    /// Clerk user who acted as that person, if somebody did.
-    pub impersonator: Option<String>,
-    /// When.
-    pub changed_at: DateTime<Utc>,
-}
-
-/// A person in a record.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct ChangedBy {
-    /// The membership.
-    pub id: UserId,
-    /// The person's name.
-    #[schema(example = "Kari Nordmann")]
-    pub name: String,
-}
-
-impl FromRow<'_, PgRow> for StatusChange {
-    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
-        let name: Option<String> = row.try_get("name")?;
-        let id: Option<UserId> = row.try_get("changed_by")?;
-        Ok(Self {
-            from_status: row.try_get("from_status")?,
-            to_status: row.try_get("to_status")?,
-            changed_by: id.zip(name).map(|(id, name)| ChangedBy { id, name }),
-            impersonator: row.try_get("impersonator")?,
-            changed_at: row.try_get("changed_at")?,
-        })
-    }
-}
-
-/// The steps of a lead, newest first; the newest 500, should there be more.
-pub async fn history(tx: &mut TenantTx, id: LeadId) -> Result<Vec<StatusChange>> {
-    sqlx::query_as(
-        "-- leads::history
-         SELECT c.from_status, c.to_status, c.changed_by, c.impersonator, c.changed_at, u.name
-         FROM lead_status_changes c LEFT JOIN users u ON u.id = c.changed_by
-         WHERE c.lead_id = $1 AND c.dealership_id = $2 ORDER BY c.changed_at DESC, c.id DESC LIMIT $3",
-    )
-    .bind(id)
-    .bind(tx.dealership())
-    .bind(LONGEST_LIST)
-    .fetch_all(tx.conn())
-    .await
-    .map_err(Error::from)
 }
 
 /// Removes a lead with its messages and its history, and says whether there was one.
 pub async fn delete(tx: &mut TenantTx, id: LeadId) -> Result<bool> {
+    // The trigger that keeps the dealership's total locks this row as well, and whoever destroys the dealership locks it
+    // before any of the leads: in one order, nobody waits for each other.
+    sqlx::query("-- leads::delete\nSELECT FROM dealerships WHERE id = $1 FOR NO KEY UPDATE")
+        .bind(tx.dealership())
+        .execute(tx.conn())
+        .await
+        .map_err(Error::from)?;
     tx.delete("-- leads::delete\nDELETE FROM leads WHERE id = $1 AND dealership_id = $2", id).await
 }

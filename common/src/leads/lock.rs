@@ -1,0 +1,39 @@
+use chrono::{DateTime, Utc};
+use sqlx::FromRow;
+
+use super::LeadStatus;
+use crate::{
+    db::{Error, Result, TenantTx},
+    ids::{LeadId, UserId},
+};
+
+/// A lead that nobody else can change before the transaction ends. Whatever changes a lead or is recorded of it comes
+/// from here, so that times are in the order in which the changes took effect.
+#[derive(Debug, FromRow)]
+pub(crate) struct LockedLead {
+    pub(super) status: LeadStatus,
+    pub(super) assigned_to: Option<UserId>,
+    pub(super) has_email: bool,
+    pub(super) has_phone: bool,
+    /// The time of the change: later than all that is recorded of the lead so far, even if the clock was put back.
+    pub(crate) now: DateTime<Utc>,
+}
+
+/// Locks a lead, unless the dealership has none such.
+pub(crate) async fn lock(tx: &mut TenantTx, id: LeadId) -> Result<Option<LockedLead>> {
+    // The clock is read outside the subquery, which means: after the lock was granted.
+    sqlx::query_as(
+        "-- leads::lock
+         WITH lead AS MATERIALIZED (
+           SELECT status, assigned_to, customer_email, customer_phone, updated_at
+           FROM leads WHERE id = $1 AND dealership_id = $2 FOR NO KEY UPDATE)
+         SELECT status, assigned_to, customer_email IS NOT NULL AS has_email, customer_phone IS NOT NULL AS has_phone,
+                greatest(clock_timestamp(), updated_at + interval '1 microsecond') AS now
+         FROM lead",
+    )
+    .bind(id)
+    .bind(tx.dealership())
+    .fetch_optional(tx.conn())
+    .await
+    .map_err(Error::from)
+}
