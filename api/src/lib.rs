@@ -15,6 +15,7 @@ mod openapi;
 mod permissions;
 mod phase;
 pub mod problem;
+mod quota;
 mod rate_limit;
 mod request_log;
 mod router;

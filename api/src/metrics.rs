@@ -29,6 +29,7 @@ pub(crate) struct Metrics {
     in_flight: Gauge,
     webhooks: Family<Outcome, Counter>,
     refused_tokens: Family<Reason, Counter>,
+    quota_refusals: Counter,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -62,6 +63,7 @@ impl Metrics {
             in_flight: Gauge::default(),
             webhooks: Family::default(),
             refused_tokens: Family::default(),
+            quota_refusals: Counter::default(),
         };
         for outcome in WEBHOOK_OUTCOMES {
             metrics.webhooks.get_or_create(&Outcome { outcome }).inc_by(0);
@@ -79,7 +81,14 @@ impl Metrics {
         registry.register("http_requests_in_flight", "Requests that are being answered", metrics.in_flight.clone());
         registry.register("webhooks", "Webhooks by what became of them", metrics.webhooks.clone());
         registry.register("token_refusals", "Session tokens refused, by reason", metrics.refused_tokens.clone());
+        let help = "Writes refused because a dealership has used up its quota for a day";
+        registry.register("quota_refusals", help, metrics.quota_refusals.clone());
         metrics
+    }
+
+    /// A dealership was not let write more.
+    pub(crate) fn quota_exceeded(&self) {
+        self.quota_refusals.inc();
     }
 
     /// A request has arrived.

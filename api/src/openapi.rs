@@ -118,7 +118,11 @@ impl IntoResponses for MemberProblems {
         problems([
             ("401", "No valid session token"),
             ("403", "Not a member of the dealership, or not one who may do this"),
-            ("429", "No valid session token, and too often from this address; try again after Retry-After seconds"),
+            (
+                "429",
+                "No valid session token, and too often from this address; or the dealership has written more than its quota \
+                 for a day; try again after Retry-After seconds",
+            ),
             ("500", "A fault of ours; the request id tells us where to look"),
             ("503", "Temporarily unavailable or overloaded; try again after Retry-After seconds"),
         ])

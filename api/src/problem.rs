@@ -173,6 +173,14 @@ impl Problem {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "Too many requests", detail).retry_after(seconds)
     }
 
+    /// 429 of a dealership that has written too much, to be tried again after `wait`.
+    pub(crate) fn quota_exceeded(wait: Duration) -> Self {
+        let detail = "Your dealership has written more than its quota for a day allows; wait as long as Retry-After says, or \
+                      ask whoever operates this service for a larger quota.";
+        let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "quota-exceeded", "Quota exceeded", detail).retry_after(seconds)
+    }
+
     pub(crate) fn not_ready(detail: &'static str) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", "Not ready", detail).retry_after(RETRY_UNAVAILABLE)
     }

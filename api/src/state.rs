@@ -5,7 +5,7 @@ use common::{db::ReadinessCheck, ids::ClerkInstanceId};
 use tokio::sync::watch;
 
 use crate::{
-    admission::Admission, auth::Verifier, metrics::Metrics, phase::Phase, rate_limit::RateLimiter,
+    admission::Admission, auth::Verifier, metrics::Metrics, phase::Phase, quota::WriteQuota, rate_limit::RateLimiter,
     routes::webhooks::Signatures,
 };
 
@@ -21,6 +21,8 @@ pub(crate) struct AppState {
     pub(crate) clerk_instance: Option<Arc<ClerkInstanceId>>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) rate_limiter: Arc<RateLimiter>,
+    /// What each dealership may write.
+    pub(crate) write_quota: Arc<WriteQuota>,
     pub(crate) trusted_proxies: u32,
     /// Whether the process is on its way out.
     pub(crate) phase: watch::Receiver<Phase>,

@@ -137,7 +137,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The messages of a lead, newest first. */
+        /**
+         * The messages of a lead, newest first.
+         * @description At most 500 of them, and at most 1 MiB; `Link` says where older ones are, if there are any.
+         */
         get: operations["listConversations"];
         put?: never;
         post?: never;
@@ -1045,11 +1048,18 @@ export interface components {
             changed_by: components["schemas"]["ChangedBy"] | null;
             /** @description What it was. */
             from_status: components["schemas"]["LeadStatus"];
+            /** @description The step. */
+            id: components["schemas"]["StatusChangeId"];
             /** @description Clerk user who acted as that person, if somebody did. */
             impersonator: string | null;
             /** @description What it became. */
             to_status: components["schemas"]["LeadStatus"];
         };
+        /**
+         * Format: uuid
+         * @description One change of a lead's status.
+         */
+        StatusChangeId: string;
         /**
          * @description Whether a dealership pays.
          * @enum {string}
@@ -1434,7 +1444,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1808,7 +1818,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2040,7 +2050,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2270,7 +2280,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -2681,7 +2691,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3090,7 +3100,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3285,7 +3295,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3659,7 +3669,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -3949,7 +3959,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -4323,7 +4333,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -4555,7 +4565,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -4785,7 +4795,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -5196,7 +5206,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -5305,7 +5315,10 @@ export interface operations {
     };
     listConversations: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Only what is older than the item with this id, such as the last one of the part before. */
+                before?: string;
+            };
             header?: never;
             path: {
                 id: components["schemas"]["LeadId"];
@@ -5314,9 +5327,11 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The messages */
+            /** @description The messages; Link says where older ones are, if there are any */
             200: {
                 headers: {
+                    /** @description The next part, as `<…>; rel="next"` */
+                    Link?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5498,7 +5513,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -5607,7 +5622,10 @@ export interface operations {
     };
     getLeadHistory: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Only what is older than the item with this id, such as the last one of the part before. */
+                before?: string;
+            };
             header?: never;
             path: {
                 id: components["schemas"]["LeadId"];
@@ -5616,9 +5634,11 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The changes */
+            /** @description The changes; Link says where older ones are, if there are any */
             200: {
                 headers: {
+                    /** @description The next part, as `<…>; rel="next"` */
+                    Link?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5800,7 +5820,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -5995,7 +6015,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -6104,16 +6124,21 @@ export interface operations {
     };
     listUsers: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Only who comes after the person with this id, such as the last one of the part before. */
+                after?: components["schemas"]["UserId"];
+            };
             header?: never;
             path?: never;
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description The people */
+            /** @description The people; Link says where more are, if there are any */
             200: {
                 headers: {
+                    /** @description The next part, as `<…>; rel="next"` */
+                    Link?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -6260,7 +6285,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -6532,7 +6557,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -6906,7 +6931,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -7138,7 +7163,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -7368,7 +7393,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -7779,7 +7804,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description No valid session token, and too often from this address; try again after Retry-After seconds */
+            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
             429: {
                 headers: {
                     [name: string]: unknown;

@@ -22,6 +22,7 @@ mod operators;
 mod overload;
 mod provisioning;
 mod queue;
+mod quota;
 mod reconciliation;
 mod repository;
 mod secrecy;

@@ -96,6 +96,10 @@ impl FromRequestParts<AppState> for Tenant {
         if let Some(trace) = parts.extensions.get::<Trace>() {
             trace.set("norvalt.dealership", caller.dealership_id.to_string());
         }
+        state.write_quota.spend(caller.dealership_id, &parts.method, &parts.headers).inspect_err(|_| {
+            state.metrics.quota_exceeded();
+            tracing::warn!("the dealership has used up its quota of what may be written in a day");
+        })?;
         Ok(Self { tx, caller, identity, attempt: 1, permit })
     }
 }

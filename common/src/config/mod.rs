@@ -43,6 +43,8 @@ pub struct ApiConfig {
     pub cors_origins: Vec<String>,
     /// Proxies in front of this process, each of which adds to `X-Forwarded-For` where a request came from.
     pub trusted_proxies: u32,
+    /// Bytes that a dealership may write in a day through this process.
+    pub dealership_quota: u64,
     /// What clients may take up.
     pub clients: ClientLimits,
     /// How long to go on serving after SIGTERM, until balancers have seen that the process is not ready.
@@ -97,6 +99,7 @@ impl ApiConfig {
         let admin_address = s.optional("API_ADMIN_ADDRESS", address);
         let database_connections = s.number("DATABASE_CONNECTIONS", 8, 2..=500);
         let trusted_proxies = s.number("TRUSTED_PROXIES", 0, 0..=10);
+        let dealership_quota = u64::from(s.number("DEALERSHIP_QUOTA_MIB", 1024, 1..=1_000_000)) << 20;
         let shutdown = shutdown(s);
         let drain = drain(s, shutdown);
         let config =
@@ -112,6 +115,7 @@ impl ApiConfig {
                 clerk_instance,
                 cors_origins,
                 trusted_proxies,
+                dealership_quota,
                 clients: ClientLimits::default(),
                 drain,
                 shutdown,
