@@ -4,10 +4,11 @@ mod commands;
 pub mod demo;
 mod table;
 
-use std::process::ExitCode;
+use std::{env, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use common::{
+    audit::{Operator, Via},
     config::{CliConfig, Settings},
     db::{self, NotUsable},
     telemetry,
@@ -60,6 +61,12 @@ const EX_CONFIG: u8 = 78;
 
 /// Any error of a command: what it says goes to the terminal, with its causes.
 type CommandError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Whoever runs the command, by the name that the shell has for them.
+fn operator() -> Operator {
+    let name = ["USER", "LOGNAME"].iter().find_map(|name| env::var(name).ok().filter(|name| !name.is_empty()));
+    Operator::new(name.unwrap_or_else(|| "unknown".to_owned()), Via::Command)
+}
 
 impl Cli {
     /// Runs the command. Exit codes: 0 done, 1 failed, 2 wrong usage, 78 wrong configuration.

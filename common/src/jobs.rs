@@ -4,6 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::queue::Job;
 
+/// The kinds of all jobs that this release knows, each with its queue.
+pub const KINDS: [(&str, &str); 4] = [
+    (ProcessClerkEvent::KIND, ProcessClerkEvent::QUEUE),
+    (ReconcileClerk::KIND, ReconcileClerk::QUEUE),
+    (CountLeads::KIND, CountLeads::QUEUE),
+    (Prune::KIND, Prune::QUEUE),
+];
+
 /// Applies one stored Clerk event to the mirror and what follows from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessClerkEvent {

@@ -1,6 +1,7 @@
 //! What the API, the worker and the command line share: configuration, domain types, the two doors to the database,
 //! Clerk's events and the queue. Knows nothing of HTTP servers, command lines or job handlers.
 
+pub mod audit;
 pub mod automation_rules;
 pub mod clerk;
 pub mod clock;

@@ -39,7 +39,7 @@ impl Screen<'_> {
         self.line(text, "API", &format!("http://127.0.0.1:{port}/api/v1"));
         self.line(text, "API docs", &format!("http://127.0.0.1:{port}/docs"));
         let password = if self.has_admin_password { "WORKER_ADMIN_PASSWORD" } else { WORKER_ADMIN_PASSWORD };
-        self.line(text, "Operators", &format!("http://{worker_admin}/  any name, password {password}"));
+        self.line(text, "Operators", &format!("http://{worker_admin}/  name admin, password {password}"));
         self.line(text, "Metrics", &format!("http://{api_admin}/metrics, http://{worker_admin}/metrics"));
         if let Some(stand_in) = self.stand_in {
             self.line(text, "Clerk", &format!("{}/  a stand-in: tokens, members, webhooks", stand_in.url()));

@@ -4,6 +4,7 @@ mod dealerships;
 mod execution;
 mod faults;
 mod idempotent;
+mod interventions;
 mod kinds;
 mod lifecycle;
 mod process;
@@ -13,7 +14,7 @@ mod reconcile;
 use std::time::Duration;
 
 use common::{
-    config::WorkerConfig,
+    config::{Operators, WorkerConfig},
     db::{DatabaseUrl, Db},
     queue::{Enqueued, Job, NewJob, enqueue},
 };
@@ -53,7 +54,7 @@ impl Shop {
             sync_interval: Duration::from_hours(1),
             shutdown: Duration::from_secs(20),
             admin_address: None,
-            admin_password: None,
+            operators: Operators::default(),
         };
         Self {
             table: JobTable::at(url).await,

@@ -39,7 +39,7 @@ pub(crate) enum Outcome {
     Dead,
     /// Given back for a release that knows it.
     Deferred,
-    /// It has become pointless.
+    /// It has become pointless, or an operator cancelled it.
     Cancelled,
     LeaseLost,
 }

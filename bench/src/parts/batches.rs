@@ -1,6 +1,10 @@
 use std::time::Duration;
 
-use common::{config::WorkerConfig, db::Db, queue::Job};
+use common::{
+    config::{Operators, WorkerConfig},
+    db::Db,
+    queue::Job,
+};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use tokio::{
@@ -49,7 +53,7 @@ impl Batches {
             sync_interval: Duration::from_hours(24),
             shutdown: Duration::from_secs(5),
             admin_address: None,
-            admin_password: None,
+            operators: Operators::default(),
         };
         let (stop, stopped) = oneshot::channel();
         let registry = Registry::default().idempotent::<Nothing>();

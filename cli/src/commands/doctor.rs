@@ -93,7 +93,7 @@ async fn database(config: &CliConfig) -> Vec<(&'static str, Finding)> {
 async fn queue(db: &Db) -> db::Result<Finding> {
     let stats = queue::stats(&mut db.system().await?).await?;
     let sum = |count: fn(&Stats) -> i64| stats.iter().map(count).sum::<i64>();
-    let oldest = stats.iter().map(|stats| stats.oldest_available).fold(0.0, f64::max);
+    let oldest = stats.iter().filter_map(|stats| stats.oldest_available).fold(0.0, f64::max);
     let dead = sum(|stats| stats.dead);
     Ok(if dead > 0 {
         Wrong(format!("{dead} jobs are dead; look at them with: norvalt jobs list --state dead"))

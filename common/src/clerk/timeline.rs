@@ -2,12 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::FromRow;
+use sqlx::{FromRow, Postgres, QueryBuilder};
 
 use crate::{
     db::{Error, Result, SystemTx},
     jobs::ProcessClerkEvent,
-    queue::{NewJob, enqueue},
+    queue::{NewJob, Seek, enqueue},
 };
 
 /// A stored delivery.
@@ -53,31 +53,40 @@ pub struct EventFilter {
     pub status: Option<String>,
     /// Only about this person, or naming this organization or membership.
     pub about: Option<String>,
+    /// Which part of a long list.
+    pub seek: Seek,
 }
 
 /// The events that are meant, newest first, up to `limit`.
 pub async fn events(tx: &mut SystemTx, filter: &EventFilter, limit: i64) -> Result<Vec<StoredEvent>> {
-    sqlx::query_as(
+    let mut query = QueryBuilder::<Postgres>::new(
         "-- clerk::timeline::events
          SELECT id, svix_id, event_type, user_id, status, effects, repeated.repetitions, repeated.last_repeated_at, received_at,
                 processed_at, body, coalesce(outcome, (
                   SELECT 'job ' || j.id || ' is dead: ' || coalesce(j.errors -> -1 ->> 'error', '') FROM jobs j
                   WHERE j.state = 'dead' AND e.status = 'pending' AND j.kind = 'clerk.process_event'
-                    AND (j.payload ->> 'event_id')::bigint = e.id LIMIT 1)) AS outcome
+                    AND j.payload ->> 'event_id' = e.id::text LIMIT 1)) AS outcome
          FROM clerk_events e CROSS JOIN LATERAL (
            SELECT count(*) AS repetitions, max(r.received_at) AS last_repeated_at
            FROM clerk_event_repetitions r WHERE r.event_id = e.id) repeated
-         WHERE ($1::bigint IS NULL OR id = $1) AND ($2::text IS NULL OR status = $2)
-           AND ($3::text IS NULL OR user_id = $3 OR strpos(body, '\"' || $3 || '\"') > 0)
-         ORDER BY id DESC LIMIT $4",
-    )
-    .bind(filter.id)
-    .bind(&filter.status)
-    .bind(&filter.about)
-    .bind(limit)
-    .fetch_all(tx.conn())
-    .await
-    .map_err(Error::from)
+         WHERE true",
+    );
+    if let Some(id) = filter.id {
+        query.push(" AND id = ").push_bind(id);
+    }
+    // Spelled out, for the planner to find the index of a status.
+    if let Some(status) = &filter.status {
+        let known = EVENT_STATUSES.iter().find(|known| *known == status);
+        query.push(known.map_or_else(|| " AND false".to_owned(), |known| format!(" AND status = '{known}'")));
+    }
+    if let Some(about) = &filter.about {
+        query.push(" AND (user_id = ").push_bind(about.clone());
+        query.push(" OR strpos(body, '\"' || ").push_bind(about.clone()).push(" || '\"') > 0)");
+    }
+    filter.seek.push_to(&mut query, limit);
+    let mut events = query.build_query_as().fetch_all(tx.conn()).await.map_err(Error::from)?;
+    filter.seek.newest_first(&mut events);
+    Ok(events)
 }
 
 /// Has events processed again, and returns which: those that were processed, or that have the status which is asked for.
@@ -88,7 +97,7 @@ pub async fn replay(tx: &mut SystemTx, filter: &EventFilter) -> Result<Vec<i64>>
          UPDATE clerk_events e SET status = 'pending', outcome = NULL, processed_at = NULL
          WHERE body IS NOT NULL
            AND (status <> 'pending' OR NOT EXISTS (
-             SELECT FROM jobs j WHERE j.kind = 'clerk.process_event' AND (j.payload ->> 'event_id')::bigint = e.id
+             SELECT FROM jobs j WHERE j.kind = 'clerk.process_event' AND j.payload ->> 'event_id' = e.id::text
                AND j.state IN ('available', 'scheduled', 'retryable', 'running')))
            AND ($1::bigint IS NULL OR id = $1)
            AND CASE WHEN $3::text IS NULL THEN status = 'processed' OR $1::bigint IS NOT NULL ELSE status = $3 END
@@ -126,7 +135,7 @@ pub async fn halted(tx: &mut SystemTx) -> Result<Halted> {
                 count(*) FILTER (WHERE status = 'pending') AS abandoned
          FROM clerk_events e
          WHERE status IN ('dead', 'quarantined') OR (status = 'pending' AND NOT EXISTS (
-           SELECT FROM jobs j WHERE j.kind = 'clerk.process_event' AND (j.payload ->> 'event_id')::bigint = e.id
+           SELECT FROM jobs j WHERE j.kind = 'clerk.process_event' AND j.payload ->> 'event_id' = e.id::text
              AND j.state IN ('available', 'scheduled', 'retryable', 'running', 'dead')))",
     )
     .fetch_one(tx.conn())

@@ -2,6 +2,7 @@
 
 mod clerk;
 mod clients;
+mod operators;
 mod settings;
 mod telemetry;
 
@@ -9,12 +10,13 @@ use std::{net::SocketAddr, time::Duration};
 
 pub use clerk::{ClerkBackend, ClerkFrontend, PublishableKey, WebhookSecrets};
 pub use clients::ClientLimits;
+pub use operators::Operators;
 pub use settings::{ConfigError, Settings};
 pub use telemetry::{TelemetryConfig, TracesConfig};
 
 use reqwest::Url;
 
-use crate::{db::DatabaseUrl, ids::ClerkInstanceId, secret::Secret};
+use crate::{db::DatabaseUrl, ids::ClerkInstanceId};
 
 const JWKS_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -72,8 +74,8 @@ pub struct WorkerConfig {
     pub shutdown: Duration,
     /// Where to serve metrics, health and the operators' pages, if anywhere.
     pub admin_address: Option<SocketAddr>,
-    /// What operators give to see those pages; without it there are none.
-    pub admin_password: Option<Secret>,
+    /// Who may see those pages; without any there are none.
+    pub operators: Operators,
 }
 
 /// What the command line needs for every command that touches the database.
@@ -135,10 +137,7 @@ impl WorkerConfig {
         let sync_interval = Duration::from_hours(s.number("CLERK_SYNC_HOURS", 6, 1..=720).into());
         let shutdown = shutdown(s);
         let admin_address = s.optional("WORKER_ADMIN_ADDRESS", address);
-        let admin_password = s.optional("WORKER_ADMIN_PASSWORD", |password| match password.len() {
-            12.. => Ok(Secret::new(password)),
-            _ => Err("must have at least 12 characters"),
-        });
+        let operators = Operators::read(s);
         let config = database_url.map(|database_url| Self {
             database_url,
             concurrency,
@@ -148,7 +147,7 @@ impl WorkerConfig {
             sync_interval,
             shutdown,
             admin_address,
-            admin_password,
+            operators,
         });
         s.finish(config)
     }

@@ -69,6 +69,7 @@ impl QueueConnection {
     /// Claims up to `limit` jobs of a queue for the length of `lease`. Dealerships are served in turn, beginning with the
     /// one that follows `after`: up to `limit` of them, the same number of jobs each, and each dealership's in the order of
     /// priority and age. The attempt counts from here, so that a job which kills its process does not do so for ever.
+    /// Nothing is claimed from a queue that is paused.
     pub async fn claim(
         &mut self,
         queue: &str,
@@ -93,9 +94,11 @@ impl QueueConnection {
 }
 
 /// Each turn jumps to the next dealership in the index, however many jobs lie between, and from the last to the first, up
-/// to `after`. The ids go through an array, which the planner takes for short.
+/// to `after`. A queue that is paused has no start, and so no turns. The ids go through an array, which the planner takes for short.
 const CLAIM: &str = "-- queue::claim
-    WITH RECURSIVE start AS (SELECT coalesce($5, '00000000-0000-0000-0000-000000000000'::uuid) AS after),
+    WITH RECURSIVE start AS (
+      SELECT coalesce($5, '00000000-0000-0000-0000-000000000000'::uuid) AS after
+      WHERE NOT EXISTS (SELECT FROM queues WHERE name = $1 AND paused_at IS NOT NULL)),
     turns AS (
       SELECT 0::bigint AS turn, after AS dealership, false AS wrapped FROM start
       UNION ALL

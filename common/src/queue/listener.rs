@@ -9,11 +9,21 @@ use tokio::time::timeout;
 use super::{
     CHANNEL,
     connection::{CONNECT_TIMEOUT, named},
+    pause::INTERVENTION,
 };
 use crate::db::{Db, Error, Result, within};
 
 /// After so long without a word the server is asked whether it is there: nobody tells of one that vanished.
 const SILENCE: Duration = Duration::from_secs(30);
+
+/// What a worker may hear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// There may be work.
+    Work,
+    /// An operator has paused or resumed a queue, or cancelled a job that runs.
+    Intervention,
+}
 
 /// Hears that work was committed, on a connection of its own.
 #[derive(Debug)]
@@ -35,12 +45,13 @@ impl Listener {
 
     /// Waits until work is announced, or may have been. An error means that the connection is lost, and with it perhaps
     /// an announcement.
-    pub async fn heard(&mut self) -> Result<()> {
+    pub async fn heard(&mut self) -> Result<Heard> {
         match timeout(SILENCE, self.0.try_recv()).await {
-            Ok(Ok(Some(_))) => Ok(()),
+            Ok(Ok(Some(announced))) if announced.payload() == INTERVENTION => Ok(Heard::Intervention),
+            Ok(Ok(Some(_))) => Ok(Heard::Work),
             Ok(Ok(None)) => Err(Error::Unavailable(sqlx::Error::Io(io::ErrorKind::ConnectionAborted.into()))),
             Ok(Err(error)) => Err(error.into()),
-            Err(_) => within(CONNECT_TIMEOUT, self.0.execute("-- queue::heard\nSELECT")).await.map(|_| ()),
+            Err(_) => within(CONNECT_TIMEOUT, self.0.execute("-- queue::heard\nSELECT")).await.map(|_| Heard::Work),
         }
     }
 }

@@ -19,8 +19,8 @@ pub struct Stats {
     pub running: i64,
     /// How many wait for an operator.
     pub dead: i64,
-    /// For how many seconds the one that has been waiting longest could have run.
-    pub oldest_available: f64,
+    /// For how many seconds the one that has been waiting longest could have run, if one could.
+    pub oldest_available: Option<f64>,
     /// How often the one that was tried most often was tried, of those that are not dead.
     pub attempts: i16,
 }
@@ -55,8 +55,7 @@ pub async fn stats(tx: &mut SystemTx) -> Result<Vec<Stats>> {
                 count(*) FILTER (WHERE state = 'retryable') AS retryable,
                 count(*) FILTER (WHERE state = 'running') AS running,
                 count(*) FILTER (WHERE state = 'dead') AS dead,
-                coalesce(extract(epoch FROM now() - min(run_at) FILTER (WHERE state = 'available')), 0)::float8
-                  AS oldest_available,
+                extract(epoch FROM now() - min(run_at) FILTER (WHERE state = 'available'))::float8 AS oldest_available,
                 coalesce(max(attempts) FILTER (WHERE state <> 'dead'), 0)::smallint AS attempts
          FROM live GROUP BY queue, kind ORDER BY queue, kind",
     )

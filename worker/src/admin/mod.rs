@@ -2,6 +2,7 @@
 //! here, a line in [`router`].
 
 mod guard;
+mod guesses;
 mod health;
 mod pages;
 mod queue;
@@ -10,10 +11,11 @@ mod scrape;
 use std::{io, net::SocketAddr, sync::Arc};
 
 use axum::{Router, extract::FromRef, middleware::from_fn_with_state, routing::get};
-use common::{db::Db, secret::Secret};
+use common::{clock::Clock, config::Operators, db::Db};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 use crate::Registry;
+use guesses::Guesses;
 pub(crate) use health::Phase;
 use queue::QueueView;
 
@@ -24,8 +26,9 @@ pub(crate) struct Admin {
     phase: watch::Receiver<Phase>,
     metrics: Arc<prometheus_client::registry::Registry>,
     queue: Arc<QueueView>,
-    /// Of the pages for operators.
-    password: Option<Secret>,
+    operators: Operators,
+    guesses: Arc<Guesses>,
+    clock: Clock,
 }
 
 fn router(admin: Admin) -> Router {
@@ -44,11 +47,19 @@ impl Admin {
         phase: watch::Receiver<Phase>,
         mut metrics: prometheus_client::registry::Registry,
         kinds: &Registry,
-        password: Option<Secret>,
+        operators: Operators,
     ) -> Self {
         let queue = Arc::new(QueueView::new(db.clone(), kinds));
         metrics.register_collector(Box::new(queue.clone()));
-        Self { db, phase, metrics: Arc::new(metrics), queue, password }
+        Self {
+            db,
+            phase,
+            metrics: Arc::new(metrics),
+            queue,
+            operators,
+            guesses: Arc::default(),
+            clock: Clock::system(),
+        }
     }
 
     /// Serves there until the returned set is dropped.
@@ -58,7 +69,7 @@ impl Admin {
         let mut serving = JoinSet::new();
         serving.spawn(async move {
             // It goes on accepting, whatever happens.
-            let _ = axum::serve(listener, router(self)).await;
+            let _ = axum::serve(listener, router(self).into_make_service_with_connect_info::<SocketAddr>()).await;
         });
         Ok(serving)
     }

@@ -40,6 +40,7 @@ pub(super) struct QueueView {
 #[derive(Debug)]
 struct Seen {
     jobs: Vec<Stats>,
+    paused: Vec<String>,
     dead_events: i64,
 }
 
@@ -77,7 +78,8 @@ impl QueueView {
         let none = self.kinds.iter().map(|(kind, queue)| Stats::none(queue, kind));
         let missing: Vec<_> = none.filter(|none| !jobs.iter().any(|some| some.is_like(none))).collect();
         jobs.extend(missing);
-        Ok(Seen { jobs, dead_events: clerk::count_dead(&mut tx).await? })
+        let paused = queue::paused(&mut tx).await?.into_iter().map(|queue| queue.name).collect();
+        Ok(Seen { jobs, paused, dead_events: clerk::count_dead(&mut tx).await? })
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Seen>> {
@@ -90,7 +92,7 @@ impl Collector for QueueView {
     #[expect(clippy::cast_precision_loss, reason = "nobody tells 2^53 jobs from one more")]
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let seen = self.lock();
-        let Some(Seen { jobs, dead_events }) = &*seen else { return Ok(()) };
+        let Some(Seen { jobs, paused, dead_events }) = &*seen else { return Ok(()) };
         let of = |stats: &Stats| [("queue", stats.queue.clone()), ("kind", stats.kind.clone())];
         let in_state = |stats: &Stats, state: &str, count: i64| {
             let [queue, kind] = of(stats);
@@ -106,12 +108,17 @@ impl Collector for QueueView {
             ]
         });
         gauges(&mut encoder, ("queue_jobs", "Jobs that are not over, or dead, by state", None), states)?;
-        let ages = jobs.iter().map(|stats| (of(stats), stats.oldest_available));
+        let ages = jobs.iter().map(|stats| (of(stats), stats.oldest_available.unwrap_or_default()));
         let help = "For how long the oldest job could have run that nobody has claimed";
         gauges(&mut encoder, ("queue_oldest_job", help, Some(&Unit::Seconds)), ages)?;
         let attempts = jobs.iter().map(|stats| (of(stats), f64::from(stats.attempts)));
         let help = "How often the job was tried that was tried most often, of those that are not over";
         gauges(&mut encoder, ("queue_attempts_max", help, None), attempts)?;
+        let mut queues: BTreeSet<&str> = self.kinds.iter().map(|(_, queue)| *queue).collect();
+        queues.extend(paused.iter().map(String::as_str));
+        let of = |queue: &str| [("queue", queue.to_owned())];
+        let pauses = queues.iter().map(|queue| (of(queue), f64::from(u8::from(paused.iter().any(|p| p == queue)))));
+        gauges(&mut encoder, ("queue_paused", "Whether an operator has paused the queue: 1 or 0", None), pauses)?;
         let help = "Clerk events that no retry can mend";
         single(&mut encoder, ("clerk_events_dead", help, None), &ConstGauge::new(*dead_events))
     }

@@ -14,7 +14,12 @@ use common::{
 use tokio::time::{Instant, sleep};
 use tracing::{Instrument, field::Empty};
 
-use super::{attempt::AttemptError, completer::Completions, local_queue::LocalQueue, retry_log::RetryLog};
+use super::{
+    attempt::AttemptError,
+    completer::Completions,
+    local_queue::{LocalQueue, Loss},
+    retry_log::RetryLog,
+};
 use crate::{
     Registry,
     behaviour::{Behaviour, NetworkBehaviour},
@@ -104,10 +109,18 @@ impl Execution {
         tokio::select! {
             biased;
             outcome = self.see_through(job) => outcome,
-            () = self.local_queue.lost(&job.lease) => {
-                self.unsettled.store(true, Ordering::Relaxed);
-                tracing::warn!("the lease ran out before the job was done; its transaction is rolled back, it runs again");
-                Outcome::LeaseLost
+            loss = self.local_queue.lost(&job.lease) => match loss {
+                Loss::LeaseRanOut => {
+                    self.unsettled.store(true, Ordering::Relaxed);
+                    tracing::warn!(
+                        "the lease ran out before the job was done; its transaction is rolled back, it runs again"
+                    );
+                    Outcome::LeaseLost
+                }
+                Loss::Cancelled => {
+                    tracing::warn!("the job was cancelled while it ran; its transaction is rolled back");
+                    Outcome::Cancelled
+                }
             }
         }
     }
@@ -258,7 +271,8 @@ fn done() -> Outcome {
 
 fn lease_lost() -> Outcome {
     tracing::warn!(
-        "the job is not ours any more: its lease ran out here and another worker has it, or it is done and the answer was lost"
+        "the job is not ours any more: its lease ran out here and another worker has it, an operator cancelled it, or it is \
+         done and the answer was lost"
     );
     Outcome::LeaseLost
 }

@@ -26,12 +26,15 @@ pub(super) struct LocalQueue {
     places: Mutex<Places>,
     room: Notify,
     work: Notify,
+    cancelled: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Places {
     held: HashMap<i64, Held>,
     prefetch: Prefetch,
+    /// No job may begin.
+    paused: bool,
 }
 
 #[derive(Debug)]
@@ -52,12 +55,23 @@ enum Stage {
     Running(Instant),
     /// It ran since then, and what became of it is being written down. If that cannot be done, its lease must run out.
     Ending(Instant),
+    /// It ran since then, and an operator has cancelled it.
+    Cancelled(Instant),
+}
+
+/// Why a job must not go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// Its lease is not certainly ours any more.
+    LeaseRanOut,
+    /// An operator wants it so.
+    Cancelled,
 }
 
 impl Stage {
     fn since(self) -> Option<Instant> {
         match self {
-            Self::Running(since) | Self::Ending(since) => Some(since),
+            Self::Running(since) | Self::Ending(since) | Self::Cancelled(since) => Some(since),
             Self::Waiting | Self::Withdrawn => None,
         }
     }
@@ -65,7 +79,14 @@ impl Stage {
 
 impl LocalQueue {
     pub(super) fn new(queue: &'static str, slots: usize) -> Self {
-        Self { queue, slots, places: Mutex::default(), room: Notify::new(), work: Notify::new() }
+        Self {
+            queue,
+            slots,
+            places: Mutex::default(),
+            room: Notify::new(),
+            work: Notify::new(),
+            cancelled: Notify::new(),
+        }
     }
 
     pub(super) fn queue(&self) -> &'static str {
@@ -112,7 +133,12 @@ impl LocalQueue {
     pub(super) fn start(&self, lease: &Lease) -> bool {
         let now = Instant::now();
         let mut places = self.lock();
+        let paused = places.paused;
         let holds = match places.get(lease).filter(|held| held.stage == Stage::Waiting) {
+            Some(held) if paused => {
+                held.stage = Stage::Withdrawn;
+                false
+            }
             Some(held) if held.deadline > now => {
                 held.stage = Stage::Running(now);
                 true
@@ -157,13 +183,47 @@ impl LocalQueue {
         places.held.extract_if(|_, held| held.stage.since().is_none()).map(|(_, held)| held.lease).collect()
     }
 
-    /// Jobs to be given back, since they wait behind others which turned out to be long. They will not run here.
+    /// An operator has paused the queue, or resumed it.
+    pub(super) fn pause(&self, paused: bool) {
+        let before = std::mem::replace(&mut self.lock().paused, paused);
+        match (before, paused) {
+            (false, true) => tracing::warn!(queue = self.queue, "an operator has paused the queue: no more jobs begin"),
+            (true, false) => tracing::info!(queue = self.queue, "an operator has resumed the queue"),
+            _ => return,
+        }
+        self.wake();
+    }
+
+    /// Operators have cancelled these jobs. Those that are here and run end now; those that wait for a slot get none.
+    pub(super) fn cancel(&self, ids: &[i64]) {
+        let mut places = self.lock();
+        for id in ids {
+            match places.held.get(id).map(|held| held.stage) {
+                Some(Stage::Waiting | Stage::Withdrawn) => _ = places.held.remove(id),
+                Some(Stage::Running(since)) => {
+                    places.held.entry(*id).and_modify(|held| held.stage = Stage::Cancelled(since));
+                }
+                // What became of it is being written down, and that will be refused.
+                Some(Stage::Ending(_) | Stage::Cancelled(_)) | None => {}
+            }
+        }
+        drop(places);
+        self.cancelled.notify_waiters();
+    }
+
+    /// The ids of all jobs that are here.
+    pub(super) fn held(&self) -> Vec<i64> {
+        self.lock().held.keys().copied().collect()
+    }
+
+    /// Jobs to be given back, since the queue is paused or they wait behind others which turned out to be long. They will
+    /// not run here.
     pub(super) fn withdraw_excess(&self) -> Vec<Lease> {
         let mut places = self.lock();
         let starting = self.slots.saturating_sub(places.running().count());
-        let ahead = places.ahead(self.slots);
+        let keep = if places.paused { 0 } else { starting + places.ahead(self.slots) };
         let waiting = places.held.values_mut().filter(|held| held.stage == Stage::Waiting);
-        for held in waiting.skip(starting + ahead) {
+        for held in waiting.skip(keep) {
             held.stage = Stage::Withdrawn;
         }
         places.held.values().filter(|held| held.stage == Stage::Withdrawn).map(|held| held.lease).collect()
@@ -177,8 +237,11 @@ impl LocalQueue {
     /// Leases that are to be renewed, since they hold, but not for longer than `rest`.
     pub(super) fn due_within(&self, rest: Duration) -> Vec<Lease> {
         let now = Instant::now();
-        let due =
-            |held: &&Held| held.deadline > now && held.deadline < now + rest && !matches!(held.stage, Stage::Ending(_));
+        let due = |held: &&Held| {
+            held.deadline > now
+                && held.deadline < now + rest
+                && !matches!(held.stage, Stage::Ending(_) | Stage::Cancelled(_))
+        };
         self.lock().held.values().filter(due).map(|held| held.lease).collect()
     }
 
@@ -192,13 +255,19 @@ impl LocalQueue {
         }
     }
 
-    /// Waits until a lease is not certainly ours any more.
-    pub(super) async fn lost(&self, lease: &Lease) {
+    /// Waits until a job must not go on.
+    pub(super) async fn lost(&self, lease: &Lease) -> Loss {
         loop {
-            let deadline = self.lock().get(lease).map(|held| held.deadline);
-            match deadline {
-                Some(deadline) if deadline > Instant::now() => sleep_until(deadline).await,
-                _ => return,
+            // Before looking, so that nothing is missed in between.
+            let cancelled = self.cancelled.notified();
+            let held = self.lock().get(lease).map(|held| (held.deadline, held.stage));
+            match held {
+                Some((_, Stage::Cancelled(_))) => return Loss::Cancelled,
+                Some((deadline, _)) if deadline > Instant::now() => tokio::select! {
+                    () = sleep_until(deadline) => {}
+                    () = cancelled => {}
+                },
+                _ => return Loss::LeaseRanOut,
             }
         }
     }

@@ -2,9 +2,12 @@ use std::{sync::Arc, time::Duration};
 
 use common::{
     db::{Db, Result},
-    queue::{Periodic, QueueConnection},
+    queue::{Periodic, QueueConnection, WorkerProcess},
 };
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep},
+};
 
 use super::{local_queue::LocalQueue, retry_log::RetryLog, statement_limit};
 use crate::metrics::Metrics;
@@ -13,15 +16,22 @@ use crate::metrics::Metrics;
 const TICK: Duration = Duration::from_secs(1);
 /// Rows changed by one statement, at most.
 const BATCH: u32 = 500;
+/// How often to say that this worker is there.
+const REPORT: Duration = Duration::from_secs(5);
 
-/// Keeps the leases of this process, and the queue in order: expired leases are reaped, due jobs made available, periodic
-/// jobs enqueued. Every worker does the latter for all; rows that another is at are skipped.
+/// Keeps the leases of this process, does what operators have decided about its jobs, and keeps the queue in order:
+/// expired leases are reaped, due jobs made available, periodic jobs enqueued. Every worker does the latter for all; rows
+/// that another is at are skipped.
 pub(super) struct Maintainer {
     local_queues: Vec<Arc<LocalQueue>>,
     connection: QueueConnection,
     lease: Duration,
     periodic: Vec<Periodic>,
     metrics: Arc<Metrics>,
+    process: WorkerProcess,
+    next_report: Instant,
+    /// An operator has decided something.
+    intervention: Arc<Notify>,
 }
 
 impl Maintainer {
@@ -31,9 +41,11 @@ impl Maintainer {
         lease: Duration,
         periodic: Vec<Periodic>,
         metrics: Arc<Metrics>,
+        process: WorkerProcess,
+        intervention: Arc<Notify>,
     ) -> Self {
         let connection = QueueConnection::new(db, "maintainer", statement_limit(lease));
-        Self { local_queues, connection, lease, periodic, metrics }
+        Self { local_queues, connection, lease, periodic, metrics, process, next_report: Instant::now(), intervention }
     }
 
     pub(super) async fn run(mut self) {
@@ -46,13 +58,17 @@ impl Maintainer {
                 }
                 Err(error) => retry_log.pause(&error),
             };
-            sleep(pause).await;
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = self.intervention.notified() => {}
+            }
         }
     }
 
     /// Returns whether there is more to do at once. Leases come first, every time.
     async fn turn(&mut self) -> Result<bool> {
         self.renew().await?;
+        self.intervene().await?;
         let reaped = self.connection.reap(BATCH).await?;
         self.metrics.reaped(reaped);
         if reaped > 0 {
@@ -67,10 +83,33 @@ impl Maintainer {
         }
         // Last, since it waits for whoever has locked one of them.
         self.give_back_excess().await?;
+        self.report_alive().await?;
         Ok([reaped, promoted].contains(&u64::from(BATCH)))
     }
 
-    /// Jobs that got stuck behind long ones may run elsewhere.
+    /// Does what operators have decided.
+    async fn intervene(&mut self) -> Result<()> {
+        let held: Vec<i64> = self.local_queues.iter().flat_map(|local_queue| local_queue.held()).collect();
+        let interventions = self.connection.interventions(&held).await?;
+        for local_queue in &self.local_queues {
+            local_queue.pause(interventions.paused.iter().any(|queue| queue == local_queue.queue()));
+            if !interventions.cancelled.is_empty() {
+                local_queue.cancel(&interventions.cancelled);
+            }
+        }
+        Ok(())
+    }
+
+    async fn report_alive(&mut self) -> Result<()> {
+        if Instant::now() >= self.next_report {
+            let running = self.local_queues.iter().map(|local_queue| local_queue.running().len()).sum();
+            self.connection.report_alive(&self.process, running).await?;
+            self.next_report = Instant::now() + REPORT;
+        }
+        Ok(())
+    }
+
+    /// Jobs of a paused queue, and those that got stuck behind long ones, may run elsewhere or later.
     async fn give_back_excess(&mut self) -> Result<()> {
         for local_queue in &self.local_queues {
             let excess = local_queue.withdraw_excess();

@@ -25,12 +25,13 @@ use common::{
     config::WorkerConfig,
     db::{Db, NotUsable},
     metrics,
-    queue::ClaimToken,
+    queue::{ClaimToken, WorkerProcess},
 };
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc, watch},
     task::JoinSet,
 };
+use uuid::Uuid;
 
 use self::{
     claimer::Claimer, completer::Completer, execution::Execution, executor::Executor, local_queue::LocalQueue,
@@ -82,7 +83,7 @@ pub async fn run(config: WorkerConfig, registry: Registry, shutdown: impl Future
     let mut observed = metrics::registry(&db, &Clock::system());
     let metrics = Arc::new(Metrics::new(&mut observed));
     let (phase, phases) = watch::channel(Phase::Starting);
-    let admin = Admin::new(db.clone(), phases, observed, &registry, config.admin_password.clone());
+    let admin = Admin::new(db.clone(), phases, observed, &registry, config.operators.clone());
     let _serving = match config.admin_address {
         Some(address) => Some(admin.serve(address).await.map_err(RunError::Admin)?),
         None => None,
@@ -114,6 +115,7 @@ struct Runtime {
     executor: Executor,
     stop: watch::Sender<bool>,
     unsettled: Arc<AtomicBool>,
+    process: WorkerProcess,
 }
 
 impl Runtime {
@@ -143,13 +145,23 @@ impl Runtime {
         }
         registry.kinds().into_iter().for_each(|(kind, _)| metrics.knows(kind));
         let mut upkeep = JoinSet::new();
-        let maintainer = Maintainer::new(&db, local_queues.clone(), config.lease, registry.periodic(), metrics.clone());
+        let process = process(&local_queues);
+        let intervention = Arc::new(Notify::new());
+        let maintainer = Maintainer::new(
+            &db,
+            local_queues.clone(),
+            config.lease,
+            registry.periodic(),
+            metrics.clone(),
+            process.clone(),
+            intervention.clone(),
+        );
         upkeep.spawn(maintainer.run());
         upkeep.spawn(completer.run());
-        upkeep.spawn(listener::listen(db.clone(), local_queues.clone()));
+        upkeep.spawn(listener::listen(db.clone(), local_queues.clone(), intervention));
         tracing::info!(queues = ?registry.queues(), concurrency = config.concurrency, "the worker is ready");
         let executor = Executor::open(work);
-        Self { db, shutdown: config.shutdown, local_queues, claimers, upkeep, executor, stop, unsettled }
+        Self { db, shutdown: config.shutdown, local_queues, claimers, upkeep, executor, stop, unsettled, process }
     }
 
     /// Waits for something to end that should not. Whatever it is, the worker must not go on as if nothing were.
@@ -160,6 +172,17 @@ impl Runtime {
             outcome = self.upkeep.join_next() => format!("the maintainer, the completer or the listener: {outcome:?}"),
         };
         RunError::Ended(what)
+    }
+}
+
+/// This process, as operators see it.
+fn process(local_queues: &[Arc<LocalQueue>]) -> WorkerProcess {
+    WorkerProcess {
+        id: Uuid::new_v4(),
+        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        pid: std::process::id(),
+        queues: local_queues.iter().map(|local_queue| local_queue.queue().to_owned()).collect(),
+        slots: local_queues.iter().map(|local_queue| local_queue.slots()).sum(),
     }
 }
 

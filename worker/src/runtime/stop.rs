@@ -2,11 +2,12 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use common::{
     db::{Db, Result},
-    queue::{ClaimToken, Lease, QueueConnection},
+    queue::{ClaimToken, Lease, QueueConnection, WorkerProcess},
+    telemetry::chain,
 };
 use tokio::{
     task::JoinSet,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
 use super::{RunError, Runtime, retry_log::RetryLog};
@@ -18,7 +19,7 @@ impl Runtime {
     /// Stops cleanly, or says what was not clean.
     pub(super) async fn stop(self) -> Result<(), RunError> {
         // The maintainer goes on until the last job has ended.
-        let Self { db, shutdown: limit, local_queues, claimers, upkeep, mut executor, .. } = self;
+        let Self { db, shutdown: limit, local_queues, claimers, upkeep, mut executor, process, .. } = self;
         let deadline = Instant::now() + limit;
         let running = || local_queues.iter().flat_map(|local_queue| local_queue.running()).collect::<Vec<_>>();
         tracing::info!(running = running().len(), "stopping: claims no more, gives back what it has not begun");
@@ -39,6 +40,7 @@ impl Runtime {
             told &= give_back(&db, &interrupted, &[], Instant::now() + LAST_WORDS).await;
         }
         told &= !self.unsettled.load(Ordering::Relaxed);
+        say_goodbye(&db, &process).await;
         db.close().await;
         match finished {
             Err(_) => Err(RunError::Interrupted { jobs: interrupted.len(), limit }),
@@ -49,6 +51,14 @@ impl Runtime {
                 Ok(())
             }
         }
+    }
+}
+
+/// Without it, operators see for a while a worker that is missing.
+async fn say_goodbye(db: &Db, process: &WorkerProcess) {
+    let mut connection = QueueConnection::new(db, "stopping", LAST_WORDS);
+    if let Ok(Err(error)) = timeout(LAST_WORDS, connection.report_stopped(process)).await {
+        tracing::debug!(error = chain(&error), "cannot say that this worker has stopped");
     }
 }
 
