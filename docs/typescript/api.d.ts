@@ -3783,7 +3783,11 @@ export interface operations {
                 status?: "new" | "contacted" | "qualified" | "won" | "lost" | "";
                 /** @description Only with this one; blank for any. */
                 source?: "website" | "email" | "facebook" | "manual" | "";
-                /** @description Only with this text in the customer's name, e-mail address or phone number, in any case. */
+                /**
+                 * @description Only with all of these words, in any order, in the customer's name, e-mail address, phone number or the vehicle of
+                 *     interest. Case and accents make no difference (`hakonsen` finds Håkonsen), nor how a number is written. The first
+                 *     eight words count.
+                 */
                 search?: string;
                 /**
                  * @description Only those that this member takes care of, by id (`GET /api/v1/users` lists them), or `me`; or `none` for those

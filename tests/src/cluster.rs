@@ -47,6 +47,11 @@ pub async fn empty_database() -> TestDatabase {
     or_panic(create(false).await)
 }
 
+/// A fresh database with all migrations applied, which knows no letters but those of ASCII.
+pub async fn database_of_locale_c() -> TestDatabase {
+    or_panic(create_of_locale_c().await)
+}
+
 impl TestDatabase {
     /// Connects as the superuser, whom no policy binds.
     pub async fn connect(&self) -> PgConnection {
@@ -76,6 +81,16 @@ async fn create(migrated: bool) -> Outcome<TestDatabase> {
     let template = if migrated { TEMPLATE.get_or_try_init(|| template(lease)).await? } else { "template0" };
     execute(&maintenance_url, &format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")).await?;
     Ok(TestDatabase { url: lease.url(&name), name, maintenance_url })
+}
+
+async fn create_of_locale_c() -> Outcome<TestDatabase> {
+    let lease = LEASE.get_or_try_init(lease::acquire).await?;
+    let name = format!("test_{:016x}", u64::from_be_bytes(random::bytes()));
+    let maintenance_url = lease.url("postgres");
+    execute(&maintenance_url, &format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'")).await?;
+    let database = TestDatabase { url: lease.url(&name), name, maintenance_url };
+    db::migrate(&database.url.parse()?).await?;
+    Ok(database)
 }
 
 /// The database that all others are copies of: made once for each cluster. Its name follows from the migrations, so

@@ -7,7 +7,7 @@ use serde_json::Value;
 use sqlx::{Executor, PgConnection};
 use tokio::time::Duration;
 
-use super::jobs::until_done;
+use super::{inbox, jobs::until_done};
 use crate::{
     Outcome,
     data::Samples,
@@ -125,7 +125,7 @@ impl fmt::Display for Cost {
 }
 
 /// Asks as one person.
-struct Asker {
+pub(super) struct Asker {
     connection: Connection,
     token: String,
 }
@@ -154,7 +154,7 @@ impl Asker {
     }
 
     /// The median latency, in milliseconds.
-    async fn median(&mut self, query: &str) -> Outcome<f64> {
+    pub(super) async fn median(&mut self, query: &str) -> Outcome<f64> {
         let (mut micros, begin) = (Vec::new(), Instant::now());
         self.ask(query).await?;
         while micros.len() < REPETITIONS && begin.elapsed() < LONGEST {
@@ -203,27 +203,11 @@ async fn measure_large(bench: &mut Bench, database: &Database, samples: &Samples
     let name = "cursor page in the depth, against the first page";
     bench.report.add(Row::measured(name, ratio, " ×", Target::AtMost(1.3), note));
 
-    let mut found = Vec::new();
-    for (shown, search) in SEARCHES {
-        found.push((shown, asker.median(&format!("limit=25&search={search}")).await?));
-    }
+    let mut hostile = Asker::open(bench, address, "user_hostile_1", "org_hostile_1").await?;
+    inbox::measure(bench, database, &mut asker, &mut hostile).await?;
     api.stop().await?;
-    let slowest = found.iter().map(|(_, millis)| *millis).fold(0.0, f64::max);
-    let note: Vec<String> = found.iter().map(|(search, millis)| format!("“{search}” {millis:.0} ms")).collect();
-    let note = format!("p50 among {large} leads: {}", note.join(", "));
-    // Up to a second nobody loses the thread: <https://www.nngroup.com/articles/response-times-3-important-limits/>
-    bench.report.add(Row::measured("search in a large dealership", slowest, " ms", Target::AtMost(1_000.0), note));
     write_plan(bench, database).await
 }
-
-/// What is searched for, and how it is written in a URL: many, some, one, one and none.
-const SEARCHES: [(&str, &str); 5] = [
-    ("hansen", "hansen"),
-    ("håkonsen", "h%C3%A5konsen"),
-    ("kunde123456@", "kunde123456@"),
-    ("91234567", "91234567"),
-    ("finnes-ikke", "finnes-ikke"),
-];
 
 /// Shows how a search is done.
 async fn write_plan(bench: &Bench, database: &Database) -> Outcome<()> {

@@ -4,6 +4,7 @@ mod batches;
 pub(crate) mod ceiling;
 pub(crate) mod footprint;
 pub(crate) mod growth;
+mod inbox;
 pub(crate) mod jobs;
 pub(crate) mod latency;
 pub(crate) mod load;

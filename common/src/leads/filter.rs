@@ -23,7 +23,9 @@ pub struct LeadFilter {
     /// Only from this source.
     #[param(schema_with = LeadSource::or_blank)]
     pub source: Option<LeadSource>,
-    /// Only with this text in the customer's name, e-mail address or phone number, in any case.
+    /// Only with all of these words, in any order, in the customer's name, e-mail address, phone number or the vehicle of
+    /// interest. Case and accents make no difference (`hakonsen` finds Håkonsen), nor how a number is written. The first
+    /// eight words count.
     #[param(max_length = 200)]
     pub search: Option<String>,
     /// Only those that this member takes care of, by id (`GET /api/v1/users` lists them), or `me`; or `none` for those

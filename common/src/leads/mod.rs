@@ -7,6 +7,7 @@ mod filter;
 mod history;
 mod lock;
 mod page;
+mod search;
 mod update;
 
 use chrono::{DateTime, Utc};

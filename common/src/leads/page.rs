@@ -2,7 +2,7 @@ use serde::Serialize;
 use sqlx::{Postgres, QueryBuilder};
 use utoipa::ToSchema;
 
-use super::{AssignedTo, Cursor, Lead, LeadFilter, Paging};
+use super::{AssignedTo, Cursor, Lead, LeadFilter, Paging, search::Search};
 use crate::{
     db::{Error, Result, TenantTx},
     ids::LeadId,
@@ -59,13 +59,17 @@ pub async fn exists(tx: &mut TenantTx, id: LeadId) -> Result<bool> {
 /// The leads that pass the filter, newest first, and how many there are in all.
 pub async fn page(tx: &mut TenantTx, filter: &LeadFilter) -> Result<LeadPage> {
     let mut query = QueryBuilder::new("-- leads::page\nWITH l AS (SELECT * FROM leads WHERE ");
-    if filter.search.is_some() {
-        // Finds their ids in the index first, which holds what is searched, and then looks at these leads alone.
-        query.push("id = ANY (ARRAY (SELECT id FROM leads WHERE ");
-        push_place(&mut query, tx, filter);
-        query.push("))");
+    let search = prepare(tx, filter).await?;
+    if filter.passes_all() {
+        push_place(&mut query, tx, filter, None);
     } else {
-        push_place(&mut query, tx, filter);
+        // Finds their ids in an index first, which holds what is asked for, and then looks at these leads alone.
+        query
+            .push("dealership_id = ")
+            .push_bind(tx.dealership())
+            .push(" AND id = ANY (ARRAY (SELECT id FROM leads WHERE ");
+        push_place(&mut query, tx, filter, search.as_ref());
+        query.push("))");
     }
     query.push(")").push(details!()).push(" ORDER BY l.created_at DESC, l.id DESC");
     let mut items: Vec<Lead> = query.build_query_as().fetch_all(tx.conn()).await.map_err(Error::from)?;
@@ -81,28 +85,47 @@ pub async fn page(tx: &mut TenantTx, filter: &LeadFilter) -> Result<LeadPage> {
         Paging::Offset(_) if !more && (skipped == 0 || !items.is_empty()) => {
             skipped + i64::try_from(items.len()).unwrap_or(i64::MAX)
         }
-        _ => total(tx, filter).await?,
+        _ => total(tx, filter, search.as_ref()).await?,
     };
     let pages = page_count(total, filter.limit);
     Ok(LeadPage { items, total, page: skipped / filter.limit + 1, pages, limit: filter.limit, next_cursor })
 }
 
+/// What the filter searches for. And the statements that follow read indexes: the planner knows neither how many leads a
+/// search finds nor that a dealership with most of them is in no hurry to see the others', and would read the whole table,
+/// on several processors.
+async fn prepare(tx: &mut TenantTx, filter: &LeadFilter) -> Result<Option<Search>> {
+    if filter.passes_all() {
+        return Ok(None);
+    }
+    let folded: Option<String> = sqlx::query_scalar(
+        "-- leads::search
+         SELECT search_fold($1), set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
+                set_config('max_parallel_workers_per_gather', '0', true)",
+    )
+    .bind(&filter.search)
+    .fetch_one(tx.conn())
+    .await
+    .map_err(Error::from)?;
+    Ok(folded.map(|folded| Search::of(&folded)))
+}
+
 /// Exactly how many leads pass the filter. Of all of them most have been counted before: `docs/adr/0007-exact-totals.md`.
-async fn total(tx: &mut TenantTx, filter: &LeadFilter) -> Result<i64> {
+async fn total(tx: &mut TenantTx, filter: &LeadFilter, search: Option<&Search>) -> Result<i64> {
     let mut query = QueryBuilder::new("-- leads::total\nSELECT ");
     if filter.passes_all() {
         query.push("d.leads_counted + (SELECT count(*) FROM leads WHERE dealership_id = d.id AND created_at >= ");
         query.push("d.leads_counted_before) FROM dealerships d WHERE d.id = ").push_bind(tx.dealership());
     } else {
         query.push("count(*) FROM leads WHERE ");
-        push_conditions(&mut query, tx, filter);
+        push_conditions(&mut query, tx, filter, search);
     }
     query.build_query_scalar().fetch_one(tx.conn()).await.map_err(Error::from)
 }
 
 /// Which leads, in which order, and which part of them: one more than fits, which tells whether there is a next page.
-fn push_place(query: &mut QueryBuilder<Postgres>, tx: &TenantTx, filter: &LeadFilter) {
-    push_conditions(query, tx, filter);
+fn push_place(query: &mut QueryBuilder<Postgres>, tx: &TenantTx, filter: &LeadFilter, search: Option<&Search>) {
+    push_conditions(query, tx, filter, search);
     if let Paging::After(cursor) = &filter.paging {
         query.push(" AND (created_at, id) < (").push_bind(cursor.created_at);
         query.push(", ").push_bind(cursor.id).push(")");
@@ -111,7 +134,7 @@ fn push_place(query: &mut QueryBuilder<Postgres>, tx: &TenantTx, filter: &LeadFi
     query.push(" OFFSET ").push_bind(filter.skipped());
 }
 
-fn push_conditions(query: &mut QueryBuilder<Postgres>, tx: &TenantTx, filter: &LeadFilter) {
+fn push_conditions(query: &mut QueryBuilder<Postgres>, tx: &TenantTx, filter: &LeadFilter, search: Option<&Search>) {
     // Row-Level Security says the same; said here too, the planner can use it.
     query.push("dealership_id = ").push_bind(tx.dealership());
     if let Some(status) = filter.status {
@@ -131,9 +154,11 @@ fn push_conditions(query: &mut QueryBuilder<Postgres>, tx: &TenantTx, filter: &L
     if let Some(to) = filter.created_to {
         query.push(" AND created_at < ").push_bind(to);
     }
-    if let Some(search) = &filter.search {
-        let pattern = format!("%{}%", search.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
-        // In a subquery, which is evaluated once and not for each lead.
-        query.push(" AND search LIKE (SELECT lower(").push_bind(pattern).push("))");
+    if let Some(Search { joined, apart }) = search {
+        query.push(" AND (search LIKE ALL (").push_bind(joined.clone()).push(")");
+        if let Some(apart) = apart {
+            query.push(" OR search LIKE ALL (").push_bind(apart.clone()).push(")");
+        }
+        query.push(")");
     }
 }
