@@ -17,6 +17,8 @@ use common::{
 /// Migrates, seeds and operates the Norvalt backend.
 ///
 /// Reads DATABASE_URL and the other settings from the environment or a .env file; .env.example describes them.
+///
+/// Exit codes: 0 done, 1 failed (the error says why), 2 wrong usage, 78 wrong settings.
 #[derive(Debug, Parser)]
 #[command(name = "norvalt", version, arg_required_else_help = true)]
 #[expect(clippy::doc_markdown, reason = "the text is shown on a terminal")]

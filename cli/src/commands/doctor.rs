@@ -4,9 +4,12 @@ use common::{
     clerk::{self, BackendApi, Halted},
     config::{ApiConfig, CliConfig, ConfigError, Settings, TelemetryConfig, WorkerConfig},
     db::{self, Db, pending_migrations},
-    queue::{self, Stats},
+    queue::{self, Stats, WorkerRecord},
     telemetry::chain,
 };
+
+use super::jobs::describe_pause;
+use crate::table::time;
 
 /// How long anything that is asked may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -14,10 +17,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What was found out about one thing.
 enum Finding {
     Fine(String),
+    /// Somebody may want it so.
+    Note(String),
     Wrong(String),
 }
 
-use Finding::{Fine, Wrong};
+use Finding::{Fine, Note, Wrong};
 
 /// Looks at everything that the API and the worker need, and says what is wrong and how to mend it.
 pub(crate) async fn run() -> ExitCode {
@@ -54,13 +59,12 @@ fn settings_finding(problems: &BTreeSet<String>) -> Finding {
 fn report(findings: &[(&str, Finding)]) -> ExitCode {
     let width = findings.iter().map(|(what, _)| what.len()).max().unwrap_or_default();
     for (what, finding) in findings {
-        match finding {
-            Fine(how) => println!("ok     {what:width$}  {how}"),
-            Wrong(why) => println!(
-                "WRONG  {what:width$}  {}",
-                why.replace('\n', &format!("\n{:indent$}", "", indent = width + 9))
-            ),
-        }
+        let (mark, text) = match finding {
+            Fine(text) => ("ok", text),
+            Note(text) => ("note", text),
+            Wrong(text) => ("WRONG", text),
+        };
+        println!("{mark:5}  {what:width$}  {}", text.replace('\n', &format!("\n{:indent$}", "", indent = width + 9)));
     }
     if findings.iter().any(|(_, finding)| matches!(finding, Wrong(_))) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
@@ -75,34 +79,75 @@ fn outcome<E: std::error::Error>(result: Result<String, E>) -> Finding {
 /// Whether the database can be reached, and whether its schema is up to date.
 async fn connection(config: &CliConfig) -> (Finding, bool) {
     match tokio::time::timeout(PATIENCE, pending_migrations(&config.database_url)).await {
-        Ok(Ok(pending)) if pending.is_empty() => (Fine("reachable and migrated".to_owned()), true),
+        Ok(Ok(pending)) if pending.is_empty() => {
+            let server = server(config).await.map(|server| format!("{server}: reachable and migrated"));
+            (server.map_or_else(|error| Wrong(chain(&error)), Fine), true)
+        }
         Ok(Ok(pending)) => (Wrong(format!("{} migrations are pending; run: norvalt migrate", pending.len())), false),
         Ok(Err(error)) => (Wrong(chain(&error)), false),
         Err(_) => (Wrong(format!("no answer within {PATIENCE:?}; is a firewall in between?")), false),
     }
 }
 
+/// Which database of which server this is.
+async fn server(config: &CliConfig) -> db::Result<String> {
+    let db = Db::new(&config.database_url, 1, "norvalt doctor");
+    let version = db::server_version(&mut db.system().await?).await?;
+    Ok(format!("{:?}, PostgreSQL {version}", config.database_url))
+}
+
 async fn database(config: &CliConfig) -> Vec<(&'static str, Finding)> {
     let db = Db::new(&config.database_url, 1, "norvalt doctor");
     let isolated = db.wait_until_usable().await.map(|()| "roles and policies keep them apart".to_owned());
     let queue = queue(&db).await.unwrap_or_else(|error| Wrong(chain(&error)));
+    let workers = workers(&db).await.unwrap_or_else(|error| Wrong(chain(&error)));
     let events = events(&db).await.unwrap_or_else(|error| Wrong(chain(&error)));
-    vec![("dealerships", outcome(isolated)), ("queue", queue), ("Clerk's events", events)]
+    vec![("dealerships", outcome(isolated)), ("queue", queue), ("workers", workers), ("Clerk's events", events)]
 }
 
 async fn queue(db: &Db) -> db::Result<Finding> {
-    let stats = queue::stats(&mut db.system().await?).await?;
+    let mut tx = db.system().await?;
+    let stats = queue::stats(&mut tx).await?;
+    let paused: Vec<_> = queue::paused(&mut tx).await?.iter().map(describe_pause).collect();
     let sum = |count: fn(&Stats) -> i64| stats.iter().map(count).sum::<i64>();
     let oldest = stats.iter().filter_map(|stats| stats.oldest_available).fold(0.0, f64::max);
     let dead = sum(|stats| stats.dead);
     Ok(if dead > 0 {
         Wrong(format!("{dead} jobs are dead; look at them with: norvalt jobs list --state dead"))
+    } else if !paused.is_empty() {
+        Note(paused.join("\n"))
     } else if oldest > STALE {
         Wrong(format!("a job has been waiting for {:.0} minutes; is a worker running?", oldest / 60.0))
     } else {
         let waiting = sum(|stats| stats.available + stats.scheduled + stats.retryable);
         Fine(format!("{waiting} waiting, {} running", sum(|stats| stats.running)))
     })
+}
+
+/// Without a worker nothing is done. That is wrong as soon as there is something to do.
+async fn workers(db: &Db) -> db::Result<Finding> {
+    let mut tx = db.system().await?;
+    let known = queue::workers(&mut tx).await?;
+    let describe = |worker: &WorkerRecord| {
+        let WorkerRecord { host, pid, version, queues, running, slots, .. } = worker;
+        format!(
+            "{host}, process {pid}, version {version}: {running} of {slots} slots in use, queues {}",
+            queues.join(", ")
+        )
+    };
+    let (missing, there): (Vec<_>, Vec<_>) = known.iter().partition(|worker| worker.missing);
+    if there.is_empty() {
+        let available: i64 = queue::stats(&mut tx).await?.iter().map(|stats| stats.available).sum();
+        let remedy = "none runs; start the binary `worker` (the Procfile's worker) with the same DATABASE_URL";
+        return Ok(if available > 0 {
+            Wrong(format!("{remedy}: {available} jobs wait"))
+        } else {
+            Note(remedy.to_owned())
+        });
+    }
+    let mut lines: Vec<_> = there.into_iter().map(describe).collect();
+    lines.extend(missing.iter().map(|worker| format!("not seen since {}: {}", time(worker.seen_at), describe(worker))));
+    Ok(Fine(lines.join("\n")))
 }
 
 async fn events(db: &Db) -> db::Result<Finding> {
@@ -127,7 +172,11 @@ async fn public_keys(url: &str) -> Finding {
     match keys.await {
         Ok(set) if set["keys"].as_array().is_some_and(|keys| !keys.is_empty()) => Fine(url.to_owned()),
         Ok(_) => Wrong(format!("{url} has no keys; check CLERK_PUBLISHABLE_KEY and CLERK_JWKS_URL")),
-        Err(error) => Wrong(format!("{url} cannot be read: {}", chain(&error))),
+        Err(error) => Wrong(format!(
+            "{url} cannot be read: {}\nlet this host reach it over HTTPS (DNS, firewall, proxy), and check CLERK_PUBLISHABLE_KEY; \
+             where the keys are elsewhere, set CLERK_JWKS_URL",
+            chain(&error)
+        )),
     }
 }
 

@@ -1,8 +1,11 @@
+use std::{fmt::Display, str::FromStr};
+
 use common::{
     clerk::{self, BackendApi, Change, Membership, Organization, Outcome, PersonHint},
     config::CliConfig,
     db::Db,
     ids::{ClerkMembershipId, ClerkOrgId, ClerkUserId},
+    input::Email,
 };
 
 use crate::CommandError;
@@ -11,25 +14,50 @@ use crate::CommandError;
 #[expect(clippy::doc_markdown, reason = "the text is shown on a terminal")]
 pub(crate) struct Args {
     /// The person, such as user_2h8op3Isl1QR7tKu5FGNfaLKEoU
+    #[arg(value_parser = id::<ClerkUserId>("user_"))]
     user: ClerkUserId,
     /// By hand: the organization, such as org_2g7np7Hrk0SN6kj5EDMLDaKNL0S
-    #[arg(long, requires = "membership")]
+    #[arg(long, requires = "membership", value_parser = id::<ClerkOrgId>("org_"))]
     org: Option<ClerkOrgId>,
     /// By hand: the membership, such as orgmem_2g7np7Hrk0SN6kj5EDMLDaKNL0S
-    #[arg(long, requires = "org")]
+    #[arg(long, requires = "org", value_parser = id::<ClerkMembershipId>("orgmem_"))]
     membership: Option<ClerkMembershipId>,
     /// By hand: the dealership's name
-    #[arg(long, requires = "org")]
+    #[arg(long, requires = "org", value_parser = name)]
     org_name: Option<String>,
     /// By hand: the person's name
-    #[arg(long, requires = "org")]
+    #[arg(long, requires = "org", value_parser = name)]
     name: Option<String>,
     /// By hand: the person's e-mail address
-    #[arg(long, requires = "org")]
+    #[arg(long, requires = "org", value_parser = email)]
     email: Option<String>,
     /// By hand: the role in Clerk
-    #[arg(long, requires = "org", default_value = "org:member")]
+    #[arg(long, requires = "org", default_value = "org:member", value_parser = ROLES)]
     role: String,
+}
+
+/// The roles that mean something here; all others of Clerk are sales representatives, as members are.
+const ROLES: [&str; 4] = ["org:admin", "org:owner", "org:manager", "org:member"];
+
+/// Reads an id of one kind, and takes no other for it.
+fn id<Id: FromStr<Err: Display>>(prefix: &'static str) -> impl Fn(&str) -> Result<Id, String> + Clone {
+    move |text| {
+        let id = text.parse().map_err(|error: Id::Err| error.to_string())?;
+        let key = text.strip_prefix(prefix).filter(|key| !key.is_empty());
+        let plain = |key: &str| key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        if key.is_some_and(plain) { Ok(id) } else { Err(format!("must be {prefix} followed by letters, digits and _")) }
+    }
+}
+
+fn email(text: &str) -> Result<String, &'static str> {
+    let email = text.parse::<Email>();
+    email.map(|email| email.as_str().to_owned()).map_err(|_| "must be an e-mail address, such as kari@example.no")
+}
+
+fn name(text: &str) -> Result<String, &'static str> {
+    let name = text.trim();
+    let fits = !name.is_empty() && name.chars().count() <= 255 && !name.chars().any(char::is_control);
+    if fits { Ok(name.to_owned()) } else { Err("must be 1 to 255 printable characters") }
 }
 
 pub(crate) async fn run(config: &CliConfig, args: Args) -> Result<(), CommandError> {

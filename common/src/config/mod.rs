@@ -2,6 +2,7 @@
 
 mod clerk;
 mod clients;
+mod env_file;
 mod operators;
 mod settings;
 mod telemetry;

@@ -3,10 +3,14 @@ use std::{
     fmt::Display,
 };
 
+use super::env_file::EnvFile;
+
 /// Reads settings by name and remembers every problem, so that all are reported at once.
 #[derive(Debug, Default, Clone)]
 pub struct Settings {
     values: HashMap<String, String>,
+    /// Where in `.env` a value stands that is from there.
+    lines: HashMap<String, usize>,
     asked: BTreeSet<&'static str>,
     problems: Vec<String>,
 }
@@ -26,21 +30,13 @@ impl ConfigError {
 impl Settings {
     /// The environment of the process, over a `.env` file in the working directory or above it, if there is one.
     pub fn from_env() -> Self {
-        let mut settings = Self::default();
-        match dotenvy::dotenv_iter() {
-            Ok(lines) => {
-                for line in lines {
-                    match line {
-                        Ok((name, value)) => _ = settings.values.insert(name, value),
-                        // The parser's own message quotes the line, which may hold a secret.
-                        Err(_) => settings.problems.push("  .env: a line is not of the form NAME=value".to_owned()),
-                    }
-                }
-            }
-            Err(error) if error.not_found() => {}
-            Err(_) => settings.problems.push("  .env: cannot be read".to_owned()),
+        let EnvFile { values, mut lines, problems } = EnvFile::find();
+        let mut settings = Self { values, problems, ..Self::default() };
+        for (name, value) in std::env::vars() {
+            lines.remove(&name);
+            settings.values.insert(name, value);
         }
-        settings.values.extend(std::env::vars());
+        settings.lines = lines;
         settings
     }
 
@@ -60,7 +56,8 @@ impl Settings {
         match parse(value) {
             Ok(parsed) => Some(parsed),
             Err(problem) => {
-                self.problems.push(format!("  {name}: {problem}"));
+                let place = self.lines.get(name).map(|line| format!(" (.env, line {line})")).unwrap_or_default();
+                self.problems.push(format!("  {name}: {problem}{place}"));
                 None
             }
         }

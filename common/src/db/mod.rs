@@ -9,6 +9,7 @@ mod isolation;
 mod migrate;
 mod pool;
 mod readiness;
+mod server;
 mod startup;
 mod transaction;
 mod url;
@@ -24,6 +25,7 @@ pub use migrate::{MigrateError, Migration, is_migrated, migrate, pending_migrati
 pub use pool::PoolUse;
 pub(crate) use pool::{Pool, within};
 pub use readiness::{Readiness, ReadinessCheck};
+pub use server::server_version;
 pub use startup::NotUsable;
 pub use transaction::{JobTx, SystemTx, TenantTx};
 pub use url::{DatabaseUrl, InvalidDatabaseUrl};

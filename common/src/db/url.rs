@@ -2,7 +2,7 @@ use std::{fmt, str::FromStr};
 
 use sqlx::postgres::PgConnectOptions;
 
-/// A `postgres://` URL that is fit for use. Never shown: it holds a password.
+/// A `postgres://` URL that is fit for use. It holds a password; `Debug` shows host, port and database alone.
 #[derive(Clone)]
 pub struct DatabaseUrl(PgConnectOptions);
 

@@ -3,7 +3,7 @@
 mod export;
 mod trace;
 
-use std::{io::IsTerminal, time::Duration};
+use std::{error::Error, io::IsTerminal, time::Duration};
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::Span;
@@ -83,10 +83,22 @@ pub enum LogFormat {
     Json,
 }
 
+/// An error and its causes, from the outermost.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
+}
+
 /// The whole chain of causes of an error, in one line. A cause that the one before it quotes is not said twice.
-pub fn chain(error: &dyn std::error::Error) -> String {
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let causes = || causes(error);
+    let database = causes().find_map(|cause| cause.downcast_ref::<sqlx::Error>()?.as_database_error());
+    // PostgreSQL's own words, without the line of its source that sqlx appends to them.
+    let readable = |text: String| match database {
+        Some(error) => text.replace(&error.to_string(), error.message()).replace("error returned from database: ", ""),
+        None => text,
+    };
     let mut chain = String::new();
-    for cause in std::iter::successors(Some(error), |e| e.source()).map(ToString::to_string) {
+    for cause in causes().map(|cause| readable(cause.to_string())) {
         if !chain.ends_with(&cause) {
             let separator = if chain.is_empty() { "" } else { ": " };
             chain = chain + separator + &cause;
