@@ -130,6 +130,14 @@ async fn one_person_is_provisioned_from_clerk_or_by_hand() {
         (&["sync-user", "user_x"], &[base], 1, "set CLERK_SECRET_KEY"),
         (&["sync-user", "user_x", "--org", "org_x"], &[base], 2, "--membership"),
         (&["sync-user", "two words"], &[base], 2, "without spaces"),
+        (&["sync-user", "kari"], &[base], 2, "must be user_"),
+        (&["sync-user", "user_"], &[base], 2, "must be user_"),
+        (&["sync-user", "org_x", "--org", "org_x", "--membership", "orgmem_x"], &[base], 2, "must be user_"),
+        (&["sync-user", "user_x", "--org", "user_x", "--membership", "orgmem_x"], &[base], 2, "must be org_"),
+        (&["sync-user", "user_x", "--org", "org_x", "--membership", "org_x"], &[base], 2, "must be orgmem_"),
+        (&[&by_hand[..], &["--email", "kari"]].concat(), &[base], 2, "such as kari@example.no"),
+        (&[&by_hand[..], &["--role", "king"]].concat(), &[base], 2, "org:manager"),
+        (&[&by_hand[..6], &["--name", " "]].concat(), &[base], 2, "printable"),
     ] {
         let ran = norvalt(arguments, environment).await;
         assert!(ran.code == Some(code) && ran.err.contains(hint), "{arguments:?}: {:?} {}", ran.code, ran.err);
@@ -363,6 +371,73 @@ async fn the_doctor_finds_what_is_wrong() {
         .expect("a valid statement");
     assert!(norvalt(&["doctor"], &healthy).await.out.contains("table leads is not protected"));
     assert!(!Path::new(&env::temp_dir()).join(".env").exists(), "or all of this would prove nothing");
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_knows_is_a_mistake_and_the_known_ones_are_named() {
+    let database = database().await;
+    let url = [("DATABASE_URL", database.url.as_str())];
+    JobTable::at(&database.url).await.insert("test.kind", 1, "{}").await;
+    for (arguments, code, hint) in [
+        (
+            &["jobs", "retry", "--kind", "nope"][..],
+            1,
+            "there are clerk.process_event, clerk.reconcile, leads.count, prune, test.kind",
+        ),
+        (&["jobs", "cancel", "--kind", "nope"], 1, "no kind of job is called \"nope\""),
+        (&["jobs", "list", "--kind", "nope"], 1, "no kind of job is called \"nope\""),
+        (&["jobs", "list", "--queue", "nope"], 1, "there are default"),
+        (&["jobs", "pause", "nope"], 1, "there are default"),
+        (&["jobs", "resume", "nope"], 1, "there are default"),
+        (&["events", "list", "--about", "foo"], 2, "user_"),
+        (&["events", "replay", "--about", "org_"], 2, "user_"),
+    ] {
+        let ran = norvalt(arguments, &url).await;
+        assert!(ran.code == Some(code) && ran.err.contains(hint), "{arguments:?}: {:?} {}", ran.code, ran.err);
+    }
+    assert_eq!(norvalt(&["jobs", "retry", "--kind", "test.kind"], &url).await.done(), "nothing to do\n");
+}
+
+#[tokio::test]
+async fn a_queue_is_paused_for_everybody_to_see() {
+    let database = database().await;
+    let url = [("DATABASE_URL", database.url.as_str()), ("USER", "kari")];
+    let paused = norvalt(&["jobs", "pause", "default", "--reason", "Clerk is down"], &url).await.done();
+    assert_eq!(paused, "queue default is paused: no more of its jobs begin, those that run go on\n");
+    assert_eq!(norvalt(&["jobs", "pause", "default"], &url).await.done(), "queue default is paused already\n");
+    for command in [&["jobs", "stats"][..], &["doctor"]] {
+        let out = norvalt(command, &url).await.out;
+        assert!(out.contains("queue default is paused by kari since ") && out.contains("(Clerk is down)"), "{out}");
+    }
+    let json = norvalt(&["jobs", "resume", "default", "--json"], &url).await.done();
+    assert_eq!(json, "{\"changed\":true,\"paused\":false,\"queue\":\"default\"}\n");
+    assert_eq!(norvalt(&["jobs", "resume", "default"], &url).await.done(), "queue default is not paused\n");
+    let doctor = norvalt(&["doctor"], &url).await.out;
+    assert!(doctor.contains("note") && doctor.contains("none runs; start the binary `worker`"), "{doctor}");
+    assert!(doctor.contains(", PostgreSQL ") && doctor.contains("postgresql://"), "{doctor}");
+}
+
+#[tokio::test]
+async fn an_error_is_shown_with_its_end_and_without_postgresqls_source() {
+    let database = database().await;
+    let url = [("DATABASE_URL", database.url.as_str())];
+    let mut jobs = JobTable::at(&database.url).await;
+    let id = jobs.insert("test.kind", 1, "{}").await;
+    let long = "UPDATE jobs SET state = 'dead', finished_at = now(), errors = jsonb_build_array(jsonb_build_object(
+                'attempt', 1, 'error', repeat('long ', 50) || 'and the cause')) WHERE id = $1";
+    jobs.change(long, id).await;
+    assert!(norvalt(&["jobs", "list"], &url).await.done().trim_end().ends_with("and the cause"));
+    sqlx::raw_sql("ALTER TABLE jobs RENAME COLUMN errors TO mistakes")
+        .execute(&mut database.connect().await)
+        .await
+        .expect("a valid statement");
+    let refused = norvalt(&["jobs", "list"], &url).await;
+    assert_eq!(refused.code, Some(1));
+    assert!(
+        refused.err.contains("column \"errors\" does not exist") && !refused.err.contains("at line"),
+        "{}",
+        refused.err
+    );
 }
 
 #[tokio::test]
