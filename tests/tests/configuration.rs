@@ -30,7 +30,7 @@ fn the_example_names_every_variable_and_no_other() {
 
 #[test]
 fn everything_that_is_wrong_is_said_at_once_and_no_value_is_shown() {
-    let secret = "postgres://norvalt:hunter2@localhost:6543/postgres";
+    let secret = "postgres://norvalt:hunter2@localhost:5432/postgres?options=-csearch_path%3Dapp";
     let mut settings = Settings::from_values([
         ("DATABASE_URL", secret),
         ("CLERK_PUBLISHABLE_KEY", "pk_test_hunter2"),
@@ -44,7 +44,7 @@ fn everything_that_is_wrong_is_said_at_once_and_no_value_is_shown() {
     let error = ApiConfig::read(&mut settings).expect_err("all of it is wrong");
     assert_eq!(error.problems().len(), 8, "{error}");
     assert!(!error.to_string().contains("hunter2"), "{error}");
-    assert!(error.to_string().contains("session-mode pooler"), "{error}");
+    assert!(error.to_string().contains("leave search_path out"), "{error}");
 }
 
 #[test]

@@ -1,15 +1,21 @@
 //! No dealership sees or touches another's data, whatever is tried.
 
+use std::time::Duration;
+
 use common::{
     db::{Db, IsolationError, NotUsable, is_migrated},
     ids::DealershipId,
     leads,
 };
+use reqwest::Method;
+use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tests::{
+    answer::Answer,
     app::{NewLead, TestApp, new_lead},
-    cluster::database,
+    cluster::{database, private_cluster},
 };
+use tokio::time::{sleep, timeout};
 
 #[tokio::test]
 async fn another_dealerships_lead_does_not_exist() {
@@ -179,6 +185,21 @@ async fn nobody_serves_while_a_table_lies_open() {
                = NULLIF(current_setting('app.current_dealership_id', true), '')::uuid)",
             "vehicles",
         ),
+        (
+            "CREATE FUNCTION leads_of(uuid) RETURNS SETOF leads LANGUAGE sql SECURITY DEFINER AS
+               'SELECT * FROM leads WHERE dealership_id = $1'",
+            "leads_of",
+        ),
+        ("ALTER TABLE leads DISABLE TRIGGER ALL", "leads"),
+        (
+            "ALTER TABLE lead_status_changes DISABLE TRIGGER USER; ALTER TABLE conversations DISABLE TRIGGER ALL",
+            "conversations",
+        ),
+        ("ALTER TABLE leads DROP CONSTRAINT leads_assigned_to_dealership_id_fkey", "leads"),
+        ("ALTER TABLE conversations DROP CONSTRAINT conversations_lead_id_dealership_id_fkey", "conversations"),
+        ("ALTER TABLE users DROP CONSTRAINT users_id_dealership_id_key CASCADE", "."),
+        ("ALTER FUNCTION uncount_leads RESET search_path", "uncount_leads"),
+        ("ALTER FUNCTION count_backdated_lead SET search_path = elsewhere, public", "count_backdated_lead"),
     ] {
         let database = database().await;
         let db = Db::new(&database.url.parse().expect("a valid URL"), 2, "tests");
@@ -193,4 +214,118 @@ async fn nobody_serves_while_a_table_lies_open() {
         }
         conn.close().await.expect("it closes");
     }
+}
+
+#[tokio::test]
+async fn nobody_serves_while_a_role_of_ours_is_somebody_elses_too() {
+    let cluster = private_cluster().await;
+    let db = Db::new(&cluster.url.parse().expect("a valid URL"), 2, "tests");
+    for (open, close, named) in [
+        ("ALTER ROLE norvalt_tenant LOGIN", "ALTER ROLE norvalt_tenant NOLOGIN", "norvalt_tenant"),
+        ("ALTER ROLE norvalt_tenant BYPASSRLS", "ALTER ROLE norvalt_tenant NOBYPASSRLS", "norvalt_tenant"),
+        ("ALTER ROLE norvalt_system CREATEROLE", "ALTER ROLE norvalt_system NOCREATEROLE", "norvalt_system"),
+        ("CREATE ROLE reports LOGIN; GRANT norvalt_system TO reports", "DROP ROLE reports", "reports"),
+        ("GRANT norvalt_system TO norvalt_tenant", "REVOKE norvalt_system FROM norvalt_tenant", "norvalt_tenant"),
+        ("GRANT pg_read_all_data TO norvalt_tenant", "REVOKE pg_read_all_data FROM norvalt_tenant", "pg_read_all_data"),
+    ] {
+        let mut conn = cluster.connect().await;
+        conn.execute(open).await.expect("a valid statement");
+        match db.verify_isolation().await {
+            Err(IsolationError::NotIsolated(problems)) => {
+                assert!(problems.iter().any(|p| p.contains(named)), "{open}: {problems:?}");
+            }
+            other => panic!("{open}: {other:?}"),
+        }
+        db.tenant(DealershipId::of(&"org_oslo".parse().expect("printable")))
+            .await
+            .expect_err("no dealership is served");
+        conn.execute(close).await.expect("a valid statement");
+        db.wait_until_usable().await.expect(close);
+    }
+}
+
+/// Row-Level Security is switched off where it guards what dealerships have.
+const OFF: &str = "ALTER TABLE leads DISABLE ROW LEVEL SECURITY; ALTER TABLE conversations DISABLE ROW LEVEL SECURITY;
+    ALTER TABLE lead_status_changes DISABLE ROW LEVEL SECURITY; ALTER TABLE vehicles DISABLE ROW LEVEL SECURITY;
+    ALTER TABLE automation_rules DISABLE ROW LEVEL SECURITY; ALTER TABLE users DISABLE ROW LEVEL SECURITY;
+    ALTER TABLE dealerships DISABLE ROW LEVEL SECURITY";
+const ON: &str = "ALTER TABLE leads ENABLE ROW LEVEL SECURITY; ALTER TABLE conversations ENABLE ROW LEVEL SECURITY;
+    ALTER TABLE lead_status_changes ENABLE ROW LEVEL SECURITY; ALTER TABLE vehicles ENABLE ROW LEVEL SECURITY;
+    ALTER TABLE automation_rules ENABLE ROW LEVEL SECURITY; ALTER TABLE users ENABLE ROW LEVEL SECURITY;
+    ALTER TABLE dealerships ENABLE ROW LEVEL SECURITY";
+
+#[tokio::test]
+async fn every_statement_names_the_dealership_should_policies_be_switched_off() {
+    let app = TestApp::start().await;
+    let (oslo, bergen) = (app.dealership("Tesla Oslo").await, app.dealership("VW Bergen").await);
+    let create = async |path: &str, body: Value| -> String {
+        let request = oslo.admin().request(Method::POST, path).json(&body);
+        Answer::of(request).await.expect(201)["id"].as_str().expect("an id").to_owned()
+    };
+    let customer =
+        json!({ "customer_name": "mark-oslo", "customer_email": "a@example.no", "assigned_to": oslo.admin().id });
+    let lead = create("/api/v1/leads", customer).await;
+    let message = json!({ "lead_id": lead, "message_content": "mark-oslo", "channel": "email" });
+    create("/api/v1/conversations", message).await;
+    let won = oslo.admin().request(Method::PATCH, &format!("/api/v1/leads/{lead}")).json(&json!({ "status": "won" }));
+    Answer::of(won).await.expect(200);
+    let vehicle = create("/api/v1/vehicles", json!({ "make": "mark-oslo", "model": "Y", "year": 2020 })).await;
+    let rule = create("/api/v1/automation-rules", json!({ "name": "mark-oslo", "trigger_type": "lead.created" })).await;
+    let pages =
+        ["leads", "leads?search=mark", "leads?status=won", "vehicles", "automation-rules", "users", "dealership", "me"];
+    let mut paths: Vec<_> = pages.map(|page| format!("/api/v1/{page}")).into();
+    for of_lead in ["", "/conversations", "/history"] {
+        paths.push(format!("/api/v1/leads/{lead}{of_lead}"));
+    }
+    paths.extend([format!("/api/v1/vehicles/{vehicle}"), format!("/api/v1/automation-rules/{rule}")]);
+    // Over connections that are open, which nobody looks at again before a minute is over.
+    bergen.admin().get("/api/v1/leads").await.expect(200);
+    app.connect().await.execute(OFF).await.expect("a valid statement");
+    let mut read = 0;
+    for path in &paths {
+        let answer = bergen.admin().request(Method::GET, path).send().await.expect("an answer");
+        let (status, text) = (answer.status(), answer.text().await.expect("text"));
+        assert!(!status.is_server_error(), "{path}: {status}");
+        assert!(!text.contains("mark-oslo") && !text.contains(&oslo.id.to_string()), "{path}: {text}");
+        read += usize::from(status == 200);
+    }
+    assert!(read >= pages.len(), "only {read} answers show anything");
+    for (path, change) in [
+        (format!("/api/v1/leads/{lead}"), json!({ "status": "lost" })),
+        (format!("/api/v1/vehicles/{vehicle}"), json!({ "make": "mark-bergen" })),
+        (format!("/api/v1/automation-rules/{rule}"), json!({ "name": "mark-bergen" })),
+    ] {
+        Answer::of(bergen.admin().request(Method::PATCH, &path).json(&change)).await.expect(404);
+        Answer::of(bergen.admin().request(Method::DELETE, &path)).await.expect(404);
+        oslo.admin().get(&path).await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn no_dealership_is_served_while_they_are_not_isolated() {
+    let app = TestApp::start().await;
+    let kari = app.dealership("Tesla Oslo").await.admin();
+    kari.get("/api/v1/leads").await.expect(200);
+    let mut conn = app.connect().await;
+    conn.execute(OFF).await.expect("a valid statement");
+    // New connections look at once.
+    conn.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'norvalt api%'
+                    AND datname = current_database()",
+    )
+    .await
+    .expect("a valid statement");
+    kari.get("/api/v1/leads").await.expect_problem(503, "unavailable");
+    app.get("/health/ready").await.expect_problem(503, "not-ready");
+    // What is no dealership's is still done.
+    let event = tests::clerk_events::organization("organization.created", "org_new", "Ny", 1);
+    app.deliver("msg_1", &event).await.expect(202);
+    conn.execute(ON).await.expect("a valid statement");
+    let served = async {
+        while app.request(Method::GET, "/health/ready").send().await.expect("an answer").status() != 200 {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), served).await.expect("it is ready again, without a restart");
+    kari.get("/api/v1/leads").await.expect(200);
 }

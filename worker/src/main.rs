@@ -60,7 +60,7 @@ async fn serve() -> ExitCode {
         }
     };
     let registry = worker::jobs::registry(&config);
-    let outcome = worker::run(config, registry, stop_signal(terminate, interrupt)).await;
+    let outcome = Box::pin(worker::run(config, registry, stop_signal(terminate, interrupt))).await;
     telemetry.end();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

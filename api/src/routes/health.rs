@@ -67,5 +67,8 @@ pub(crate) async fn ready(
         Readiness::Ready => Ok(Json(Health { status: "ready", version: common::VERSION })),
         Readiness::Unavailable => Err(Problem::unavailable()),
         Readiness::NotMigrated => Err(Problem::not_ready("The database is not migrated to what this version needs.")),
+        Readiness::NotIsolated => {
+            Err(Problem::not_ready("Dealerships are not isolated from each other: norvalt doctor says why."))
+        }
     }
 }

@@ -166,7 +166,12 @@ impl CliConfig {
 
 fn database_url(settings: &mut Settings) -> Option<DatabaseUrl> {
     let remedy = "give the URL of the PostgreSQL database; on Supabase: Connect, Direct connection or Session pooler";
-    settings.required("DATABASE_URL", remedy, str::parse)
+    let url: Option<DatabaseUrl> = settings.required("DATABASE_URL", remedy, str::parse);
+    let direct: Option<DatabaseUrl> = settings.optional("DIRECT_DATABASE_URL", str::parse);
+    match (url, direct) {
+        (Some(url), Some(direct)) => Some(url.with_direct(direct)),
+        (url, _) => url,
+    }
 }
 
 fn shutdown(settings: &mut Settings) -> Duration {

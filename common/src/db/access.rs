@@ -68,24 +68,44 @@ pub enum AccessError {
 }
 
 impl Db {
-    /// Looks the caller up and opens their dealership's transaction, both in one: somebody whose membership ended
-    /// has no access from the next request on, however long their token lives.
+    /// Opens the dealership's transaction and looks the caller up in it: somebody whose membership ended has no access from
+    /// the next request on, however long their token lives.
     pub async fn enter(&self, identity: &Identity) -> Result<Tenant, AccessError> {
+        match &identity.organization {
+            Some(organization) => self.enter_dealership(identity, DealershipId::of(organization)).await,
+            None => self.enter_only_dealership(identity).await,
+        }
+    }
+
+    /// Under the policies already: what is looked up is one dealership's.
+    async fn enter_dealership(&self, identity: &Identity, dealership: DealershipId) -> Result<Tenant, AccessError> {
+        let mut tx = self.tenant(dealership).await?;
+        let row = sqlx::query(
+            "-- db::enter
+             SELECT u.id, u.dealership_id, d.name AS dealership_name, u.name, u.email, u.role
+             FROM users u JOIN dealerships d ON d.id = $1
+             WHERE u.dealership_id = $1 AND u.clerk_user_id = $2 AND NOT u.suspended AND d.closed_at IS NULL",
+        )
+        .bind(dealership)
+        .bind(&identity.user)
+        .fetch_optional(tx.conn())
+        .await
+        .map_err(Error::from)?;
+        let row = row.ok_or(AccessError::NotAMember)?;
+        Ok(Tenant { tx, caller: caller(&row, identity).map_err(Error::from)? })
+    }
+
+    /// The token does not say which dealership, so the system finds it. Its transaction then becomes the dealership's.
+    async fn enter_only_dealership(&self, identity: &Identity) -> Result<Tenant, AccessError> {
+        self.isolation.require()?;
         let mut tx = self.system_for_request().await?;
-        // The last two columns turn this transaction into the dealership's own. With no row or with two they do not
-        // matter: such a transaction is dropped.
         let rows = sqlx::query(
             "-- db::enter
-             SELECT m.*, set_config('app.current_dealership_id', m.dealership_id::text, true),
-                    set_config('role', 'norvalt_tenant', true)
-             FROM (SELECT u.id, u.dealership_id, d.name AS dealership_name, u.name, u.email, u.role
-                   FROM users u JOIN dealerships d ON d.id = u.dealership_id
-                   WHERE u.clerk_user_id = $1 AND NOT u.suspended AND d.closed_at IS NULL
-                     AND ($2::text IS NULL OR d.clerk_org_id = $2)
-                   LIMIT 2) m",
+             SELECT u.id, u.dealership_id, d.name AS dealership_name, u.name, u.email, u.role
+             FROM users u JOIN dealerships d ON d.id = u.dealership_id
+             WHERE u.clerk_user_id = $1 AND NOT u.suspended AND d.closed_at IS NULL LIMIT 2",
         )
         .bind(&identity.user)
-        .bind(&identity.organization)
         .fetch_all(tx.conn())
         .await
         .map_err(Error::from)?;
@@ -94,7 +114,7 @@ impl Db {
             [] => return Err(AccessError::NotAMember),
             _ => return Err(AccessError::Ambiguous),
         };
-        Ok(Tenant { tx: tx.into_tenant(caller.dealership_id), caller })
+        Ok(Tenant { tx: tx.into_tenant(caller.dealership_id).await?, caller })
     }
 }
 

@@ -1,8 +1,10 @@
+use std::borrow::Cow;
+
 /// Why a statement or a transaction did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The database cannot be reached or is not serving now. Trying again later is right.
-    #[error("the database is unavailable; is PostgreSQL running, and DATABASE_URL right?")]
+    #[error("{}", unavailable(.0))]
     Unavailable(#[source] sqlx::Error),
     /// The database refused the statement. Trying again is of no use unless the cause is mended.
     #[error("the database refused a statement")]
@@ -12,13 +14,44 @@ pub enum Error {
 /// Result of everything that talks to the database.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// One dealership's data may be open to another's people, so none is served.
+#[derive(Debug, thiserror::Error)]
+#[error("dealerships are not isolated from each other; find out why with: norvalt doctor")]
+struct NotIsolated;
+
 impl Error {
+    /// No dealership is served until they are isolated from each other again.
+    pub(super) fn not_isolated() -> Self {
+        Self::Unavailable(sqlx::Error::AnyDriverError(NotIsolated.into()))
+    }
+
+    /// Whether the server only repeats what another one writes, or was told to write nothing. Of a refused BEGIN: what does
+    /// not exist has the same code.
+    pub(super) fn means_standby(&self) -> bool {
+        // feature_not_supported is what BEGIN READ WRITE is answered with in recovery; read_only_sql_transaction.
+        matches!(self.code().as_deref(), Some("0A000" | "25006"))
+    }
+
+    /// Why a transaction could not begin: another server may be the one that takes it.
+    pub(super) fn of_begin(error: sqlx::Error) -> Self {
+        let error = Self::from(error);
+        let standby = error.means_standby();
+        match error {
+            Self::Refused(error) if standby => Self::Unavailable(error),
+            error => error,
+        }
+    }
+
+    /// What PostgreSQL says it is. <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+    pub(super) fn code(&self) -> Option<Cow<'_, str>> {
+        let (Self::Refused(error) | Self::Unavailable(error)) = self;
+        error.as_database_error().and_then(sqlx::error::DatabaseError::code)
+    }
+
     /// Whether a role or a table is missing that migrations make.
     pub fn means_not_migrated(&self) -> bool {
-        let (Self::Refused(error) | Self::Unavailable(error)) = self;
-        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
         // invalid_parameter_value is what SET ROLE says of a role that does not exist; undefined_table.
-        matches!(code.as_deref(), Some("22023" | "42P01"))
+        matches!(self.code().as_deref(), Some("22023" | "42P01"))
     }
 
     /// The constraint that stands against the statement, if one does.
@@ -33,6 +66,13 @@ impl Error {
         let (Self::Refused(error) | Self::Unavailable(error)) = self;
         let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
         code.is_some_and(|code| means_conflict(&code))
+    }
+}
+
+fn unavailable(cause: &sqlx::Error) -> &'static str {
+    match cause {
+        sqlx::Error::AnyDriverError(_) => "no dealership is served",
+        _ => "the database is unavailable; is PostgreSQL running, and DATABASE_URL right?",
     }
 }
 

@@ -16,6 +16,26 @@ pub enum MigrateError {
     /// The login role may not read `_sqlx_migrations`.
     #[error("cannot read which migrations were applied; use the role that migrates")]
     Unreadable(#[source] SqlxMigrateError),
+    /// Names and messages could not be kept as they are written.
+    #[error(
+        "the encoding of the database is {0} and must be UTF8; make a new one: CREATE DATABASE … TEMPLATE template0 ENCODING 'UTF8'"
+    )]
+    Encoding(String),
+    /// Nothing can be written to it.
+    #[error("the server is a standby; give the address of the primary")]
+    Standby,
+    /// The tables are there, and not where they are looked for.
+    #[error(
+        "Norvalt's tables are in the schema {0} and must be in public; move them there: ALTER TABLE {0}.… SET SCHEMA public, \
+         likewise the type {0}.job_state and the functions of triggers, and GRANT USAGE ON SCHEMA public TO norvalt_tenant, \
+         norvalt_system"
+    )]
+    Elsewhere(String),
+    /// The role may not make tables there.
+    #[error(
+        "the role that migrates may not create tables in the schema public; run as an administrator: GRANT CREATE ON SCHEMA public TO that role"
+    )]
+    NoCreate(#[source] SqlxMigrateError),
     /// An applied migration is not the one we know by that name.
     #[error("migration {0} was edited after it had been applied; restore the file (in development: cargo dev --reset)")]
     Edited(i64),
@@ -28,6 +48,7 @@ impl From<SqlxMigrateError> for MigrateError {
     fn from(error: SqlxMigrateError) -> Self {
         match error {
             SqlxMigrateError::VersionMismatch(version) => Self::Edited(version),
+            error if error.to_string().contains("permission denied for schema public") => Self::NoCreate(error),
             other => Self::Failed(other),
         }
     }
@@ -67,23 +88,49 @@ pub async fn pending_migrations(url: &DatabaseUrl) -> Result<Vec<Migration>, Mig
 /// Whether the schema is at least what this build needs. Newer is fine: migrations only ever add first.
 pub async fn is_migrated(db: &Db) -> Result<bool> {
     let mut tx = db.system().await?;
-    Ok(has_migrations(tx.conn()).await?)
+    let is_migrated = sqlx::query_scalar(
+        "-- db::is_migrated\nSELECT coalesce(max(version) >= $1, false) FROM _sqlx_migrations WHERE success",
+    );
+    Ok(is_migrated.bind(newest_migration()).fetch_one(tx.conn()).await?)
 }
 
-pub(super) async fn has_migrations(conn: &mut PgConnection) -> sqlx::Result<bool> {
-    let applied: Option<i64> =
-        sqlx::query_scalar("-- db::is_migrated\nSELECT max(version) FROM _sqlx_migrations WHERE success")
-            .fetch_one(conn)
-            .await?;
-    Ok(applied >= MIGRATOR.iter().map(|m| m.version).max())
+pub(super) fn newest_migration() -> Option<i64> {
+    MIGRATOR.iter().map(|migration| migration.version).max()
 }
 
 async fn connect(url: &DatabaseUrl) -> Result<PgConnection, MigrateError> {
-    PgConnection::connect_with(&url.options().application_name("norvalt migrate")).await.map_err(MigrateError::Connect)
+    let options = url.direct_options().clone().application_name("norvalt migrate");
+    let mut conn = PgConnection::connect_with(&options).await.map_err(MigrateError::Connect)?;
+    // Whatever the database or the role has set.
+    sqlx::raw_sql(
+        "SET search_path = public, pg_temp; SET statement_timeout = 0; SET lock_timeout = 0; SET row_security = on;
+         SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off",
+    )
+    .execute(&mut conn)
+    .await
+    .map_err(MigrateError::Connect)?;
+    let (encoding, standby, elsewhere): (String, bool, Option<String>) = sqlx::query_as(
+        "-- db::migrate
+         SELECT current_setting('server_encoding'), pg_is_in_recovery(),
+                (SELECT relnamespace::regnamespace::text FROM pg_class
+                 WHERE relname = '_sqlx_migrations' AND relkind = 'r' AND to_regclass('public._sqlx_migrations') IS NULL
+                   AND EXISTS (SELECT FROM pg_class d WHERE d.relname = 'dealerships' AND d.relnamespace = pg_class.relnamespace)
+                 ORDER BY 1 LIMIT 1)",
+    )
+    .fetch_one(&mut conn)
+    .await
+    .map_err(MigrateError::Connect)?;
+    if encoding != "UTF8" {
+        return Err(MigrateError::Encoding(encoding));
+    }
+    if standby {
+        return Err(MigrateError::Standby);
+    }
+    elsewhere.map_or(Ok(conn), |schema| Err(MigrateError::Elsewhere(schema)))
 }
 
 async fn pending(conn: &mut PgConnection) -> Result<Vec<Migration>, MigrateError> {
-    let exists: bool = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
+    let exists: bool = sqlx::query_scalar("SELECT to_regclass('public._sqlx_migrations') IS NOT NULL")
         .fetch_one(&mut *conn)
         .await
         .map_err(MigrateError::Connect)?;

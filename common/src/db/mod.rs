@@ -4,33 +4,43 @@
 
 mod access;
 mod batches;
+mod begin;
+mod cancel;
 mod error;
 mod isolation;
 mod migrate;
 mod pool;
+mod pooler;
 mod readiness;
 mod server;
 mod startup;
 mod transaction;
 mod url;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use sqlx::postgres::PgConnectOptions;
+use tokio::task::JoinSet;
 
 pub use access::{AccessError, Caller, Identity, Tenant};
+pub(crate) use begin::{Begin, dedicated_session};
 pub use error::{Error, Result};
 pub use isolation::IsolationError;
 pub use migrate::{MigrateError, Migration, is_migrated, migrate, pending_migrations};
 pub use pool::PoolUse;
-pub(crate) use pool::{Pool, within};
+pub(crate) use pool::{Pool, with_timeout};
+pub use pooler::UnusablePooler;
 pub use readiness::{Readiness, ReadinessCheck};
 pub use server::server_version;
 pub use startup::NotUsable;
 pub use transaction::{JobTx, SystemTx, TenantTx};
 pub use url::{DatabaseUrl, InvalidDatabaseUrl};
 
-use self::pool::PATIENCE;
+use self::{
+    cancel::Canceller,
+    isolation::{Isolation, keep_looking},
+    pool::TIME_LIMIT,
+};
 use crate::{ids::DealershipId, queue::Waker};
 
 /// No transaction stays open across a wait for anything but the database. Should one, the server ends it after this time.
@@ -43,57 +53,56 @@ pub const REQUEST_LIMIT: Duration = Duration::from_secs(15);
 pub struct Db {
     pool: Pool,
     waker: Waker,
+    url: DatabaseUrl,
+    /// For connections outside the pool.
+    direct: PgConnectOptions,
+    isolation: Isolation,
+    /// Looks at the isolation from time to time; ends with the last clone.
+    _looking: Arc<JoinSet<()>>,
 }
 
 impl Db {
     /// Prepares a pool of at most `connections`. Connects when first used: a database that is down at start is an
     /// error of the first statement, not of this call. Needs a Tokio runtime.
     pub fn new(url: &DatabaseUrl, connections: u32, application: &str) -> Self {
-        let options = url.options().application_name(application);
-        let (statement, idle) = (REQUEST_LIMIT.as_millis(), IDLE_LIMIT.as_millis());
-        // Whoever logs in may be allowed more: nothing runs as that role.
-        let settings = format!(
-            "SET ROLE norvalt_system; SET statement_timeout = {statement}; SET idle_in_transaction_session_timeout = {idle}"
-        );
-        let pool = Pool::new(options, settings, connections);
-        Self { waker: Waker::start(pool.clone()), pool }
+        let options = url.options().clone().application_name(application);
+        let direct = url.direct_options().clone().application_name(application);
+        let isolation = Isolation::unknown();
+        let canceller = Canceller::new(named(&direct, "canceller"));
+        let pool = Pool::new(options, connections, canceller, isolation.clone());
+        let mut looking = JoinSet::new();
+        looking.spawn(keep_looking(isolation.clone(), pool.clone()));
+        let waker = Waker::start(pool.clone());
+        Self { waker, pool, url: url.clone(), direct, isolation, _looking: Arc::new(looking) }
     }
 
     /// Opens the system door: all dealerships, the queue, the inbox and the mirror. For provisioning and operation,
     /// never for a request on behalf of a person. A statement may take as long as it needs.
     pub async fn system(&self) -> Result<SystemTx> {
-        self.begin_system("BEGIN; SET LOCAL statement_timeout = 0").await
+        self.begin_system(Duration::ZERO).await
     }
 
     /// Opens the system door for a request.
     pub async fn system_for_request(&self) -> Result<SystemTx> {
-        self.begin_system("BEGIN").await
+        self.begin_system(REQUEST_LIMIT).await
     }
 
     /// Opens the system door for work that is given up after `limit`. The server then ends a statement that still runs:
     /// else one that waits for a lock would keep its connection for as long as the lock is held.
     pub async fn system_within(&self, limit: Duration) -> Result<SystemTx> {
-        let limit = limit.as_millis().max(1);
-        let begin = format!("BEGIN; SET LOCAL statement_timeout = {limit}");
-        self.begin_system(&begin).await
+        self.begin_system(limit.max(Duration::from_millis(1))).await
     }
 
-    /// Opens the tenant door: one dealership's rows and nothing else, for as long as the transaction lasts.
+    /// Opens the tenant door: one dealership's rows and nothing else, for as long as the transaction lasts. Closed while
+    /// dealerships are not isolated from each other.
     pub async fn tenant(&self, dealership: DealershipId) -> Result<TenantTx> {
-        let begin =
-            format!("BEGIN; SET LOCAL ROLE norvalt_tenant; SET LOCAL app.current_dealership_id = '{dealership}'");
-        Ok(TenantTx::new(self.pool.begin(&begin).await?, dealership, self.waker.clone()))
+        self.begin_tenant(dealership, REQUEST_LIMIT).await
     }
 
     /// Opens the tenant door for a job that is given up after `limit`, as [`Db::system_within`] does. Whether the
     /// dealership is there and open is asked first.
     pub async fn tenant_for_job(&self, dealership: DealershipId, limit: Duration) -> Result<TenantForJob> {
-        let limit = limit.as_millis().max(1);
-        let begin = format!(
-            "BEGIN; SET LOCAL statement_timeout = {limit}; SET LOCAL ROLE norvalt_tenant; \
-             SET LOCAL app.current_dealership_id = '{dealership}'"
-        );
-        let mut tx = TenantTx::new(self.pool.begin(&begin).await?, dealership, self.waker.clone());
+        let mut tx = self.begin_tenant(dealership, limit.max(Duration::from_millis(1))).await?;
         let open: Option<bool> = sqlx::query_scalar(
             "-- db::tenant_for_job
              SELECT closed_at IS NULL FROM dealerships WHERE id = $1",
@@ -115,7 +124,7 @@ impl Db {
             self.waker.flush().await;
             self.pool.close().await;
         };
-        if tokio::time::timeout(PATIENCE, closed).await.is_err() {
+        if tokio::time::timeout(TIME_LIMIT, closed).await.is_err() {
             tracing::warn!("closing without waiting for every connection");
         }
     }
@@ -125,13 +134,21 @@ impl Db {
         self.pool.usage()
     }
 
-    /// Options for a connection outside the pool.
-    pub(crate) fn options(&self) -> &PgConnectOptions {
-        self.pool.options()
+    /// How to connect outside the pool, under a name that says what for.
+    pub(crate) fn direct_options(&self, purpose: &str) -> PgConnectOptions {
+        named(&self.direct, purpose)
     }
 
-    async fn begin_system(&self, statement: &str) -> Result<SystemTx> {
-        Ok(SystemTx::new(self.pool.begin(statement).await?, self.waker.clone()))
+    async fn begin_tenant(&self, dealership: DealershipId, limit: Duration) -> Result<TenantTx> {
+        self.isolation.require()?;
+        let tx = self.pool.begin(&Begin::tenant(dealership, limit)).await?;
+        // The connection may have been a new one.
+        self.isolation.require()?;
+        Ok(TenantTx::new(tx, dealership, self.waker.clone()))
+    }
+
+    async fn begin_system(&self, limit: Duration) -> Result<SystemTx> {
+        Ok(SystemTx::new(self.pool.begin(&Begin::system(limit)).await?, self.waker.clone()))
     }
 }
 
@@ -144,4 +161,9 @@ pub enum TenantForJob {
     Closed,
     /// It was purged, or has not come to be yet.
     Gone,
+}
+
+fn named(options: &PgConnectOptions, purpose: &str) -> PgConnectOptions {
+    let application = options.get_application_name().unwrap_or("norvalt");
+    options.clone().application_name(&format!("{application} {purpose}"))
 }

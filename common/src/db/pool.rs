@@ -1,24 +1,29 @@
 use std::{
     io,
+    pin::pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, postgres::PgConnectOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, Row, postgres::PgConnectOptions};
 use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, sleep, timeout},
 };
 
-use super::{Error, Result};
+use super::{Begin, Error, Result, cancel::Canceller, isolation::Isolation, pooler::Pooling};
+use crate::telemetry::chain;
 
 /// How long somebody waits for a connection before the database counts as unavailable, and a connection for its server
 /// to begin or to roll back before it counts as lost.
-pub(super) const PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const TIME_LIMIT: Duration = Duration::from_secs(3);
+/// How long a statement that nobody waits for may still run before it is cancelled, and cancelled again: most end sooner.
+const CANCEL_AFTER: Duration = Duration::from_millis(50);
+const CANCEL_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Between attempts to connect to a server that is starting.
 const STARTING: Duration = Duration::from_millis(50);
 /// Longer than that no connection is kept that nobody needs: what is between may have forgotten it.
@@ -35,10 +40,13 @@ pub(crate) struct Pool(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     options: PgConnectOptions,
-    settings: String,
     limit: u32,
+    canceller: Canceller,
+    isolation: Isolation,
+    /// Unknown until somebody has looked.
+    pooling: OnceLock<Pooling>,
     /// One for each connection that is in use.
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     idle: Mutex<Vec<Idle>>,
     timeouts: AtomicU64,
 }
@@ -56,82 +64,96 @@ pub struct PoolUse {
     pub timeouts: u64,
 }
 
+/// A connection and what is known of it.
+#[derive(Debug)]
+struct Opened {
+    conn: PgConnection,
+    at: Instant,
+    /// The server process behind it, where that is always the same one.
+    backend: Option<i32>,
+}
+
 #[derive(Debug)]
 struct Idle {
-    conn: PgConnection,
-    opened: Instant,
+    opened: Opened,
     since: Instant,
 }
 
 /// A connection with an open transaction. Dropping it without a commit rolls back.
 #[derive(Debug)]
-pub(crate) struct Begun {
+pub(crate) struct OpenTransaction {
     /// There from the beginning of the transaction until it is given back.
-    conn: Option<PgConnection>,
-    opened: Instant,
-    place: Option<OwnedSemaphorePermit>,
+    opened: Option<Opened>,
+    /// The server process that runs the transaction, if known.
+    backend: Option<i32>,
+    permit: Option<OwnedSemaphorePermit>,
     pool: Pool,
 }
 
 impl Pool {
-    /// Connects when first used, and then says these settings. Needs a Tokio runtime.
-    pub(super) fn new(options: PgConnectOptions, settings: String, limit: u32) -> Self {
-        let places = Arc::new(Semaphore::new(limit as usize));
-        let (idle, timeouts) = Default::default();
-        Self(Arc::new(Shared { options, settings, limit, places, idle, timeouts }))
-    }
-
-    /// How it connects.
-    pub(super) fn options(&self) -> &PgConnectOptions {
-        &self.0.options
+    /// Connects when first used. Needs a Tokio runtime.
+    pub(super) fn new(options: PgConnectOptions, limit: u32, canceller: Canceller, isolation: Isolation) -> Self {
+        let permits = Arc::new(Semaphore::new(limit as usize));
+        let (idle, timeouts, pooling) = Default::default();
+        Self(Arc::new(Shared { options, limit, canceller, isolation, pooling, permits, idle, timeouts }))
     }
 
     /// How it is used.
     pub(super) fn usage(&self) -> PoolUse {
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         PoolUse {
-            in_use: self.0.limit.saturating_sub(number(self.0.places.available_permits())),
+            in_use: self.0.limit.saturating_sub(number(self.0.permits.available_permits())),
             idle: number(self.lock().len()),
             limit: self.0.limit,
             timeouts: self.0.timeouts.load(Ordering::Relaxed),
         }
     }
 
-    /// Begins a transaction with this statement, in one round trip if there is an idle connection. After a restart of
-    /// PostgreSQL that one is dead, which is found out here, where nothing has been done yet and trying again is harmless.
-    pub(crate) async fn begin(&self, statement: &str) -> Result<Begun> {
-        let mut begun =
-            Begun { conn: None, opened: Instant::now(), place: Some(self.place().await?), pool: self.clone() };
-        if let Some(Idle { conn, opened, .. }) = self.idle() {
-            (begun.conn, begun.opened) = (Some(conn), opened);
-            if begun.begin(statement).await.is_ok() {
-                return Ok(begun);
+    /// What stands between this pool and the server. Until it is known, no statement is cancelled.
+    pub(super) fn set_pooling(&self, pooling: Pooling) {
+        // Whoever was first has looked at the same server.
+        let _ = self.0.pooling.set(pooling);
+    }
+
+    /// Begins a transaction, in one round trip if there is an idle connection. After a restart of PostgreSQL that one is dead,
+    /// and after a fail-over it may lead to a standby. Both are found out here, where nothing has been done yet and trying
+    /// again is harmless.
+    pub(crate) async fn begin(&self, begin: &Begin) -> Result<OpenTransaction> {
+        let mut tx =
+            OpenTransaction { opened: None, backend: None, permit: Some(self.permit().await?), pool: self.clone() };
+        if let Some(idle) = self.idle() {
+            tx.opened = Some(idle.opened);
+            match tx.begin(begin).await {
+                Ok(()) => return Ok(tx),
+                // The others lead there, too.
+                Err(error) if error.means_standby() => self.lock().clear(),
+                Err(_) => {}
             }
         }
-        let conn = timeout(PATIENCE, self.connect()).await.map_err(|_| self.timed_out())??;
-        begun.conn = Some(conn);
-        begun.opened = Instant::now();
-        begun.begin(statement).await?;
-        Ok(begun)
+        let connected = timeout(TIME_LIMIT, Box::pin(self.connect())).await.map_err(|_| self.timed_out())?;
+        let connected = connected.map_err(Error::of_begin)?;
+        tx.opened = Some(connected);
+        tx.begin(begin).await?;
+        Ok(tx)
     }
 
     /// Waits until all connections have been given back, and closes them. There are none after that.
     pub(super) async fn close(&self) {
         // An error means that it was closed before.
-        if let Ok(all) = self.0.places.acquire_many(self.0.limit).await {
+        if let Ok(all) = self.0.permits.acquire_many(self.0.limit).await {
             all.forget();
-            self.0.places.close();
+            self.0.permits.close();
         }
         let idle = std::mem::take(&mut *self.lock());
-        for Idle { conn, .. } in idle {
+        for Idle { opened, .. } in idle {
             // The server notices anyway.
-            let _ = conn.close().await;
+            let _ = opened.conn.close().await;
         }
     }
 
-    async fn place(&self) -> Result<OwnedSemaphorePermit> {
-        match timeout(PATIENCE, self.0.places.clone().acquire_owned()).await {
-            Ok(Ok(place)) => Ok(place),
+    async fn permit(&self) -> Result<OwnedSemaphorePermit> {
+        match timeout(TIME_LIMIT, self.0.permits.clone().acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) => Err(Error::Unavailable(sqlx::Error::PoolClosed)),
             Err(_) => Err(self.timed_out()),
         }
@@ -149,24 +171,61 @@ impl Pool {
         idle.pop()
     }
 
-    async fn connect(&self) -> sqlx::Result<PgConnection> {
-        loop {
+    /// Says nothing to the server: behind a pooler, it would be said to a connection that others use next. A new connection may
+    /// lead to another database than the last one did, so it is asked whether that keeps dealerships apart.
+    async fn connect(&self) -> sqlx::Result<Opened> {
+        let mut conn = loop {
             match self.0.options.connect().await {
                 Err(error) if is_starting(&error) => sleep(STARTING).await,
-                Err(error) => return Err(error),
-                Ok(mut conn) => {
-                    // As statements, since poolers drop what is said when connecting.
-                    sqlx::raw_sql(AssertSqlSafe(self.0.settings.as_str())).execute(&mut conn).await?;
-                    return Ok(conn);
-                }
+                other => break other?,
             }
-        }
+        };
+        let backend = match self.0.pooling.get() {
+            Some(Pooling::Session) => {
+                let ask = format!("{}; SELECT pg_backend_pid(); COMMIT", Begin::anybody().as_str());
+                let rows = sqlx::raw_sql(AssertSqlSafe(ask)).fetch_all(&mut conn).await?;
+                rows.first().map(|row| row.try_get(0)).transpose()?
+            }
+            Some(Pooling::Transaction) | None => None,
+        };
+        self.0.isolation.check(&mut conn).await?;
+        Ok(Opened { conn, at: Instant::now(), backend })
     }
 
     /// Takes back a connection that nothing is open on.
-    fn keep(&self, conn: PgConnection, opened: Instant) {
-        if opened.elapsed() < LIFETIME {
-            self.lock().push(Idle { conn, opened, since: Instant::now() });
+    fn keep(&self, opened: Opened) {
+        if opened.at.elapsed() < LIFETIME {
+            self.lock().push(Idle { opened, since: Instant::now() });
+        }
+    }
+
+    /// Rolls back. Whoever had the connection may have gone away in the middle of a statement, which is cancelled: else hanging
+    /// up and asking again would make the server work for ever more that nobody waits for. As long as the server answers, this
+    /// takes as long as the statement does, so that there are never more statements than connections allowed. From a server
+    /// that does not answer, nothing is waited for: the connection is closed.
+    async fn roll_back(&self, mut opened: Opened, backend: Option<i32>) {
+        let ended = {
+            let mut rollback = pin!(opened.conn.execute("ROLLBACK"));
+            match (timeout(CANCEL_AFTER, &mut rollback).await, backend) {
+                (Ok(ended), _) => ended.is_ok(),
+                (Err(_), None) => matches!(timeout(TIME_LIMIT, rollback).await, Ok(Ok(_))),
+                (Err(_), Some(backend)) => loop {
+                    match self.0.canceller.cancel(backend).await {
+                        Ok(true) => {}
+                        Ok(false) => break false,
+                        Err(error) => {
+                            tracing::warn!(error = chain(&error), "cannot cancel a statement that nobody waits for");
+                            break matches!(timeout(TIME_LIMIT, rollback).await, Ok(Ok(_)));
+                        }
+                    }
+                    if let Ok(ended) = timeout(CANCEL_AGAIN_AFTER, &mut rollback).await {
+                        break ended.is_ok();
+                    }
+                },
+            }
+        };
+        if ended {
+            self.keep(opened);
         }
     }
 
@@ -176,45 +235,56 @@ impl Pool {
     }
 }
 
-impl Begun {
+impl OpenTransaction {
     pub(super) fn conn(&mut self) -> &mut PgConnection {
-        self.conn.as_mut().expect("a transaction that did not begin is never handed out")
+        &mut self.opened.as_mut().expect("a transaction that did not begin is never handed out").conn
     }
 
     /// Whoever goes away meanwhile leaves a transaction that is rolled back. After an error the connection is thrown away:
     /// nobody knows what state it is in.
-    async fn begin(&mut self, statement: &str) -> Result<()> {
-        // Safe: the only variable parts are numbers and the canonical form of a UUID.
-        let begun = within(PATIENCE, self.conn().execute(AssertSqlSafe(statement.to_owned()))).await;
-        if begun.is_err() {
-            self.conn = None;
+    async fn begin(&mut self, begin: &Begin) -> Result<()> {
+        // Behind a transaction-mode pooler, each transaction may have another server process.
+        let asks = matches!(self.pool.0.pooling.get(), Some(Pooling::Transaction));
+        let statement =
+            if asks { format!("{}; SELECT pg_backend_pid()", begin.as_str()) } else { begin.as_str().to_owned() };
+        self.backend = self.opened.as_ref().and_then(|opened| opened.backend);
+        let rows = sqlx::raw_sql(AssertSqlSafe(statement)).fetch_all(self.conn());
+        let rows =
+            timeout(TIME_LIMIT, rows).await.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()));
+        match rows.map_err(Error::of_begin) {
+            Ok(rows) => {
+                if let Some(row) = rows.first() {
+                    self.backend = Some(row.try_get(0)?);
+                }
+                Ok(())
+            }
+            Err(error) => {
+                self.opened = None;
+                Err(error)
+            }
         }
-        begun.map(|_| ())
     }
 
     /// Makes the changes durable.
     pub(crate) async fn commit(mut self) -> sqlx::Result<()> {
         self.conn().execute("COMMIT").await?;
-        if let Some(conn) = self.conn.take() {
-            self.pool.keep(conn, self.opened);
+        if let Some(opened) = self.opened.take() {
+            self.pool.keep(opened);
         }
         Ok(())
     }
 }
 
-impl Drop for Begun {
-    /// Somebody may have gone away in the middle of a statement: its answer is waited for, but not for ever. Without a
-    /// runtime there is no waiting, and the server notices the end of the connection.
+impl Drop for OpenTransaction {
+    /// Without a runtime there is no waiting, and the server notices the end of the connection.
     fn drop(&mut self) {
-        if let Some(mut conn) = self.conn.take()
+        if let Some(opened) = self.opened.take()
             && let Ok(runtime) = Handle::try_current()
         {
-            let (pool, opened, place) = (self.pool.clone(), self.opened, self.place.take());
+            let (pool, backend, permit) = (self.pool.clone(), self.backend, self.permit.take());
             runtime.spawn(async move {
-                if let Ok(Ok(_)) = timeout(PATIENCE, conn.execute("ROLLBACK")).await {
-                    pool.keep(conn, opened);
-                }
-                drop(place);
+                pool.roll_back(opened, backend).await;
+                drop(permit);
             });
         }
     }
@@ -231,7 +301,7 @@ fn is_starting(error: &sqlx::Error) -> bool {
 }
 
 /// Waits for something that can hang with the network, but not for ever.
-pub(crate) async fn within<T>(limit: Duration, work: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
+pub(crate) async fn with_timeout<T>(limit: Duration, work: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
     let timed_out = |_| Error::Unavailable(sqlx::Error::Io(io::ErrorKind::TimedOut.into()));
     Ok(timeout(limit, work).await.map_err(timed_out)??)
 }

@@ -1,8 +1,9 @@
 use std::time::Duration;
 
+use sqlx::FromRow;
 use tokio::{sync::Mutex, time::Instant};
 
-use super::{Db, Error, Result, migrate::has_migrations};
+use super::{Db, Error, Result, isolation::Isolation, migrate::newest_migration};
 use crate::{queue::QueueConnection, telemetry::chain};
 
 /// How long an answer holds: however many ask, the database is not asked more often.
@@ -17,8 +18,10 @@ pub enum Readiness {
     Ready,
     /// Its schema is older than this build.
     NotMigrated,
-    /// It does not answer.
+    /// It does not answer, or only repeats what another server writes.
     Unavailable,
+    /// Dealerships are not isolated from each other.
+    NotIsolated,
 }
 
 /// Asks whether the database can serve requests, over a connection of its own: that all of the pool are busy is no
@@ -29,13 +32,15 @@ pub struct ReadinessCheck(Mutex<State>);
 #[derive(Debug)]
 struct State {
     connection: QueueConnection,
+    isolation: Isolation,
     last: Option<(Instant, Readiness)>,
 }
 
 impl ReadinessCheck {
     /// Connects when first asked.
     pub fn new(db: &Db) -> Self {
-        Self(Mutex::new(State { connection: QueueConnection::new(db, "readiness", LIMIT), last: None }))
+        let connection = QueueConnection::new(db, "readiness", LIMIT);
+        Self(Mutex::new(State { connection, isolation: db.isolation.clone(), last: None }))
     }
 
     /// Asks, unless somebody just did.
@@ -45,8 +50,10 @@ impl ReadinessCheck {
             return readiness;
         }
         let readiness = match state.question().await {
-            Ok(true) => Readiness::Ready,
-            Ok(false) => Readiness::NotMigrated,
+            Ok(_) if !state.isolation.holds() => Readiness::NotIsolated,
+            Ok(Answer { writable: false, .. }) => Readiness::Unavailable,
+            Ok(Answer { migrated: false, .. }) => Readiness::NotMigrated,
+            Ok(_) => Readiness::Ready,
             Err(error) => {
                 tracing::warn!(error = chain(&error), "not ready");
                 match error {
@@ -60,11 +67,38 @@ impl ReadinessCheck {
     }
 }
 
+/// What the server says of itself.
+#[derive(Debug, Clone, Copy, FromRow)]
+struct Answer {
+    migrated: bool,
+    writable: bool,
+}
+
 impl State {
-    async fn question(&mut self) -> Result<bool> {
+    async fn question(&mut self) -> Result<Answer> {
+        let reused = self.connection.is_reused();
+        match self.question_once().await {
+            // Cut while nobody used it, which says nothing of the server.
+            Err(Error::Unavailable(_)) if reused => self.question_once().await,
+            answer => answer,
+        }
+    }
+
+    async fn question_once(&mut self) -> Result<Answer> {
         let mut conn = self.connection.take().await?;
-        let answer = self.connection.within_limit(has_migrations(&mut conn)).await?;
-        self.connection.put_back(conn);
+        let question = sqlx::query_as(
+            "-- db::readiness
+             SELECT coalesce(max(version) >= $1, false) AS migrated,
+                    NOT pg_is_in_recovery() AND NOT current_setting('transaction_read_only')::boolean AS writable
+             FROM _sqlx_migrations WHERE success",
+        )
+        .bind(newest_migration())
+        .fetch_one(&mut conn);
+        let answer: Answer = self.connection.within_limit(question).await?;
+        // A name may lead to another server by now: asked again, it should.
+        if answer.writable {
+            self.connection.put_back(conn);
+        }
         Ok(answer)
     }
 }

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use super::{Db, Error, IsolationError, is_migrated};
+use super::{
+    Begin, Db, Error, IsolationError, UnusablePooler, is_migrated,
+    pooler::{Pooling, recognise},
+};
 use crate::telemetry::chain;
 
 /// Why a process must not start on this database.
@@ -21,6 +24,15 @@ pub enum NotUsable {
          run as an administrator: GRANT norvalt_tenant, norvalt_system TO that role"
     )]
     NotAMember,
+    /// What stands in between does not carry what is needed.
+    #[error(transparent)]
+    Pooler(#[from] UnusablePooler),
+    /// Names and messages could not be kept as they are written.
+    #[error(
+        "the encoding of the database is {0} and must be UTF8, or names could not be written as they are; make a new one: \
+         CREATE DATABASE … TEMPLATE template0 ENCODING 'UTF8', and run there: norvalt migrate"
+    )]
+    Encoding(String),
     /// The checks themselves failed.
     #[error("cannot check the database")]
     Db(#[source] Error),
@@ -31,7 +43,8 @@ impl Db {
     pub async fn wait_until_usable(&self) -> Result<(), NotUsable> {
         let mut pause = Duration::from_millis(50);
         loop {
-            match self.check_usable().await {
+            // On the heap: it is large, and rare.
+            match Box::pin(self.check_usable()).await {
                 Err(NotUsable::Db(error @ Error::Unavailable(_))) => {
                     tracing::warn!(error = chain(&error), "waiting for the database");
                 }
@@ -43,6 +56,8 @@ impl Db {
     }
 
     async fn check_usable(&self) -> Result<(), NotUsable> {
+        self.check_pooling().await?;
+        self.check_encoding().await?;
         if !is_migrated(self).await? {
             return Err(NotUsable::NotMigrated);
         }
@@ -52,15 +67,36 @@ impl Db {
             Ok(()) => Ok(()),
         }
     }
+
+    /// Finds out whether there is a pooler, and whether it carries what is needed.
+    async fn check_pooling(&self) -> Result<(), NotUsable> {
+        let pooling = recognise(self.url.options()).await??;
+        if pooling == Pooling::Transaction {
+            if !self.url.has_direct() {
+                return Err(UnusablePooler::NoDirectUrl.into());
+            }
+            // What a pooler does with prepared statements there is no matter: it is the wrong way in any case.
+            if !matches!(recognise(self.url.direct_options()).await?, Ok(Pooling::Session)) {
+                return Err(UnusablePooler::DirectUrlIsPooled.into());
+            }
+        }
+        self.pool.set_pooling(pooling);
+        Ok(())
+    }
+
+    async fn check_encoding(&self) -> Result<(), NotUsable> {
+        let mut tx = self.pool.begin(&Begin::anybody()).await?;
+        let encoding: String = sqlx::query_scalar("-- db::check_usable\nSELECT current_setting('server_encoding')")
+            .fetch_one(tx.conn())
+            .await
+            .map_err(Error::from)?;
+        if encoding == "UTF8" { Ok(()) } else { Err(NotUsable::Encoding(encoding)) }
+    }
 }
 
 impl From<Error> for NotUsable {
     fn from(error: Error) -> Self {
-        let code = match &error {
-            Error::Refused(cause) => cause.as_database_error().and_then(sqlx::error::DatabaseError::code),
-            Error::Unavailable(_) => None,
-        };
-        match code.as_deref() {
+        match error.code().as_deref() {
             _ if error.means_not_migrated() => Self::NotMigrated,
             Some(NOT_PERMITTED) => Self::NotAMember,
             _ => Self::Db(error),

@@ -1,20 +1,20 @@
-use sqlx::{Executor, PgConnection};
+use sqlx::{AssertSqlSafe, Executor, PgConnection};
 use uuid::Uuid;
 
-use super::{Result, pool::Begun};
+use super::{Result, begin::become_tenant, pool::OpenTransaction};
 use crate::{ids::DealershipId, queue::Waker};
 
 /// A transaction bound to one dealership by Row-Level Security. Dropping it without a commit rolls back.
 #[derive(Debug)]
 pub struct TenantTx {
-    tx: Begun,
+    tx: OpenTransaction,
     dealership: DealershipId,
     waker: Waker,
     enqueued: bool,
 }
 
 impl TenantTx {
-    pub(super) fn new(tx: Begun, dealership: DealershipId, waker: Waker) -> Self {
+    pub(super) fn new(tx: OpenTransaction, dealership: DealershipId, waker: Waker) -> Self {
         Self { tx, dealership, waker, enqueued: false }
     }
 
@@ -47,13 +47,13 @@ impl TenantTx {
 /// A transaction that is not bound to a dealership. Dropping it without a commit rolls back.
 #[derive(Debug)]
 pub struct SystemTx {
-    tx: Begun,
+    tx: OpenTransaction,
     waker: Waker,
     enqueued: bool,
 }
 
 impl SystemTx {
-    pub(super) fn new(tx: Begun, waker: Waker) -> Self {
+    pub(super) fn new(tx: OpenTransaction, waker: Waker) -> Self {
         Self { tx, waker, enqueued: false }
     }
 
@@ -70,8 +70,11 @@ impl SystemTx {
         self.tx.conn()
     }
 
-    pub(super) fn into_tenant(self, dealership: DealershipId) -> TenantTx {
-        TenantTx::new(self.tx, dealership, self.waker)
+    /// Goes on as one dealership's. On an error nothing has been handed out, and the transaction is rolled back.
+    pub(super) async fn into_tenant(mut self, dealership: DealershipId) -> Result<TenantTx> {
+        // Safe: the only variable part is the canonical form of a UUID.
+        self.conn().execute(AssertSqlSafe(become_tenant(dealership))).await?;
+        Ok(TenantTx::new(self.tx, dealership, self.waker))
     }
 }
 

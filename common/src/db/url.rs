@@ -2,9 +2,13 @@ use std::{fmt, str::FromStr};
 
 use sqlx::postgres::PgConnectOptions;
 
-/// A `postgres://` URL that is fit for use. It holds a password; `Debug` shows host, port and database alone.
+/// Where the database is: a `postgres://` URL that is fit for use. It holds a password; `Debug` shows host, port and database
+/// alone.
 #[derive(Clone)]
-pub struct DatabaseUrl(PgConnectOptions);
+pub struct DatabaseUrl {
+    options: PgConnectOptions,
+    direct: Option<PgConnectOptions>,
+}
 
 /// Why a `DATABASE_URL` cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -15,17 +19,29 @@ pub enum InvalidDatabaseUrl {
          filled in, and characters such as @ / # in the password written as %40 %2F %23"
     )]
     NotAUrl,
-    /// Port 6543 is where Supabase's transaction-mode pooler listens.
-    #[error(
-        "points to a transaction-mode pooler (port 6543), which cannot carry LISTEN or prepared statements; \
-         use the direct connection or the session-mode pooler (port 5432)"
-    )]
-    TransactionPooler,
+    /// It asks for tables elsewhere than where they are.
+    #[error("sets search_path, but Norvalt's tables are in the schema public; leave search_path out")]
+    SearchPath,
 }
 
 impl DatabaseUrl {
-    pub(crate) fn options(&self) -> PgConnectOptions {
-        self.0.clone()
+    /// The same database; what a transaction-mode pooler cannot carry takes the `direct` way to it.
+    #[must_use]
+    pub fn with_direct(self, direct: Self) -> Self {
+        Self { direct: Some(direct.options), ..self }
+    }
+
+    pub(crate) fn options(&self) -> &PgConnectOptions {
+        &self.options
+    }
+
+    /// For what needs a session of its own: listening, the queue's connections, migrations.
+    pub(crate) fn direct_options(&self) -> &PgConnectOptions {
+        self.direct.as_ref().unwrap_or(&self.options)
+    }
+
+    pub(super) fn has_direct(&self) -> bool {
+        self.direct.is_some()
     }
 }
 
@@ -39,15 +55,17 @@ impl FromStr for DatabaseUrl {
             return Err(InvalidDatabaseUrl::NotAUrl);
         }
         let options: PgConnectOptions = url.parse().map_err(|_| InvalidDatabaseUrl::NotAUrl)?;
-        if options.get_port() == 6543 || url.contains("pgbouncer=true") {
-            return Err(InvalidDatabaseUrl::TransactionPooler);
+        if options.get_options().is_some_and(|options| options.contains("search_path")) {
+            return Err(InvalidDatabaseUrl::SearchPath);
         }
-        Ok(Self(options))
+        // Values travel in binary. Poolers refuse settings at connect that they do not know.
+        Ok(Self { options: options.extra_float_digits(None), direct: None })
     }
 }
 
 impl fmt::Debug for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "postgresql://{}:{}/{}", self.0.get_host(), self.0.get_port(), self.0.get_database().unwrap_or(""))
+        let Self { options, .. } = self;
+        write!(f, "postgresql://{}:{}/{}", options.get_host(), options.get_port(), options.get_database().unwrap_or(""))
     }
 }

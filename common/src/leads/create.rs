@@ -102,7 +102,7 @@ pub async fn create(tx: &mut TenantTx, new: &NewLead) -> Result<Lead, WriteError
            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, coalesce($14, now()), coalesce($14, now()),
                    CASE WHEN $5 = 'won' THEN coalesce($14, now()) END)
            RETURNING *)",
-        details!()
+        details!("$1")
     ))
     .bind(tx.dealership())
     .bind(new.source)

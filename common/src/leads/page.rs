@@ -28,25 +28,34 @@ pub struct LeadPage {
 
 /// What is shown of each lead of `l`: joined and counted for these rows only. Never `*`: a column that a later release adds
 /// must not change what this one prepared.
+///
+/// Every table's dealership is the parameter named here: no row of another one is shown even if policies are switched off.
 macro_rules! details {
-    () => {
-        "
+    ($dealership:literal) => {
+        concat!(
+            "
         SELECT l.id, l.dealership_id, l.assigned_to, l.source, l.source_url, l.source_metadata, l.status, l.customer_name,
                l.customer_email, l.customer_phone, l.customer_phone_e164, l.vehicle_interest, l.initial_message, l.lead_score,
                l.created_at, l.updated_at, l.last_contact_at, l.converted_at,
                extract(epoch FROM l.first_response_time)::float8 AS first_response_seconds,
                u.name AS assignee_name, u.email AS assignee_email, u.role AS assignee_role,
-               (SELECT count(*) FROM conversations c WHERE c.lead_id = l.id AND c.dealership_id = l.dealership_id)
-                 AS conversation_count
-        FROM l LEFT JOIN users u ON u.id = l.assigned_to AND u.dealership_id = l.dealership_id"
+               (SELECT count(*) FROM conversations c WHERE c.lead_id = l.id AND c.dealership_id = ",
+            $dealership,
+            ") AS conversation_count
+        FROM l LEFT JOIN users u ON u.id = l.assigned_to AND u.dealership_id = ",
+            $dealership
+        )
     };
 }
 pub(super) use details;
 
 /// The lead with this id, unless the dealership has none such.
 pub async fn find(tx: &mut TenantTx, id: LeadId) -> Result<Option<Lead>> {
-    let find = sqlx::query_as(concat!("-- leads::find\nWITH l AS (SELECT * FROM leads WHERE id = $1)", details!()));
-    find.bind(id).fetch_optional(tx.conn()).await.map_err(Error::from)
+    let find = sqlx::query_as(concat!(
+        "-- leads::find\nWITH l AS (SELECT * FROM leads WHERE id = $2 AND dealership_id = $1)",
+        details!("$1")
+    ));
+    find.bind(tx.dealership()).bind(id).fetch_optional(tx.conn()).await.map_err(Error::from)
 }
 
 /// Whether the dealership has a lead with this id.
@@ -71,7 +80,8 @@ pub async fn page(tx: &mut TenantTx, filter: &LeadFilter) -> Result<LeadPage> {
         push_place(&mut query, tx, filter, search.as_ref());
         query.push("))");
     }
-    query.push(")").push(details!()).push(" ORDER BY l.created_at DESC, l.id DESC");
+    // The first value is the dealership.
+    query.push(")").push(details!("$1")).push(" ORDER BY l.created_at DESC, l.id DESC");
     let mut items: Vec<Lead> = query.build_query_as().fetch_all(tx.conn()).await.map_err(Error::from)?;
 
     let more = i64::try_from(items.len()).is_ok_and(|len| len > filter.limit);
@@ -114,8 +124,8 @@ async fn prepare(tx: &mut TenantTx, filter: &LeadFilter) -> Result<Option<Search
 async fn total(tx: &mut TenantTx, filter: &LeadFilter, search: Option<&Search>) -> Result<i64> {
     let mut query = QueryBuilder::new("-- leads::total\nSELECT ");
     if filter.passes_all() {
-        query.push("d.leads_counted + (SELECT count(*) FROM leads WHERE dealership_id = d.id AND created_at >= ");
-        query.push("d.leads_counted_before) FROM dealerships d WHERE d.id = ").push_bind(tx.dealership());
+        query.push("d.leads_counted + (SELECT count(*) FROM leads WHERE dealership_id = ").push_bind(tx.dealership());
+        query.push(" AND created_at >= d.leads_counted_before) FROM dealerships d WHERE d.id = $1");
     } else {
         query.push("count(*) FROM leads WHERE ");
         push_conditions(&mut query, tx, filter, search);

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, postgres::PgConnectOptions};
 
-use crate::db::{Db, Result, within};
+use crate::db::{Db, Result, dedicated_session, with_timeout};
 
 /// How long connecting may take.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -10,7 +10,8 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const GRACE: Duration = Duration::from_secs(1);
 
 /// A connection outside the pool: jobs that use the pool up must not keep leases from being renewed, nor requests that
-/// do from being told whether the database is there. It opens when first used, and again after an error.
+/// do from being told whether the database is there. It opens when first used, and again after an error, by the way that
+/// `DIRECT_DATABASE_URL` names, since it says once what holds for all of its statements.
 #[derive(Debug)]
 pub struct QueueConnection {
     options: PgConnectOptions,
@@ -21,7 +22,7 @@ pub struct QueueConnection {
 impl QueueConnection {
     /// Prepares a connection. `purpose` is its name in `pg_stat_activity`, `limit` how long a statement may take.
     pub fn new(db: &Db, purpose: &str, limit: Duration) -> Self {
-        Self { options: named(db, purpose), limit, idle: None }
+        Self { options: db.direct_options(purpose), limit, idle: None }
     }
 
     /// The connection. To be put back after success, and dropped otherwise: after an error, a time-out or a
@@ -29,8 +30,13 @@ impl QueueConnection {
     pub(crate) async fn take(&mut self) -> Result<PgConnection> {
         match self.idle.take() {
             Some(conn) => Ok(conn),
-            None => within(CONNECT_TIMEOUT, self.open()).await,
+            None => with_timeout(CONNECT_TIMEOUT, self.open()).await,
         }
+    }
+
+    /// Whether the next use may find out that the connection has been cut since the last one.
+    pub(crate) fn is_reused(&self) -> bool {
+        self.idle.is_some()
     }
 
     pub(crate) fn put_back(&mut self, conn: PgConnection) {
@@ -39,25 +45,13 @@ impl QueueConnection {
 
     /// Waits for a statement for as long as one may take.
     pub(crate) async fn within_limit<T>(&self, statement: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
-        within(self.limit + GRACE, statement).await
+        with_timeout(self.limit + GRACE, statement).await
     }
 
     async fn open(&self) -> sqlx::Result<PgConnection> {
         let mut conn = self.options.connect().await?;
-        // As statements, since poolers drop what is said when connecting. Safe: the only variable part is a number.
-        // Plans are remembered from when the table was small, and there is an index for each statement: reading all of
-        // the table would be slow from the next burst until it is analyzed, and compiling a plan takes longer than using it.
-        let limit = self.limit.as_millis().max(1);
-        let settings = format!(
-            "SET ROLE norvalt_system; SET statement_timeout = {limit}; SET enable_seqscan = off; SET jit = off"
-        );
-        sqlx::raw_sql(AssertSqlSafe(settings)).execute(&mut conn).await?;
+        // Safe: the only variable part is a number.
+        sqlx::raw_sql(AssertSqlSafe(dedicated_session(self.limit))).execute(&mut conn).await?;
         Ok(conn)
     }
-}
-
-/// Options of a connection outside the pool that tells what it is for.
-pub(super) fn named(db: &Db, purpose: &str) -> PgConnectOptions {
-    let application = db.options().get_application_name().unwrap_or("norvalt");
-    db.options().clone().application_name(&format!("{application} {purpose}"))
 }

@@ -6,12 +6,8 @@ use sqlx::{
 };
 use tokio::time::timeout;
 
-use super::{
-    CHANNEL,
-    connection::{CONNECT_TIMEOUT, named},
-    pause::INTERVENTION,
-};
-use crate::db::{Db, Error, Result, within};
+use super::{CHANNEL, connection::CONNECT_TIMEOUT, pause::INTERVENTION};
+use crate::db::{Db, Error, Result, with_timeout};
 
 /// After so long without a word the server is asked whether it is there: nobody tells of one that vanished.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -35,11 +31,11 @@ impl Listener {
         let pool = PgPoolOptions::new()
             .max_connections(1)
             .acquire_timeout(CONNECT_TIMEOUT)
-            .connect_lazy_with(named(db, "listener"));
+            .connect_lazy_with(db.direct_options("listener"));
         let mut listener = PgListener::connect_with(&pool).await?;
         // It would listen again by itself and not tell what it missed.
         listener.eager_reconnect(false);
-        within(CONNECT_TIMEOUT, listener.listen(CHANNEL)).await?;
+        with_timeout(CONNECT_TIMEOUT, listener.listen(CHANNEL)).await?;
         Ok(Self(listener))
     }
 
@@ -51,7 +47,9 @@ impl Listener {
             Ok(Ok(Some(_))) => Ok(Heard::Work),
             Ok(Ok(None)) => Err(Error::Unavailable(sqlx::Error::Io(io::ErrorKind::ConnectionAborted.into()))),
             Ok(Err(error)) => Err(error.into()),
-            Err(_) => within(CONNECT_TIMEOUT, self.0.execute("-- queue::heard\nSELECT")).await.map(|_| Heard::Work),
+            Err(_) => {
+                with_timeout(CONNECT_TIMEOUT, self.0.execute("-- queue::heard\nSELECT")).await.map(|_| Heard::Work)
+            }
         }
     }
 }

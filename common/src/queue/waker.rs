@@ -3,14 +3,14 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, time::sleep};
 
 use crate::{
-    db::{Pool, Result, within},
+    db::{Begin, Pool, Result, with_timeout},
     telemetry::chain,
 };
 
 /// The channel on which committed work is announced, and on which workers listen.
 pub const CHANNEL: &str = "norvalt_jobs";
 /// The announcement, which goes out at the commit.
-const ANNOUNCE: &str = "-- queue::announce\nBEGIN; NOTIFY norvalt_jobs";
+const ANNOUNCE: &str = "NOTIFY norvalt_jobs";
 /// How long that may take.
 const LIMIT: Duration = Duration::from_secs(3);
 /// From one announcement to the next, at least. Who is busy looks for more without being told.
@@ -59,6 +59,6 @@ async fn announce(pool: Pool, mut requests: watch::Receiver<u64>, done: watch::S
 }
 
 async fn announce_once(pool: &Pool) -> Result<()> {
-    let announcement = pool.begin(ANNOUNCE).await?;
-    within(LIMIT, announcement.commit()).await
+    let announcement = pool.begin(&Begin::announcement(ANNOUNCE)).await?;
+    with_timeout(LIMIT, announcement.commit()).await
 }

@@ -15,7 +15,7 @@ async fn main() -> ExitCode {
     let mut terminate = signal(SignalKind::terminate()).expect("signals can be listened for");
     let stop = async { _ = terminate.recv().await };
     let registry = worker::jobs::registry(&config).system::<Misbehave>();
-    match worker::run(config, registry, stop).await {
+    match Box::pin(worker::run(config, registry, stop)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("test-worker: {}", chain(&error));

@@ -1,9 +1,17 @@
-//! The start-up check that tenant queries are bound by the policies, whatever was done to the database since.
+//! The check that tenant queries are bound by the policies, whatever was done to the database since: at start, at each new
+//! connection, and every minute.
 
-use sqlx::FromRow;
+mod guards;
+mod roles;
+mod watch;
+
+use sqlx::{FromRow, PgConnection};
 
 use super::{Db, Error};
-use crate::ids::DealershipId;
+use guards::{FINDINGS, Finding, KEYS, OF_TRIGGERS};
+use roles::{ROLES, Role};
+
+pub(super) use watch::{Isolation, keep_looking};
 
 /// Why it would not be safe to serve.
 #[derive(Debug, thiserror::Error)]
@@ -14,14 +22,6 @@ pub enum IsolationError {
     /// One dealership could see another's data.
     #[error("refusing to serve, because dealerships are not isolated from each other:\n{}", .0.join("\n"))]
     NotIsolated(Vec<String>),
-}
-
-#[derive(FromRow)]
-struct TenantRole {
-    name: String,
-    superuser: bool,
-    bypasses: bool,
-    member_of: Vec<String>,
 }
 
 /// Anything with rows that the tenant role may touch, and every table that names a dealership.
@@ -39,23 +39,22 @@ struct Relation {
 }
 
 impl Db {
-    /// Checks from inside a tenant transaction that it is held by a role which the policies bind, and that every table
-    /// with a dealership's data has them, enabled and forced.
+    /// Checks from inside a tenant transaction that it is held by a role which the policies bind, that every table with a
+    /// dealership's data has them, enabled and forced, and that nothing leads around them. While it does not hold, tenant
+    /// transactions are refused; that ends by itself when it holds again.
     pub async fn verify_isolation(&self) -> Result<(), IsolationError> {
-        let mut tx = self.tenant(DealershipId::from(uuid::Uuid::nil())).await?;
-        let role: TenantRole = sqlx::query_as(
-            "-- db::verify_isolation
-             SELECT rolname::text AS name, rolsuper AS superuser, rolbypassrls AS bypasses,
-                    ARRAY(SELECT roleid::regrole::text FROM pg_auth_members WHERE member = r.oid) AS member_of
-             FROM pg_roles r WHERE rolname = current_user",
-        )
-        .fetch_one(tx.conn())
-        .await
-        .map_err(Error::from)?;
-        let relations: Vec<Relation> = sqlx::query_as(RELATIONS).fetch_all(tx.conn()).await.map_err(Error::from)?;
-        let problems = problems(&role, &relations);
-        if problems.is_empty() { Ok(()) } else { Err(IsolationError::NotIsolated(problems)) }
+        self.isolation.verify(&self.pool).await
     }
+}
+
+/// To be asked in a tenant transaction.
+async fn problems_of(conn: &mut PgConnection) -> sqlx::Result<Vec<String>> {
+    let roles: Vec<Role> = sqlx::query_as(ROLES).fetch_all(&mut *conn).await?;
+    let relations: Vec<Relation> = sqlx::query_as(RELATIONS).fetch_all(&mut *conn).await?;
+    let (tables, columns): (Vec<_>, Vec<_>) = KEYS.into_iter().unzip();
+    let findings: Vec<Finding> =
+        sqlx::query_as(FINDINGS).bind(tables).bind(columns).bind(&OF_TRIGGERS[..]).fetch_all(conn).await?;
+    Ok(problems(&roles, &relations, &findings))
 }
 
 /// Views and the like count only where the tenant role may touch them; what extensions bring is theirs. A policy's
@@ -89,21 +88,16 @@ const RELATIONS: &str = "-- db::verify_isolation
                            WHERE a.attrelid = c.oid AND a.attname = 'dealership_id' AND NOT a.attisdropped)))
     GROUP BY c.oid ORDER BY 1";
 
-fn problems(role: &TenantRole, relations: &[Relation]) -> Vec<String> {
-    let mut problems = Vec::new();
-    let name = &role.name;
-    if role.superuser || role.bypasses {
-        problems.push(format!("role {name} is not bound by policies; run: ALTER ROLE {name} NOSUPERUSER NOBYPASSRLS"));
-    }
-    for other in &role.member_of {
-        problems.push(format!(
-            "role {name} is a member of {other}, whose policies it inherits; run: REVOKE {other} FROM {name}"
-        ));
-    }
+/// The role that the policies bind.
+const TENANT: &str = "norvalt_tenant";
+
+fn problems(roles: &[Role], relations: &[Relation], findings: &[Finding]) -> Vec<String> {
+    let mut problems: Vec<_> = roles.iter().flat_map(Role::problems).collect();
     if relations.is_empty() {
         problems.push("the tables of the dealerships are missing; run: norvalt migrate".to_owned());
     }
-    problems.extend(relations.iter().flat_map(|relation| relation.problems(name)));
+    problems.extend(relations.iter().flat_map(|relation| relation.problems(TENANT)));
+    problems.extend(findings.iter().map(Finding::problem));
     problems
 }
 
@@ -144,8 +138,9 @@ impl Relation {
 mod tests {
     use super::*;
 
-    fn bound() -> TenantRole {
-        TenantRole { name: "norvalt_tenant".into(), superuser: false, bypasses: false, member_of: vec![] }
+    fn bound() -> Role {
+        let name = TENANT.to_owned();
+        Role { name, superuser: false, bypasses: false, powerful: false, member_of: vec![], others: vec![] }
     }
 
     fn leads() -> Relation {
@@ -162,17 +157,19 @@ mod tests {
 
     #[test]
     fn a_bound_role_and_forced_policies_are_fine() {
-        assert_eq!(problems(&bound(), &[leads()]), Vec::<String>::new());
+        assert_eq!(problems(&[bound()], &[leads()], &[]), Vec::<String>::new());
     }
 
     #[test]
     fn every_way_out_is_a_problem_with_its_remedy() {
         for role in [
-            TenantRole { superuser: true, ..bound() },
-            TenantRole { bypasses: true, ..bound() },
-            TenantRole { member_of: vec!["norvalt_system".into()], ..bound() },
+            Role { superuser: true, ..bound() },
+            Role { bypasses: true, ..bound() },
+            Role { powerful: true, ..bound() },
+            Role { member_of: vec!["norvalt_system".into()], ..bound() },
+            Role { others: vec!["reports".into()], ..bound() },
         ] {
-            assert_eq!(problems(&role, &[leads()]).len(), 1);
+            assert_eq!(problems(&[role], &[leads()], &[]).len(), 1);
         }
         for table in [
             Relation { enabled: false, ..leads() },
@@ -183,8 +180,8 @@ mod tests {
             Relation { kind: "v".into(), ..leads() },
             Relation { kind: "m".into(), ..leads() },
         ] {
-            assert_eq!(problems(&bound(), &[table]).len(), 1);
+            assert_eq!(problems(&[bound()], &[table], &[]).len(), 1);
         }
-        assert_eq!(problems(&bound(), &[]).len(), 1);
+        assert_eq!(problems(&[bound()], &[], &[]).len(), 1);
     }
 }

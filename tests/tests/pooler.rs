@@ -1,0 +1,77 @@
+//! What may stand between us and PostgreSQL is found out by how it behaves.
+
+use common::{
+    config::{CliConfig, Settings},
+    db::{Db, NotUsable, UnusablePooler},
+};
+use reqwest::Method;
+use serde_json::json;
+use tests::{
+    answer::Answer,
+    app::TestApp,
+    cluster::database,
+    pgbouncer::{PgBouncer, SKIPPED, version},
+};
+
+const TRANSACTION_MODE: &str = "pool_mode = transaction\ndefault_pool_size = 3";
+
+async fn start(url: &str, direct: Option<&str>) -> Result<(), NotUsable> {
+    let settings = [("DATABASE_URL", Some(url)), ("DIRECT_DATABASE_URL", direct)];
+    let settings = settings.into_iter().filter_map(|(name, value)| Some((name, value?.to_owned())));
+    let config = CliConfig::read(&mut Settings::from_values(settings)).expect("valid settings");
+    Db::new(&config.database_url, 2, "tests").wait_until_usable().await
+}
+
+async fn write(app: &TestApp, times: usize) {
+    let oslo = app.dealership("Tesla Oslo").await;
+    let kari = oslo.admin();
+    let create = async |n: usize| {
+        let lead = json!({ "customer_name": format!("Kunde {n}"), "customer_email": "kunde@example.no" });
+        Answer::of(kari.request(Method::POST, "/api/v1/leads").json(&lead)).await.expect(201);
+    };
+    futures::future::join_all((0..times).map(create)).await;
+    assert_eq!(kari.get("/api/v1/leads").await.expect(200)["total"], times);
+}
+
+#[tokio::test]
+async fn in_session_mode_nothing_is_to_be_done() {
+    if version().await.is_none() {
+        return println!("{SKIPPED}");
+    }
+    let database = database().await;
+    let bouncer = PgBouncer::before(&database.url, "pool_mode = session\ndefault_pool_size = 50").await;
+    start(&bouncer.url, None).await.expect("a session is all that is needed");
+    write(&TestApp::start_on(&bouncer.url, |_| {}).await, 20).await;
+}
+
+#[tokio::test]
+async fn one_that_loses_prepared_statements_is_refused() {
+    let Some(version) = version().await else { return println!("{SKIPPED}") };
+    let database = database().await;
+    let without = if version < (1, 21) { "" } else { "\nmax_prepared_statements = 0" };
+    let bouncer = PgBouncer::before(&database.url, &format!("{TRANSACTION_MODE}{without}")).await;
+    for direct in [None, Some(database.url.as_str())] {
+        let refused = start(&bouncer.url, direct).await.expect_err("statements are lost");
+        assert!(matches!(refused, NotUsable::Pooler(UnusablePooler::NoPreparedStatements)), "{refused}");
+        assert!(refused.to_string().contains("1.21") && refused.to_string().contains("max_prepared_statements"));
+    }
+}
+
+#[tokio::test]
+async fn in_transaction_mode_sessions_take_the_direct_way() {
+    if version().await.is_none_or(|version| version < (1, 21)) {
+        return println!("{SKIPPED} 1.21 or later");
+    }
+    let database = database().await;
+    let bouncer = PgBouncer::before(&database.url, &format!("{TRANSACTION_MODE}\nmax_prepared_statements = 200")).await;
+    let refused = start(&bouncer.url, None).await.expect_err("there is no direct way");
+    assert!(matches!(refused, NotUsable::Pooler(UnusablePooler::NoDirectUrl)), "{refused}");
+    let refused = start(&bouncer.url, Some(&bouncer.url)).await.expect_err("that is not direct");
+    assert!(matches!(refused, NotUsable::Pooler(UnusablePooler::DirectUrlIsPooled)), "{refused}");
+    start(&bouncer.url, Some(&database.url)).await.expect("all that is needed");
+    let direct = database.url.parse::<common::db::DatabaseUrl>().expect("a URL");
+    let app = TestApp::start_on(&bouncer.url, |config| {
+        config.database_url = config.database_url.clone().with_direct(direct);
+    });
+    write(&app.await, 96).await;
+}
