@@ -69,7 +69,7 @@ fn report(findings: &[(&str, Finding)]) -> ExitCode {
     if findings.iter().any(|(_, finding)| matches!(finding, Wrong(_))) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-fn outcome<E: std::error::Error>(result: Result<String, E>) -> Finding {
+fn outcome<E: std::error::Error + 'static>(result: Result<String, E>) -> Finding {
     match result {
         Ok(how) => Fine(how),
         Err(error) => Wrong(chain(&error)),
