@@ -72,8 +72,9 @@ async fn vehicles() {
             let (a, b) = join!(send(&kari, Method::PATCH, &first, &a), send(&kari, Method::PATCH, &second, &b));
             assert_eq!((a.status.as_u16(), b.status.as_u16()), (422, 422));
         }
-        let change =
-            |n: usize| (json!({ "price": n }), json!({ "status": if n % 2 == 0 { "available" } else { "sold" } }));
+        let change = |n: usize| {
+            (json!({ "price": n }), json!({ "status": if n.is_multiple_of(2) { "available" } else { "sold" } }))
+        };
         changes_meet(&kari, &first, pairs, change).await;
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use common::{
+    clock::Clock,
     db::Db,
     leads::{self, AssignedTo, LeadFilter, LeadSource, LeadStatus, Paging},
 };
@@ -73,7 +74,7 @@ async fn no_filter_reads_the_table() {
     let oslo = app.dealership("Tesla Oslo").await;
     let seller = oslo.member("jonas", "org:member").await;
     let mut connection = fill(&app, oslo.id, seller.id).await;
-    let day: DateTime<Utc> = Utc::now() - chrono::TimeDelta::hours(30);
+    let day: DateTime<Utc> = Clock::system().now() - chrono::TimeDelta::hours(30);
     let all = || LeadFilter::newest(25);
     let (new, lost) = (Some(LeadStatus::New), Some(LeadStatus::Lost));
     let (by_hand, by_web) = (Some(LeadSource::Manual), Some(LeadSource::Website));

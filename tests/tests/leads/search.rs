@@ -58,6 +58,7 @@ async fn search_finds_name_address_and_phone_in_any_case_and_takes_nothing_for_a
 }
 
 /// Some customers, and what is asked for to find them.
+#[expect(clippy::too_many_lines, reason = "a table of searches")]
 async fn expect_to_find(app: &TestApp) {
     let oslo = app.dealership("Tesla Oslo").await;
     for new in [
