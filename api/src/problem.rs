@@ -37,17 +37,14 @@ pub struct Problem {
 /// The body of an error response.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ProblemBody {
-    /// Stable name of the kind of problem.
-    #[schema(example = "urn:norvalt:problem:lead-not-found")]
+    /// Stable name of the kind of problem; more may be added.
     pub r#type: String,
-    /// The same for people, alike for all problems of the kind.
-    #[schema(example = "Lead not found")]
+    /// The kind of problem in a few words for people.
     pub title: String,
-    /// The HTTP status.
-    #[schema(example = 404)]
+    /// The HTTP status of the response.
+    #[schema(minimum = 400, maximum = 599)]
     pub status: u16,
     /// What happened and what to do about it, in one sentence or two.
-    #[schema(example = "Your dealership has no lead with this id.")]
     pub detail: String,
     /// What is wrong with each field, when the input is at fault.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -205,23 +202,41 @@ impl Problem {
         }
     }
 
-    /// The response, once the request's id is known.
-    pub(crate) fn render(self, request_id: &str) -> Response {
-        let body = ProblemBody {
-            r#type: format!("urn:norvalt:problem:{}", self.slug),
+    /// Its stable name.
+    pub(crate) fn kind(&self) -> String {
+        format!("urn:norvalt:problem:{}", self.slug)
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Whether the same request may succeed later.
+    pub(crate) fn may_be_retried(&self) -> bool {
+        self.retry_after.is_some()
+    }
+
+    pub(crate) fn into_body(self, request_id: &str) -> ProblemBody {
+        ProblemBody {
+            r#type: self.kind(),
             title: self.title.to_owned(),
             status: self.status.as_u16(),
             detail: self.detail,
             errors: self.errors,
             request_id: request_id.to_owned(),
-        };
-        let mut response = (self.status, Json(body)).into_response();
+        }
+    }
+
+    /// The response, once the request's id is known.
+    pub(crate) fn render(self, request_id: &str) -> Response {
+        let (status, retry_after) = (self.status, self.retry_after);
+        let mut response = (status, Json(self.into_body(request_id))).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if self.status == StatusCode::UNAUTHORIZED {
+        if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if let Some(seconds) = self.retry_after {
+        if let Some(seconds) = retry_after {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
         response

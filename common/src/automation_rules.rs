@@ -20,7 +20,7 @@ const JSON_LIMIT: usize = 20_000;
 /// When something happens, do something.
 #[derive(Debug, Clone, Serialize, FromRow, ToSchema)]
 pub struct AutomationRule {
-    /// The rule.
+    /// Identifies the rule.
     pub id: AutomationRuleId,
     /// The dealership it belongs to.
     pub dealership_id: DealershipId,
@@ -47,6 +47,9 @@ pub struct AutomationRule {
 /// A rule to be made.
 #[derive(Debug, Clone, ToSchema)]
 pub struct NewAutomationRule {
+    /// Its id, if one is given. Not for requests.
+    #[schema(ignore)]
+    pub id: Option<AutomationRuleId>,
     /// What people call it.
     #[schema(min_length = 1, max_length = 200, example = "Svar på nye leads om natten")]
     pub name: String,
@@ -91,6 +94,7 @@ impl FromFields for NewAutomationRule {
         let actions = fields.optional("actions", json_objects(JSON_LIMIT));
         let is_active = fields.optional("is_active", boolean).unwrap_or(true);
         Some(Self {
+            id: None,
             name: name?,
             trigger_type: trigger?,
             trigger_conditions: conditions.unwrap_or_else(|| json!({})),
@@ -181,8 +185,8 @@ pub async fn find(tx: &mut TenantTx, id: AutomationRuleId) -> Result<Option<Auto
 pub async fn create(tx: &mut TenantTx, new: &NewAutomationRule) -> Result<AutomationRule, WriteError> {
     let rule = sqlx::query_as(concat!(
         "-- automation_rules::create
-         INSERT INTO automation_rules (dealership_id, name, trigger_type, trigger_conditions, actions, is_active)
-         VALUES ($1, $2, $3, $4, $5, $6) RETURNING ",
+         INSERT INTO automation_rules (id, dealership_id, name, trigger_type, trigger_conditions, actions, is_active)
+         VALUES (coalesce($7, gen_random_uuid()), $1, $2, $3, $4, $5, $6) RETURNING ",
         columns!()
     ))
     .bind(tx.dealership())
@@ -191,6 +195,7 @@ pub async fn create(tx: &mut TenantTx, new: &NewAutomationRule) -> Result<Automa
     .bind(&new.trigger_conditions)
     .bind(&new.actions)
     .bind(new.is_active)
+    .bind(new.id)
     .fetch_one(tx.conn())
     .await?;
     Ok(rule)

@@ -56,15 +56,15 @@ text_enum!(
 /// One message.
 #[derive(Debug, Clone, Serialize, FromRow, ToSchema)]
 pub struct Message {
-    /// The message.
+    /// Identifies the message.
     pub id: MessageId,
     /// The lead it belongs to.
     pub lead_id: LeadId,
     /// The dealership it belongs to.
     pub dealership_id: DealershipId,
-    /// How it travels.
+    /// How it travels, such as by e-mail.
     pub channel: Channel,
-    /// Which way.
+    /// Whether it came from the customer or went to them.
     pub direction: Direction,
     /// Who wrote it, by name.
     #[schema(example = "Kari Nordmann")]
@@ -75,7 +75,7 @@ pub struct Message {
     pub impersonator: Option<String>,
     /// What kind of sender that is.
     pub sender_type: SenderType,
-    /// What it says.
+    /// The text of the message.
     #[schema(example = "Hei Bjørn! Ja, vi har to på lager. Passer det med prøvekjøring på torsdag?")]
     pub message_content: String,
     /// What else the channel told.
@@ -90,9 +90,9 @@ pub struct Message {
 pub struct NewMessage {
     /// The lead it belongs to.
     pub lead_id: LeadId,
-    /// How it travels.
+    /// How it travels, such as by e-mail.
     pub channel: Channel,
-    /// Which way.
+    /// Whether it came from the customer or went to them.
     pub direction: Direction,
     /// Who wrote it, by name.
     pub sender: String,
@@ -104,7 +104,7 @@ pub struct NewMessage {
     pub impersonator: Option<ClerkUserId>,
     /// What kind of sender that is.
     pub sender_type: SenderType,
-    /// What it says.
+    /// The text of the message.
     pub message_content: String,
     /// When it was written, if that was not now.
     pub created_at: Option<DateTime<Utc>>,
@@ -139,10 +139,10 @@ macro_rules! next {
 pub struct Reply {
     /// The lead to answer.
     pub lead_id: LeadId,
-    /// What to say.
+    /// The text to send.
     #[schema(min_length = 1, max_length = 20_000, example = "Hei Bjørn! Ja, vi har to på lager.")]
     pub message_content: String,
-    /// How.
+    /// How to send it.
     pub channel: Channel,
 }
 

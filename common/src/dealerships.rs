@@ -40,7 +40,7 @@ text_enum!(
 /// A dealership.
 #[derive(Debug, Clone, Serialize, FromRow, ToSchema)]
 pub struct Dealership {
-    /// The tenant.
+    /// Identifies the dealership.
     pub id: DealershipId,
     /// The organization in Clerk.
     #[schema(example = "org_2g7np7Hrk0SN6kj5EDMLDaKNL0S")]
@@ -54,12 +54,12 @@ pub struct Dealership {
     /// Where customers call.
     #[schema(example = "+47 22 12 34 56")]
     pub phone: Option<String>,
-    /// Where it is.
+    /// Its postal address.
     #[schema(example = "Økernveien 115, 0579 Oslo")]
     pub address: Option<String>,
     /// Whether it pays.
     pub subscription_status: SubscriptionStatus,
-    /// For what.
+    /// What it pays for.
     pub subscription_tier: SubscriptionTier,
     /// When it came to us.
     pub created_at: DateTime<Utc>,

@@ -51,7 +51,7 @@ impl fmt::Display for Role {
 /// A member, in short.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct UserSummary {
-    /// The membership.
+    /// Identifies the member.
     pub id: UserId,
     /// The person's name.
     #[schema(example = "Kari Nordmann")]
@@ -66,7 +66,7 @@ pub struct UserSummary {
 /// A member of the dealership.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow, ToSchema)]
 pub struct User {
-    /// The membership.
+    /// Identifies the member.
     pub id: UserId,
     /// The person in Clerk.
     #[schema(example = "user_2h8op3Isl1QR7tKu5FGNfaLKEoU")]

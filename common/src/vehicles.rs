@@ -30,17 +30,17 @@ text_enum!(
 /// A car.
 #[derive(Debug, Clone, Serialize, FromRow, ToSchema)]
 pub struct Vehicle {
-    /// The car.
+    /// Identifies the vehicle.
     pub id: VehicleId,
     /// The dealership that has it.
     pub dealership_id: DealershipId,
-    /// Who made it.
+    /// The manufacturer of the vehicle.
     #[schema(example = "Volkswagen")]
     pub make: String,
-    /// Which model.
+    /// The model, with its variant.
     #[schema(example = "ID.4 GTX")]
     pub model: String,
-    /// Model year.
+    /// The model year, four digits.
     #[schema(example = 2024)]
     pub year: i16,
     /// Vehicle identification number, ISO 3779.
@@ -51,7 +51,7 @@ pub struct Vehicle {
     /// Whole Norwegian kroner, taxes included.
     #[schema(example = 489_900)]
     pub price: Option<i64>,
-    /// Kilometres.
+    /// Kilometres driven so far.
     #[schema(example = 18_500)]
     pub mileage: Option<i32>,
     /// What it runs on.
@@ -69,13 +69,16 @@ pub struct Vehicle {
 /// A car to be added.
 #[derive(Debug, Clone, ToSchema)]
 pub struct NewVehicle {
-    /// Who made it.
+    /// Its id, if one is given. Not for requests.
+    #[schema(ignore)]
+    pub id: Option<VehicleId>,
+    /// The manufacturer of the vehicle.
     #[schema(min_length = 1, max_length = 100, example = "Volkswagen")]
     pub make: String,
-    /// Which model.
+    /// The model, with its variant.
     #[schema(min_length = 1, max_length = 100, example = "ID.4 GTX")]
     pub model: String,
-    /// Model year.
+    /// The model year, four digits.
     #[schema(minimum = 1886, maximum = 2100, example = 2024)]
     pub year: i16,
     /// Vehicle identification number: 17 letters and digits without I, O and Q.
@@ -87,7 +90,7 @@ pub struct NewVehicle {
     /// Whole Norwegian kroner, taxes included.
     #[schema(minimum = 0, maximum = 1_000_000_000, example = 489_900)]
     pub price: Option<i64>,
-    /// Kilometres.
+    /// Kilometres driven so far.
     #[schema(minimum = 0, maximum = 10_000_000, example = 18_500)]
     pub mileage: Option<i32>,
     /// What it runs on.
@@ -101,13 +104,13 @@ pub struct NewVehicle {
 /// What changes about a car; only given fields change, null clears what may be empty.
 #[derive(Debug, Clone, ToSchema)]
 pub struct VehiclePatch {
-    /// Who made it.
+    /// The manufacturer of the vehicle.
     #[schema(value_type = String, required = false, min_length = 1, max_length = 100, example = "Volkswagen")]
     pub make: Option<String>,
-    /// Which model.
+    /// The model, with its variant.
     #[schema(value_type = String, required = false, min_length = 1, max_length = 100, example = "ID.4 GTX")]
     pub model: Option<String>,
-    /// Model year.
+    /// The model year, four digits.
     #[schema(value_type = i16, required = false, minimum = 1886, maximum = 2100, example = 2024)]
     pub year: Option<i16>,
     /// Vehicle identification number: 17 letters and digits without I, O and Q.
@@ -119,7 +122,7 @@ pub struct VehiclePatch {
     /// Whole Norwegian kroner, taxes included.
     #[schema(value_type = Option<i64>, minimum = 0, maximum = 1_000_000_000, example = 489_900)]
     pub price: Patch<i64>,
-    /// Kilometres.
+    /// Kilometres driven so far.
     #[schema(value_type = Option<i32>, minimum = 0, maximum = 10_000_000, example = 18_500)]
     pub mileage: Patch<i32>,
     /// What it runs on.
@@ -159,7 +162,18 @@ impl FromFields for NewVehicle {
         let mileage = fields.optional("mileage", kilometres);
         let fuel_type = fields.optional("fuel_type", text(50));
         let listing_url = fields.optional("listing_url", text(2000));
-        Some(Self { make: make?, model: model?, year: year?, vin, status, price, mileage, fuel_type, listing_url })
+        Some(Self {
+            id: None,
+            make: make?,
+            model: model?,
+            year: year?,
+            vin,
+            status,
+            price,
+            mileage,
+            fuel_type,
+            listing_url,
+        })
     }
 }
 
@@ -276,8 +290,8 @@ pub async fn find(tx: &mut TenantTx, id: VehicleId) -> Result<Option<Vehicle>> {
 pub async fn create(tx: &mut TenantTx, new: &NewVehicle) -> Result<Vehicle, WriteError> {
     let vehicle = sqlx::query_as(concat!(
         "-- vehicles::create
-         INSERT INTO vehicles (dealership_id, make, model, year, vin, status, price, mileage, fuel_type, listing_url)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING ",
+         INSERT INTO vehicles (id, dealership_id, make, model, year, vin, status, price, mileage, fuel_type, listing_url)
+         VALUES (coalesce($11, gen_random_uuid()), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING ",
         columns!()
     ))
     .bind(tx.dealership())
@@ -290,6 +304,7 @@ pub async fn create(tx: &mut TenantTx, new: &NewVehicle) -> Result<Vehicle, Writ
     .bind(new.mileage)
     .bind(&new.fuel_type)
     .bind(&new.listing_url)
+    .bind(new.id)
     .fetch_one(tx.conn())
     .await?;
     Ok(vehicle)

@@ -312,7 +312,7 @@ export interface components {
             created_at: string;
             /** @description The dealership it belongs to. */
             dealership_id: components["schemas"]["DealershipId"];
-            /** @description The rule. */
+            /** @description Identifies the rule. */
             id: components["schemas"]["AutomationRuleId"];
             /** @description Whether it does it. */
             is_active: boolean;
@@ -375,7 +375,7 @@ export interface components {
             clerk_user_id: string;
             /** @description The dealership they act for. */
             dealership_id: components["schemas"]["DealershipId"];
-            /** @description Its name. */
+            /** @description The name of that dealership. */
             dealership_name: string;
             /** @description The person's e-mail address. */
             email: string;
@@ -390,7 +390,7 @@ export interface components {
         };
         /** @description A person in a record. */
         ChangedBy: {
-            /** @description The membership. */
+            /** @description Identifies the member. */
             id: components["schemas"]["UserId"];
             /**
              * @description The person's name.
@@ -406,7 +406,7 @@ export interface components {
         /** @description A dealership. */
         Dealership: {
             /**
-             * @description Where it is.
+             * @description Its postal address.
              * @example Økernveien 115, 0579 Oslo
              */
             address: string | null;
@@ -425,7 +425,7 @@ export interface components {
              * @example salg@tesla-oslo.example
              */
             email: string;
-            /** @description The tenant. */
+            /** @description Identifies the dealership. */
             id: components["schemas"]["DealershipId"];
             /**
              * @description Its name, which is kept in Clerk.
@@ -439,7 +439,7 @@ export interface components {
             phone: string | null;
             /** @description Whether it pays. */
             subscription_status: components["schemas"]["SubscriptionStatus"];
-            /** @description For what. */
+            /** @description What it pays for. */
             subscription_tier: components["schemas"]["SubscriptionTier"];
             /**
              * Format: date-time
@@ -490,9 +490,15 @@ export interface components {
         };
         /** @description How this is. */
         Health: {
-            /** @example healthy */
+            /**
+             * @description `healthy`, or `ready` where that was asked.
+             * @example healthy
+             */
             status: string;
-            /** @example 0.1.0 */
+            /**
+             * @description The version of the running program.
+             * @example 0.1.0
+             */
             version: string;
         };
         /** @description What this is. */
@@ -502,9 +508,15 @@ export interface components {
              * @example /docs
              */
             docs: string;
-            /** @example Norvalt backend */
+            /**
+             * @description The name of the service.
+             * @example Norvalt backend
+             */
             message: string;
-            /** @example 0.1.0 */
+            /**
+             * @description The version of the running program.
+             * @example 0.1.0
+             */
             version: string;
         };
         /** @description A lead as the API shows it. */
@@ -553,7 +565,7 @@ export interface components {
              * @example PT272S
              */
             first_response_time: string | null;
-            /** @description The lead. */
+            /** @description Identifies the lead. */
             id: components["schemas"]["LeadId"];
             /**
              * @description What they wrote first.
@@ -674,7 +686,7 @@ export interface components {
         LeadStatus: "new" | "contacted" | "qualified" | "won" | "lost";
         /** @description One message. */
         Message: {
-            /** @description How it travels. */
+            /** @description How it travels, such as by e-mail. */
             channel: components["schemas"]["Channel"];
             /**
              * Format: date-time
@@ -683,16 +695,16 @@ export interface components {
             created_at: string;
             /** @description The dealership it belongs to. */
             dealership_id: components["schemas"]["DealershipId"];
-            /** @description Which way. */
+            /** @description Whether it came from the customer or went to them. */
             direction: components["schemas"]["Direction"];
-            /** @description The message. */
+            /** @description Identifies the message. */
             id: components["schemas"]["MessageId"];
             /** @description Clerk user who acted as that person, if somebody did. */
             impersonator: string | null;
             /** @description The lead it belongs to. */
             lead_id: components["schemas"]["LeadId"];
             /**
-             * @description What it says.
+             * @description The text of the message.
              * @example Hei Bjørn! Ja, vi har to på lager. Passer det med prøvekjøring på torsdag?
              */
             message_content: string;
@@ -796,18 +808,18 @@ export interface components {
              */
             listing_url?: string | null;
             /**
-             * @description Who made it.
+             * @description The manufacturer of the vehicle.
              * @example Volkswagen
              */
             make: string;
             /**
              * Format: int32
-             * @description Kilometres.
+             * @description Kilometres driven so far.
              * @example 18500
              */
             mileage?: number | null;
             /**
-             * @description Which model.
+             * @description The model, with its variant.
              * @example ID.4 GTX
              */
             model: string;
@@ -825,7 +837,7 @@ export interface components {
             vin?: string | null;
             /**
              * Format: int32
-             * @description Model year.
+             * @description The model year, four digits.
              * @example 2024
              */
             year: number;
@@ -851,7 +863,7 @@ export interface components {
                 created_at: string;
                 /** @description The dealership it belongs to. */
                 dealership_id: components["schemas"]["DealershipId"];
-                /** @description The rule. */
+                /** @description Identifies the rule. */
                 id: components["schemas"]["AutomationRuleId"];
                 /** @description Whether it does it. */
                 is_active: boolean;
@@ -910,7 +922,7 @@ export interface components {
                  * @example electric
                  */
                 fuel_type?: string | null;
-                /** @description The car. */
+                /** @description Identifies the vehicle. */
                 id: components["schemas"]["VehicleId"];
                 /**
                  * @description Where it is advertised.
@@ -918,18 +930,18 @@ export interface components {
                  */
                 listing_url?: string | null;
                 /**
-                 * @description Who made it.
+                 * @description The manufacturer of the vehicle.
                  * @example Volkswagen
                  */
                 make: string;
                 /**
                  * Format: int32
-                 * @description Kilometres.
+                 * @description Kilometres driven so far.
                  * @example 18500
                  */
                 mileage?: number | null;
                 /**
-                 * @description Which model.
+                 * @description The model, with its variant.
                  * @example ID.4 GTX
                  */
                 model: string;
@@ -953,7 +965,7 @@ export interface components {
                 vin?: string | null;
                 /**
                  * Format: int32
-                 * @description Model year.
+                 * @description The model year, four digits.
                  * @example 2024
                  */
                 year: number;
@@ -981,10 +993,7 @@ export interface components {
         };
         /** @description The body of an error response. */
         ProblemBody: {
-            /**
-             * @description What happened and what to do about it, in one sentence or two.
-             * @example Your dealership has no lead with this id.
-             */
+            /** @description What happened and what to do about it, in one sentence or two. */
             detail: string;
             /** @description What is wrong with each field, when the input is at fault. */
             errors?: components["schemas"]["FieldError"][];
@@ -992,20 +1001,17 @@ export interface components {
             request_id: string;
             /**
              * Format: int32
-             * @description The HTTP status.
-             * @example 404
+             * @description The HTTP status of the response.
              */
             status: number;
-            /**
-             * @description The same for people, alike for all problems of the kind.
-             * @example Lead not found
-             */
+            /** @description The kind of problem in a few words for people. */
             title: string;
             /**
-             * @description Stable name of the kind of problem.
-             * @example urn:norvalt:problem:lead-not-found
+             * Format: uri
+             * @description Stable name of the kind of problem; more may be added.
+             * @enum {string}
              */
-            type: string;
+            type: "urn:norvalt:problem:automation-rule-not-found" | "urn:norvalt:problem:body-too-large" | "urn:norvalt:problem:body-too-slow" | "urn:norvalt:problem:choose-organization" | "urn:norvalt:problem:compressed-body" | "urn:norvalt:problem:forbidden" | "urn:norvalt:problem:internal" | "urn:norvalt:problem:invalid-input" | "urn:norvalt:problem:invalid-signature" | "urn:norvalt:problem:invalid-token" | "urn:norvalt:problem:lead-not-found" | "urn:norvalt:problem:method-not-allowed" | "urn:norvalt:problem:no-such-route" | "urn:norvalt:problem:not-json" | "urn:norvalt:problem:not-provisioned" | "urn:norvalt:problem:not-ready" | "urn:norvalt:problem:overloaded" | "urn:norvalt:problem:quota-exceeded" | "urn:norvalt:problem:too-many-requests" | "urn:norvalt:problem:unavailable" | "urn:norvalt:problem:unreadable-request" | "urn:norvalt:problem:vehicle-not-found";
         };
         /** @description What became of a webhook. */
         Receipt: {
@@ -1018,12 +1024,12 @@ export interface components {
         };
         /** @description What a request says of a message to a customer. */
         Reply: {
-            /** @description How. */
+            /** @description How to send it. */
             channel: components["schemas"]["Channel"];
             /** @description The lead to answer. */
             lead_id: components["schemas"]["LeadId"];
             /**
-             * @description What to say.
+             * @description The text to send.
              * @example Hei Bjørn! Ja, vi har to på lager.
              */
             message_content: string;
@@ -1042,17 +1048,17 @@ export interface components {
         StatusChange: {
             /**
              * Format: date-time
-             * @description When.
+             * @description When the status changed.
              */
             changed_at: string;
             changed_by: components["schemas"]["ChangedBy"] | null;
-            /** @description What it was. */
+            /** @description The status before the change. */
             from_status: components["schemas"]["LeadStatus"];
-            /** @description The step. */
+            /** @description Identifies the change. */
             id: components["schemas"]["StatusChangeId"];
             /** @description Clerk user who acted as that person, if somebody did. */
             impersonator: string | null;
-            /** @description What it became. */
+            /** @description The status after the change. */
             to_status: components["schemas"]["LeadStatus"];
         };
         /**
@@ -1087,7 +1093,7 @@ export interface components {
              * @example kari.nordmann@tesla-oslo.example
              */
             email: string;
-            /** @description The membership. */
+            /** @description Identifies the member. */
             id: components["schemas"]["UserId"];
             /**
              * @description The person's name.
@@ -1113,7 +1119,7 @@ export interface components {
              * @example kari.nordmann@tesla-oslo.example
              */
             email: string;
-            /** @description The membership. */
+            /** @description Identifies the member. */
             id: components["schemas"]["UserId"];
             /**
              * @description The person's name.
@@ -1137,7 +1143,7 @@ export interface components {
              * @example electric
              */
             fuel_type: string | null;
-            /** @description The car. */
+            /** @description Identifies the vehicle. */
             id: components["schemas"]["VehicleId"];
             /**
              * @description Where it is advertised.
@@ -1145,18 +1151,18 @@ export interface components {
              */
             listing_url: string | null;
             /**
-             * @description Who made it.
+             * @description The manufacturer of the vehicle.
              * @example Volkswagen
              */
             make: string;
             /**
              * Format: int32
-             * @description Kilometres.
+             * @description Kilometres driven so far.
              * @example 18500
              */
             mileage: number | null;
             /**
-             * @description Which model.
+             * @description The model, with its variant.
              * @example ID.4 GTX
              */
             model: string;
@@ -1180,7 +1186,7 @@ export interface components {
             vin: string | null;
             /**
              * Format: int32
-             * @description Model year.
+             * @description The model year, four digits.
              * @example 2024
              */
             year: number;
@@ -1203,18 +1209,18 @@ export interface components {
              */
             listing_url?: string | null;
             /**
-             * @description Who made it.
+             * @description The manufacturer of the vehicle.
              * @example Volkswagen
              */
             make?: string;
             /**
              * Format: int32
-             * @description Kilometres.
+             * @description Kilometres driven so far.
              * @example 18500
              */
             mileage?: number | null;
             /**
-             * @description Which model.
+             * @description The model, with its variant.
              * @example ID.4 GTX
              */
             model?: string;
@@ -1233,7 +1239,7 @@ export interface components {
             vin?: string | null;
             /**
              * Format: int32
-             * @description Model year.
+             * @description The model year, four digits.
              * @example 2024
              */
             year?: number;
@@ -1244,10 +1250,202 @@ export interface components {
          */
         VehicleStatus: "available" | "reserved" | "sold";
     };
-    responses: never;
+    responses: {
+        /** @description The dealership has no automation rule with this id. */
+        AutomationRuleNotFound: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["ProblemBody"];
+            };
+        };
+        /** @description The body is larger than 1 MB. */
+        BodyTooLarge: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["ProblemBody"];
+            };
+        };
+        /** @description The body did not arrive within ten seconds. */
+        BodyTooSlow: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["ProblemBody"];
+            };
+        };
+        /** @description A fault of ours; the request id tells us where to look. */
+        InternalError: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["ProblemBody"];
+            };
+        };
+        /** @description Fields are wrong; `errors` names each. */
+        InvalidBody: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["ProblemBody"];
+            };
+        };
+        /** @description Parameters are wrong, unknown or repeated; `errors` names each. */
+        InvalidQuery: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["ProblemBody"];
+            };
+        };
+        /** @description The dealership has no lead with this id. */
+        LeadNotFound: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["ProblemBody"];
+            };
+        };
+        /** @description Not a member of the dealership, or not one who may do this. */
+        NotPermitted: {
+            headers: {
+                "Retry-After": components["headers"]["RetryAfter"];
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["ProblemBody"];
+            };
+        };
+        /** @description Requests would not succeed now. */
+        NotReady: {
+            headers: {
+                "Retry-After": components["headers"]["RetryAfter"];
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["ProblemBody"];
+            };
+        };
+        /** @description No valid session token. */
+        NotSignedIn: {
+            headers: {
+                "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["ProblemBody"];
+            };
+        };
+        /** @description Too many requests that were refused, or that need no token, came from this address; or the dealership has written more than its quota for a day. */
+        TooManyRequests: {
+            headers: {
+                "Retry-After": components["headers"]["RetryAfter"];
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["ProblemBody"];
+            };
+        };
+        /** @description The signature is not valid, or the body is not JSON. */
+        UnauthenticWebhook: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["ProblemBody"];
+            };
+        };
+        /** @description Temporarily unavailable or overloaded. */
+        Unavailable: {
+            headers: {
+                "Retry-After": components["headers"]["RetryAfter"];
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["ProblemBody"];
+            };
+        };
+        /** @description The body is not a JSON object. */
+        UnreadableBody: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["ProblemBody"];
+            };
+        };
+        /** @description The query string is not UTF-8. */
+        UnreadableQuery: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["ProblemBody"];
+            };
+        };
+        /** @description The body is not declared as JSON, or is compressed. */
+        UnsupportedBody: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["ProblemBody"];
+            };
+        };
+        /** @description The dealership has no vehicle with this id. */
+        VehicleNotFound: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["ProblemBody"];
+            };
+        };
+    };
     parameters: never;
     requestBodies: never;
-    headers: never;
+    headers: {
+        /**
+         * @description Names this request in our logs; a request may bring its own.
+         * @example 019ab0c4-5a3e-7b51-9f0e-3f6f5f0d2a11
+         */
+        RequestId: string;
+        /**
+         * @description Seconds after which to try again.
+         * @example 2
+         */
+        RetryAfter: number;
+        /**
+         * @description How to sign in.
+         * @example Bearer
+         */
+        WwwAuthenticate: string;
+    };
     pathItems: never;
 }
 export type $defs = Record<string, never>;
@@ -1264,21 +1462,14 @@ export interface operations {
             /** @description Name, version and where the documentation is */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Index"];
                 };
             };
-            /** @description Asked too often */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ProblemBody"];
-                };
-            };
+            429: components["responses"]["TooManyRequests"];
         };
     };
     listAutomationRules: {
@@ -1298,257 +1489,20 @@ export interface operations {
             /** @description One page */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Page_AutomationRule"];
                 };
             };
-            /** @description The query string is not form encoding */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description No valid session token */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Not a member of the dealership, or not one who may do this */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Parameters are wrong; `errors` names each */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description A fault of ours; the request id tells us where to look */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
+            400: components["responses"]["UnreadableQuery"];
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            422: components["responses"]["InvalidQuery"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
         };
     };
     createAutomationRule: {
@@ -1560,6 +1514,22 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "actions": [
+                 *         {
+                 *           "template": "welcome",
+                 *           "type": "send_email"
+                 *         }
+                 *       ],
+                 *       "is_active": true,
+                 *       "name": "Svar på nye leads om natten",
+                 *       "trigger_conditions": {
+                 *         "source": "website"
+                 *       },
+                 *       "trigger_type": "lead.created"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewAutomationRule"];
             };
         };
@@ -1567,362 +1537,25 @@ export interface operations {
             /** @description The rule; Location says where */
             201: {
                 headers: {
+                    /** @description The path of what was created. */
+                    Location?: string;
+                    "X-Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["AutomationRule"];
                 };
             };
-            /** @description The body is not a JSON object */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description No valid session token */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Not a member of the dealership, or not one who may do this */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description The body did not arrive within ten seconds */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description The body is larger than 1 MB */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description The body is not declared as application/json */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Fields are wrong; `errors` names each */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description A fault of ours; the request id tells us where to look */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedBody"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getAutomationRule: {
@@ -1930,6 +1563,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /**
+                 * @description Which one, by its id.
+                 * @example dc97351f-239a-53bf-a88f-518bcaf7c80b
+                 */
                 id: components["schemas"]["AutomationRuleId"];
             };
             cookie?: never;
@@ -1939,222 +1576,19 @@ export interface operations {
             /** @description The rule */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["AutomationRule"];
                 };
             };
-            /** @description No valid session token */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Not a member of the dealership, or not one who may do this */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description The dealership has nothing of this id */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description A fault of ours; the request id tells us where to look */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            404: components["responses"]["AutomationRuleNotFound"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
         };
     };
     deleteAutomationRule: {
@@ -2162,6 +1596,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /**
+                 * @description Which one, by its id.
+                 * @example dc97351f-239a-53bf-a88f-518bcaf7c80b
+                 */
                 id: components["schemas"]["AutomationRuleId"];
             };
             cookie?: never;
@@ -2171,220 +1609,17 @@ export interface operations {
             /** @description It is gone */
             204: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description No valid session token */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Not a member of the dealership, or not one who may do this */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description The dealership has nothing of this id */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description A fault of ours; the request id tells us where to look */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            404: components["responses"]["AutomationRuleNotFound"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
         };
     };
     updateAutomationRule: {
@@ -2392,12 +1627,21 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /**
+                 * @description Which one, by its id.
+                 * @example dc97351f-239a-53bf-a88f-518bcaf7c80b
+                 */
                 id: components["schemas"]["AutomationRuleId"];
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "is_active": false
+                 *     }
+                 */
                 "application/json": components["schemas"]["AutomationRulePatch"];
             };
         };
@@ -2405,397 +1649,24 @@ export interface operations {
             /** @description The rule */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["AutomationRule"];
                 };
             };
-            /** @description The body is not a JSON object */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description No valid session token */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Not a member of the dealership, or not one who may do this */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description The dealership has nothing of this id */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description The body did not arrive within ten seconds */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description The body is larger than 1 MB */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description The body is not declared as application/json */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Fields are wrong; `errors` names each */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description A fault of ours; the request id tells us where to look */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            404: components["responses"]["AutomationRuleNotFound"];
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedBody"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
         };
     };
     createConversation: {
@@ -2807,6 +1678,13 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "channel": "email",
+                 *       "lead_id": "c0fc3c7a-637f-54ae-b716-20b57e2d6261",
+                 *       "message_content": "Hei Bjørn! Ja, vi har to på lager."
+                 *     }
+                 */
                 "application/json": components["schemas"]["Reply"];
             };
         };
@@ -2814,397 +1692,24 @@ export interface operations {
             /** @description The message */
             201: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Message"];
                 };
             };
-            /** @description The body is not a JSON object */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description No valid session token */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Not a member of the dealership, or not one who may do this */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description The dealership has nothing of this id */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description The body did not arrive within ten seconds */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description The body is larger than 1 MB */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description The body is not declared as application/json */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Fields are wrong; `errors` names each */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description A fault of ours; the request id tells us where to look */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            404: components["responses"]["LeadNotFound"];
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedBody"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getDealership: {
@@ -3219,187 +1724,18 @@ export interface operations {
             /** @description The dealership */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Dealership"];
                 };
             };
-            /** @description No valid session token */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Not a member of the dealership, or not one who may do this */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description A fault of ours; the request id tells us where to look */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
         };
     };
     updateDealership: {
@@ -3411,6 +1747,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "address": "Økernveien 115, 0579 Oslo",
+                 *       "phone": "+47 22 12 34 56"
+                 *     }
+                 */
                 "application/json": components["schemas"]["DealershipPatch"];
             };
         };
@@ -3418,362 +1760,23 @@ export interface operations {
             /** @description The dealership */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Dealership"];
                 };
             };
-            /** @description The body is not a JSON object */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description No valid session token */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Not a member of the dealership, or not one who may do this */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description The body did not arrive within ten seconds */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description The body is larger than 1 MB */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description The body is not declared as application/json */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Fields are wrong; `errors` names each */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description A fault of ours; the request id tells us where to look */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedBody"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
         };
     };
     listLeads: {
@@ -3817,257 +1820,20 @@ export interface operations {
             /** @description One page */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["LeadPage"];
                 };
             };
-            /** @description The query string is not form encoding */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description No valid session token */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Not a member of the dealership, or not one who may do this */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Parameters are wrong; `errors` names each */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description A fault of ours; the request id tells us where to look */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
+            400: components["responses"]["UnreadableQuery"];
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            422: components["responses"]["InvalidQuery"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
         };
     };
     createLead: {
@@ -4079,6 +1845,21 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "customer_email": "bjorn.hakonsen@example.no",
+                 *       "customer_name": "Bjørn Håkonsen",
+                 *       "customer_phone": "+47 912 34 567",
+                 *       "initial_message": "Hei! Har dere denne på lager?",
+                 *       "lead_score": 70,
+                 *       "source": "website",
+                 *       "source_metadata": {
+                 *         "campaign": "høst"
+                 *       },
+                 *       "source_url": "https://www.finn.no/mobility/item/123456789",
+                 *       "vehicle_interest": "Tesla Model Y Long Range"
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewLead"];
             };
         };
@@ -4086,362 +1867,25 @@ export interface operations {
             /** @description The lead; Location says where */
             201: {
                 headers: {
+                    /** @description The path of what was created. */
+                    Location?: string;
+                    "X-Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Lead"];
                 };
             };
-            /** @description The body is not a JSON object */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description No valid session token */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Not a member of the dealership, or not one who may do this */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description The body did not arrive within ten seconds */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description The body is larger than 1 MB */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description The body is not declared as application/json */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Fields are wrong; `errors` names each */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description A fault of ours; the request id tells us where to look */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedBody"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getLead: {
@@ -4449,6 +1893,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /**
+                 * @description Which one, by its id.
+                 * @example c0fc3c7a-637f-54ae-b716-20b57e2d6261
+                 */
                 id: components["schemas"]["LeadId"];
             };
             cookie?: never;
@@ -4458,222 +1906,19 @@ export interface operations {
             /** @description The lead */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Lead"];
                 };
             };
-            /** @description No valid session token */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Not a member of the dealership, or not one who may do this */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description The dealership has nothing of this id */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description A fault of ours; the request id tells us where to look */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            404: components["responses"]["LeadNotFound"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
         };
     };
     deleteLead: {
@@ -4681,6 +1926,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /**
+                 * @description Which one, by its id.
+                 * @example c0fc3c7a-637f-54ae-b716-20b57e2d6261
+                 */
                 id: components["schemas"]["LeadId"];
             };
             cookie?: never;
@@ -4690,220 +1939,17 @@ export interface operations {
             /** @description It is gone */
             204: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description No valid session token */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Not a member of the dealership, or not one who may do this */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description The dealership has nothing of this id */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description A fault of ours; the request id tells us where to look */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            404: components["responses"]["LeadNotFound"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
         };
     };
     updateLead: {
@@ -4911,12 +1957,23 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /**
+                 * @description Which one, by its id.
+                 * @example c0fc3c7a-637f-54ae-b716-20b57e2d6261
+                 */
                 id: components["schemas"]["LeadId"];
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "lead_score": 80,
+                 *       "status": "contacted",
+                 *       "vehicle_interest": null
+                 *     }
+                 */
                 "application/json": components["schemas"]["LeadPatch"];
             };
         };
@@ -4924,397 +1981,24 @@ export interface operations {
             /** @description The lead */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Lead"];
                 };
             };
-            /** @description The body is not a JSON object */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description No valid session token */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Not a member of the dealership, or not one who may do this */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description The dealership has nothing of this id */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description The body did not arrive within ten seconds */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description The body is larger than 1 MB */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description The body is not declared as application/json */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Fields are wrong; `errors` names each */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description A fault of ours; the request id tells us where to look */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            404: components["responses"]["LeadNotFound"];
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedBody"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
         };
     };
     listConversations: {
@@ -5325,6 +2009,10 @@ export interface operations {
             };
             header?: never;
             path: {
+                /**
+                 * @description Which one, by its id.
+                 * @example c0fc3c7a-637f-54ae-b716-20b57e2d6261
+                 */
                 id: components["schemas"]["LeadId"];
             };
             cookie?: never;
@@ -5336,292 +2024,21 @@ export interface operations {
                 headers: {
                     /** @description The next part, as `<…>; rel="next"` */
                     Link?: string;
+                    "X-Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Message"][];
                 };
             };
-            /** @description The query string is not form encoding */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description No valid session token */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Not a member of the dealership, or not one who may do this */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description The dealership has nothing of this id */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Parameters are wrong; `errors` names each */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description A fault of ours; the request id tells us where to look */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
+            400: components["responses"]["UnreadableQuery"];
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            404: components["responses"]["LeadNotFound"];
+            422: components["responses"]["InvalidQuery"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getLeadHistory: {
@@ -5632,6 +2049,10 @@ export interface operations {
             };
             header?: never;
             path: {
+                /**
+                 * @description Which one, by its id.
+                 * @example c0fc3c7a-637f-54ae-b716-20b57e2d6261
+                 */
                 id: components["schemas"]["LeadId"];
             };
             cookie?: never;
@@ -5643,292 +2064,21 @@ export interface operations {
                 headers: {
                     /** @description The next part, as `<…>; rel="next"` */
                     Link?: string;
+                    "X-Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["StatusChange"][];
                 };
             };
-            /** @description The query string is not form encoding */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description No valid session token */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Not a member of the dealership, or not one who may do this */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description The dealership has nothing of this id */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Parameters are wrong; `errors` names each */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description A fault of ours; the request id tells us where to look */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
+            400: components["responses"]["UnreadableQuery"];
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            404: components["responses"]["LeadNotFound"];
+            422: components["responses"]["InvalidQuery"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getMe: {
@@ -5943,187 +2093,18 @@ export interface operations {
             /** @description You */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Caller"];
                 };
             };
-            /** @description No valid session token */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Not a member of the dealership, or not one who may do this */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description A fault of ours; the request id tells us where to look */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
         };
     };
     listUsers: {
@@ -6143,257 +2124,20 @@ export interface operations {
                 headers: {
                     /** @description The next part, as `<…>; rel="next"` */
                     Link?: string;
+                    "X-Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["User"][];
                 };
             };
-            /** @description The query string is not form encoding */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description No valid session token */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Not a member of the dealership, or not one who may do this */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Parameters are wrong; `errors` names each */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description A fault of ours; the request id tells us where to look */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
+            400: components["responses"]["UnreadableQuery"];
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            422: components["responses"]["InvalidQuery"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
         };
     };
     listVehicles: {
@@ -6415,257 +2159,20 @@ export interface operations {
             /** @description One page */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Page_Vehicle"];
                 };
             };
-            /** @description The query string is not form encoding */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description No valid session token */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Not a member of the dealership, or not one who may do this */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Parameters are wrong; `errors` names each */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description A fault of ours; the request id tells us where to look */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
+            400: components["responses"]["UnreadableQuery"];
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            422: components["responses"]["InvalidQuery"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
         };
     };
     createVehicle: {
@@ -6677,6 +2184,16 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "fuel_type": "electric",
+                 *       "make": "Volkswagen",
+                 *       "mileage": 18500,
+                 *       "model": "ID.4 GTX",
+                 *       "price": 489900,
+                 *       "year": 2024
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewVehicle"];
             };
         };
@@ -6684,362 +2201,25 @@ export interface operations {
             /** @description The vehicle; Location says where */
             201: {
                 headers: {
+                    /** @description The path of what was created. */
+                    Location?: string;
+                    "X-Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Vehicle"];
                 };
             };
-            /** @description The body is not a JSON object */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description No valid session token */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Not a member of the dealership, or not one who may do this */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description The body did not arrive within ten seconds */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description The body is larger than 1 MB */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description The body is not declared as application/json */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Fields are wrong; `errors` names each */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description A fault of ours; the request id tells us where to look */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedBody"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getVehicle: {
@@ -7047,6 +2227,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /**
+                 * @description Which one, by its id.
+                 * @example 9012730c-574f-50de-90e3-0aa59becba68
+                 */
                 id: components["schemas"]["VehicleId"];
             };
             cookie?: never;
@@ -7056,222 +2240,19 @@ export interface operations {
             /** @description The vehicle */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Vehicle"];
                 };
             };
-            /** @description No valid session token */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Not a member of the dealership, or not one who may do this */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description The dealership has nothing of this id */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description A fault of ours; the request id tells us where to look */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            404: components["responses"]["VehicleNotFound"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
         };
     };
     deleteVehicle: {
@@ -7279,6 +2260,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /**
+                 * @description Which one, by its id.
+                 * @example 9012730c-574f-50de-90e3-0aa59becba68
+                 */
                 id: components["schemas"]["VehicleId"];
             };
             cookie?: never;
@@ -7288,220 +2273,17 @@ export interface operations {
             /** @description It is gone */
             204: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description No valid session token */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Not a member of the dealership, or not one who may do this */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description The dealership has nothing of this id */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description A fault of ours; the request id tells us where to look */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            404: components["responses"]["VehicleNotFound"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
         };
     };
     updateVehicle: {
@@ -7509,12 +2291,22 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /**
+                 * @description Which one, by its id.
+                 * @example 9012730c-574f-50de-90e3-0aa59becba68
+                 */
                 id: components["schemas"]["VehicleId"];
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "price": 479900,
+                 *       "status": "reserved"
+                 *     }
+                 */
                 "application/json": components["schemas"]["VehiclePatch"];
             };
         };
@@ -7522,397 +2314,24 @@ export interface operations {
             /** @description The vehicle */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Vehicle"];
                 };
             };
-            /** @description The body is not a JSON object */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description No valid session token */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Not a member of the dealership, or not one who may do this */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description The dealership has nothing of this id */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description The body did not arrive within ten seconds */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description The body is larger than 1 MB */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description The body is not declared as application/json */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Fields are wrong; `errors` names each */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description No valid session token, and too often from this address; or the dealership has written more than its quota for a day; try again after Retry-After seconds */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description A fault of ours; the request id tells us where to look */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
-            /** @description Temporarily unavailable or overloaded; try again after Retry-After seconds */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": {
-                        /**
-                         * @description What happened and what to do about it, in one sentence or two.
-                         * @example Your dealership has no lead with this id.
-                         */
-                        detail: string;
-                        /** @description What is wrong with each field, when the input is at fault. */
-                        errors?: components["schemas"]["FieldError"][];
-                        /** @description Names this request in our logs. */
-                        request_id: string;
-                        /**
-                         * Format: int32
-                         * @description The HTTP status.
-                         * @example 404
-                         */
-                        status: number;
-                        /**
-                         * @description The same for people, alike for all problems of the kind.
-                         * @example Lead not found
-                         */
-                        title: string;
-                        /**
-                         * @description Stable name of the kind of problem.
-                         * @example urn:norvalt:problem:lead-not-found
-                         */
-                        type: string;
-                    };
-                };
-            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            404: components["responses"]["VehicleNotFound"];
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedBody"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
         };
     };
     getHealth: {
@@ -7927,6 +2346,7 @@ export interface operations {
             /** @description It lives */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7947,21 +2367,14 @@ export interface operations {
             /** @description They would */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Health"];
                 };
             };
-            /** @description They would not */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ProblemBody"];
-                };
-            };
+            503: components["responses"]["NotReady"];
         };
     };
     receiveClerkWebhook: {
@@ -7981,6 +2394,7 @@ export interface operations {
             /** @description Seen before, of no use, or malformed beyond mending */
             200: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -7990,66 +2404,19 @@ export interface operations {
             /** @description Stored and enqueued */
             202: {
                 headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Receipt"];
                 };
             };
-            /** @description Not authentic, or not JSON */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description The body did not arrive within ten seconds */
-            408: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Larger than 1 MB */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Not authentic, and too often */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description A fault of ours */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ProblemBody"];
-                };
-            };
-            /** @description Temporarily unavailable; send it again */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["ProblemBody"];
-                };
-            };
+            400: components["responses"]["UnauthenticWebhook"];
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
         };
     };
 }

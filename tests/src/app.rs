@@ -260,6 +260,7 @@ impl<'a> Dealership<'a> {
 /// A lead of which nothing much is known.
 pub fn new_lead() -> NewLead {
     NewLead {
+        id: None,
         source: LeadSource::Website,
         source_url: None,
         source_metadata: json!({}),

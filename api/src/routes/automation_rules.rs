@@ -10,7 +10,7 @@ use crate::{
     auth::{Tenant, commit},
     created::Created,
     extract::{InPath, PathId, ValidJson, ValidQuery},
-    openapi::{BodyProblems, MemberProblems, MissingProblem, QueryProblems},
+    openapi::{BodyProblems, MemberProblems, MissingAutomationRule, QueryProblems},
     permissions::Action,
     problem::Problem,
 };
@@ -30,7 +30,7 @@ pub(crate) async fn list(
 /// One rule.
 #[utoipa::path(
     get, path = "/automation-rules/{id}", tag = "Automation rules", operation_id = "getAutomationRule", params(("id" = AutomationRuleId, Path)),
-    responses((status = 200, description = "The rule", body = AutomationRule), MemberProblems, MissingProblem),
+    responses((status = 200, description = "The rule", body = AutomationRule), MemberProblems, MissingAutomationRule),
 )]
 pub(crate) async fn show(
     mut tenant: Tenant,
@@ -41,9 +41,10 @@ pub(crate) async fn show(
 
 /// Adds a rule. For managers and admins.
 #[utoipa::path(
-    post, path = "/automation-rules", tag = "Automation rules", operation_id = "createAutomationRule", request_body = NewAutomationRule,
+    post, path = "/automation-rules", tag = "Automation rules", operation_id = "createAutomationRule", extensions(("x-role" = json!("manager"))), 
+    request_body(content = NewAutomationRule, example = json!({ "name": "Svar på nye leads om natten", "trigger_type": "lead.created", "trigger_conditions": { "source": "website" }, "actions": [{ "type": "send_email", "template": "welcome" }], "is_active": true })),
     responses(
-        (status = 201, description = "The rule; Location says where", body = AutomationRule), MemberProblems, BodyProblems,
+        (status = 201, description = "The rule; Location says where", body = AutomationRule, headers(("Location" = String, description = "The path of what was created."))), MemberProblems, BodyProblems,
     ),
 )]
 pub(crate) async fn create(
@@ -57,9 +58,9 @@ pub(crate) async fn create(
 
 /// Changes the given fields of a rule. For managers and admins.
 #[utoipa::path(
-    patch, path = "/automation-rules/{id}", tag = "Automation rules", operation_id = "updateAutomationRule", params(("id" = AutomationRuleId, Path)),
-    request_body = AutomationRulePatch,
-    responses((status = 200, description = "The rule", body = AutomationRule), MemberProblems, BodyProblems, MissingProblem),
+    patch, path = "/automation-rules/{id}", tag = "Automation rules", operation_id = "updateAutomationRule", extensions(("x-role" = json!("manager"))), params(("id" = AutomationRuleId, Path)),
+    request_body(content = AutomationRulePatch, example = json!({ "is_active": false })),
+    responses((status = 200, description = "The rule", body = AutomationRule), MemberProblems, BodyProblems, MissingAutomationRule),
 )]
 pub(crate) async fn update(
     mut tenant: Tenant,
@@ -73,8 +74,8 @@ pub(crate) async fn update(
 
 /// Removes a rule. For managers and admins.
 #[utoipa::path(
-    delete, path = "/automation-rules/{id}", tag = "Automation rules", operation_id = "deleteAutomationRule", params(("id" = AutomationRuleId, Path)),
-    responses((status = 204, description = "It is gone"), MemberProblems, MissingProblem),
+    delete, path = "/automation-rules/{id}", tag = "Automation rules", operation_id = "deleteAutomationRule", extensions(("x-role" = json!("manager"))), params(("id" = AutomationRuleId, Path)),
+    responses((status = 204, description = "It is gone"), MemberProblems, MissingAutomationRule),
 )]
 pub(crate) async fn delete(mut tenant: Tenant, PathId(id): PathId<AutomationRuleId>) -> Result<StatusCode, Problem> {
     tenant.require(Action::ChangeAutomationRules)?;

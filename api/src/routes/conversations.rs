@@ -11,7 +11,7 @@ use crate::{
     auth::{Tenant, commit},
     extract::{InPath, PathId, ValidJson, ValidQuery},
     linked::{BeforeParams, Linked, not_in_list},
-    openapi::{BodyProblems, MemberProblems, MissingProblem, QueryProblems},
+    openapi::{BodyProblems, MemberProblems, MissingLead, QueryProblems},
     problem::Problem,
 };
 
@@ -24,7 +24,7 @@ use crate::{
     responses(
         (status = 200, description = "The messages; Link says where older ones are, if there are any", body = Vec<Message>,
             headers(("Link" = String, description = "The next part, as `<…>; rel=\"next\"`"))),
-        MemberProblems, QueryProblems, MissingProblem,
+        MemberProblems, QueryProblems, MissingLead,
     ),
 )]
 pub(crate) async fn list(
@@ -41,8 +41,9 @@ pub(crate) async fn list(
 
 /// Records an answer to a customer. The first one is the lead's first response.
 #[utoipa::path(
-    post, path = "/conversations", tag = "Conversations", operation_id = "createConversation", request_body = Reply,
-    responses((status = 201, description = "The message", body = Message), MemberProblems, BodyProblems, MissingProblem),
+    post, path = "/conversations", tag = "Conversations", operation_id = "createConversation", 
+    request_body(content = Reply, example = json!({ "lead_id": "c0fc3c7a-637f-54ae-b716-20b57e2d6261", "message_content": "Hei Bjørn! Ja, vi har to på lager.", "channel": "email" })),
+    responses((status = 201, description = "The message", body = Message), MemberProblems, BodyProblems, MissingLead),
 )]
 pub(crate) async fn create(
     mut tenant: Tenant,

@@ -54,7 +54,8 @@ pub(crate) async fn show(mut tenant: Tenant) -> Result<Json<Dealership>, Problem
 
 /// Changes the given fields of your dealership. For admins.
 #[utoipa::path(
-    patch, path = "/dealership", tag = "Dealership", operation_id = "updateDealership", request_body = DealershipPatch,
+    patch, path = "/dealership", tag = "Dealership", operation_id = "updateDealership", extensions(("x-role" = json!("admin"))), 
+    request_body(content = DealershipPatch, example = json!({ "phone": "+47 22 12 34 56", "address": "Økernveien 115, 0579 Oslo" })),
     responses((status = 200, description = "The dealership", body = Dealership), MemberProblems, BodyProblems),
 )]
 pub(crate) async fn update(

@@ -7,16 +7,19 @@ use tokio::sync::watch;
 use utoipa::ToSchema;
 
 use crate::{
+    openapi::{PublicProblems, ReadinessProblems},
     phase::Phase,
-    problem::{Problem, ProblemBody},
+    problem::Problem,
     rate_limit::RateLimited,
 };
 
 /// What this is.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Index {
+    /// The name of the service.
     #[schema(example = "Norvalt backend")]
     message: &'static str,
+    /// The version of the running program.
     #[schema(example = "0.1.0")]
     version: &'static str,
     /// Where the API is documented.
@@ -27,8 +30,10 @@ pub(crate) struct Index {
 /// How this is.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Health {
+    /// `healthy`, or `ready` where that was asked.
     #[schema(example = "healthy")]
     status: &'static str,
+    /// The version of the running program.
     #[schema(example = "0.1.0")]
     version: &'static str,
 }
@@ -37,7 +42,7 @@ pub(crate) struct Health {
 #[utoipa::path(get, path = "/", tag = "Service", operation_id = "getIndex", security(()),
     responses(
         (status = 200, description = "Name, version and where the documentation is", body = Index),
-        (status = 429, description = "Asked too often", body = ProblemBody, content_type = "application/problem+json"),
+        PublicProblems,
     ))]
 pub(crate) async fn index(_: RateLimited) -> Json<Index> {
     Json(Index { message: "Norvalt backend", version: common::VERSION, docs: "/docs" })
@@ -54,7 +59,7 @@ pub(crate) async fn live() -> Json<Health> {
 #[utoipa::path(get, path = "/health/ready", tag = "Service", operation_id = "getReadiness", security(()),
     responses(
         (status = 200, description = "They would", body = Health),
-        (status = 503, description = "They would not", body = ProblemBody, content_type = "application/problem+json"),
+        ReadinessProblems,
     ))]
 pub(crate) async fn ready(
     State(database): State<Arc<ReadinessCheck>>,

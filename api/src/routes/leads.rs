@@ -11,7 +11,7 @@ use crate::{
     created::Created,
     extract::{InPath, PathId, ValidJson, ValidQuery},
     linked::{BeforeParams, Linked, not_in_list},
-    openapi::{BodyProblems, MemberProblems, MissingProblem, QueryProblems},
+    openapi::{BodyProblems, MemberProblems, MissingLead, QueryProblems},
     permissions::Action,
     problem::Problem,
 };
@@ -37,7 +37,7 @@ pub(crate) async fn list(
 /// One lead.
 #[utoipa::path(
     get, path = "/leads/{id}", tag = "Leads", operation_id = "getLead", params(("id" = LeadId, Path)),
-    responses((status = 200, description = "The lead", body = Lead), MemberProblems, MissingProblem),
+    responses((status = 200, description = "The lead", body = Lead), MemberProblems, MissingLead),
 )]
 pub(crate) async fn show(mut tenant: Tenant, PathId(id): PathId<LeadId>) -> Result<Json<Lead>, Problem> {
     leads::find(&mut tenant.tx, id).await?.map(Json).ok_or_else(LeadId::not_found)
@@ -45,8 +45,9 @@ pub(crate) async fn show(mut tenant: Tenant, PathId(id): PathId<LeadId>) -> Resu
 
 /// Creates a lead by hand.
 #[utoipa::path(
-    post, path = "/leads", tag = "Leads", operation_id = "createLead", request_body = NewLead,
-    responses((status = 201, description = "The lead; Location says where", body = Lead), MemberProblems, BodyProblems),
+    post, path = "/leads", tag = "Leads", operation_id = "createLead", 
+    request_body(content = NewLead, example = json!({ "customer_name": "Bjørn Håkonsen", "customer_email": "bjorn.hakonsen@example.no", "customer_phone": "+47 912 34 567", "vehicle_interest": "Tesla Model Y Long Range", "initial_message": "Hei! Har dere denne på lager?", "source": "website", "source_url": "https://www.finn.no/mobility/item/123456789", "source_metadata": { "campaign": "høst" }, "lead_score": 70 })),
+    responses((status = 201, description = "The lead; Location says where", body = Lead, headers(("Location" = String, description = "The path of what was created."))), MemberProblems, BodyProblems),
 )]
 pub(crate) async fn create(mut tenant: Tenant, ValidJson(new): ValidJson<NewLead>) -> Result<Created<Lead>, Problem> {
     let lead = commit!(tenant, leads::create(&mut tenant.tx, &new));
@@ -56,8 +57,8 @@ pub(crate) async fn create(mut tenant: Tenant, ValidJson(new): ValidJson<NewLead
 /// Changes the given fields of a lead. Fields that cannot be changed are ignored, so that a whole lead may be sent back.
 #[utoipa::path(
     patch, path = "/leads/{id}", tag = "Leads", operation_id = "updateLead", params(("id" = LeadId, Path)),
-    request_body = LeadPatch,
-    responses((status = 200, description = "The lead", body = Lead), MemberProblems, BodyProblems, MissingProblem),
+    request_body(content = LeadPatch, example = json!({ "status": "contacted", "lead_score": 80, "vehicle_interest": null })),
+    responses((status = 200, description = "The lead", body = Lead), MemberProblems, BodyProblems, MissingLead),
 )]
 pub(crate) async fn update(
     mut tenant: Tenant,
@@ -70,8 +71,8 @@ pub(crate) async fn update(
 
 /// Removes a lead with its messages and its history. For managers and admins.
 #[utoipa::path(
-    delete, path = "/leads/{id}", tag = "Leads", operation_id = "deleteLead", params(("id" = LeadId, Path)),
-    responses((status = 204, description = "It is gone"), MemberProblems, MissingProblem),
+    delete, path = "/leads/{id}", tag = "Leads", operation_id = "deleteLead", extensions(("x-role" = json!("manager"))), params(("id" = LeadId, Path)),
+    responses((status = 204, description = "It is gone"), MemberProblems, MissingLead),
 )]
 pub(crate) async fn delete(mut tenant: Tenant, PathId(id): PathId<LeadId>) -> Result<StatusCode, Problem> {
     tenant.require(Action::DeleteLeads)?;
@@ -86,7 +87,7 @@ pub(crate) async fn delete(mut tenant: Tenant, PathId(id): PathId<LeadId>) -> Re
     responses(
         (status = 200, description = "The changes; Link says where older ones are, if there are any", body = Vec<StatusChange>,
             headers(("Link" = String, description = "The next part, as `<…>; rel=\"next\"`"))),
-        MemberProblems, QueryProblems, MissingProblem,
+        MemberProblems, QueryProblems, MissingLead,
     ),
 )]
 pub(crate) async fn history(

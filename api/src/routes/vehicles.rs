@@ -10,7 +10,7 @@ use crate::{
     auth::{Tenant, commit},
     created::Created,
     extract::{InPath, PathId, ValidJson, ValidQuery},
-    openapi::{BodyProblems, MemberProblems, MissingProblem, QueryProblems},
+    openapi::{BodyProblems, MemberProblems, MissingVehicle, QueryProblems},
     permissions::Action,
     problem::Problem,
 };
@@ -30,7 +30,7 @@ pub(crate) async fn list(
 /// One vehicle.
 #[utoipa::path(
     get, path = "/vehicles/{id}", tag = "Vehicles", operation_id = "getVehicle", params(("id" = VehicleId, Path)),
-    responses((status = 200, description = "The vehicle", body = Vehicle), MemberProblems, MissingProblem),
+    responses((status = 200, description = "The vehicle", body = Vehicle), MemberProblems, MissingVehicle),
 )]
 pub(crate) async fn show(mut tenant: Tenant, PathId(id): PathId<VehicleId>) -> Result<Json<Vehicle>, Problem> {
     vehicles::find(&mut tenant.tx, id).await?.map(Json).ok_or_else(VehicleId::not_found)
@@ -38,9 +38,10 @@ pub(crate) async fn show(mut tenant: Tenant, PathId(id): PathId<VehicleId>) -> R
 
 /// Adds a vehicle. For managers and admins.
 #[utoipa::path(
-    post, path = "/vehicles", tag = "Vehicles", operation_id = "createVehicle", request_body = NewVehicle,
+    post, path = "/vehicles", tag = "Vehicles", operation_id = "createVehicle", extensions(("x-role" = json!("manager"))), 
+    request_body(content = NewVehicle, example = json!({ "make": "Volkswagen", "model": "ID.4 GTX", "year": 2024, "price": 489_900, "mileage": 18_500, "fuel_type": "electric" })),
     responses(
-        (status = 201, description = "The vehicle; Location says where", body = Vehicle), MemberProblems, BodyProblems,
+        (status = 201, description = "The vehicle; Location says where", body = Vehicle, headers(("Location" = String, description = "The path of what was created."))), MemberProblems, BodyProblems,
     ),
 )]
 pub(crate) async fn create(
@@ -54,9 +55,9 @@ pub(crate) async fn create(
 
 /// Changes the given fields of a vehicle. For managers and admins.
 #[utoipa::path(
-    patch, path = "/vehicles/{id}", tag = "Vehicles", operation_id = "updateVehicle", params(("id" = VehicleId, Path)),
-    request_body = VehiclePatch,
-    responses((status = 200, description = "The vehicle", body = Vehicle), MemberProblems, BodyProblems, MissingProblem),
+    patch, path = "/vehicles/{id}", tag = "Vehicles", operation_id = "updateVehicle", extensions(("x-role" = json!("manager"))), params(("id" = VehicleId, Path)),
+    request_body(content = VehiclePatch, example = json!({ "status": "reserved", "price": 479_900 })),
+    responses((status = 200, description = "The vehicle", body = Vehicle), MemberProblems, BodyProblems, MissingVehicle),
 )]
 pub(crate) async fn update(
     mut tenant: Tenant,
@@ -70,8 +71,8 @@ pub(crate) async fn update(
 
 /// Removes a vehicle. For managers and admins.
 #[utoipa::path(
-    delete, path = "/vehicles/{id}", tag = "Vehicles", operation_id = "deleteVehicle", params(("id" = VehicleId, Path)),
-    responses((status = 204, description = "It is gone"), MemberProblems, MissingProblem),
+    delete, path = "/vehicles/{id}", tag = "Vehicles", operation_id = "deleteVehicle", extensions(("x-role" = json!("manager"))), params(("id" = VehicleId, Path)),
+    responses((status = 204, description = "It is gone"), MemberProblems, MissingVehicle),
 )]
 pub(crate) async fn delete(mut tenant: Tenant, PathId(id): PathId<VehicleId>) -> Result<StatusCode, Problem> {
     tenant.require(Action::ChangeVehicles)?;

@@ -12,12 +12,7 @@ use serde::Serialize;
 use svix::webhooks::{Webhook, WebhookError};
 use utoipa::ToSchema;
 
-use crate::{
-    client::Client,
-    extract::RawBody,
-    problem::{Problem, ProblemBody},
-    state::AppState,
-};
+use crate::{client::Client, extract::RawBody, openapi::WebhookProblems, problem::Problem, state::AppState};
 
 /// Tells authentic webhooks from others. During a rotation several secrets are live.
 /// <https://docs.svix.com/receiving/verifying-payloads/how-manual>
@@ -74,12 +69,7 @@ impl Accepted {
     responses(
         (status = 202, description = "Stored and enqueued", body = Receipt),
         (status = 200, description = "Seen before, of no use, or malformed beyond mending", body = Receipt),
-        (status = 400, description = "Not authentic, or not JSON", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 408, description = "The body did not arrive within ten seconds", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "Larger than 1 MB", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 429, description = "Not authentic, and too often", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 500, description = "A fault of ours", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "Temporarily unavailable; send it again", body = ProblemBody, content_type = "application/problem+json"),
+        WebhookProblems,
     ),
 )]
 pub(crate) async fn clerk(

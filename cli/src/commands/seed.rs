@@ -1,14 +1,17 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use common::{
+    automation_rules::{self, NewAutomationRule},
     clerk::{self, Change, Membership, Organization, PersonHint, UserProfile},
     clock::Clock,
     config::CliConfig,
     conversations::{self, Channel, Direction, NewMessage, SenderType},
-    db::Db,
-    ids::{ClerkOrgId, ClerkUserId, DealershipId, LeadId, UserId},
+    db::{Db, TenantTx},
+    ids::{AutomationRuleId, ClerkOrgId, ClerkUserId, DealershipId, LeadId, UserId, VehicleId},
     leads::{self, LeadFilter, LeadSource, LeadStatus, NewLead},
+    vehicles::{self, NewVehicle, VehicleStatus},
 };
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::{
     CommandError,
@@ -72,21 +75,63 @@ async fn add_leads(db: &Db, dealership: &Dealership, now: DateTime<Utc>) -> Resu
         let person = &dealership.people[n % dealership.people.len()];
         let user = UserId::of(id, &person.user_id.parse()?);
         let received = now - TimeDelta::minutes(i64::from(demo_lead.minutes_ago));
-        let lead = match leads::create(&mut tx, &new_lead(demo_lead, user, received)).await {
-            Err(leads::WriteError::DealershipGone) => return Ok(None),
-            created => created?,
-        };
+        let lead =
+            match leads::create(&mut tx, &new_lead(demo_lead, example_id(id, &format!("lead {n}")), user, received))
+                .await
+            {
+                Err(leads::WriteError::DealershipGone) => return Ok(None),
+                created => created?,
+            };
         for message in messages(demo_lead, (person, user), lead.id, received) {
             conversations::create(&mut tx, &message).await?;
         }
     }
+    add_vehicle_and_rule(&mut tx).await?;
     tx.commit().await?;
     Ok(Some(dealership.leads.len()))
 }
 
-fn new_lead(lead: &DemoLead, assignee: UserId, received: DateTime<Utc>) -> NewLead {
+/// The same in every demo, so that the examples of the API's document can be tried out as they are.
+fn example_id(dealership: DealershipId, name: &str) -> Uuid {
+    Uuid::new_v5(&dealership.into(), name.as_bytes())
+}
+
+async fn add_vehicle_and_rule(tx: &mut TenantTx) -> Result<(), CommandError> {
+    let vehicle: VehicleId = example_id(tx.dealership(), "vehicle").into();
+    if vehicles::find(tx, vehicle).await?.is_none() {
+        let new = NewVehicle {
+            id: Some(vehicle),
+            make: "Volkswagen".to_owned(),
+            model: "ID.4 GTX".to_owned(),
+            year: 2024,
+            vin: None,
+            status: VehicleStatus::Available,
+            price: Some(489_900),
+            mileage: Some(18_500),
+            fuel_type: Some("electric".to_owned()),
+            listing_url: None,
+        };
+        vehicles::create(tx, &new).await?;
+    }
+    let rule: AutomationRuleId = example_id(tx.dealership(), "automation rule").into();
+    if automation_rules::find(tx, rule).await?.is_none() {
+        let new = NewAutomationRule {
+            id: Some(rule),
+            name: "Svar på nye leads om natten".to_owned(),
+            trigger_type: "lead.created".to_owned(),
+            trigger_conditions: json!({ "source": "website" }),
+            actions: json!([{ "type": "send_email", "template": "welcome" }]),
+            is_active: false,
+        };
+        automation_rules::create(tx, &new).await?;
+    }
+    Ok(())
+}
+
+fn new_lead(lead: &DemoLead, id: Uuid, assignee: UserId, received: DateTime<Utc>) -> NewLead {
     let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     NewLead {
+        id: Some(id.into()),
         source: lead.source,
         source_url: None,
         source_metadata: json!({ "demo": true }),

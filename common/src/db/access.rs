@@ -31,7 +31,7 @@ pub struct Caller {
     pub clerk_user_id: ClerkUserId,
     /// The dealership they act for.
     pub dealership_id: DealershipId,
-    /// Its name.
+    /// The name of that dealership.
     pub dealership_name: String,
     /// The person's name.
     pub name: String,

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::{Lead, LeadSource, LeadStatus, WriteError, page::details};
 use crate::{
     db::TenantTx,
-    ids::UserId,
+    ids::{LeadId, UserId},
     input::{Email, Fields, FromFields, Phone, integer, json_object, parsed, text, uuid},
 };
 
@@ -20,6 +20,9 @@ pub(super) const SCORES: RangeInclusive<i64> = 1..=100;
 /// A lead to be written down: an e-mail address or a phone number, and whatever else is known.
 #[derive(Debug, Clone, ToSchema)]
 pub struct NewLead {
+    /// Its id, if one is given. Not for requests.
+    #[schema(ignore)]
+    pub id: Option<LeadId>,
     /// Where it came from; `manual` by default.
     #[schema(value_type = Option<LeadSource>)]
     pub source: LeadSource,
@@ -66,6 +69,7 @@ impl FromFields for NewLead {
             fields.report("customer_email", "is required, unless customer_phone is given");
         }
         Some(Self {
+            id: None,
             customer_email,
             customer_phone,
             source: fields.optional("source", LeadSource::parse).unwrap_or(LeadSource::Manual),
@@ -96,10 +100,10 @@ pub async fn create(tx: &mut TenantTx, new: &NewLead) -> Result<Lead, WriteError
     let lead = sqlx::query_as(concat!(
         "-- leads::create
          WITH l AS (
-           INSERT INTO leads (dealership_id, source, source_url, source_metadata, status, assigned_to, customer_name,
+           INSERT INTO leads (id, dealership_id, source, source_url, source_metadata, status, assigned_to, customer_name,
                               customer_email, customer_phone, customer_phone_e164, vehicle_interest, initial_message,
                               lead_score, created_at, updated_at, converted_at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, coalesce($14, now()), coalesce($14, now()),
+           VALUES (coalesce($15, gen_random_uuid()), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, coalesce($14, now()), coalesce($14, now()),
                    CASE WHEN $5 = 'won' THEN coalesce($14, now()) END)
            RETURNING *)",
         details!("$1")
@@ -118,6 +122,7 @@ pub async fn create(tx: &mut TenantTx, new: &NewLead) -> Result<Lead, WriteError
     .bind(&new.initial_message)
     .bind(new.lead_score)
     .bind(new.created_at)
+    .bind(new.id)
     .fetch_one(tx.conn())
     .await?;
     Ok(lead)

@@ -13,24 +13,24 @@ use crate::{
 /// One step of a lead.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct StatusChange {
-    /// The step.
+    /// Identifies the change.
     pub id: StatusChangeId,
-    /// What it was.
+    /// The status before the change.
     pub from_status: LeadStatus,
-    /// What it became.
+    /// The status after the change.
     pub to_status: LeadStatus,
     /// Who did it; null once that person has left.
     pub changed_by: Option<ChangedBy>,
     /// Clerk user who acted as that person, if somebody did.
     pub impersonator: Option<String>,
-    /// When.
+    /// When the status changed.
     pub changed_at: DateTime<Utc>,
 }
 
 /// A person in a record.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ChangedBy {
-    /// The membership.
+    /// Identifies the member.
     pub id: UserId,
     /// The person's name.
     #[schema(example = "Kari Nordmann")]

@@ -65,7 +65,7 @@ text_enum!(
 /// A lead as the API shows it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Lead {
-    /// The lead.
+    /// Identifies the lead.
     pub id: LeadId,
     /// The dealership it belongs to.
     pub dealership_id: DealershipId,

@@ -1,0 +1,136 @@
+//! What only the finished document shows.
+
+use std::collections::BTreeSet;
+
+use common::users::Role;
+use serde_json::{Value, json};
+use utoipa::openapi::{
+    Header, HeaderBuilder, ObjectBuilder, OpenApi, PathItem, RefOr, Schema,
+    extensions::Extensions,
+    path::{Operation, Parameter, ParameterBuilder, ParameterIn},
+    schema::{SchemaFormat, Type},
+};
+
+use super::problems;
+
+/// The demo data has these, so that the examples of the document can be tried out as they are.
+const EXAMPLE_IDS: [(&str, &str); 3] = [
+    ("/api/v1/leads/", "c0fc3c7a-637f-54ae-b716-20b57e2d6261"),
+    ("/api/v1/vehicles/", "9012730c-574f-50de-90e3-0aa59becba68"),
+    ("/api/v1/automation-rules/", "dc97351f-239a-53bf-a88f-518bcaf7c80b"),
+];
+
+/// Completes the document.
+pub(crate) fn finish(document: &mut OpenApi) {
+    answers_are_whole(document);
+    add_components(document);
+    for (path, item) in &mut document.paths.paths {
+        for operation in operations(item) {
+            complete(path, operation);
+        }
+    }
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    let PathItem { get, post, patch, delete, .. } = item;
+    [get, post, patch, delete].into_iter().flatten()
+}
+
+fn complete(path: &str, operation: &mut Operation) {
+    for parameter in operation.parameters.iter_mut().flatten() {
+        if let RefOr::T(parameter) = parameter {
+            describe(path, parameter);
+        }
+    }
+    for response in operation.responses.responses.values_mut() {
+        if let RefOr::T(response) = response {
+            response.headers.insert("X-Request-Id".to_owned(), RefOr::Ref(problems::header("RequestId")));
+        }
+    }
+    // Whoever is a member may do what says nothing else.
+    if operation.security.is_none() {
+        let extensions = operation.extensions.get_or_insert_with(Extensions::default);
+        extensions.entry("x-role".to_owned()).or_insert_with(|| json!(Role::SalesRep));
+    }
+}
+
+fn describe(path: &str, parameter: &mut Parameter) {
+    if parameter.parameter_in == ParameterIn::Path {
+        let id = EXAMPLE_IDS.iter().find(|(prefix, _)| path.starts_with(prefix));
+        let described = ParameterBuilder::from(parameter.clone()).description(Some("Which one, by its id."));
+        *parameter = described.example(id.map(|(_, id)| json!(id))).build();
+    }
+    // Beside a schema of its own a parameter has no description.
+    if parameter.description.is_none()
+        && let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema
+    {
+        parameter.description = schema.description.take();
+    }
+}
+
+/// What we send is whole: a field without a value is there, and null. The one exception are the fields of a problem,
+/// which are there only where fields are at fault.
+fn answers_are_whole(document: &mut OpenApi) {
+    let operations = serde_json::to_value(&document.paths).unwrap_or_default();
+    let schemas = document.components.iter().map(|components| &components.schemas);
+    let schemas = serde_json::to_value(schemas.collect::<Vec<_>>()).unwrap_or_default();
+    let (mut requests, mut answers) = (BTreeSet::new(), BTreeSet::new());
+    for operation in operations.as_object().into_iter().flatten().flat_map(|(_, item)| item.as_object()).flatten() {
+        follow(&operation.1["requestBody"], &schemas[0], &mut requests);
+        follow(&operation.1["responses"], &schemas[0], &mut answers);
+    }
+    for (name, schema) in document.components.iter_mut().flat_map(|components| &mut components.schemas) {
+        if let RefOr::T(Schema::Object(object)) = schema
+            && answers.contains(name)
+            && !requests.contains(name)
+        {
+            object.required = object.properties.keys().cloned().collect();
+        }
+    }
+}
+
+/// Adds the names of the schemas that `part` of the document refers to, and those that they refer to.
+fn follow(part: &Value, schemas: &Value, names: &mut BTreeSet<String>) {
+    match part {
+        Value::Object(members) => {
+            let name = members.get("$ref").and_then(Value::as_str).and_then(|place| place.rsplit('/').next());
+            if let Some(name) = name
+                && names.insert(name.to_owned())
+            {
+                follow(&schemas[name], schemas, names);
+            }
+            members.values().for_each(|member| follow(member, schemas, names));
+        }
+        Value::Array(items) => items.iter().for_each(|item| follow(item, schemas, names)),
+        _ => {}
+    }
+}
+
+fn add_components(document: &mut OpenApi) {
+    let components = document.components.get_or_insert_default();
+    components.responses = problems::components();
+    components.headers = [
+        (
+            "RequestId",
+            Type::String,
+            "Names this request in our logs; a request may bring its own.",
+            json!(problems::REQUEST_ID),
+        ),
+        ("RetryAfter", Type::Integer, "Seconds after which to try again.", json!(2)),
+        ("WwwAuthenticate", Type::String, "How to sign in.", json!("Bearer")),
+    ]
+    .into_iter()
+    .map(|(name, kind, description, example)| (name.to_owned(), header(kind, description, example).into()))
+    .collect();
+    if let Some(RefOr::T(Schema::Object(problem))) = components.schemas.get_mut("ProblemBody")
+        && let Some(RefOr::T(Schema::Object(kind))) = problem.properties.get_mut("type")
+    {
+        kind.format = Some(SchemaFormat::Custom("uri".to_owned()));
+        kind.enum_values = Some(problems::kinds().into_iter().map(Value::from).collect());
+    }
+}
+
+fn header(kind: Type, description: &str, example: Value) -> Header {
+    let schema = ObjectBuilder::new().schema_type(kind).build();
+    HeaderBuilder::new().schema(Some(schema)).description(Some(description)).example(Some(example)).build()
+}
