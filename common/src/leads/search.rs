@@ -14,7 +14,7 @@ const HOME_CODE: &str = "47";
 pub(super) struct Search {
     /// With digits that follow each other as one number, however it is spaced.
     pub(super) joined: Vec<String>,
-    /// With digits that follow each other as words, such as a model and a year, where that is something else.
+    /// With digits that follow each other as words, such as a model and a year, unless they are a whole number.
     pub(super) apart: Option<Vec<String>>,
 }
 
@@ -30,8 +30,13 @@ impl Search {
                     apart.push(number(digits));
                 }
                 [first, ..] if is_number(first) && run.iter().any(|token| has_digit(token)) => {
-                    joined.push(number(&run.join(" ")));
-                    apart.extend(run.iter().map(|token| beginning(token)));
+                    let text = run.join(" ");
+                    joined.push(number(&text));
+                    if text.parse::<Phone>().is_ok() {
+                        apart.push(number(&text));
+                    } else {
+                        apart.extend(run.iter().map(|token| beginning(token)));
+                    }
                 }
                 _ => {
                     let words = run.iter().flat_map(|token| words(token));
@@ -85,7 +90,7 @@ fn number(text: &str) -> String {
         significant => significant,
     };
     match complete {
-        Some(complete) if international => beginning(&complete),
+        Some(complete) if international => anywhere(&complete),
         _ if overlap(digits) <= MAX_OVERLAP => pattern("%", digits),
         Some(complete) => beginning(&complete),
         None => beginning(&format!("{HOME_CODE}{digits}")),
@@ -147,15 +152,15 @@ mod tests {
 
     #[test]
     fn numbers_are_looked_for_by_their_digits_whatever_stands_between_them() {
-        for text in ["91234567", "912-34-567", "912.34.567"] {
+        for text in ["91234567", "912 34 567", "912-34-567", "912.34.567", "(0)912 34 567"] {
             assert_eq!(readings(text)[0], ["%91234567%"], "{text}");
         }
         for text in ["+47 912 34 567", "+ 47 91234567", "0047 912 34 567", "(+47) 912 34 567", "+47 (0) 91234567"] {
-            assert_eq!(readings(text)[0], ["% 4791234567%"], "{text}");
+            assert_eq!(readings(text), [["%4791234567%"]], "{text}");
         }
-        assert_eq!(readings("912 34 567"), [vec!["%91234567%"], vec!["% 912%", "% 34%", "% 567%"]]);
+        assert_eq!(readings("912 34 567"), [["%91234567%"]]);
         assert_eq!(readings("kari 912 34"), [vec!["%kari%", "%91234%"], vec!["%kari%", "% 912%", "% 34%"]]);
-        assert_eq!(readings("+46 (0)70-123 45 67")[0], ["% 46701234567%"]);
+        assert_eq!(readings("+46 (0)70-123 45 67")[0], ["%46701234567%"]);
         assert_eq!(readings("+46 (0)70-12")[0], ["%467012%"]);
         assert_eq!(readings("070-123 45 67")[0], ["%701234567%"]);
         assert_eq!(readings("model 3 2021"), [vec!["%model%", "%32021%"], vec!["%model%", "% 3%", "% 2021%"]]);
