@@ -165,10 +165,18 @@ fn push_conditions(query: &mut QueryBuilder<Postgres>, tx: &TenantTx, filter: &L
         query.push(" AND created_at < ").push_bind(to);
     }
     if let Some(Search { joined, apart }) = search {
-        query.push(" AND (search LIKE ALL (").push_bind(joined.clone()).push(")");
+        query.push(" AND (");
+        push_patterns(query, joined);
         if let Some(apart) = apart {
-            query.push(" OR search LIKE ALL (").push_bind(apart.clone()).push(")");
+            query.push(" OR ");
+            push_patterns(query, apart);
         }
         query.push(")");
+    }
+}
+
+fn push_patterns(query: &mut QueryBuilder<Postgres>, patterns: &[String]) {
+    for (index, pattern) in patterns.iter().enumerate() {
+        query.push(if index == 0 { "search LIKE " } else { " AND search LIKE " }).push_bind(pattern.clone());
     }
 }

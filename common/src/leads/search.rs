@@ -12,7 +12,7 @@ const HOME_CODE: &str = "47";
 /// Patterns of LIKE. A lead is found, if all of one reading match.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Search {
-    /// With digits that follow each other as one number, however it is spaced.
+    /// With digits that follow each other as one number, however it is spaced. At least one pattern.
     pub(super) joined: Vec<String>,
     /// With digits that follow each other as words, such as a model and a year, unless they are a whole number.
     pub(super) apart: Option<Vec<String>>,
@@ -21,7 +21,10 @@ pub(super) struct Search {
 impl Search {
     /// Reads what somebody looks for, folded by `search_fold` as the column is.
     pub(super) fn of(folded: &str) -> Self {
-        let tokens: Vec<&str> = folded.split(is_separator).filter(|token| !token.is_empty()).collect();
+        let mut tokens: Vec<&str> = folded.split(is_separator).filter(|token| !token.is_empty()).collect();
+        if tokens.is_empty() {
+            tokens.push(folded.trim());
+        }
         let (mut joined, mut apart) = (Vec::new(), Vec::new());
         for run in tokens.chunk_by(|a, b| is_number(a) && is_number(b)) {
             match run {
@@ -146,6 +149,8 @@ mod tests {
         assert_eq!(readings("anne-marie anne"), [["%anne%", "%marie%"]]);
         assert_eq!(readings(r"100% a_b \"), [[r"%100\%%", r"%a\_b%", r"%\\%"]]);
         assert_eq!(readings("-"), [["%-%"]]);
+        assert_eq!(readings(" , "), [["%,%"]]);
+        assert_eq!(readings(""), [["%%"]]);
         assert_eq!(readings("+"), [["%+%"]]);
         assert_eq!(readings("a b c d e f g h i j")[0].len(), MAX_WORDS);
     }
