@@ -43,13 +43,15 @@ enum ConfiguredCommand {
     Migrate(commands::migrate::Args),
     /// Add two demo dealerships with people, leads and conversations.
     Seed,
+    /// Show which Clerk instance this database belongs to, or set it.
+    Instance(commands::instance::Args),
     /// Look at what Clerk sent and what became of it, and process it again.
     Events(commands::events::Args),
     /// Look at the queue, and mend it.
     Jobs(commands::jobs::Args),
     /// Destroy the data of dealerships whose organization was deleted in Clerk (only shows it by default).
     Purge(commands::purge::Args),
-    /// Compare with Clerk, and mend what webhooks missed (a worker does it by itself, every CLERK_SYNC_HOURS).
+    /// Compare with Clerk, and repair what webhooks missed (a worker does it by itself, every CLERK_SYNC_HOURS).
     Sync(commands::sync::Args),
     /// Provision one person and their dealerships, as the webhooks would.
     ///
@@ -91,6 +93,7 @@ impl ConfiguredCommand {
         let outcome = match self {
             Self::Migrate(args) => commands::migrate::run(config, &args).await,
             Self::Seed => commands::seed::run(config).await,
+            Self::Instance(args) => commands::instance::run(config, &args).await,
             Self::Events(args) => commands::events::run(config, args).await,
             Self::Jobs(args) => commands::jobs::run(config, args).await,
             Self::Purge(args) => commands::purge::run(config, &args).await,

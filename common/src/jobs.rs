@@ -23,12 +23,14 @@ impl Job for ProcessClerkEvent {
     const KIND: &'static str = "clerk.process_event";
 }
 
-/// Compares what is known with what Clerk's Backend API says, and takes over the difference.
+/// Compares what is known with what Clerk's Backend API says, and imports the difference.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReconcileClerk {}
 
 impl Job for ReconcileClerk {
     const KIND: &'static str = "clerk.reconcile";
+    /// Of its own: only workers that have Clerk's secret key claim from it.
+    const QUEUE: &'static str = "clerk";
 }
 
 /// Counts the leads that came in since they were last counted, so that a page of leads can tell a total without counting

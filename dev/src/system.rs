@@ -3,7 +3,7 @@ use std::{env, net::Ipv4Addr, sync::Arc};
 use common::clock::Clock;
 use dev::{
     changes::Changes,
-    clerk::{Endpoint, Instance, Options, SigningKey, StandIn},
+    clerk::{Endpoint, INSTANCE_ID, Instance, Options, SigningKey, StandIn},
     console::Console,
     files::During,
     postgres::KeptCluster,
@@ -139,6 +139,7 @@ impl System {
             endpoint: Some(Endpoint { url, secret: self.secrets.webhook_secret.clone() }),
             api: Some(api),
             authorized_party: self.overrides.authorized_party.clone(),
+            instance_id: INSTANCE_ID.to_owned(),
             initial: Instance::demo(),
             state_file: Some(self.directory.join("clerk.state.json")),
             clock: Clock::system(),

@@ -201,6 +201,7 @@ impl<'a> Dealership<'a> {
         let membership = Change::Membership {
             id: format!("orgmem_{}_{}", self.org, person.user).parse().expect("printable"),
             version: 1,
+            seen: 0,
             membership: Membership { org: self.org.clone(), user: person.user.clone(), role: role.to_owned() },
             organization: (1, Organization { name: Some(self.name.clone()) }),
             hint: PersonHint {

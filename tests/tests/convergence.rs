@@ -10,7 +10,7 @@ mod model;
 use std::{cell::Cell, collections::BTreeSet};
 
 use common::{
-    clerk::{BackendApi, Reconciliation, reconcile},
+    clerk::{Change, Reconciliation, apply, reconcile},
     config::{CliConfig, Settings},
     db::Db,
 };
@@ -27,7 +27,7 @@ use tokio::{net::TcpListener, runtime::Runtime};
 
 use self::{
     journey::{Arrival, Journey, arrivals, journey, timeline, travel},
-    model::{Clerk, Happening, happening},
+    model::{Clerk, Happening, Look, happening, look},
 };
 
 /// Where the histories of one property end.
@@ -66,14 +66,23 @@ impl World {
 
 /// Lives through random histories: `CASES` of them, or as many as are given.
 fn check(cases: u32, case: impl Fn(usize, Vec<Happening>, &[Journey]) -> TestCaseResult) {
+    check_with(cases, Just(()), |number, history, journeys, ()| case(number, history, journeys));
+}
+
+/// The same, with something more that is random.
+fn check_with<S: Strategy>(
+    cases: u32,
+    more: S,
+    case: impl Fn(usize, Vec<Happening>, &[Journey], S::Value) -> TestCaseResult,
+) {
     let asked = std::env::var("CASES").ok().and_then(|cases| cases.parse().ok());
-    let histories = (vec(happening(), 1..25), vec(journey(), 25));
+    let histories = (vec(happening(), 1..25), vec(journey(), 25), more);
     let number = Cell::new(0);
     let config =
         Config { cases: asked.unwrap_or(cases), max_shrink_iters: 400, failure_persistence: None, ..Config::default() };
-    let outcome = TestRunner::new(config).run(&histories, |(history, journeys)| {
+    let outcome = TestRunner::new(config).run(&histories, |(history, journeys, more)| {
         number.set(number.get() + 1);
-        case(number.get(), history, &journeys)
+        case(number.get(), history, &journeys, more)
     });
     if let Err(failure) = outcome {
         panic!("{failure}");
@@ -107,6 +116,33 @@ fn every_order_of_every_history_ends_where_clerk_is() {
     });
 }
 
+/// Has events arrive, and between them what somebody saw who looked at Clerk, or did not find there.
+async fn travel_with_looks(db: &Db, arrivals: &[Arrival], looks: &[(usize, Change)]) {
+    for (n, arrival) in arrivals.iter().map(Some).chain([None]).enumerate() {
+        for (_, seen) in looks.iter().filter(|(when, _)| when % (arrivals.len() + 1) == n) {
+            let mut tx = db.system().await.expect("the database is there");
+            apply(&mut tx, seen.clone()).await.expect("a valid change");
+            tx.commit().await.expect("the database is there");
+        }
+        travel(db, arrival.map(std::slice::from_ref).unwrap_or_default()).await;
+    }
+}
+
+#[test]
+fn what_was_not_found_is_withdrawn_until_it_is_seen_later_in_every_order() {
+    let world = World::new();
+    let looks = vec(look(), 1..12);
+    check_with(300, looks, |number, history, journeys, looks: Vec<Look>| {
+        let clerk = Clerk::lived(number, &history);
+        let looks: Vec<_> = looks.iter().filter_map(|look| clerk.look(look)).collect();
+        let arrivals = arrivals(&clerk.prefix, &clerk.events, journeys, 0);
+        world.runtime.block_on(travel_with_looks(&world.db, &arrivals, &looks));
+        let told = || format!("after{}\nand {looks:#?}", timeline(&arrivals));
+        prop_assert_eq!(world.state(&clerk), clerk.truth_after(&looks), "{}", told());
+        Ok(())
+    });
+}
+
 #[test]
 fn what_was_withdrawn_stays_withdrawn_whatever_is_missing() {
     let world = World::new();
@@ -122,11 +158,13 @@ fn what_was_withdrawn_stays_withdrawn_whatever_is_missing() {
 }
 
 #[test]
-fn one_look_at_clerk_mends_what_is_missing_and_a_second_one_finds_nothing() {
+fn one_look_at_clerk_repairs_what_is_missing_and_a_second_one_finds_nothing() {
     let world = World::new();
-    let (clerk, api) = world.runtime.block_on(async {
+    let (clerk, backend) = world.runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-        let options = Options { initial: Instance::default(), ..Options::in_memory(SigningKey::generate()) };
+        let instance_id = "ins_1".to_owned();
+        let options =
+            Options { initial: Instance::default(), instance_id, ..Options::in_memory(SigningKey::generate()) };
         let clerk = StandIn::start(listener, options).await.expect("it keeps no file");
         let settings = [
             ("DATABASE_URL", world.database.url.clone()),
@@ -134,14 +172,11 @@ fn one_look_at_clerk_mends_what_is_missing_and_a_second_one_finds_nothing() {
             ("CLERK_SECRET_KEY", "sk_test_stand_in".to_owned()),
         ];
         let config = CliConfig::read(&mut Settings::from_values(settings)).expect("the settings above are valid");
-        let api = BackendApi::of(&config.clerk.expect("it is set")).await.expect("it answers");
-        (clerk, api)
+        (clerk, config.clerk.expect("it is set"))
     });
     let how = Reconciliation { allow_mass_deletion: true, ..Reconciliation::default() };
-    let look = || world.runtime.block_on(reconcile(&world.db, &api, how)).expect("both answer");
-    check(150, |number, mut history, journeys| {
-        // An address that only a lost event told, the API does not tell either.
-        history.iter_mut().for_each(Happening::with_email);
+    let look = || world.runtime.block_on(reconcile(&world.db, &backend, how)).expect("both answer");
+    check(150, |number, history, journeys| {
         let model = Clerk::lived(number, &history);
         // Whom an earlier history left behind, this one's instance would not know.
         world.execute("TRUNCATE clerk_objects, clerk_events, dealerships CASCADE");
@@ -155,25 +190,28 @@ fn one_look_at_clerk_mends_what_is_missing_and_a_second_one_finds_nothing() {
             .expect("a valid change");
         let drift = look();
         let told = || format!("after{}\nand then{:#?}", timeline(&heard), drift);
-        prop_assert_eq!(open(&world.state(&model)), open(&model.truth()), "{}", told());
+        prop_assert_eq!(open(&world.state(&model), &model), open(&model.truth(), &model), "{}", told());
         prop_assert_eq!(look().news, 0, "{}", told());
 
         // What comes late changes nothing any more.
         world.travel(&arrivals(&format!("{}late", model.prefix), &model.events, journeys, 0));
-        prop_assert_eq!(open(&world.state(&model)), open(&model.truth()), "{}", told());
+        prop_assert_eq!(open(&world.state(&model), &model), open(&model.truth(), &model), "{}", told());
         Ok(())
     });
 }
 
-/// What is so in dealerships that are open. Of one that was closed, Clerk says nothing any more.
-fn open(state: &BTreeSet<String>) -> BTreeSet<String> {
+/// What is so in dealerships that are open. Of one that was closed, Clerk says nothing any more. Nor does it of whom it no
+/// longer has: they are suspended, and may be seen again.
+fn open(state: &BTreeSet<String>, model: &Clerk) -> BTreeSet<String> {
     let closed: BTreeSet<_> = state
         .iter()
         .filter(|line| line.ends_with("closed true"))
         .filter_map(|line| line.split(" | ").next().map(str::to_owned))
         .collect();
     let is_open = |line: &&String| line.split(" | ").next().is_some_and(|org| !closed.contains(org));
-    state.iter().filter(is_open).cloned().collect()
+    let is_banned = |line: &str| model.truth().contains(line);
+    let may_be_there = |line: &&String| !line.ends_with("suspended true") || is_banned(line);
+    state.iter().filter(is_open).filter(may_be_there).cloned().collect()
 }
 
 /// Whether nobody has access of whose end an event has arrived.

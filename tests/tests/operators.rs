@@ -237,6 +237,27 @@ async fn the_age_of_what_is_not_there_is_blank() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_read_is_shown_and_only_a_database_that_is_away_is_not_now() {
+    let database = database().await;
+    let db = Db::new(&database.url.parse().expect("a valid URL"), 1, "tests");
+    let event = clerk_events::user("user.created", "user_1", "Kari", None, false, 1_000).to_string();
+    common::clerk::receive(&db, None, &clerk_events::delivery("msg_1", &event)).await.expect("the database is there");
+    let mut jobs = JobTable::at(&database.url).await;
+    let odd = jobs.insert("clerk.process_event", 1, r#"{"event_id":"x"}"#).await;
+    jobs.change("UPDATE jobs SET state = 'dead', finished_at = now() WHERE id = $1", odd).await;
+    let desk = Desk::open(&database).await;
+    assert!(desk.page("/events").await.contains("user.created"));
+    assert!(desk.page(&format!("/jobs/{odd}")).await.contains("event_id"));
+    desk.page("/").await;
+
+    let mut conn = database.connect().await;
+    sqlx::raw_sql("ALTER TABLE clerk_event_repetitions RENAME TO gone").execute(&mut conn).await.expect("it is ours");
+    let answer = desk.ask(Method::GET, "/events").send().await.expect("it answers");
+    assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(answer.text().await.expect("text").contains("The database refused the question"));
+}
+
+#[tokio::test]
 async fn nobody_else_gets_in() {
     let database = database().await;
     let desk = Desk::open(&database).await;

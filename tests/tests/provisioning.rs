@@ -194,7 +194,7 @@ async fn roles_and_bans_follow_the_latest_word() {
     };
     in_every_order(
         story,
-        &["dealership | org | Tesla Oslo | f", "user | org | user | Kari | kari@example.no | sales_rep | t"],
+        &["dealership | org | Tesla Oslo | f", "user | org | user | Kari | user@user.invalid | sales_rep | t"],
     )
     .await;
 }

@@ -380,6 +380,7 @@ async fn strangers_and_the_banned_have_no_access() {
     let banned = |banned, version| Change::User {
         id: kari.user.clone(),
         version,
+        seen: 0,
         profile: UserProfile { name: None, email: None, banned },
     };
     for (banned, status) in [(banned(true, 1), 403), (banned(false, 2), 200)] {

@@ -1,7 +1,7 @@
 //! Clerk's webhooks, up to the point where they are stored and enqueued.
 
 use common::{
-    clerk::{EventFilter, process, replay},
+    clerk::{EventFilter, process, replay, set_instance},
     clock::Clock,
 };
 use dev::clerk::signed_headers;
@@ -165,13 +165,14 @@ async fn another_instances_events_are_set_aside() {
     }
     app.deliver("msg_3", &organization_created("org_1")).await.expect(202);
 
-    // An operator may know better.
+    // An operator may know better, and says so first.
     let mut tx = app.db.system().await.expect("the database is there");
     let all = EventFilter::default();
     assert_eq!(replay(&mut tx, &all).await.expect("it answers"), Vec::<i64>::new());
     let filter = EventFilter { status: Some("quarantined".to_owned()), ..all };
     let replayed = replay(&mut tx, &filter).await.expect("it answers");
     assert_eq!(replayed.len(), 1);
+    set_instance(&mut tx, &"ins_2".parse().expect("printable")).await.expect("it answers");
     process(&mut tx, replayed[0]).await.expect("it can be processed");
     tx.commit().await.expect("the database is there");
     assert_eq!(app.count("SELECT count(*) FROM dealerships").await, 1);

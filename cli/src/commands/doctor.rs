@@ -1,7 +1,7 @@
 use std::{collections::BTreeSet, process::ExitCode, time::Duration};
 
 use common::{
-    clerk::{self, BackendApi, Halted},
+    clerk::{self, BackendApi, OwnInstance, Stuck},
     config::{ApiConfig, CliConfig, ConfigError, Settings, TelemetryConfig, WorkerConfig},
     db::{self, Db, pending_migrations},
     queue::{self, Stats, WorkerRecord},
@@ -39,8 +39,9 @@ pub(crate) async fn run() -> ExitCode {
         findings.push(("database", connected));
         if reachable {
             findings.extend(database(config).await);
+        } else {
+            findings.push(("Clerk's Backend API", Fine("not asked: whose key it is, the database tells".to_owned())));
         }
-        findings.push(("Clerk's Backend API", backend_api(config).await));
     }
     if let Ok(config) = &api {
         findings.push(("Clerk's public keys", public_keys(&config.clerk.jwks_url).await));
@@ -102,7 +103,17 @@ async fn database(config: &CliConfig) -> Vec<(&'static str, Finding)> {
     let queue = queue(&db).await.unwrap_or_else(|error| Wrong(chain(&error)));
     let workers = workers(&db).await.unwrap_or_else(|error| Wrong(chain(&error)));
     let events = events(&db).await.unwrap_or_else(|error| Wrong(chain(&error)));
-    vec![("dealerships", outcome(isolated)), ("queue", queue), ("workers", workers), ("Clerk's events", events)]
+    let instance = instance(&db, config).await.unwrap_or_else(|error| Wrong(chain(&error)));
+    let reconciliation = reconciliation(&db).await.unwrap_or_else(|error| Wrong(chain(&error)));
+    vec![
+        ("dealerships", outcome(isolated)),
+        ("queue", queue),
+        ("workers", workers),
+        ("Clerk's events", events),
+        ("Clerk's instance", instance),
+        ("Clerk's Backend API", backend_api(&db, config).await),
+        ("Clerk's reconciliation", reconciliation),
+    ]
 }
 
 async fn queue(db: &Db) -> db::Result<Finding> {
@@ -151,13 +162,13 @@ async fn workers(db: &Db) -> db::Result<Finding> {
 }
 
 async fn events(db: &Db) -> db::Result<Finding> {
-    let Halted { dead, quarantined, abandoned } = clerk::halted(&mut db.system().await?).await?;
-    let halted = [
+    let Stuck { dead, quarantined, abandoned } = clerk::stuck(&mut db.system().await?).await?;
+    let stuck = [
         (dead, "are dead; look at them with: norvalt events list --status dead"),
         (quarantined, "are of another Clerk instance; look at them with: norvalt events list --status quarantined"),
         (abandoned, "have lost their job; process them with: norvalt events replay --status pending"),
     ];
-    let found: Vec<_> = halted.iter().filter(|(count, _)| *count > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    let found: Vec<_> = stuck.iter().filter(|(count, _)| *count > 0).map(|(n, what)| format!("{n} {what}")).collect();
     Ok(if found.is_empty() { Fine("none waits for an operator".to_owned()) } else { Wrong(found.join("\n")) })
 }
 
@@ -180,17 +191,47 @@ async fn public_keys(url: &str) -> Finding {
     }
 }
 
-async fn backend_api(config: &CliConfig) -> Finding {
+/// The instance that the database belongs to.
+async fn instance(db: &Db, config: &CliConfig) -> db::Result<Finding> {
+    let own = clerk::own_instance(&mut db.system().await?).await?;
+    let configured = &config.clerk_instance;
+    Ok(match (own, configured) {
+        (Some(OwnInstance { id, learnt_from, .. }), Some(configured)) if id != *configured => Wrong(format!(
+            "CLERK_INSTANCE_ID is {configured}, but this database belongs to {id} (according to the {learnt_from})\n\
+             is DATABASE_URL the right one? Events and keys of both are refused until they agree;\n\
+             if the database has the wrong one: norvalt instance --set"
+        )),
+        (Some(OwnInstance { id, learnt_from, .. }), _) => {
+            Fine(format!("{id}, according to the {learnt_from}; events and keys of any other are refused"))
+        }
+        (None, Some(configured)) => Fine(format!("{configured}, once the first webhook or norvalt sync confirms it")),
+        (None, None) => Fine("not known yet; CLERK_INSTANCE_ID says it, or the first signed event".to_owned()),
+    })
+}
+
+async fn backend_api(db: &Db, config: &CliConfig) -> Finding {
     let Some(clerk) = &config.clerk else {
         return Fine("not used: CLERK_SECRET_KEY is not set".to_owned());
     };
-    let asked = async { BackendApi::new(clerk)?.instance().await };
-    match (asked.await, &clerk.instance) {
-        (Ok(id), None) => {
-            Fine(format!("{} accepts the key; set CLERK_INSTANCE_ID={id} to take no other's events", clerk.url))
+    match tokio::time::timeout(PATIENCE, BackendApi::verified(db, clerk)).await {
+        Ok(Ok(api)) => match api.instance() {
+            Some(id) => Fine(format!("{} accepts the key of {id}", clerk.url)),
+            None => Fine(format!("{} accepts the key, and has what is known here", clerk.url)),
+        },
+        Ok(Err(error)) => Wrong(chain(&error)),
+        Err(_) => {
+            Wrong(format!("{} gave no answer within {PATIENCE:?}; check CLERK_API_URL and the network", clerk.url))
         }
-        (Ok(id), Some(ours)) if id == *ours => Fine(format!("{} accepts the key of {id}", clerk.url)),
-        (Ok(id), Some(ours)) => Wrong(format!("CLERK_SECRET_KEY is of {id}, but CLERK_INSTANCE_ID is {ours}")),
-        (Err(error), _) => Wrong(chain(&error)),
     }
+}
+
+/// Whether the last comparison with Clerk waits for an operator.
+async fn reconciliation(db: &Db) -> db::Result<Finding> {
+    Ok(match clerk::last_reconciliation(&mut db.system().await?).await? {
+        None => Fine("none yet".to_owned()),
+        Some(last) => match last.refusal {
+            None => Fine(format!("done at {}", time(last.ended_at))),
+            Some(refusal) => Wrong(format!("refused at {}: {refusal}", time(last.ended_at))),
+        },
+    })
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod doctor;
 pub(crate) mod events;
+pub(crate) mod instance;
 pub(crate) mod jobs;
 pub(crate) mod migrate;
 pub(crate) mod purge;

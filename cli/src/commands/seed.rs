@@ -52,13 +52,14 @@ async fn provision(db: &Db, dealership: &Dealership) -> Result<(), CommandError>
         let membership = Change::Membership {
             id: person.membership_id.parse()?,
             version: 0,
+            seen: 0,
             membership: Membership { org: org.clone(), user: user.clone(), role: person.role.to_owned() },
             organization: (0, organization.clone()),
             hint: PersonHint { name: name.clone(), email: email.clone() },
         };
         clerk::apply(&mut tx, membership).await?;
         let profile = UserProfile { name, email, banned: false };
-        clerk::apply(&mut tx, Change::User { id: user, version: 0, profile }).await?;
+        clerk::apply(&mut tx, Change::User { id: user, version: 0, seen: 0, profile }).await?;
     }
     tx.commit().await?;
     Ok(())

@@ -2,6 +2,7 @@ use std::{fmt::Display, str::FromStr};
 
 use common::{
     clerk::{self, BackendApi, Change, Membership, Organization, Outcome, PersonHint},
+    clock::Clock,
     config::CliConfig,
     db::Db,
     ids::{ClerkMembershipId, ClerkOrgId, ClerkUserId},
@@ -61,12 +62,12 @@ fn name(text: &str) -> Result<String, &'static str> {
 }
 
 pub(crate) async fn run(config: &CliConfig, args: Args) -> Result<(), CommandError> {
+    let db = Db::new(&config.database_url, 1, "norvalt sync-user");
     let changes = match (&args.org, &config.clerk) {
         (Some(_), _) => by_hand(args),
-        (None, Some(clerk)) => from_clerk(&BackendApi::new(clerk)?, &args.user).await?,
+        (None, Some(clerk)) => from_clerk(&BackendApi::verified(&db, clerk).await?, &args.user).await?,
         (None, None) => return Err("set CLERK_SECRET_KEY to ask Clerk, or give --org and --membership".into()),
     };
-    let db = Db::new(&config.database_url, 1, "norvalt sync-user");
     let mut tx = db.system().await?;
     let mut report = Vec::new();
     for change in changes {
@@ -87,10 +88,12 @@ pub(crate) async fn run(config: &CliConfig, args: Args) -> Result<(), CommandErr
 }
 
 async fn from_clerk(clerk: &BackendApi, user: &ClerkUserId) -> Result<Vec<Change>, CommandError> {
+    let now = Clock::system().now().timestamp_millis();
     let person = clerk.user(user).await?.ok_or_else(|| format!("Clerk knows no {user}"))?;
     let mut changes = vec![person];
     changes.extend(clerk.memberships_of(user).await?);
-    Ok(changes)
+    let unreadable = |_| "Clerk's answer has an object that cannot be read; norvalt sync --dry-run says which".into();
+    changes.into_iter().map(|object| object.map(|change| change.seen_at(now)).map_err(unreadable)).collect()
 }
 
 /// Version 0 yields to anything that Clerk says itself.
@@ -99,6 +102,7 @@ fn by_hand(args: Args) -> Vec<Change> {
     let membership = org.zip(membership).map(|(org, id)| Change::Membership {
         id,
         version: 0,
+        seen: 0,
         membership: Membership { org, user, role },
         organization: (0, Organization { name: org_name }),
         hint: PersonHint { name, email },

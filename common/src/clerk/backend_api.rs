@@ -1,8 +1,8 @@
 //! Asking Clerk itself. <https://clerk.com/docs/reference/backend-api>
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use reqwest::{Client, StatusCode, header::RETRY_AFTER};
+use reqwest::{Client, Response, StatusCode, header::RETRY_AFTER};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -15,9 +15,13 @@ use crate::{
 
 /// The version of Clerk's API that we understand. <https://clerk.com/docs/guides/development/upgrading/versioning>
 const VERSION: &str = "2025-04-10";
-const TIMEOUT: Duration = Duration::from_secs(15);
-/// How often to try again when Clerk asks to slow down.
-const PATIENCE: u32 = 5;
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+/// How often one request is made before its failure counts.
+const ATTEMPTS: u32 = 5;
+/// Between the first two attempts; twice as long each time after that, unless Clerk says how long.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// The longest that Clerk may make us wait.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// Objects asked for at once; the most that Clerk allows.
 const PAGE_SIZE: usize = 500;
 /// How many objects of one page are asked for again with the next: as many may vanish meanwhile without another being
@@ -30,25 +34,30 @@ pub struct BackendApi {
     http: Client,
     url: String,
     key: Secret,
+    /// The key's, if Clerk says.
+    pub(super) instance: Option<ClerkInstanceId>,
 }
 
 /// Everything of one kind that an instance has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Listing {
-    /// Organizations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Listing {
     Organizations,
-    /// Memberships, of whomever and wherever.
+    /// Of whomever and wherever.
     Memberships,
-    /// People, members or not.
+    /// Members or not.
     Users,
 }
 
+/// An object of Clerk's, or why it cannot be read.
+pub(super) type Object = Result<Change, serde_json::Error>;
+
 /// What a walk through a listing has not reached yet.
 #[derive(Debug)]
-pub struct Walk<'a> {
+pub(super) struct Walk<'a> {
     clerk: &'a BackendApi,
     listing: Listing,
     offset: Option<usize>,
+    earlier: BTreeSet<String>,
 }
 
 #[derive(Deserialize)]
@@ -67,20 +76,15 @@ pub enum BackendApiError {
     /// No answer.
     #[error("cannot reach Clerk; check CLERK_API_URL and the network")]
     Unreachable(#[from] reqwest::Error),
-    /// The key is not one of this instance.
+    /// The key is none of Clerk's.
     #[error("Clerk refuses the key; check CLERK_SECRET_KEY")]
     WrongKey,
-    /// The key is one of another instance.
-    #[error("CLERK_SECRET_KEY is of the Clerk instance {theirs}, but CLERK_INSTANCE_ID is {ours}")]
-    WrongInstance {
-        /// As configured.
-        ours: ClerkInstanceId,
-        /// As Clerk says.
-        theirs: ClerkInstanceId,
-    },
     /// Another refusal.
     #[error("Clerk answered {0}")]
     Refused(StatusCode),
+    /// Page after page, and nothing new on them.
+    #[error("a listing of Clerk's does not end")]
+    Endless,
     /// An answer that does not have the shape we know.
     #[error("Clerk's answer cannot be read")]
     Unreadable(#[from] serde_json::Error),
@@ -88,86 +92,116 @@ pub enum BackendApiError {
 
 impl BackendApi {
     /// Prepares for asking; nothing is sent yet.
-    pub fn new(clerk: &ClerkBackend) -> Result<Self, BackendApiError> {
-        let http = Client::builder().timeout(TIMEOUT).build()?;
-        Ok(Self { http, url: clerk.url.clone(), key: clerk.secret_key.clone() })
+    pub(super) fn new(clerk: &ClerkBackend) -> Result<Self, BackendApiError> {
+        let http = Client::builder().timeout(REQUEST_TIMEOUT).build()?;
+        Ok(Self { http, url: clerk.url.clone(), key: clerk.secret_key.clone(), instance: None })
     }
 
-    /// Prepares for asking, and makes sure that the key is of the instance that is configured, if one is.
-    pub async fn of(clerk: &ClerkBackend) -> Result<Self, BackendApiError> {
-        let api = Self::new(clerk)?;
-        if let Some(ours) = &clerk.instance {
-            let theirs = api.instance().await?;
-            if theirs != *ours {
-                return Err(BackendApiError::WrongInstance { ours: ours.clone(), theirs });
-            }
-        }
-        Ok(api)
+    /// Which instance the key is of, if Clerk says.
+    pub fn instance(&self) -> Option<&ClerkInstanceId> {
+        self.instance.as_ref()
     }
 
-    /// Which instance the key is of.
-    pub async fn instance(&self) -> Result<ClerkInstanceId, BackendApiError> {
-        let answer = self.get("/v1/instance").await?.ok_or(BackendApiError::Refused(StatusCode::NOT_FOUND))?;
-        Ok(serde_json::from_str::<InstanceData>(&answer)?.id)
+    /// Nothing where there is no such route, or an answer of another shape.
+    /// <https://clerk.com/docs/reference/backend/instance/get>
+    pub(super) async fn ask_instance(&self) -> Result<Option<ClerkInstanceId>, BackendApiError> {
+        let answer = self.get("/v1/instance").await?;
+        Ok(answer.and_then(|data| serde_json::from_str::<InstanceData>(&data).ok()).map(|instance| instance.id))
     }
 
     /// An organization as Clerk knows it now, or nothing.
-    pub async fn organization(&self, id: &ClerkOrgId) -> Result<Option<Change>, BackendApiError> {
-        let answer = self.get(&format!("/v1/organizations/{id}")).await?;
-        Ok(answer.map(|data| event::organization(&data, 0)).transpose()?)
+    pub(super) async fn organization(&self, id: &ClerkOrgId) -> Result<Option<Object>, BackendApiError> {
+        let answer = self.get(&format!("/v1/organizations/{}", in_path(id.as_str()))).await?;
+        Ok(answer.map(|data| event::organization(&data, 0)))
     }
 
     /// A person as Clerk knows them now, or nothing.
-    pub async fn user(&self, id: &ClerkUserId) -> Result<Option<Change>, BackendApiError> {
-        let answer = self.get(&format!("/v1/users/{id}")).await?;
-        Ok(answer.map(|data| event::user(&data, 0)).transpose()?)
+    pub async fn user(&self, id: &ClerkUserId) -> Result<Option<Object>, BackendApiError> {
+        let answer = self.get(&format!("/v1/users/{}", in_path(id.as_str()))).await?;
+        Ok(answer.map(|data| event::user(&data, 0)))
     }
 
     /// Where a person is a member now. Empty for somebody whom Clerk does not know.
-    pub async fn memberships_of(&self, id: &ClerkUserId) -> Result<Vec<Change>, BackendApiError> {
-        let mut memberships = Vec::new();
+    pub async fn memberships_of(&self, id: &ClerkUserId) -> Result<Vec<Object>, BackendApiError> {
+        let (mut memberships, mut texts) = (Vec::new(), BTreeSet::new());
         loop {
-            let offset = memberships.len();
+            let (id, offset) = (in_path(id.as_str()), memberships.len());
             let path = format!("/v1/users/{id}/organization_memberships?limit={PAGE_SIZE}&offset={offset}");
             let Some(page) = self.get(&path).await? else { return Ok(memberships) };
             let page: Page = serde_json::from_str(&page)?;
-            for membership in &page.data {
-                memberships.push(event::membership(membership.get(), 0)?);
-            }
+            memberships.extend(page.data.iter().map(|membership| event::membership(membership.get(), 0)));
             if page.data.len() < PAGE_SIZE {
                 return Ok(memberships);
             }
+            continues(&mut texts, &page.data)?;
         }
     }
 
     /// Begins to walk through everything of one kind.
-    pub fn walk(&self, listing: Listing) -> Walk<'_> {
-        Walk { clerk: self, listing, offset: Some(0) }
+    pub(super) fn walk(&self, listing: Listing) -> Walk<'_> {
+        Walk { clerk: self, listing, offset: Some(0), earlier: BTreeSet::new() }
     }
 
-    /// GET, with nothing for 404. Waits as long as Clerk asks when it is asked too often.
+    /// GET, with nothing for 404. Tries again what may pass: after as long as Clerk says, where it does.
     async fn get(&self, path: &str) -> Result<Option<String>, BackendApiError> {
-        for _ in 0..PATIENCE {
-            let request = self.http.get(format!("{}{path}", self.url)).bearer_auth(self.key.expose());
-            let answer = request.header("Clerk-API-Version", VERSION).send().await?;
-            match answer.status() {
-                StatusCode::NOT_FOUND => return Ok(None),
-                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(BackendApiError::WrongKey),
-                StatusCode::TOO_MANY_REQUESTS => {
-                    let wait = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-                    tokio::time::sleep(Duration::from_secs(wait.unwrap_or(1).min(60))).await;
-                }
-                status if status.is_success() => return Ok(Some(answer.text().await?)),
-                status => return Err(BackendApiError::Refused(status)),
+        let mut pause = FIRST_PAUSE;
+        for attempt in 1.. {
+            let (error, wait) = match self.attempt(path).await {
+                Ok(answer) => match answer.status() {
+                    StatusCode::NOT_FOUND => return Ok(None),
+                    StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(BackendApiError::WrongKey),
+                    status if status.is_success() => match answer.text().await {
+                        Ok(text) => return Ok(Some(text)),
+                        Err(error) => (error.into(), None),
+                    },
+                    status if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() => {
+                        (BackendApiError::Refused(status), retry_after(&answer))
+                    }
+                    status => return Err(BackendApiError::Refused(status)),
+                },
+                Err(error) => (error.into(), None),
+            };
+            if attempt == ATTEMPTS {
+                return Err(error);
             }
+            tokio::time::sleep(wait.unwrap_or(pause).min(LONGEST_PAUSE)).await;
+            pause *= 2;
         }
-        Err(BackendApiError::Refused(StatusCode::TOO_MANY_REQUESTS))
+        unreachable!("the last attempt returns")
     }
+
+    async fn attempt(&self, path: &str) -> reqwest::Result<Response> {
+        let request = self.http.get(format!("{}{path}", self.url)).bearer_auth(self.key.expose());
+        request.header("Clerk-API-Version", VERSION).send().await
+    }
+}
+
+/// Makes sure that a full page has something on it that no earlier one had.
+fn continues(earlier: &mut BTreeSet<String>, page: &[Box<RawValue>]) -> Result<(), BackendApiError> {
+    let before = earlier.len();
+    earlier.extend(page.iter().map(|object| object.get().to_owned()));
+    if earlier.len() > before { Ok(()) } else { Err(BackendApiError::Endless) }
+}
+
+/// Seconds, as Clerk has it.
+fn retry_after(answer: &Response) -> Option<Duration> {
+    let seconds = answer.headers().get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+/// An id as a segment of a path. Clerk's consist of letters, digits and underscores, and need no escape; others must not
+/// lead elsewhere.
+fn in_path(id: &str) -> String {
+    let escaped = |byte: u8| match byte {
+        byte if byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-' => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    id.bytes().map(escaped).collect()
 }
 
 impl Walk<'_> {
     /// The next page, or nothing at the end. An object may be on two of them.
-    pub async fn next(&mut self) -> Result<Option<Vec<Change>>, BackendApiError> {
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<Object>>, BackendApiError> {
         let Some(offset) = self.offset else { return Ok(None) };
         let path = format!("{}?limit={PAGE_SIZE}&offset={offset}", self.listing.path());
         let page = self.clerk.get(&path).await?.ok_or(BackendApiError::Refused(StatusCode::NOT_FOUND))?;
@@ -177,7 +211,10 @@ impl Walk<'_> {
             Listing::Organizations | Listing::Memberships => serde_json::from_str::<Page>(&page)?.data,
         };
         self.offset = (page.len() >= PAGE_SIZE).then_some(offset + PAGE_SIZE - OVERLAP);
-        Ok(Some(page.iter().map(|object| self.listing.read(object.get())).collect::<Result<_, _>>()?))
+        if self.offset.is_some() {
+            continues(&mut self.earlier, &page)?;
+        }
+        Ok(Some(page.iter().map(|object| self.listing.read(object.get())).collect()))
     }
 }
 
@@ -190,7 +227,16 @@ impl Listing {
         }
     }
 
-    fn read(self, object: &str) -> serde_json::Result<Change> {
+    /// What it lists, for people.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Organizations => "organizations",
+            Self::Memberships => "memberships",
+            Self::Users => "people",
+        }
+    }
+
+    fn read(self, object: &str) -> Object {
         match self {
             Self::Organizations => event::organization(object, 0),
             Self::Memberships => event::membership(object, 0),

@@ -14,6 +14,8 @@ pub enum Change {
         id: ClerkOrgId,
         /// When it came to look like this.
         version: Version,
+        /// When it was last known to be there: by Clerk's clock for an event, by ours for an answer.
+        seen: Version,
         /// Its attributes.
         organization: Organization,
     },
@@ -28,12 +30,37 @@ pub enum Change {
         id: ClerkMembershipId,
         /// When it came to be like this.
         version: Version,
+        /// When it was last known to be there: by Clerk's clock for an event, by ours for an answer.
+        seen: Version,
         /// Who, where and as what.
         membership: Membership,
         /// The organization as embedded: possibly older than what is known, hence with its own version.
         organization: (Version, Organization),
         /// What the membership says of the person.
         hint: PersonHint,
+    },
+    /// Clerk had no such organization when it was asked. Unlike a deletion, this is over once it is seen later.
+    OrganizationMissing {
+        /// Which one.
+        id: ClerkOrgId,
+        /// When Clerk was asked.
+        at: Version,
+    },
+    /// Clerk had no such membership when it was asked.
+    MembershipMissing {
+        /// Which one.
+        id: ClerkMembershipId,
+        /// Whose.
+        user: ClerkUserId,
+        /// When Clerk was asked.
+        at: Version,
+    },
+    /// Clerk had no such person when it was asked.
+    UserMissing {
+        /// Which one.
+        id: ClerkUserId,
+        /// When Clerk was asked.
+        at: Version,
     },
     /// A membership ended.
     MembershipDeleted {
@@ -48,6 +75,8 @@ pub enum Change {
         id: ClerkUserId,
         /// When they came to look like this.
         version: Version,
+        /// As of an organization.
+        seen: Version,
         /// Their attributes.
         profile: UserProfile,
     },
@@ -59,21 +88,40 @@ pub enum Change {
 }
 
 impl Change {
+    /// The same, known to be so at this time as well.
+    #[must_use]
+    pub fn seen_at(mut self, at: Version) -> Self {
+        if let Self::Organization { seen, .. } | Self::Membership { seen, .. } | Self::User { seen, .. } = &mut self {
+            *seen = at.max(*seen);
+        }
+        self
+    }
+
     /// The id of the object that it is about, of whatever kind.
     pub fn object(&self) -> &str {
         match self {
-            Self::Organization { id, .. } | Self::OrganizationDeleted { id } => id.as_str(),
-            Self::Membership { id, .. } | Self::MembershipDeleted { id, .. } => id.as_str(),
-            Self::User { id, .. } | Self::UserDeleted { id } => id.as_str(),
+            Self::Organization { id, .. } | Self::OrganizationDeleted { id } | Self::OrganizationMissing { id, .. } => {
+                id.as_str()
+            }
+            Self::Membership { id, .. } | Self::MembershipDeleted { id, .. } | Self::MembershipMissing { id, .. } => {
+                id.as_str()
+            }
+            Self::User { id, .. } | Self::UserDeleted { id } | Self::UserMissing { id, .. } => id.as_str(),
         }
     }
 
     /// Which dealership it is about, as far as it tells.
     pub fn dealership(&self) -> Option<DealershipId> {
         match self {
-            Self::Organization { id, .. } | Self::OrganizationDeleted { id } => Some(DealershipId::of(id)),
+            Self::Organization { id, .. } | Self::OrganizationDeleted { id } | Self::OrganizationMissing { id, .. } => {
+                Some(DealershipId::of(id))
+            }
             Self::Membership { membership, .. } => Some(DealershipId::of(&membership.org)),
-            Self::MembershipDeleted { .. } | Self::User { .. } | Self::UserDeleted { .. } => None,
+            Self::MembershipDeleted { .. }
+            | Self::MembershipMissing { .. }
+            | Self::User { .. }
+            | Self::UserDeleted { .. }
+            | Self::UserMissing { .. } => None,
         }
     }
 
@@ -82,8 +130,9 @@ impl Change {
         match self {
             Self::Membership { membership, .. } => Some(&membership.user),
             Self::MembershipDeleted { user, .. } => user.as_ref(),
-            Self::User { id, .. } | Self::UserDeleted { id } => Some(id),
-            Self::Organization { .. } | Self::OrganizationDeleted { .. } => None,
+            Self::MembershipMissing { user, .. } => Some(user),
+            Self::User { id, .. } | Self::UserDeleted { id } | Self::UserMissing { id, .. } => Some(id),
+            Self::Organization { .. } | Self::OrganizationDeleted { .. } | Self::OrganizationMissing { .. } => None,
         }
     }
 }

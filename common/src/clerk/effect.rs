@@ -28,6 +28,8 @@ pub enum DealershipEffect {
     Renamed,
     /// Nobody has access any more.
     Closed,
+    /// Its people have access again.
+    Reopened,
 }
 
 /// What became different for a person in a dealership.
@@ -39,7 +41,9 @@ pub enum MemberEffect {
     Role(Role, Role),
     /// They are banned.
     Suspended,
-    /// They are no longer banned.
+    /// Clerk has no such person or membership, though it never said that it was deleted.
+    Withdrawn,
+    /// Their access is neither suspended nor withdrawn any more.
     Reinstated,
     /// They have another name or address.
     Described,
@@ -63,6 +67,7 @@ impl fmt::Display for DealershipEffect {
             Self::Opened => "opened",
             Self::Renamed => "renamed",
             Self::Closed => "closed",
+            Self::Reopened => "reopened",
         })
     }
 }
@@ -73,6 +78,7 @@ impl fmt::Display for MemberEffect {
             Self::Joined(role) => write!(f, "joined as {role}"),
             Self::Role(before, now) => write!(f, "{before} became {now}"),
             Self::Suspended => f.write_str("suspended"),
+            Self::Withdrawn => f.write_str("access withdrawn: not found in Clerk"),
             Self::Reinstated => f.write_str("no longer suspended"),
             Self::Described => f.write_str("name or address changed"),
             Self::Left => f.write_str("left"),

@@ -25,13 +25,20 @@ pub enum EventError {
     #[error("the body is not JSON")]
     NotJson,
     /// A type we have no use for.
-    #[error("events of type {0:?} are not handled")]
-    NotHandled(String),
+    #[error("events of type {event_type:?} are not handled")]
+    NotHandled {
+        /// Clerk's name for it.
+        event_type: String,
+        /// The Clerk instance that it is of, if it says so.
+        instance: Option<String>,
+    },
     /// A type we handle, but not of its shape. Sending it again cannot help.
     #[error("malformed {event_type}: {reason}")]
     Malformed {
         /// Clerk's name for it.
         event_type: String,
+        /// The Clerk instance that it is of, if it says so.
+        instance: Option<String>,
         /// Whom it is about, as far as that can be told.
         user: Option<ClerkUserId>,
         /// What is wrong.
@@ -57,18 +64,22 @@ impl Event {
         let Ok(envelope) = serde_json::from_str::<Envelope<'_>>(body) else {
             // JSON of another shape is nothing that we handle.
             let json = serde_json::from_str::<IgnoredAny>(body);
-            return Err(json.map_or(EventError::NotJson, |_| EventError::NotHandled(String::new())));
+            let not_handled = EventError::NotHandled { event_type: String::new(), instance: None };
+            return Err(json.map_or(EventError::NotJson, |_| not_handled));
         };
-        let event_type = envelope.event_type;
+        let (event_type, instance) = (envelope.event_type, clean(envelope.instance_id));
         let Some(parse) = parser(&event_type) else {
-            return Err(EventError::NotHandled(clean(Some(event_type)).unwrap_or_default()));
+            let event_type = clean(Some(event_type)).unwrap_or_default();
+            return Err(EventError::NotHandled { event_type, instance });
         };
         let data = envelope.data.map_or("null", RawValue::get);
         let sent = envelope.timestamp.as_ref().and_then(millis).map_or(0, seconds_to_millis);
         match parse(data, sent) {
-            Ok(change) => Ok(Self { event_type, instance: clean(envelope.instance_id), change }),
-            // Serde's message may quote a value, which may be personal: keep to what kind of value it was.
-            Err(error) => Err(EventError::Malformed { user: person(data), event_type, reason: without_values(&error) }),
+            Ok(change) => Ok(Self { event_type, instance, change }),
+            Err(error) => {
+                let reason = without_values(&error);
+                Err(EventError::Malformed { user: person(data), event_type, instance, reason })
+            }
         }
     }
 }
@@ -164,7 +175,8 @@ fn lenient<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> R
 pub(super) fn organization(data: &str, sent: Version) -> serde_json::Result<Change> {
     let data: OrganizationData = serde_json::from_str(data)?;
     let version = version(data.updated_at.as_ref(), sent);
-    Ok(Change::Organization { id: data.id, version, organization: Organization { name: clean(data.name) } })
+    let (seen, organization) = (version.max(sent), Organization { name: clean(data.name) });
+    Ok(Change::Organization { id: data.id, version, seen, organization })
 }
 
 fn organization_deleted(data: &str, _: Version) -> serde_json::Result<Change> {
@@ -174,14 +186,14 @@ fn organization_deleted(data: &str, _: Version) -> serde_json::Result<Change> {
 pub(super) fn membership(data: &str, sent: Version) -> serde_json::Result<Change> {
     let data: MembershipData = serde_json::from_str(data)?;
     let person = data.public_user_data;
+    let version_of = |data: &OrganizationData| version(data.updated_at.as_ref(), 0);
+    let version = version(data.updated_at.as_ref(), sent);
     Ok(Change::Membership {
         id: data.id,
-        version: version(data.updated_at.as_ref(), sent),
+        version,
+        seen: version.max(sent),
         // A snapshot without a time of its own must never win over anything.
-        organization: (
-            version(data.organization.updated_at.as_ref(), 0),
-            Organization { name: clean(data.organization.name) },
-        ),
+        organization: (version_of(&data.organization), Organization { name: clean(data.organization.name) }),
         hint: PersonHint {
             name: full_name(person.first_name, person.last_name),
             email: clean(person.identifier).filter(|text| is_email(text)),
@@ -213,7 +225,7 @@ pub(super) fn user(data: &str, sent: Version) -> serde_json::Result<Change> {
         name: full_name(data.first_name, data.last_name).or_else(|| clean(data.username)),
         banned: data.banned.unwrap_or(false),
     };
-    Ok(Change::User { id: data.id, version, profile })
+    Ok(Change::User { id: data.id, version, seen: version.max(sent), profile })
 }
 
 fn user_deleted(data: &str, _: Version) -> serde_json::Result<Change> {
@@ -262,7 +274,8 @@ fn is_email(text: &str) -> bool {
     text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.') && !text.contains(' '))
 }
 
-fn without_values(error: &serde_json::Error) -> String {
+/// What is wrong with an object. Serde's message may quote a value, which may be personal: this keeps to its kind.
+pub(super) fn without_values(error: &serde_json::Error) -> String {
     let message = error.to_string();
     match message.split_once("type: ") {
         // "invalid type: string \"Kari\", expected …"

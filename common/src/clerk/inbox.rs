@@ -3,6 +3,7 @@
 use super::{
     effect::Effect,
     event::{Event, EventError},
+    instance::{is_ours, own_instance},
     provisioning::{Applied, apply},
 };
 use crate::{
@@ -48,7 +49,7 @@ pub enum Receipt {
         /// What is wrong with it.
         reason: String,
     },
-    /// Of another Clerk instance than ours: stored, and not applied unless an operator says so.
+    /// Of another Clerk instance than ours: stored, and not applied unless the database turns out to belong to that one.
     Quarantined {
         /// `clerk_events.id`.
         event_id: i64,
@@ -83,26 +84,35 @@ impl Reading {
             Self::Event(_) => None,
             Self::Ignored => Some("not a type that is handled".to_owned()),
             Self::Malformed(reason) => Some(format!("malformed: {reason}")),
-            Self::Foreign(instance) => Some(format!("of another Clerk instance: {instance}")),
+            Self::Foreign(instance) => Some(of_another_instance(instance)),
         }
     }
 }
 
+fn of_another_instance(instance: &str) -> String {
+    format!("of another Clerk instance: {instance}")
+}
+
 /// Stores an authentic delivery and enqueues its processing in one transaction, once per `svix_id`. When this returns,
-/// the delivery may be acknowledged. With `ours` given, events that name another Clerk instance are kept apart.
-pub async fn receive(db: &Db, ours: Option<&ClerkInstanceId>, delivery: &Delivery<'_>) -> Result<Receipt> {
+/// the delivery may be acknowledged. Events that name another Clerk instance than the one that the database belongs to, or
+/// than the operator's, are kept apart; the first that names one decides where nobody did.
+pub async fn receive(db: &Db, operators: Option<&ClerkInstanceId>, delivery: &Delivery<'_>) -> Result<Receipt> {
     let Ok(body) = str::from_utf8(delivery.body) else { return Ok(Receipt::NotJson) };
-    let (event_type, user, reading) = match Event::parse(body) {
+    let (event_type, instance, user, mut reading) = match Event::parse(body) {
         Ok(Event { event_type, instance, change }) => {
-            let foreign = instance.filter(|instance| ours.is_some_and(|ours| ours.as_str() != instance));
-            let event = Reading::Event(change.dealership());
-            (event_type, change.user().cloned(), foreign.map_or(event, Reading::Foreign))
+            (event_type, instance, change.user().cloned(), Reading::Event(change.dealership()))
         }
-        Err(EventError::Malformed { event_type, user, reason }) => (event_type, user, Reading::Malformed(reason)),
-        Err(EventError::NotHandled(event_type)) => (event_type, None, Reading::Ignored),
+        Err(EventError::Malformed { event_type, instance, user, reason }) => {
+            (event_type, instance, user, Reading::Malformed(reason))
+        }
+        Err(EventError::NotHandled { event_type, instance }) => (event_type, instance, None, Reading::Ignored),
         Err(EventError::NotJson) => return Ok(Receipt::NotJson),
     };
     let mut tx = db.system_for_request().await?;
+    let ours = is_ours(&mut tx, operators, instance.as_deref()).await?;
+    if let Some(foreign) = instance.filter(|_| !ours && !matches!(reading, Reading::Ignored)) {
+        reading = Reading::Foreign(foreign);
+    }
     let stored = store(&mut tx, delivery.svix_id, &event_type, user.as_ref(), body, &reading).await?;
     let Some(event_id) = stored else {
         repeat(&mut tx, delivery.svix_id).await?;
@@ -173,6 +183,11 @@ pub enum Processed {
     },
     /// It had been processed before; nothing was done.
     Before,
+    /// It is of another Clerk instance than the database, and was set aside once more.
+    Quarantined {
+        /// The other instance.
+        instance: String,
+    },
     /// This release cannot read it. It is marked dead, for an operator to see.
     Dead {
         /// What is wrong with it.
@@ -207,6 +222,12 @@ pub async fn process(tx: &mut SystemTx, event_id: i64) -> Result<Processed, Proc
     }
     // Only what is not pending is ever erased.
     match Event::parse(body.as_deref().unwrap_or_default()) {
+        Ok(Event { instance: Some(instance), .. })
+            if own_instance(tx).await?.is_some_and(|own| own.id.as_str() != instance) =>
+        {
+            mark(tx, event_id, "quarantined", &of_another_instance(&instance), &[]).await?;
+            Ok(Processed::Quarantined { instance })
+        }
         Ok(Event { event_type, change, .. }) => {
             change.dealership().into_iter().for_each(about_dealership);
             let applied = apply(tx, change).await?;
@@ -241,7 +262,7 @@ async fn mark(tx: &mut SystemTx, event_id: i64, status: &str, outcome: &str, eff
     Ok(())
 }
 
-/// How many events are dead: malformed beyond mending, for an operator to look at.
+/// How many events are dead: malformed, so that no retry can succeed, for an operator to look at.
 pub async fn count_dead(tx: &mut SystemTx) -> Result<i64> {
     sqlx::query_scalar(
         "-- clerk::inbox::count_dead

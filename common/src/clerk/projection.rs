@@ -27,6 +27,7 @@ pub(super) async fn project_dealership(
     record: &Organization,
 ) -> Result<Option<Effect>> {
     let Some(Latest { value: change::Organization { name }, .. }) = &record.attributes else { return Ok(None) };
+    let closed = record.is_closed();
     let was_closed: Option<Option<bool>> = sqlx::query_scalar(
         "-- clerk::projection::project_dealership
          WITH before AS (SELECT closed_at IS NOT NULL AS closed FROM dealerships WHERE clerk_org_id = $2)
@@ -43,26 +44,30 @@ pub(super) async fn project_dealership(
     .bind(name.as_deref().unwrap_or(id.as_str()))
     // An organization has no address of its own. RFC 2606 keeps `.invalid` from ever receiving mail.
     .bind(format!("{id}@dealership.invalid"))
-    .bind(record.deleted)
+    .bind(closed)
     .fetch_optional(tx.conn())
     .await
     .map_err(Error::from)?;
     let effect = was_closed.map(|before| match before {
-        Some(closed) if closed == record.deleted => DealershipEffect::Renamed,
-        _ if record.deleted => DealershipEffect::Closed,
-        _ => DealershipEffect::Opened,
+        Some(before) if before == closed => DealershipEffect::Renamed,
+        _ if closed => DealershipEffect::Closed,
+        Some(_) => DealershipEffect::Reopened,
+        None => DealershipEffect::Opened,
     });
     Ok(effect.map(|effect| Effect::Dealership(id.clone(), effect)))
 }
 
-/// Writes the person's row in each of their dealerships, and removes those that no living membership justifies.
+/// Writes the person's row in each of their dealerships, and removes those that no membership justifies which did not end.
+/// A person or a membership that Clerk only does not have keeps the row, without access: it may be seen again.
 pub(super) async fn project_user(tx: &mut SystemTx, user: &ClerkUserId, record: &User) -> Result<Vec<Effect>> {
     let memberships = if record.deleted { Vec::new() } else { mirror::memberships_of(tx, user).await? };
-    // Newest last: of several memberships in one organization, the newest one counts.
-    let current: BTreeMap<&ClerkOrgId, &change::Membership> = memberships.iter().map(|m| (&m.org, m)).collect();
+    // Of several memberships in one organization, the last one counts.
+    let current: BTreeMap<&ClerkOrgId, _> =
+        memberships.iter().map(|current| (&current.membership.org, current)).collect();
     let mut effects = Vec::new();
-    for (org, membership) in &current {
-        let changes = write_user(tx, org, user, record, Role::from_clerk(&membership.role)).await?;
+    for (org, current) in &current {
+        let missing = record.presence.is_missing() || current.missing;
+        let changes = write_user(tx, org, user, record, (Role::from_clerk(&current.membership.role), missing)).await?;
         effects.extend(changes.into_iter().map(|effect| Effect::Member(user.clone(), (*org).clone(), effect)));
     }
     let orgs: Vec<&str> = current.keys().map(|org| org.as_str()).collect();
@@ -86,14 +91,17 @@ async fn write_user(
     org: &ClerkOrgId,
     user: &ClerkUserId,
     record: &User,
-    role: Role,
+    (role, missing): (Role, bool),
 ) -> Result<Vec<MemberEffect>> {
     let profile = record.profile.as_ref().map(|latest| &latest.value);
-    let hint = record.hint.as_ref().map(|latest| &latest.value);
+    // What a membership says of the person counts only until the person's own record is known: what is absent there was
+    // removed.
+    let hint = record.hint.as_ref().map(|latest| &latest.value).filter(|_| profile.is_none());
     let email = profile.and_then(|p| p.email.clone()).or_else(|| hint.and_then(|h| h.email.clone()));
     let name = profile.and_then(|p| p.name.clone()).or_else(|| hint.and_then(|h| h.name.clone()));
     let email = email.unwrap_or_else(|| format!("{user}@user.invalid"));
-    let suspended = profile.is_some_and(|p| p.banned);
+    let banned = profile.is_some_and(|p| p.banned);
+    let suspended = banned || missing;
     let before: Option<(Option<Role>, Option<bool>, bool)> = sqlx::query_as(
         "-- clerk::projection::write_user
          WITH before AS (
@@ -122,19 +130,23 @@ async fn write_user(
         None => vec![],
         Some((Some(old_role), was_suspended, same_description)) => {
             let role = (old_role != role).then_some(MemberEffect::Role(old_role, role));
-            let ban = (was_suspended != Some(suspended)).then_some(ban(suspended));
+            let ban = (was_suspended != Some(suspended)).then_some(access(banned, missing));
             let description = (!same_description).then_some(MemberEffect::Described);
             [role, ban, description].into_iter().flatten().collect()
         }
         Some((None, ..)) => {
-            let banned = suspended.then_some(MemberEffect::Suspended);
-            std::iter::once(MemberEffect::Joined(role)).chain(banned).collect()
+            let without_access = suspended.then_some(access(banned, missing));
+            std::iter::once(MemberEffect::Joined(role)).chain(without_access).collect()
         }
     })
 }
 
-fn ban(suspended: bool) -> MemberEffect {
-    if suspended { MemberEffect::Suspended } else { MemberEffect::Reinstated }
+fn access(banned: bool, missing: bool) -> MemberEffect {
+    match (banned, missing) {
+        (true, _) => MemberEffect::Suspended,
+        (false, true) => MemberEffect::Withdrawn,
+        (false, false) => MemberEffect::Reinstated,
+    }
 }
 
 /// Erases what else holds the name or the address of somebody who was deleted. Their rows in `users` are gone by now:

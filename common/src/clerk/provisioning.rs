@@ -3,12 +3,12 @@
 use super::{
     change::Change,
     effect::Effect,
-    mirror::{Latest, Membership, Observed, Organization, Record, User, observe},
+    mirror::{Latest, Membership, Observed, Organization, Presence, Record, User, observe},
     projection::{forget, project_dealership, project_user},
 };
 use crate::{
     db::{Result, SystemTx},
-    ids::{ClerkOrgId, ClerkUserId},
+    ids::{ClerkMembershipId, ClerkOrgId, ClerkUserId},
 };
 
 /// What a change came to.
@@ -42,7 +42,7 @@ impl Outcome {
     }
 
     fn of<R: Record>(observed: &Observed<R>) -> Self {
-        match (observed.changed(), observed.before.is_deleted()) {
+        match (observed.is_news(), observed.before.is_deleted()) {
             (true, _) => Self::Applied,
             (false, true) => Self::Tombstoned,
             (false, false) => Self::Stale,
@@ -65,42 +65,46 @@ struct Provisioning<'tx> {
 impl Provisioning<'_> {
     async fn note(&mut self, change: Change) -> Result<Outcome> {
         match change {
-            Change::Organization { id, version, organization } => {
+            Change::Organization { id, version, seen, organization } => {
                 let attributes = Some(Latest::new(version, organization));
-                self.see_organization(&id, Organization { attributes, ..Organization::default() }).await
+                let seen = Organization { attributes, presence: Presence::seen(seen), ..Organization::default() };
+                self.see_organization(&id, seen).await
+            }
+            Change::OrganizationMissing { id, at } => {
+                let seen = Organization { presence: Presence::missing(at), ..Organization::default() };
+                self.see_organization(&id, seen).await
             }
             Change::OrganizationDeleted { id } => {
                 self.see_organization(&id, Organization { deleted: true, ..Organization::default() }).await
             }
-            Change::Membership { id, version, membership, organization: (org_version, organization), hint } => {
-                let attributes = Some(Latest::new(org_version, organization));
-                let seen = Organization { attributes, ..Organization::default() };
-                let org = self.see_organization(&membership.org, seen).await?;
-                let person = User { hint: Some(Latest::new(version, hint)), ..User::default() };
-                let person = observe(self.tx, &membership.user, person).await?;
-                let user = membership.user.clone();
-                let seen = Membership { attributes: Some(Latest::new(version, membership)), deleted: false };
-                let observed = observe(self.tx, &id, seen).await?;
-                if person.changed() || observed.changed() {
-                    self.effects.extend(project_user(self.tx, &user, &person.after).await?);
-                }
-                let news = org == Outcome::Applied || person.changed();
-                Ok(if news { Outcome::Applied } else { Outcome::of(&observed) })
+            Change::Membership { id, version, seen, membership, organization, hint } => {
+                let seen = Presence::seen(seen);
+                let organization = Organization {
+                    attributes: Some(Latest::new(organization.0, organization.1)),
+                    presence: seen,
+                    ..Organization::default()
+                };
+                let org = self.see_organization(&membership.org, organization).await?;
+                let person = User { hint: Some(Latest::new(version, hint)), presence: seen, ..User::default() };
+                let record = Membership {
+                    attributes: Some(Latest::new(version, membership.clone())),
+                    presence: seen,
+                    ..Membership::default()
+                };
+                let outcome = self.see_membership(&id, record, &membership.user, person).await?;
+                Ok(if org == Outcome::Applied { org } else { outcome })
             }
-            Change::MembershipDeleted { id, user } => {
-                if let Some(user) = &user {
-                    // Learns nothing, and takes the person's lock before the membership's.
-                    observe(self.tx, user, User::default()).await?;
-                }
-                let observed = observe(self.tx, &id, Membership { attributes: None, deleted: true }).await?;
-                if let Some(user) = user.or_else(|| observed.before.pair().map(|(_, user)| user.clone())) {
-                    let person = observe(self.tx, &user, User::default()).await?;
-                    self.effects.extend(project_user(self.tx, &user, &person.after).await?);
-                }
-                Ok(Outcome::of(&observed))
+            Change::MembershipMissing { id, user, at } => {
+                let record = Membership { presence: Presence::missing(at), ..Membership::default() };
+                self.see_membership(&id, record, &user, User::default()).await
             }
-            Change::User { id, version, profile } => {
-                self.see_user(&id, User { profile: Some(Latest::new(version, profile)), ..User::default() }).await
+            Change::MembershipDeleted { id, user } => self.end_membership(&id, user).await,
+            Change::User { id, version, seen, profile } => {
+                let profile = Some(Latest::new(version, profile));
+                self.see_user(&id, User { profile, presence: Presence::seen(seen), ..User::default() }).await
+            }
+            Change::UserMissing { id, at } => {
+                self.see_user(&id, User { presence: Presence::missing(at), ..User::default() }).await
             }
             Change::UserDeleted { id } => {
                 let outcome = self.see_user(&id, User { deleted: true, ..User::default() }).await?;
@@ -113,9 +117,37 @@ impl Provisioning<'_> {
         }
     }
 
+    async fn see_membership(
+        &mut self,
+        id: &ClerkMembershipId,
+        seen: Membership,
+        user: &ClerkUserId,
+        person: User,
+    ) -> Result<Outcome> {
+        let person = observe(self.tx, user, person).await?;
+        let observed = observe(self.tx, id, seen).await?;
+        if person.is_news() || observed.is_news() {
+            self.effects.extend(project_user(self.tx, user, &person.after).await?);
+        }
+        Ok(if person.is_news() { Outcome::Applied } else { Outcome::of(&observed) })
+    }
+
+    async fn end_membership(&mut self, id: &ClerkMembershipId, user: Option<ClerkUserId>) -> Result<Outcome> {
+        if let Some(user) = &user {
+            // Learns nothing, and takes the person's lock before the membership's.
+            observe(self.tx, user, User::default()).await?;
+        }
+        let observed = observe(self.tx, id, Membership { deleted: true, ..Membership::default() }).await?;
+        if let Some(user) = user.or_else(|| observed.before.pair().map(|(_, user)| user.clone())) {
+            let person = observe(self.tx, &user, User::default()).await?;
+            self.effects.extend(project_user(self.tx, &user, &person.after).await?);
+        }
+        Ok(Outcome::of(&observed))
+    }
+
     async fn see_organization(&mut self, id: &ClerkOrgId, seen: Organization) -> Result<Outcome> {
         let observed = observe(self.tx, id, seen).await?;
-        if observed.changed() {
+        if observed.is_news() {
             self.effects.extend(project_dealership(self.tx, id, &observed.after).await?);
         }
         Ok(Outcome::of(&observed))
@@ -123,7 +155,7 @@ impl Provisioning<'_> {
 
     async fn see_user(&mut self, id: &ClerkUserId, seen: User) -> Result<Outcome> {
         let observed = observe(self.tx, id, seen).await?;
-        if observed.changed() {
+        if observed.is_news() {
             self.effects.extend(project_user(self.tx, id, &observed.after).await?);
         }
         Ok(Outcome::of(&observed))

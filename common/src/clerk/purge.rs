@@ -53,7 +53,7 @@ pub async fn closed_dealerships(tx: &mut SystemTx, before: DateTime<Utc>) -> Res
 pub async fn purge(tx: &mut SystemTx, org: &ClerkOrgId) -> Result<bool> {
     // Locks the organization's record, so that nothing is projected from it meanwhile.
     let purged = Organization { purged: true, ..Organization::default() };
-    if !mirror::observe(tx, org, Organization::default()).await?.after.deleted {
+    if !mirror::observe(tx, org, Organization::default()).await?.after.is_closed() {
         return Ok(false);
     }
     mirror::observe(tx, org, purged).await?;

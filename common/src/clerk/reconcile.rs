@@ -1,33 +1,37 @@
-//! Comparing what we know with what Clerk says, and taking over the difference: the same way that webhooks go.
+//! Comparing what is known here with what Clerk says, and importing the difference: the same way that webhooks go.
+//!
+//! Three steps, of which only the last writes: whose key it is; what Clerk has, and what it no longer has of what was known
+//! before; then each difference.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::{
-    BackendApi, BackendApiError, Listing,
-    change::Change,
+    BackendApi, BackendApiError, KeyError, MassDeletion,
+    backend_api::{Listing, Object},
+    change::{Change, Membership, Version},
     effect::Effect,
+    event::without_values,
+    guard::DeletionGuard,
+    instance::record_reconciliation,
     mirror::{self, Known},
     provisioning::{Outcome, apply},
 };
 use crate::{
-    db::{self, Db},
-    ids::{ClerkMembershipId, ClerkUserId},
+    clock::Clock,
+    config::ClerkBackend,
+    db::{self, Db, SystemTx},
+    ids::{ClerkMembershipId, ClerkOrgId, ClerkUserId},
 };
-
-/// So many objects of one kind may be gone without anybody being asked.
-const FEW: usize = 10;
-/// And no more than one in so many.
-const ONE_IN: usize = 10;
 
 /// What to do about differences.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Reconciliation {
     /// Only find out.
     pub dry_run: bool,
-    /// Believe it also when Clerk no longer has much of what we know. People are erased for good, and that may only
-    /// mean that the key is another instance's.
+    /// Believe it also when Clerk no longer has much of what is known here.
     pub allow_mass_deletion: bool,
 }
 
@@ -40,182 +44,283 @@ pub struct Drift {
     pub users: usize,
     /// How many memberships.
     pub memberships: usize,
-    /// How many objects it knows better than we did.
+    /// How many objects Clerk no longer has that were known here.
+    pub missing: usize,
+    /// How many objects it knows better than we did, those among them that it no longer has.
     pub news: usize,
     /// What became different by that for dealerships and people.
     pub effects: BTreeSet<Effect>,
+    /// Objects that do not have the shape of their kind, and were left out.
+    pub skipped: Vec<SkippedObject>,
 }
 
-/// Why the comparison was not finished. What was taken over until then stays, and the next run goes on from there.
+/// An object of Clerk's that cannot be read. Nothing is inferred from what else is not in the same listing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SkippedObject {
+    /// Where it was.
+    pub listing: &'static str,
+    /// What is wrong with it. No value of it.
+    pub reason: String,
+}
+
+/// Why the comparison was not finished.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
-    /// Clerk did not say.
+    /// The key is not used. Nothing was written.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// Clerk did not say. Nothing was written.
     #[error(transparent)]
     Clerk(#[from] BackendApiError),
-    /// The database did not do it.
+    /// The database did not do it. What was imported until then stays, and the next run goes on from there.
     #[error(transparent)]
     Db(#[from] db::Error),
-    /// Nothing was deleted.
-    #[error(
-        "Clerk no longer has more than {limit} of the {known} {what} that are known here. \
-         Is CLERK_SECRET_KEY the right instance's? If all of them were deleted on purpose: norvalt sync --allow-mass-deletion"
-    )]
-    MassDeletion {
-        /// Of which kind.
-        what: &'static str,
-        /// How many there are here.
-        known: usize,
-        /// How many would have been believed.
-        limit: usize,
-    },
+    /// Too much is gone to be meant. Nothing was written.
+    #[error(transparent)]
+    MassDeletion(#[from] MassDeletion),
 }
 
-/// Takes over what Clerk knows better than we do, and lets go of what it no longer has: each object in a transaction of its
-/// own, so that nothing waits for Clerk and a run that is cut off loses nothing. Running it again changes nothing.
-pub async fn reconcile(db: &Db, clerk: &BackendApi, how: Reconciliation) -> Result<Drift, ReconcileError> {
-    let mut run = Run { db, clerk, how, drift: Drift::default() };
-    let users = run.take_over(Listing::Users).await?;
-    let memberships = run.take_over(Listing::Memberships).await?;
-    // Last: one that is deleted during the walk is then not listed any more, though its memberships were.
-    let organizations = run.take_over(Listing::Organizations).await?;
-    (run.drift.users, run.drift.memberships) = (users.len(), memberships.len());
-    run.drift.organizations = organizations.len();
-    // Whatever came to be meanwhile is asked for once more before it is believed to be gone.
-    let known = mirror::known(db).await?;
-    run.let_go(known, &Seen { organizations, users, memberships }).await?;
-    Ok(run.drift)
+impl ReconcileError {
+    /// Whether an operator has to decide. Everything else may pass.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Key(error) => error.is_final(),
+            Self::MassDeletion(_) => true,
+            Self::Clerk(error) => matches!(error, BackendApiError::WrongKey),
+            Self::Db(_) => false,
+        }
+    }
 }
 
-struct Run<'a> {
-    db: &'a Db,
+/// Imports what Clerk knows better than we do, and withdraws access to and of what it no longer has: each object in a
+/// transaction of its own, after Clerk has answered everything, so that nothing waits for Clerk and a run that is cut off
+/// loses nothing. Running it again changes nothing. A dry run finds out the same and stops for the same reasons.
+pub async fn reconcile(db: &Db, clerk: &ClerkBackend, how: Reconciliation) -> Result<Drift, ReconcileError> {
+    let ended = run(db, clerk, how).await;
+    let refusal = match &ended {
+        Ok(_) => None,
+        Err(error) if error.is_refusal() => Some(error.to_string()),
+        // Says nothing about the next one.
+        Err(_) => return ended,
+    };
+    if !how.dry_run {
+        record_reconciliation(db, refusal.as_deref()).await?;
+    }
+    ended
+}
+
+async fn run(db: &Db, clerk: &ClerkBackend, how: Reconciliation) -> Result<Drift, ReconcileError> {
+    let api = BackendApi::verified(db, clerk).await?;
+    let known = mirror::known(&mut db.system().await?).await?;
+    let mut comparison = Comparison::new(&api, &known);
+    comparison.list().await?;
+    comparison.drop_vanished().await?;
+    comparison.remove_gone(DeletionGuard { allow: how.allow_mass_deletion }).await?;
+    let Comparison { changes, mut drift, .. } = comparison;
+    if how.dry_run {
+        let mut tx = db.system().await?;
+        for change in changes {
+            import(&mut tx, change, &mut drift).await?;
+        }
+        return Ok(drift);
+    }
+    api.confirm(db, clerk).await?;
+    for change in changes {
+        let mut tx = db.system().await?;
+        import(&mut tx, change, &mut drift).await?;
+        tx.commit().await?;
+    }
+    Ok(drift)
+}
+
+async fn import(tx: &mut SystemTx, change: Change, drift: &mut Drift) -> db::Result<()> {
+    let applied = apply(tx, change).await?;
+    drift.news += usize::from(applied.outcome == Outcome::Applied);
+    drift.effects.extend(applied.effects);
+    Ok(())
+}
+
+/// What Clerk says, beside what was known before it was asked. Writes nothing.
+struct Comparison<'a> {
     clerk: &'a BackendApi,
-    how: Reconciliation,
+    known: &'a Known,
+    began: Instant,
+    /// Later than anything that was ever seen or missed, whatever the clock says.
+    time: Version,
+    listed: BTreeMap<Listing, BTreeSet<String>>,
+    changes: Vec<Change>,
     drift: Drift,
 }
 
-/// The ids that Clerk listed.
-struct Seen {
-    organizations: BTreeSet<String>,
-    users: BTreeSet<String>,
-    memberships: BTreeSet<String>,
-}
-
-impl Run<'_> {
-    async fn take_over(&mut self, listing: Listing) -> Result<BTreeSet<String>, ReconcileError> {
-        let mut seen = BTreeSet::new();
-        let mut walk = self.clerk.walk(listing);
-        while let Some(page) = walk.next().await? {
-            for change in page {
-                seen.insert(change.object().to_owned());
-                self.note(change).await?;
-            }
-        }
-        Ok(seen)
+impl<'a> Comparison<'a> {
+    fn new(clerk: &'a BackendApi, known: &'a Known) -> Self {
+        let time = Clock::system().now().timestamp_millis().max(known.latest + 1);
+        let (listed, changes, drift) = Default::default();
+        Self { clerk, known, began: Instant::now(), time, listed, changes, drift }
     }
 
-    /// Asks for each object that was not listed, since a list may pass over one: only what Clerk then does not have either
-    /// is gone. Nothing is believed to be until all of it is known.
-    async fn let_go(&mut self, mut known: Known, seen: &Seen) -> Result<(), ReconcileError> {
-        let mut gone = self.organizations_gone(&mut known, seen).await?;
-        gone.extend(self.users_gone(&mut known, seen).await?);
-        gone.extend(self.memberships_gone(&known, seen).await?);
-        for change in gone {
-            self.note(change).await?;
+    async fn list(&mut self) -> Result<(), BackendApiError> {
+        // Organizations last: of one that is deleted meanwhile, the memberships may have been listed.
+        for listing in [Listing::Users, Listing::Memberships, Listing::Organizations] {
+            let mut walk = self.clerk.walk(listing);
+            while let Some(page) = walk.next().await? {
+                for object in page {
+                    if let Some(change) = self.readable(listing, object) {
+                        let new = self.listed.entry(listing).or_default().insert(change.object().to_owned());
+                        self.changes.extend(new.then(|| change.seen_at(self.time)));
+                    }
+                }
+            }
         }
+        // As the locks are taken: whoever comes in between waits for one, and not in a circle.
+        self.changes.sort_by_key(|change| match change {
+            Change::Organization { .. } => 0,
+            Change::User { .. } => 1,
+            _ => 2,
+        });
+        let count = |listing| self.listed.get(&listing).map_or(0, BTreeSet::len);
+        self.drift.organizations = count(Listing::Organizations);
+        self.drift.users = count(Listing::Users);
+        self.drift.memberships = count(Listing::Memberships);
         Ok(())
     }
 
-    async fn organizations_gone(&mut self, known: &mut Known, seen: &Seen) -> Result<Vec<Change>, ReconcileError> {
-        let mut brake = Brake::new("organizations", known.organizations.len(), self.how);
-        let mut gone = BTreeSet::new();
-        for id in known.organizations.iter().filter(|id| !seen.organizations.contains(id.as_str())) {
-            if let Some(change) = self.clerk.organization(id).await? {
-                self.note(change).await?;
-            } else {
-                brake.one_more()?;
-                gone.insert(id.clone());
+    /// Leaves out memberships of organizations and people who were deleted while the listings were read, and were never
+    /// known: nobody would be told of their end.
+    async fn drop_vanished(&mut self) -> Result<(), BackendApiError> {
+        let (mut organizations, mut users) = (BTreeSet::new(), BTreeSet::new());
+        for change in &self.changes {
+            let Change::Membership { membership: Membership { org, user, .. }, .. } = change else { continue };
+            let unknown =
+                !self.known.organizations.contains(org) && self.is_unlisted(Listing::Organizations, org.as_str());
+            organizations.extend(unknown.then(|| org.clone()));
+            let unknown = !self.known.users.contains(user) && self.is_unlisted(Listing::Users, user.as_str());
+            users.extend(unknown.then(|| user.clone()));
+        }
+        for id in organizations.clone() {
+            if let Some(object) = self.clerk.organization(&id).await? {
+                self.found(Listing::Organizations, object);
+                organizations.remove(&id);
             }
         }
-        known.organizations.retain(|id| !gone.contains(id));
-        Ok(gone.into_iter().map(|id| Change::OrganizationDeleted { id }).collect())
-    }
-
-    async fn users_gone(&mut self, known: &mut Known, seen: &Seen) -> Result<Vec<Change>, ReconcileError> {
-        let mut brake = Brake::new("people", known.users.len(), self.how);
-        let mut gone = BTreeSet::new();
-        for id in known.users.iter().filter(|id| !seen.users.contains(id.as_str())) {
-            if let Some(change) = self.clerk.user(id).await? {
-                self.note(change).await?;
-            } else {
-                brake.one_more()?;
-                gone.insert(id.clone());
+        for id in users.clone() {
+            if let Some(object) = self.clerk.user(&id).await? {
+                self.found(Listing::Users, object);
+                users.remove(&id);
             }
         }
-        known.users.retain(|id| !gone.contains(id));
-        Ok(gone.into_iter().map(|id| Change::UserDeleted { id }).collect())
+        self.changes.retain(|change| match change {
+            Change::Membership { membership: Membership { org, user, .. }, .. } => {
+                !organizations.contains(org) && !users.contains(user)
+            }
+            _ => true,
+        });
+        Ok(())
     }
 
-    async fn memberships_gone(&mut self, known: &Known, seen: &Seen) -> Result<Vec<Change>, ReconcileError> {
-        let mut brake = Brake::new("memberships", known.memberships.len(), self.how);
-        let mut gone = Vec::new();
-        for (user, memberships) in unlisted(known, seen) {
-            let now = self.clerk.memberships_of(&user).await?;
-            for id in memberships {
-                if !now.iter().any(|change| change.object() == id.as_str()) {
-                    brake.one_more()?;
-                    gone.push(Change::MembershipDeleted { id, user: Some(user.clone()) });
-                }
+    fn readable(&mut self, listing: Listing, object: Object) -> Option<Change> {
+        let unreadable = |error| SkippedObject { listing: listing.as_str(), reason: without_values(&error) };
+        object.map_err(|error| self.drift.skipped.push(unreadable(error))).ok()
+    }
+
+    /// Whether Clerk has left this out of a listing that was read completely.
+    fn is_unlisted(&self, listing: Listing, id: &str) -> bool {
+        let complete = !self.drift.skipped.iter().any(|skipped| skipped.listing == listing.as_str());
+        complete && !self.listed.get(&listing).is_some_and(|listed| listed.contains(id))
+    }
+
+    /// Asks for each object that was not listed, since a list may pass over one: only what Clerk then does not have either
+    /// is gone. What was provisioned meanwhile is not asked for.
+    async fn remove_gone(&mut self, guard: DeletionGuard) -> Result<(), ReconcileError> {
+        let known = self.known;
+        // Later than what was listed: a listed membership says less of its organization than that Clerk has none.
+        let at = self.time + 1 + Version::try_from(self.began.elapsed().as_millis()).unwrap_or(0);
+        let organizations = self.gone_organizations(guard).await?;
+        let users = self.gone_users(guard).await?;
+        let together = known.organizations.len() + known.users.len();
+        guard.check("organizations and people", organizations.len() + users.len(), together)?;
+        let memberships = self.gone_memberships(guard, &organizations, &users).await?;
+        let gone = organizations.into_iter().map(|id| Change::OrganizationMissing { id, at });
+        let gone = gone.chain(users.into_iter().map(|id| Change::UserMissing { id, at }));
+        let of_people = memberships.into_iter().map(|(id, user)| Change::MembershipMissing { id, user, at });
+        let gone: Vec<_> = gone.chain(of_people).collect();
+        self.drift.missing = gone.len();
+        self.changes.extend(gone);
+        Ok(())
+    }
+
+    async fn gone_organizations(&mut self, guard: DeletionGuard) -> Result<BTreeSet<ClerkOrgId>, ReconcileError> {
+        let (known, mut gone) = (&self.known.organizations, BTreeSet::new());
+        for id in known {
+            if !self.is_unlisted(Listing::Organizations, id.as_str()) {
+                continue;
             }
-            for change in now {
-                self.note(change).await?;
+            if let Some(object) = self.clerk.organization(id).await? {
+                self.found(Listing::Organizations, object);
+            } else {
+                gone.insert(id.clone());
+                guard.check(Listing::Organizations.as_str(), gone.len(), known.len())?;
             }
         }
         Ok(gone)
     }
 
-    async fn note(&mut self, change: Change) -> db::Result<()> {
-        let mut tx = self.db.system().await?;
-        let applied = apply(&mut tx, change).await?;
-        if applied.outcome == Outcome::Applied {
-            self.drift.news += 1;
-            if !self.how.dry_run {
-                tx.commit().await?;
+    async fn gone_users(&mut self, guard: DeletionGuard) -> Result<BTreeSet<ClerkUserId>, ReconcileError> {
+        let (known, mut gone) = (&self.known.users, BTreeSet::new());
+        for id in known {
+            if !self.is_unlisted(Listing::Users, id.as_str()) {
+                continue;
+            }
+            if let Some(object) = self.clerk.user(id).await? {
+                self.found(Listing::Users, object);
+            } else {
+                gone.insert(id.clone());
+                guard.check(Listing::Users.as_str(), gone.len(), known.len())?;
             }
         }
-        self.drift.effects.extend(applied.effects);
-        Ok(())
+        Ok(gone)
     }
-}
 
-/// The memberships that were not listed, by person. Those of a deleted organization or person end with it.
-fn unlisted(known: &Known, seen: &Seen) -> BTreeMap<ClerkUserId, Vec<ClerkMembershipId>> {
-    let mut unlisted: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for (id, (org, user)) in &known.memberships {
-        let alive = known.organizations.contains(org) && known.users.contains(user);
-        if alive && !seen.memberships.contains(id.as_str()) {
-            unlisted.entry(user.clone()).or_default().push(id.clone());
+    /// Those of an organization or a person that is gone end with it.
+    async fn gone_memberships(
+        &mut self,
+        guard: DeletionGuard,
+        organizations: &BTreeSet<ClerkOrgId>,
+        users: &BTreeSet<ClerkUserId>,
+    ) -> Result<Vec<(ClerkMembershipId, ClerkUserId)>, ReconcileError> {
+        let known = self.known;
+        let is_there = |(org, user): &(ClerkOrgId, ClerkUserId)| {
+            known.organizations.contains(org)
+                && known.users.contains(user)
+                && !organizations.contains(org)
+                && !users.contains(user)
+        };
+        let remaining: Vec<_> = known.memberships.iter().filter(|(_, pair)| is_there(pair)).collect();
+        let mut unlisted: BTreeMap<&ClerkUserId, Vec<&ClerkMembershipId>> = BTreeMap::new();
+        for (id, (_, user)) in &remaining {
+            if self.is_unlisted(Listing::Memberships, id.as_str()) {
+                unlisted.entry(user).or_default().push(id);
+            }
         }
-    }
-    unlisted
-}
-
-/// Stops before much is deleted that perhaps should not be.
-struct Brake {
-    what: &'static str,
-    known: usize,
-    limit: usize,
-    gone: usize,
-}
-
-impl Brake {
-    fn new(what: &'static str, known: usize, how: Reconciliation) -> Self {
-        let limit = if how.dry_run || how.allow_mass_deletion { known } else { FEW.max(known / ONE_IN) };
-        Self { what, known, limit, gone: 0 }
+        let mut gone = Vec::new();
+        for (user, ids) in unlisted {
+            let now = self.clerk.memberships_of(user).await?;
+            let readable = now.iter().all(Result::is_ok);
+            let has = |id: &ClerkMembershipId| now.iter().flatten().any(|change| change.object() == id.as_str());
+            for id in ids.into_iter().filter(|id| readable && !has(id)) {
+                gone.push((id.clone(), user.clone()));
+                guard.check(Listing::Memberships.as_str(), gone.len(), remaining.len())?;
+            }
+            for object in now {
+                self.found(Listing::Memberships, object);
+            }
+        }
+        Ok(gone)
     }
 
-    fn one_more(&mut self) -> Result<(), ReconcileError> {
-        let Self { what, known, limit, .. } = *self;
-        self.gone += 1;
-        if self.gone > limit { Err(ReconcileError::MassDeletion { what, known, limit }) } else { Ok(()) }
+    /// Clerk has it after all.
+    fn found(&mut self, listing: Listing, object: Object) {
+        let change = self.readable(listing, object).map(|change| change.seen_at(self.time));
+        self.changes.extend(change);
     }
 }

@@ -62,14 +62,13 @@ pub struct ClerkBackend {
 
 impl ClerkBackend {
     /// Nothing, without a secret key: that API is only used to repair what webhooks missed.
-    pub(super) fn read(settings: &mut Settings) -> Option<Self> {
+    pub(super) fn read(settings: &mut Settings, instance: Option<ClerkInstanceId>) -> Option<Self> {
         let secret_key = settings.optional("CLERK_SECRET_KEY", |key| match key.split_once('_') {
             Some(("sk", rest)) if rest.len() > 8 => Ok(Secret::new(key)),
             _ => Err("must be a secret key, sk_test_… or sk_live_…, from Clerk's dashboard, API keys"),
         });
         let url = settings.optional("CLERK_API_URL", super::http_url);
         let url = url.unwrap_or_else(|| "https://api.clerk.com".to_owned());
-        let instance = instance(settings);
         Some(Self { url, secret_key: secret_key?, instance })
     }
 }
@@ -78,7 +77,7 @@ impl ClerkBackend {
 pub(super) fn instance(settings: &mut Settings) -> Option<ClerkInstanceId> {
     settings.optional("CLERK_INSTANCE_ID", |id| match id.parse() {
         Ok(instance) if id.starts_with("ins_") => Ok(instance),
-        _ => Err("must be the id of a Clerk instance, ins_…; norvalt doctor shows it"),
+        _ => Err("must be the id of a Clerk instance, ins_…; norvalt doctor shows the key's"),
     })
 }
 

@@ -86,6 +86,8 @@ pub struct CliConfig {
     pub database_url: DatabaseUrl,
     /// Clerk's Backend API, when there is a secret key for it.
     pub clerk: Option<ClerkBackend>,
+    /// Which Clerk instance the database has to belong to, if told.
+    pub clerk_instance: Option<ClerkInstanceId>,
 }
 
 impl ApiConfig {
@@ -134,7 +136,8 @@ impl WorkerConfig {
         let concurrency = s.number("WORKER_CONCURRENCY", 10, 1..=200);
         let lease = Duration::from_secs(s.number("WORKER_LEASE_SECONDS", 30, 2..=3600).into());
         let poll = Duration::from_secs(s.number("WORKER_POLL_SECONDS", 1, 1..=60).into());
-        let clerk = ClerkBackend::read(s);
+        let clerk_instance = clerk::instance(s);
+        let clerk = ClerkBackend::read(s, clerk_instance);
         let sync_interval = Duration::from_hours(s.number("CLERK_SYNC_HOURS", 6, 1..=720).into());
         let shutdown = shutdown(s);
         let admin_address = s.optional("WORKER_ADMIN_ADDRESS", address);
@@ -158,8 +161,9 @@ impl CliConfig {
     /// Reads the command line's settings.
     pub fn read(s: &mut Settings) -> Result<Self, ConfigError> {
         let database_url = database_url(s);
-        let clerk = ClerkBackend::read(s);
-        let config = database_url.map(|database_url| Self { database_url, clerk });
+        let clerk_instance = clerk::instance(s);
+        let clerk = ClerkBackend::read(s, clerk_instance.clone());
+        let config = database_url.map(|database_url| Self { database_url, clerk, clerk_instance });
         s.finish(config)
     }
 }

@@ -12,13 +12,14 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{INSTANCE_ID, Instance, User, server::Clerk};
+use super::{Instance, User, jwks, server::Clerk};
 
 type Parameters = Query<HashMap<String, String>>;
 
 pub(super) fn router(clerk: Clerk) -> Router<Clerk> {
     Router::new()
         .route("/v1/instance", get(instance))
+        .route("/v1/jwks", get(public_keys))
         .route("/v1/organizations", get(organizations))
         .route("/v1/organizations/{id}", get(organization))
         .route("/v1/organizations/{id}/memberships", get(memberships_of))
@@ -58,29 +59,46 @@ async fn guard(State(clerk): State<Clerk>, request: Request, next: Next) -> Resp
     if clerk.has_outage() {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
-    if clerk.is_over_limit() {
-        let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "Too many requests");
-        return ([(header::RETRY_AFTER, "1")], refusal).into_response();
+    if let Some((status, retry_after)) = clerk.faults().refusal() {
+        let refusal = Refusal::new(status, "refused", "Try again later");
+        return ([(header::RETRY_AFTER, retry_after.to_string())], refusal).into_response();
     }
+    tokio::time::sleep(clerk.faults().delay()).await;
     if key.and_then(|key| key.strip_prefix("Bearer ")) != Some(clerk.secret_key()) {
         let message = "The provided Clerk Secret Key is invalid";
         return Refusal::new(StatusCode::UNAUTHORIZED, "authorization_invalid", message).into_response();
     }
-    next.run(request).await
+    let path = request.uri().path().to_owned();
+    let answer = next.run(request).await;
+    if let Some(happening) = clerk.faults().happening_after(&path) {
+        // What a test lets happen is a valid change.
+        let _ = clerk.change(|instance, now| Ok(((), happening(instance, now)?)));
+    }
+    answer
 }
 
-async fn instance() -> Json<Value> {
-    Json(json!({ "object": "instance", "id": INSTANCE_ID, "environment_type": "development", "allowed_origins": null }))
+async fn instance(State(clerk): State<Clerk>) -> Result<Json<Value>, Refusal> {
+    if clerk.faults().is_nameless() {
+        return Err(Refusal::not_found("instance"));
+    }
+    let id = clerk.instance_id();
+    Ok(Json(json!({ "object": "instance", "id": id, "environment_type": "development", "allowed_origins": null })))
+}
+
+/// The keys that the instance's tokens are signed with, as its Frontend API publishes them.
+async fn public_keys(State(clerk): State<Clerk>) -> Json<Value> {
+    Json(jwks([clerk.key().as_ref()]))
 }
 
 async fn organizations(State(clerk): State<Clerk>, Query(parameters): Parameters) -> Result<Json<Value>, Refusal> {
     let all = clerk.read(|i| i.organizations.iter().map(|o| i.organization_json(o)).collect());
-    counted(clerk.listed(all), &parameters)
+    counted(clerk.faults().listed("organization", all), &parameters)
 }
 
 async fn organization(State(clerk): State<Clerk>, Path(id): Path<String>) -> Result<Json<Value>, Refusal> {
-    let found = clerk.read(|i| i.organization(&id).map(|o| i.organization_json(o)));
-    found.map(Json).map_err(|_| Refusal::not_found("organization"))
+    let found = clerk.read(|i| i.organization(&id).ok().map(|o| i.organization_json(o)));
+    let found = found.filter(|_| !clerk.faults().is_hidden(&id));
+    found.map(Json).ok_or_else(|| Refusal::not_found("organization"))
 }
 
 async fn memberships_of(
@@ -93,18 +111,20 @@ async fn memberships_of(
 }
 
 async fn memberships(State(clerk): State<Clerk>, Query(parameters): Parameters) -> Result<Json<Value>, Refusal> {
-    counted(clerk.listed(clerk.read(|i| members(i, None))), &parameters)
+    let all = clerk.read(|i| members(i, None));
+    counted(clerk.faults().listed("organization_membership", all), &parameters)
 }
 
 /// The one list without a count around it.
 async fn users(State(clerk): State<Clerk>, Query(parameters): Parameters) -> Result<Json<Value>, Refusal> {
     let wanted = |user: &&User| parameters.get("email_address").is_none_or(|email| user.has_email(email));
     let all = clerk.read(|i| i.users.iter().filter(wanted).map(|u| i.user_json(u)).collect());
-    Ok(Json(Value::Array(page(clerk.listed(all), &parameters)?)))
+    Ok(Json(Value::Array(page(clerk.faults().listed("user", all), &parameters)?)))
 }
 
 async fn user(State(clerk): State<Clerk>, Path(id): Path<String>) -> Result<Json<Value>, Refusal> {
     let found = clerk.read(|i| i.users.iter().find(|u| u.id == id).map(|u| i.user_json(u)));
+    let found = found.filter(|_| !clerk.faults().is_hidden(&id));
     found.map(Json).ok_or_else(|| Refusal::not_found("user"))
 }
 
@@ -113,10 +133,12 @@ async fn memberships_of_user(
     Path(id): Path<String>,
     Query(parameters): Parameters,
 ) -> Result<Json<Value>, Refusal> {
-    if !clerk.read(|i| i.users.iter().any(|u| u.id == id)) {
+    if clerk.faults().is_hidden(&id) || !clerk.read(|i| i.users.iter().any(|u| u.id == id)) {
         return Err(Refusal::not_found("user"));
     }
-    counted(clerk.read(|i| i.memberships_of(&id).map(|m| i.membership_json(m)).collect()), &parameters)
+    let mut all: Vec<_> = clerk.read(|i| i.memberships_of(&id).map(|m| i.membership_json(m)).collect());
+    all.retain(|membership| !membership["id"].as_str().is_some_and(|id| clerk.faults().is_hidden(id)));
+    counted(all, &parameters)
 }
 
 fn members(instance: &Instance, organization_id: Option<&str>) -> Vec<Value> {

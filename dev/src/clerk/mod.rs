@@ -6,6 +6,7 @@ mod backend_api;
 mod changes;
 mod control;
 mod deliveries;
+mod faults;
 mod keys;
 mod objects;
 mod replies;
@@ -19,6 +20,7 @@ mod webhooks;
 
 pub use changes::{NewMember, UserChange};
 pub use deliveries::{Attempt, Delivery, Webhooks};
+pub use faults::Faults;
 pub use keys::{KeyError, SigningKey, jwks};
 pub use server::{Options, StandIn};
 pub use state::{ChangeError, Instance, Membership, Organization, User};

@@ -4,7 +4,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, PoisonError, RwLock,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -18,13 +18,12 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
-use serde_json::Value;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
 
 use super::{
-    ChangeError, Endpoint, Event, Instance, SessionToken, SigningKey, StoreError, Webhooks, backend_api, control, jwks,
-    store::Store,
+    ChangeError, Endpoint, Event, Faults, INSTANCE_ID, Instance, SessionToken, SigningKey, StoreError, Webhooks,
+    backend_api, control, jwks, store::Store,
 };
 
 /// What a stand-in starts with.
@@ -39,6 +38,8 @@ pub struct Options {
     pub api: Option<String>,
     /// The claim `azp` of the tokens that it gives out.
     pub authorized_party: Option<String>,
+    /// Its name for itself, `ins_…`.
+    pub instance_id: String,
     /// What it knows when nothing is kept.
     pub initial: Instance,
     /// Where it keeps what it knows; without it, nothing outlives it.
@@ -58,6 +59,7 @@ impl Options {
             endpoint: None,
             api: None,
             authorized_party: None,
+            instance_id: INSTANCE_ID.to_owned(),
             initial: Instance::demo(),
             state_file: None,
             clock: Clock::system(),
@@ -91,8 +93,8 @@ struct Shared {
     outage: AtomicBool,
     no_keys: AtomicBool,
     jwks_delay_ms: AtomicU64,
-    too_many_requests: AtomicU32,
-    passed_over: RwLock<Vec<String>>,
+    instance_id: String,
+    faults: Faults,
 }
 
 impl StandIn {
@@ -113,8 +115,8 @@ impl StandIn {
             outage: AtomicBool::new(false),
             no_keys: AtomicBool::new(false),
             jwks_delay_ms: AtomicU64::new(0),
-            too_many_requests: AtomicU32::new(0),
-            passed_over: RwLock::default(),
+            instance_id: options.instance_id,
+            faults: Faults::default(),
         }));
         let (stop, stopped) = oneshot::channel();
         let server = axum::serve(listener, router(clerk.clone())).with_graceful_shutdown(async {
@@ -171,14 +173,9 @@ impl StandIn {
         self.clerk.0.jwks_delay_ms.store(millis, Ordering::Relaxed);
     }
 
-    /// Answers the next `count` requests to the Backend API with 429.
-    pub fn refuse_requests(&self, count: u32) {
-        self.clerk.0.too_many_requests.store(count, Ordering::Relaxed);
-    }
-
-    /// Leaves these out of the lists of everything, as may happen to whoever pages through a list that changes.
-    pub fn pass_over(&self, ids: Vec<String>) {
-        *self.clerk.0.passed_over.write().unwrap_or_else(PoisonError::into_inner) = ids;
+    /// What is wrong with its Backend API.
+    pub fn faults(&self) -> &Faults {
+        &self.clerk.0.faults
     }
 
     /// A token for somebody it knows, ready to be minted or changed first. Without an organization it is for the
@@ -235,7 +232,8 @@ impl Clerk {
         change: impl FnOnce(&mut Instance, DateTime<Utc>) -> Result<(T, Vec<Event>), ChangeError>,
     ) -> Result<(T, Vec<usize>), StoreError> {
         let (outcome, events) = self.0.store.change(|instance| change(instance, self.0.clock.now()))?;
-        Ok((outcome, events.iter().map(|event| self.0.webhooks.send(event)).collect()))
+        let of_instance = |event: Event| event.of_instance(&self.0.instance_id);
+        Ok((outcome, events.into_iter().map(|event| self.0.webhooks.send(&of_instance(event))).collect()))
     }
 
     pub(super) fn session_token(&self, user: &str, organization: Option<&str>) -> Result<SessionToken, ChangeError> {
@@ -266,16 +264,12 @@ impl Clerk {
         self.0.outage.load(Ordering::Relaxed)
     }
 
-    pub(super) fn listed(&self, mut all: Vec<Value>) -> Vec<Value> {
-        let passed_over = self.0.passed_over.read().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|object| !passed_over.iter().any(|id| object["id"] == *id));
-        all
+    pub(super) fn instance_id(&self) -> &str {
+        &self.0.instance_id
     }
 
-    /// Whether this request is one too many.
-    pub(super) fn is_over_limit(&self) -> bool {
-        let one_less = |left: u32| left.checked_sub(1);
-        self.0.too_many_requests.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
+    pub(super) fn faults(&self) -> &Faults {
+        &self.0.faults
     }
 }
 

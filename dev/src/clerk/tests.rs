@@ -68,7 +68,7 @@ async fn the_backend_api_refuses_as_clerk_does() {
     assert_eq!(status, 404);
     assert!(body.contains(r#""code":"resource_not_found""#), "{body}");
     assert_eq!(get(&clerk, "/v1/users?limit=501").await.0, 422);
-    clerk.refuse_requests(1);
+    clerk.faults().refuse_requests(1);
     assert_eq!(get(&clerk, "/v1/users").await.0, 429);
     assert_eq!(get(&clerk, "/v1/users").await.0, 200);
     clerk.set_outage(true);

@@ -11,12 +11,19 @@ pub struct Event {
     kind: &'static str,
     data: Value,
     at: DateTime<Utc>,
+    instance: String,
 }
 
 impl Event {
     /// An event, such as `user.created`, with its object.
     pub fn new(kind: &'static str, data: Value, at: DateTime<Utc>) -> Self {
-        Self { kind, data, at }
+        Self { kind, data, at, instance: INSTANCE_ID.to_owned() }
+    }
+
+    /// The same event of another instance, `ins_…`.
+    #[must_use]
+    pub fn of_instance(self, instance: &str) -> Self {
+        Self { instance: instance.to_owned(), ..self }
     }
 
     /// The event's type, such as `user.created`.
@@ -29,7 +36,7 @@ impl Event {
         json!({
             "object": "event",
             "type": self.kind,
-            "instance_id": INSTANCE_ID,
+            "instance_id": self.instance,
             "timestamp": self.at.timestamp_millis(),
             "event_attributes": { "http_request": { "client_ip": "127.0.0.1", "user_agent": "norvalt-dev" } },
             "data": self.data,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use common::clerk::{Change, Event};
 use dev::clerk::{self, Instance};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -41,17 +42,32 @@ pub(super) fn happening() -> impl Strategy<Value = Happening> {
     ]
 }
 
-impl Happening {
-    /// Gives whoever signs up an address.
-    pub(super) fn with_email(&mut self) {
-        if let Self::SignedUp { with_email } = self {
-            *with_email = true;
-        }
-    }
+/// One look at Clerk, at one object.
+#[derive(Debug, Clone)]
+pub(super) struct Look {
+    which: usize,
+    finds: bool,
+    /// Milliseconds since the beginning: between any two events, or after the last.
+    at: i64,
+    /// When it is taken note of.
+    when: usize,
 }
 
+pub(super) fn look() -> impl Strategy<Value = Look> {
+    let seconds = (0..30_i64).prop_map(|second| second * 1_000 + 500);
+    (0..64_usize, any::<bool>(), seconds, any::<u16>()).prop_map(|(which, finds, at, when)| Look {
+        which,
+        finds,
+        at,
+        when: when.into(),
+    })
+}
+
+/// When all histories begin.
+const BEGINNING: i64 = 1_700_000_000_000;
 const FIRST_NAME: &str = "Bilhuset";
 
+#[derive(Clone)]
 struct Org {
     id: String,
     name: String,
@@ -60,6 +76,7 @@ struct Org {
     closed: bool,
 }
 
+#[derive(Clone)]
 struct Person {
     id: String,
     email: Option<String>,
@@ -68,6 +85,7 @@ struct Person {
     deleted: bool,
 }
 
+#[derive(Clone)]
 struct Member {
     id: String,
     org: usize,
@@ -96,7 +114,7 @@ fn pick<'a, T>(items: impl Iterator<Item = &'a T>, which: usize) -> Option<&'a T
 impl Clerk {
     /// Ids of their own keep many histories apart in one database.
     pub(super) fn lived(case: usize, history: &[Happening]) -> Self {
-        let mut clerk = Self { now: 1_700_000_000_000, prefix: format!("c{case}x"), ..Self::default() };
+        let mut clerk = Self { now: BEGINNING, prefix: format!("c{case}x"), ..Self::default() };
         for happening in history {
             clerk.live(happening);
         }
@@ -217,24 +235,86 @@ impl Clerk {
         let dealerships = self.orgs.iter().map(|org| format!("{} | {} | closed {}", org.id, org.name, org.closed));
         let users = self.members.iter().map(|member| {
             let (org, person) = (&self.orgs[member.org], &self.people[member.person]);
-            let email = person.email.clone().or_else(|| self.hinted_email(member.person));
-            let email = email.unwrap_or_else(|| format!("{}@user.invalid", person.id));
+            let email = person.email.clone().unwrap_or_else(|| format!("{}@user.invalid", person.id));
             let (name, role) = (&person.id, ROLES[member.role].1);
             format!("{} | {} | {name} | {email} | {role} | suspended {}", org.id, person.id, person.banned)
         });
         dealerships.chain(users).collect()
     }
 
-    /// Where a person's own record has no address, the last membership that had one says it.
-    fn hinted_email(&self, person: usize) -> Option<String> {
-        let kinds = ["organizationMembership.created", "organizationMembership.updated"];
-        let hints = self.events.iter().filter(|event| kinds.iter().any(|kind| event["type"] == *kind));
-        let of_person = hints
-            .map(|event| &event["data"])
-            .filter(|data| data["public_user_data"]["user_id"] == self.people[person].id);
-        of_person.max_by_key(|data| data["updated_at"].as_i64())?["public_user_data"]["identifier"]
-            .as_str()
-            .map(str::to_owned)
+    /// What one look finds, or does not find, and when it is taken note of.
+    pub(super) fn look(&self, look: &Look) -> Option<(usize, Change)> {
+        let at = BEGINNING + look.at;
+        let (orgs, people) = (self.orgs.len(), self.people.len());
+        let which = look.which.checked_rem(orgs + people + self.members.len())?;
+        let read = |event: &Value| Event::parse(&event.to_string()).expect("well-formed").change.seen_at(at);
+        let id = |text: &str| text.to_owned();
+        let change = if let Some(org) = self.orgs.get(which) {
+            if look.finds {
+                read(&organization("organization.updated", &org.id, &org.name, org.at))
+            } else {
+                Change::OrganizationMissing { id: id(&org.id).try_into().ok()?, at }
+            }
+        } else if let Some(person) = self.people.get(which - orgs) {
+            let email = person.email.as_deref();
+            if look.finds {
+                read(&user("user.updated", &person.id, &person.id, email, person.banned, person.at))
+            } else {
+                Change::UserMissing { id: id(&person.id).try_into().ok()?, at }
+            }
+        } else {
+            let member = &self.members[which - orgs - people];
+            let user = id(&self.people[member.person].id).try_into().ok()?;
+            if look.finds {
+                read(&self.membership(member, "created"))
+            } else {
+                Change::MembershipMissing { id: id(&member.id).try_into().ok()?, user, at }
+            }
+        };
+        Some((look.when, change))
+    }
+
+    /// What must be true at the end if these were seen, or not found, as well.
+    pub(super) fn truth_after(&self, looks: &[(usize, Change)]) -> BTreeSet<String> {
+        let events = self.events.iter().filter_map(|event| Event::parse(&event.to_string()).ok());
+        let changes: Vec<_> =
+            events.map(|event| event.change).chain(looks.iter().map(|(_, seen)| seen.clone())).collect();
+        let is_missing = |wanted: &str| {
+            let of = |change: &Change| match change {
+                Change::Membership { id, seen, membership, .. } => {
+                    let ids = [id.as_str(), membership.org.as_str(), membership.user.as_str()];
+                    ids.contains(&wanted).then_some((*seen, 0))
+                }
+                Change::Organization { seen, .. } | Change::User { seen, .. } if change.object() == wanted => {
+                    Some((*seen, 0))
+                }
+                Change::OrganizationMissing { at, .. }
+                | Change::UserMissing { at, .. }
+                | Change::MembershipMissing { at, .. }
+                    if change.object() == wanted =>
+                {
+                    Some((0, *at))
+                }
+                _ => None,
+            };
+            let (seen, missing): (Vec<_>, Vec<_>) = changes.iter().filter_map(of).unzip();
+            missing.into_iter().max() > seen.into_iter().max()
+        };
+        let mut after = Self { prefix: self.prefix.clone(), ..Self::default() };
+        after.orgs =
+            self.orgs.iter().map(|org| Org { closed: org.closed || is_missing(&org.id), ..org.clone() }).collect();
+        after.people.clone_from(&self.people);
+        let mut suspended = BTreeSet::new();
+        for member in &self.members {
+            let person = &self.people[member.person];
+            if is_missing(&person.id) || is_missing(&member.id) {
+                suspended.insert(format!("{} | {} |", self.orgs[member.org].id, person.id));
+            }
+        }
+        after.members.clone_from(&self.members);
+        let is_suspended = |line: &str| suspended.iter().any(|pair| line.starts_with(pair.as_str()));
+        let suspend = |line: String| line.replace("suspended false", "suspended true");
+        after.truth().into_iter().map(|line| if is_suspended(&line) { suspend(line) } else { line }).collect()
     }
 
     /// As its Backend API shows it.

@@ -1,4 +1,9 @@
-use common::config::{CliConfig, Settings};
+use common::{
+    clerk::{Reconciliation, reconcile},
+    config::{CliConfig, Settings},
+    jobs::{Prune, ReconcileClerk},
+    queue::{NewJob, enqueue},
+};
 use dev::clerk::{Options, SigningKey, StandIn};
 use tokio::net::TcpListener;
 
@@ -19,7 +24,7 @@ async fn workers_compare_with_clerk_by_themselves_and_only_one_of_them() {
     let mut shop = Shop::open().await;
     let clerk = with_clerk(&mut shop, "sk_test_stand_in").await;
     // Clerk asks to slow down.
-    clerk.refuse_requests(1);
+    clerk.faults().refuse_requests(1);
     let workers: Vec<_> = (0..3).map(|_| shop.worker_of(worker::jobs::registry(&shop.config))).collect();
     shop.table.wait_for_count("clerk.reconcile", "done", 1).await;
     shop.table.wait_until("SELECT count(*) = $1 FROM users", 4).await;
@@ -36,4 +41,39 @@ async fn a_key_that_clerk_refuses_is_for_an_operator_to_see() {
     let worker = shop.worker_of(worker::jobs::registry(&shop.config));
     shop.table.wait_for_count("clerk.reconcile", "dead", 1).await;
     worker.stop().await.expect("it stops cleanly");
+}
+
+#[tokio::test]
+async fn a_worker_without_the_key_leaves_the_comparison_to_those_who_have_it() {
+    let mut shop = Shop::open().await;
+    let job = NewJob::now(&ReconcileClerk {});
+    let mut tx = shop.db.system().await.expect("the database is there");
+    enqueue(&mut tx, &job).await.expect("it is a valid job");
+    enqueue(&mut tx, &NewJob::now(&Prune {})).await.expect("it is a valid job");
+    tx.commit().await.expect("the database is there");
+    let without = shop.worker_of(worker::jobs::registry(&shop.config));
+    shop.table.wait_for_count("prune", "done", 1).await;
+    without.stop().await.expect("it stops cleanly");
+    shop.table.wait_until("SELECT count(*) = $1 FROM jobs WHERE kind = 'clerk.reconcile' AND attempts = 0", 1).await;
+
+    let _clerk = with_clerk(&mut shop, "sk_test_stand_in").await;
+    let with = shop.worker_of(worker::jobs::registry(&shop.config));
+    shop.table.wait_until("SELECT count(*) >= $1 FROM jobs WHERE kind = 'clerk.reconcile' AND state = 'done'", 1).await;
+    with.stop().await.expect("it stops cleanly");
+}
+
+#[tokio::test]
+async fn a_refused_comparison_is_dead_at_once() {
+    let mut shop = Shop::open().await;
+    let clerk = with_clerk(&mut shop, "sk_test_stand_in").await;
+    reconcile(&shop.db, shop.config.clerk.as_ref().expect("it was set"), Reconciliation::default())
+        .await
+        .expect("both answer");
+    let ids = clerk.instance().users.iter().map(|user| user.id.clone()).collect();
+    clerk.faults().hide(ids);
+    let worker = shop.worker_of(worker::jobs::registry(&shop.config));
+    shop.table.wait_for_count("clerk.reconcile", "dead", 1).await;
+    worker.stop().await.expect("it stops cleanly");
+    shop.table.wait_until("SELECT count(*) = $1 FROM users WHERE NOT suspended", 4).await;
+    shop.table.wait_until("SELECT count(*) = $1 FROM jobs WHERE errors::text LIKE '%--allow-mass-deletion%'", 1).await;
 }

@@ -42,6 +42,7 @@ struct Seen {
     jobs: Vec<Stats>,
     paused: Vec<String>,
     dead_events: i64,
+    refused: bool,
 }
 
 impl QueueView {
@@ -79,7 +80,8 @@ impl QueueView {
         let missing: Vec<_> = none.filter(|none| !jobs.iter().any(|some| some.is_like(none))).collect();
         jobs.extend(missing);
         let paused = queue::paused(&mut tx).await?.into_iter().map(|queue| queue.name).collect();
-        Ok(Seen { jobs, paused, dead_events: clerk::count_dead(&mut tx).await? })
+        let refused = clerk::last_reconciliation(&mut tx).await?.is_some_and(|last| last.refusal.is_some());
+        Ok(Seen { jobs, paused, dead_events: clerk::count_dead(&mut tx).await?, refused })
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Seen>> {
@@ -92,7 +94,7 @@ impl Collector for QueueView {
     #[expect(clippy::cast_precision_loss, reason = "nobody tells 2^53 jobs from one more")]
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let seen = self.lock();
-        let Some(Seen { jobs, paused, dead_events }) = &*seen else { return Ok(()) };
+        let Some(Seen { jobs, paused, dead_events, refused }) = &*seen else { return Ok(()) };
         let of = |stats: &Stats| [("queue", stats.queue.clone()), ("kind", stats.kind.clone())];
         let in_state = |stats: &Stats, state: &str, count: i64| {
             let [queue, kind] = of(stats);
@@ -120,6 +122,9 @@ impl Collector for QueueView {
         let pauses = queues.iter().map(|queue| (of(queue), f64::from(u8::from(paused.iter().any(|p| p == queue)))));
         gauges(&mut encoder, ("queue_paused", "Whether an operator has paused the queue: 1 or 0", None), pauses)?;
         let help = "Clerk events that no retry can mend";
-        single(&mut encoder, ("clerk_events_dead", help, None), &ConstGauge::new(*dead_events))
+        single(&mut encoder, ("clerk_events_dead", help, None), &ConstGauge::new(*dead_events))?;
+        let help = "Whether the last reconciliation with Clerk was refused, and waits for an operator";
+        let refused = ConstGauge::new(i64::from(*refused));
+        single(&mut encoder, ("clerk_reconciliation_refused", help, None), &refused)
     }
 }

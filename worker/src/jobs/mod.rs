@@ -21,11 +21,11 @@ pub fn registry(config: &WorkerConfig) -> Registry {
         .system::<ProcessClerkEvent>()
         .idempotent::<CountLeads>()
         .idempotent::<Prune>()
-        .idempotent::<ReconcileClerk>()
         .every(Duration::from_hours(1), &CountLeads {})
         .every(Duration::from_mins(1), &Prune {});
     match &config.clerk {
-        Some(_) => registry.every(config.sync_interval, &ReconcileClerk {}),
+        // Who cannot ask Clerk leaves its jobs to those who can.
+        Some(_) => registry.idempotent::<ReconcileClerk>().every(config.sync_interval, &ReconcileClerk {}),
         None => registry,
     }
 }

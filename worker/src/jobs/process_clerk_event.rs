@@ -25,6 +25,15 @@ impl SystemJob for ProcessClerkEvent {
                 context.metrics.clerk_event("unreadable".to_owned(), "dead");
                 Ok(())
             }
+            Ok(Processed::Quarantined { instance }) => {
+                tracing::error!(
+                    event_id,
+                    instance,
+                    "set aside an event of another Clerk instance; see norvalt instance"
+                );
+                context.metrics.clerk_event("foreign".to_owned(), "quarantined");
+                Ok(())
+            }
             Ok(Processed::Before) => {
                 tracing::info!(event_id, "a Clerk event had been processed before");
                 Ok(())

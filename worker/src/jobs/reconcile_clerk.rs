@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use common::{
-    clerk::{BackendApi, BackendApiError, ReconcileError, Reconciliation, reconcile},
+    clerk::{Drift, ReconcileError, Reconciliation, reconcile},
     db::Db,
     jobs::ReconcileClerk,
 };
@@ -12,27 +12,34 @@ impl IdempotentJob for ReconcileClerk {
     const TIMEOUT: Duration = Duration::from_hours(1);
 
     async fn perform(self, _: &JobContext, db: &Db, services: &Services) -> Result<(), JobError> {
-        // Enqueued by a worker that has the key; this one was started without it.
         let Some(clerk) = &services.clerk else { return Err(JobError::retry("CLERK_SECRET_KEY is not set")) };
-        let api = BackendApi::of(clerk).await.map_err(judge)?;
-        let drift = reconcile(db, &api, Reconciliation::default()).await.map_err(|error| match error {
-            ReconcileError::Clerk(error) => judge(error),
-            ReconcileError::Db(error) => error.into(),
-            error @ ReconcileError::MassDeletion { .. } => JobError::dead(error),
-        })?;
-        let (objects, effects) = (drift.news, drift.effects.len());
-        tracing::info!(objects, effects, "compared with Clerk, and took over what differed");
-        for effect in drift.effects {
-            tracing::warn!(%effect, "mended what no webhook had told");
+        let Drift { news, effects, skipped, missing, .. } =
+            reconcile(db, clerk, Reconciliation::default()).await.map_err(to_job_error)?;
+        tracing::info!(
+            objects = news,
+            effects = effects.len(),
+            missing,
+            "compared with Clerk, and imported what differed"
+        );
+        for effect in effects {
+            tracing::warn!(%effect, "repaired what no webhook had said");
+        }
+        for object in skipped {
+            let (listing, reason) = (object.listing, object.reason);
+            tracing::warn!(listing, reason, "skipped an object of Clerk's that cannot be read");
         }
         Ok(())
     }
 }
 
-/// An operator has to set another key; everything else may pass.
-fn judge(error: BackendApiError) -> JobError {
+/// What an operator has to decide is dead; everything else may pass.
+fn to_job_error(error: ReconcileError) -> JobError {
+    if error.is_refusal() {
+        tracing::error!(%error, "the reconciliation with Clerk was refused");
+        return JobError::dead(error);
+    }
     match error {
-        BackendApiError::WrongKey | BackendApiError::WrongInstance { .. } => JobError::dead(error),
-        _ => JobError::retry(error),
+        ReconcileError::Db(error) => error.into(),
+        error => JobError::retry(error),
     }
 }

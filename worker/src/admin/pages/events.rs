@@ -49,12 +49,12 @@ pub(in crate::admin) async fn list(
         EventFilter { id: None, status: given(&params.status), about: given(&params.about), seek: position.seek() };
     let mut tx = db.system_for_request().await?;
     let mut events = clerk::events(&mut tx, &filter, limit()).await?;
-    let halted = clerk::halted(&mut tx).await?;
+    let stuck = clerk::stuck(&mut tx).await?;
     let pager = position.pager(&mut events, |event| event.id, "/events", &params.query());
     let statuses = std::iter::once("").chain(EVENT_STATUSES).map(|status| {
         let number = match status {
-            "dead" => format!(" {}", halted.dead),
-            "quarantined" => format!(" {}", halted.quarantined),
+            "dead" => format!(" {}", stuck.dead),
+            "quarantined" => format!(" {}", stuck.quarantined),
             _ => String::new(),
         };
         let name = if status.is_empty() { "all" } else { status };

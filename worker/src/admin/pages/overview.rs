@@ -40,14 +40,14 @@ pub(in crate::admin) async fn show(
     stats.sort_by(|a, b| (&a.queue, &a.kind).cmp(&(&b.queue, &b.kind)));
     let paused = queue::paused(&mut tx).await?;
     let workers = queue::workers(&mut tx).await?;
-    let halted = clerk::halted(&mut tx).await?;
+    let stuck = clerk::stuck(&mut tx).await?;
     let mut names: Vec<&str> = stats.iter().map(|stats| stats.queue.as_str()).collect();
     names.extend(paused.iter().map(|queue| queue.name.as_str()));
     names.sort_unstable();
     names.dedup();
     let content = html! {
         (notice.show())
-        (attention(&stats, &paused, &workers, halted, &viewer))
+        (attention(&stats, &paused, &workers, stuck, &viewer))
         @for name in names {
             (one_queue(name, &stats, paused.iter().find(|queue| queue.name == name), &viewer))
         }
@@ -61,15 +61,15 @@ fn attention(
     stats: &[Stats],
     paused: &[PausedQueue],
     workers: &[WorkerRecord],
-    halted: clerk::Halted,
+    stuck: clerk::Stuck,
     viewer: &Viewer,
 ) -> Markup {
     let dead: i64 = stats.iter().map(|stats| stats.dead).sum();
     let there = workers.iter().any(|worker| !worker.missing);
     let events = [
-        (halted.dead, "dead event", "dead events", "dead"),
-        (halted.quarantined, "quarantined event", "quarantined events", "quarantined"),
-        (halted.abandoned, "event without a job", "events without a job", "pending"),
+        (stuck.dead, "dead event", "dead events", "dead"),
+        (stuck.quarantined, "quarantined event", "quarantined events", "quarantined"),
+        (stuck.abandoned, "event without a job", "events without a job", "pending"),
     ];
     let events: Vec<_> = events.iter().filter(|(number, ..)| *number > 0).collect();
     if dead == 0 && events.is_empty() && paused.is_empty() && there {

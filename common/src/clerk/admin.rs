@@ -1,4 +1,5 @@
-//! The inbox as an operator sees it: what came, and what became of it.
+//! The inbox as an operator sees it: what came, and what became of it. Payloads of jobs are compared as text, so that
+//! one with anything else in it is shown as it is.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -60,7 +61,7 @@ pub struct EventFilter {
 /// The events that are meant, newest first, up to `limit`.
 pub async fn events(tx: &mut SystemTx, filter: &EventFilter, limit: i64) -> Result<Vec<StoredEvent>> {
     let mut query = QueryBuilder::<Postgres>::new(
-        "-- clerk::timeline::events
+        "-- clerk::admin::events
          SELECT id, svix_id, event_type, user_id, status, effects, repeated.repetitions, repeated.last_repeated_at, received_at,
                 processed_at, body, coalesce(outcome, (
                   SELECT 'job ' || j.id || ' is dead: ' || coalesce(j.errors -> -1 ->> 'error', '') FROM jobs j
@@ -93,7 +94,7 @@ pub async fn events(tx: &mut SystemTx, filter: &EventFilter, limit: i64) -> Resu
 /// Those that were erased, or never kept, stay as they are, as do those that a job is still to process.
 pub async fn replay(tx: &mut SystemTx, filter: &EventFilter) -> Result<Vec<i64>> {
     let replayed: Vec<i64> = sqlx::query_scalar(
-        "-- clerk::timeline::replay
+        "-- clerk::admin::replay
          UPDATE clerk_events e SET status = 'pending', outcome = NULL, processed_at = NULL
          WHERE body IS NOT NULL
            AND (status <> 'pending' OR NOT EXISTS (
@@ -118,8 +119,8 @@ pub async fn replay(tx: &mut SystemTx, filter: &EventFilter) -> Result<Vec<i64>>
 
 /// How many events do not go on by themselves.
 #[derive(Debug, Clone, Copy, FromRow)]
-pub struct Halted {
-    /// Malformed beyond mending.
+pub struct Stuck {
+    /// Malformed: no retry can succeed.
     pub dead: i64,
     /// Of another Clerk instance.
     pub quarantined: i64,
@@ -128,9 +129,9 @@ pub struct Halted {
 }
 
 /// Counts the events that wait for an operator, but for those whose jobs are dead.
-pub async fn halted(tx: &mut SystemTx) -> Result<Halted> {
+pub async fn stuck(tx: &mut SystemTx) -> Result<Stuck> {
     sqlx::query_as(
-        "-- clerk::timeline::halted
+        "-- clerk::admin::stuck
          SELECT count(*) FILTER (WHERE status = 'dead') AS dead, count(*) FILTER (WHERE status = 'quarantined') AS quarantined,
                 count(*) FILTER (WHERE status = 'pending') AS abandoned
          FROM clerk_events e

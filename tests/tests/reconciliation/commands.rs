@@ -1,0 +1,90 @@
+//! The same as an operator meets it: exit codes, and what the doctor says.
+
+use tests::app::WEBHOOK_SECRET;
+
+use super::*;
+use crate::cli::norvalt;
+
+#[tokio::test]
+async fn a_refused_run_fails_and_the_doctor_says_so() {
+    let apart = Apart::pilot().await;
+    let (url, jwks) = (apart.clerk.url(), apart.clerk.jwks_url());
+    let environment = [
+        ("DATABASE_URL", apart.database.url.as_str()),
+        ("CLERK_API_URL", &url),
+        ("CLERK_JWKS_URL", &jwks),
+        ("CLERK_SECRET_KEY", "sk_test_stand_in"),
+        ("CLERK_WEBHOOK_SECRET", WEBHOOK_SECRET),
+    ];
+    let healthy = norvalt(&["doctor"], &environment).await.done();
+    assert!(healthy.contains("ins_development, according to the operator"), "{healthy}");
+
+    apart.clerk.faults().hide(ids(&apart.clerk.instance()));
+    let before = apart.everything().await;
+    for command in [&["sync", "--dry-run"][..], &["sync"], &["sync", "--json"]] {
+        let ran = norvalt(command, &environment).await;
+        assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{command:?}");
+        assert!(ran.err.contains("refused, and nothing was written"), "{command:?}: {}", ran.err);
+    }
+    assert_eq!(apart.everything().await, before);
+    let sick = norvalt(&["doctor"], &environment).await;
+    assert!(sick.code == Some(1) && sick.out.contains("WRONG  Clerk's reconciliation"), "{}", sick.out);
+    assert!(sick.out.contains("--allow-mass-deletion"), "{}", sick.out);
+
+    norvalt(&["sync", "--allow-mass-deletion"], &environment).await.done();
+    assert!(apart.access().await.is_empty());
+    norvalt(&["doctor"], &environment).await.done();
+}
+
+#[tokio::test]
+async fn no_command_uses_another_instances_key_and_the_doctor_recommends_it_to_nobody() {
+    let apart = Apart::pilot().await;
+    let other = stand_in(instance_of(&[5; 9]), "ins_other").await;
+    let person = other.instance().users[0].id.clone();
+    let (url, jwks) = (other.url(), apart.clerk.jwks_url());
+    let environment = [
+        ("DATABASE_URL", apart.database.url.as_str()),
+        ("CLERK_API_URL", &url),
+        ("CLERK_JWKS_URL", &jwks),
+        ("CLERK_SECRET_KEY", "sk_test_stand_in"),
+        ("CLERK_WEBHOOK_SECRET", WEBHOOK_SECRET),
+    ];
+    let with_its_id: Vec<_> = environment.into_iter().chain([("CLERK_INSTANCE_ID", "ins_other")]).collect();
+    let before = apart.everything().await;
+    for environment in [&environment[..], &with_its_id] {
+        for command in [&["sync"][..], &["sync", "--allow-mass-deletion"], &["sync-user", &person]] {
+            let ran = norvalt(command, environment).await;
+            assert!(ran.code == Some(1) && ran.err.contains("Nothing was written"), "{command:?}: {}", ran.err);
+        }
+        let doctor = norvalt(&["doctor"], environment).await;
+        assert!(doctor.code == Some(1) && doctor.out.contains("WRONG  Clerk's Backend API"), "{}", doctor.out);
+        assert!(!doctor.out.contains("CLERK_INSTANCE_ID=ins_other"), "{}", doctor.out);
+    }
+    assert_eq!(apart.everything().await, before);
+}
+
+#[tokio::test]
+async fn an_operator_sees_and_says_which_instance_it_is() {
+    let apart = Apart::start_with(Instance::default(), None).await;
+    let url = [("DATABASE_URL", apart.database.url.as_str())];
+    assert!(norvalt(&["instance"], &url).await.done().contains("not known yet"));
+    let said = norvalt(&["instance", "--set", "ins_ours"], &url).await.done();
+    assert!(said.starts_with("ins_ours (according to the operator, since 20"), "{said}");
+    assert!(norvalt(&["instance"], &url).await.done().starts_with("ins_ours"));
+    assert_eq!(norvalt(&["instance", "--set", "ours"], &url).await.code, Some(2));
+}
+
+#[tokio::test]
+async fn skipped_objects_are_reported() {
+    let apart = Apart::pilot().await;
+    let url = apart.clerk.url();
+    let environment = [
+        ("DATABASE_URL", apart.database.url.as_str()),
+        ("CLERK_API_URL", &url),
+        ("CLERK_SECRET_KEY", "sk_test_stand_in"),
+    ];
+    apart.clerk.faults().list_also(vec![("organization", serde_json::json!({ "name": "Bilhus" }))]);
+    let said = norvalt(&["sync"], &environment).await.done();
+    assert!(said.contains("skipped one of the organizations, which cannot be read: missing field `id`"), "{said}");
+    assert!(said.contains("1 objects were skipped") && said.ends_with("No drift.\n"), "{said}");
+}
