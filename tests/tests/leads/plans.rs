@@ -30,11 +30,24 @@ async fn fill(app: &TestApp, dealership: impl std::fmt::Display, owner: impl std
          FROM generate_series(1, {LEADS}) n"
     );
     // Until a commit is on the disk, VACUUM does not take what it wrote for visible to all.
-    connection.execute("SET synchronous_commit = on").await.expect("a setting");
+    connection.execute("SET synchronous_commit = on; SET application_name = 'plans'").await.expect("settings");
     connection.execute(AssertSqlSafe(insert)).await.expect("valid leads");
     connection.execute("VACUUM (ANALYZE) leads").await.expect("nothing stands in the way");
-    leads::count(&app.db).await.expect("the database is there");
+    connection.close().await.expect("the database is there");
+    let db = Db::new(&app.database_url.parse().expect("a URL"), 1, "plans");
+    leads::count(&db).await.expect("the database is there");
+    db.close().await;
+    let mut connection = app.connect().await;
+    until_recorded(&mut connection).await;
     connection
+}
+
+/// A backend says what it read at the latest when it ends, before it is gone.
+async fn until_recorded(connection: &mut PgConnection) {
+    let gone = "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'plans' AND datname = current_database())";
+    while !sqlx::query_scalar::<_, bool>(gone).fetch_one(&mut *connection).await.expect("a valid statement") {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// What was read so far: sequential scans of the table, its blocks, and those of its indexes.
@@ -61,11 +74,7 @@ async fn cost(
     leads::page(&mut tx, filter).await.expect("a valid filter");
     drop(tx);
     db.close().await;
-    // A backend says what it read before it is gone.
-    let gone = "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'plans' AND datname = current_database())";
-    while !sqlx::query_scalar::<_, bool>(gone).fetch_one(&mut *connection).await.expect("a valid statement") {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until_recorded(connection).await;
     let after = reads(connection).await;
     (after.0 - before.0, after.1 - before.1, after.2 - before.2)
 }
