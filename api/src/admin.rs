@@ -11,7 +11,8 @@ use axum::{
 };
 use common::metrics::{self, Exposition};
 use prometheus_client::registry::Registry;
-use tokio::{net::TcpListener, task::JoinSet};
+use server::{Limits, Phase};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 
 /// Serves metrics there until the returned set is dropped.
 pub(crate) async fn serve(address: SocketAddr, registry: Registry) -> io::Result<JoinSet<()>> {
@@ -20,8 +21,8 @@ pub(crate) async fn serve(address: SocketAddr, registry: Registry) -> io::Result
     let router = Router::new().route("/metrics", get(scrape)).with_state(Arc::new(registry));
     let mut serving = JoinSet::new();
     serving.spawn(async move {
-        // It goes on accepting, whatever happens.
-        let _ = axum::serve(listener, router).await;
+        let (_serving, phase) = watch::channel(Phase::Serving);
+        server::serve(listener, router, Limits::OPERATORS, phase).await;
     });
     Ok(serving)
 }

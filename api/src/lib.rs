@@ -2,6 +2,7 @@
 
 mod admin;
 mod admission;
+mod answers;
 mod auth;
 mod body;
 mod checks;
@@ -9,11 +10,13 @@ mod client;
 mod cors;
 mod created;
 mod extract;
+mod framing;
 mod linked;
+mod log_sample;
+mod memory;
 mod metrics;
 mod openapi;
 mod permissions;
-mod phase;
 pub mod problem;
 mod quota;
 mod rate_limit;
@@ -22,7 +25,7 @@ mod router;
 mod routes;
 mod security_headers;
 mod serve;
-mod server;
+mod signatures;
 mod state;
 
 pub use checks::Checks;

@@ -1,6 +1,6 @@
 //! The `api` binary: configuration in, requests served, drained on SIGTERM.
 
-use std::{net::Ipv4Addr, process::ExitCode};
+use std::process::ExitCode;
 
 use common::{
     clock::Clock,
@@ -8,10 +8,7 @@ use common::{
     telemetry,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::{
-    net::TcpListener,
-    signal::unix::{Signal, SignalKind, signal},
-};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 const USAGE: &str = "\
 The Norvalt API: serves leads to the dashboard and takes Clerk's webhooks.
@@ -26,8 +23,8 @@ fails, then lets running requests finish. A second signal aborts.";
 const EX_CONFIG: u8 = 78;
 /// 128 + SIGINT, as shells have it.
 const INTERRUPTED: i32 = 130;
-/// File descriptors for other things than connections of clients and to the database.
-const OTHER_FILES: u64 = 100;
+/// File descriptors for other things than connections of clients and to the database, among them those of operators.
+const OTHER_FILES: u64 = 160;
 
 fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
@@ -69,8 +66,7 @@ fn main() -> ExitCode {
 async fn run(config: ApiConfig) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let port = config.port;
-    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))
-        .await
+    let listener = server::listen(port)
         .map_err(|error| format!("cannot listen on port {port} (set PORT to another one): {error}"))?;
     Ok(api::serve(config, listener, Clock::system(), stop_signal(terminate, interrupt)).await?)
 }

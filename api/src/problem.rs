@@ -134,13 +134,15 @@ impl Problem {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", "Not JSON", detail)
     }
 
-    pub(crate) fn too_large() -> Self {
-        let detail = "The body is larger than the 1 MB that is accepted here.";
+    /// 413 of a body of more than so many bytes.
+    pub(crate) fn too_large(limit: usize) -> Self {
+        let detail = format!("The body is larger than the {} MB that is accepted here.", limit / (1024 * 1024));
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large", detail)
     }
 
-    pub(crate) fn too_slow() -> Self {
-        let detail = "The body did not arrive within ten seconds.";
+    /// 408 of a body that took longer.
+    pub(crate) fn too_slow(limit: Duration) -> Self {
+        let detail = format!("The body did not arrive within {} seconds.", limit.as_secs());
         Self::new(StatusCode::REQUEST_TIMEOUT, "body-too-slow", "Body too slow", detail)
     }
 
@@ -178,6 +180,13 @@ impl Problem {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "quota-exceeded", "Quota exceeded", detail).retry_after(seconds)
     }
 
+    /// 429 of somebody who has more under way than one person or one dealership may.
+    pub(crate) fn too_much_at_once() -> Self {
+        let detail = "Too many requests of yours or of your dealership are under way; wait until some are answered.";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many-at-once", "Too many requests at once", detail)
+            .retry_after(RETRY_OVERLOADED)
+    }
+
     pub(crate) fn not_ready(detail: &'static str) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-ready", "Not ready", detail).retry_after(RETRY_UNAVAILABLE)
     }
@@ -190,7 +199,6 @@ impl Problem {
     /// What a bare status that some layer answered with means.
     pub(crate) fn of_status(status: StatusCode) -> Self {
         match status {
-            StatusCode::PAYLOAD_TOO_LARGE => Self::too_large(),
             StatusCode::NOT_FOUND => Self::no_such_route(),
             StatusCode::METHOD_NOT_ALLOWED => Self::method_not_allowed(),
             // A request that took too long.
@@ -200,6 +208,10 @@ impl Problem {
             }
             _ => Self::internal(),
         }
+    }
+
+    pub(crate) fn is_too_many_requests(&self) -> bool {
+        self.status == StatusCode::TOO_MANY_REQUESTS
     }
 
     /// Its stable name.

@@ -4,14 +4,20 @@
 use std::{
     collections::HashMap,
     mem,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use axum::{extract::FromRequestParts, http::request::Parts};
+use axum::{
+    extract::{FromRef, FromRequestParts},
+    http::request::Parts,
+};
 use tokio::time::Instant;
 
-use crate::{client::Client, problem::Problem, state::AppState};
+use crate::{
+    client::{Client, TrustedProxies},
+    problem::Problem,
+};
 
 /// What is given back to a client: one request in this time.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -48,13 +54,22 @@ impl RateLimiter {
     pub(crate) fn check(&self, client: Client) -> Result<(), Problem> {
         let now = Instant::now();
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        let after = buckets.full_at(client).map_or(now, |full_at| full_at.max(now)) + INTERVAL;
-        let missing = after.saturating_duration_since(now + self.burst);
-        if !missing.is_zero() {
-            return Err(Problem::too_many_requests(missing));
-        }
+        let after = self.after(&buckets, client, now)?;
         buckets.remember(client, after, now, self.burst);
         Ok(())
+    }
+
+    /// Whether a client may do something, which is not counted: for whoever may yet turn out to be authentic.
+    pub(crate) fn allows(&self, client: Client) -> Result<(), Problem> {
+        let buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        self.after(&buckets, client, Instant::now()).map(drop)
+    }
+
+    /// When a client's bucket will be full again, should they do something now.
+    fn after(&self, buckets: &Buckets, client: Client, now: Instant) -> Result<Instant, Problem> {
+        let after = buckets.full_at(client).map_or(now, |full_at| full_at.max(now)) + INTERVAL;
+        let missing = after.saturating_duration_since(now + self.burst);
+        if missing.is_zero() { Ok(after) } else { Err(Problem::too_many_requests(missing)) }
     }
 }
 
@@ -75,10 +90,15 @@ impl Buckets {
 /// What a handler takes that anybody may call.
 pub(crate) struct RateLimited;
 
-impl FromRequestParts<AppState> for RateLimited {
+impl<S: Send + Sync> FromRequestParts<S> for RateLimited
+where
+    Arc<RateLimiter>: FromRef<S>,
+    TrustedProxies: FromRef<S>,
+{
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
-        state.rate_limiter.check(Client::of(parts, state.trusted_proxies)).map(|()| Self)
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let client = Client::of(parts, TrustedProxies::from_ref(state));
+        Arc::<RateLimiter>::from_ref(state).check(client).map(|()| Self)
     }
 }

@@ -14,6 +14,7 @@ use tracing::{Instrument, field::Empty};
 use uuid::Uuid;
 
 use crate::{
+    log_sample::LogSample,
     metrics::{self, Metrics},
     problem::Problem,
     routes::webhooks::Accepted,
@@ -23,11 +24,32 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Stands for every path that is no route.
 const UNMATCHED: &str = "unmatched";
 
-pub(crate) async fn with_request_id(
-    State(metrics): State<Arc<Metrics>>,
-    mut request: Request,
-    next: Next,
-) -> Response<Body> {
+/// What is needed for it.
+#[derive(Clone)]
+pub(crate) struct RequestLog {
+    metrics: Arc<Metrics>,
+    /// Of answers that say that there was too much.
+    refusals: Arc<LogSample>,
+}
+
+impl RequestLog {
+    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
+        Self { metrics, refusals: Arc::default() }
+    }
+
+    fn answered(&self, status: StatusCode, micros: u64, accepted: Option<&Accepted>) {
+        let number = status.as_u16();
+        if let Some(accepted) = accepted {
+            accepted.tell(number, micros);
+        } else if status != StatusCode::TOO_MANY_REQUESTS {
+            tracing::info!(status = number, micros, "answered");
+        } else if let Some(suppressed) = self.refusals.next() {
+            tracing::info!(status = number, micros, suppressed, "answered; of such lines, only some are written");
+        }
+    }
+}
+
+pub(crate) async fn with_request_id(State(log): State<RequestLog>, mut request: Request, next: Next) -> Response<Body> {
     let id = given_id(request.headers()).unwrap_or_else(|| Uuid::now_v7().to_string());
     let method = metrics::label(request.method());
     // Never the path itself: somebody may have put into it what a customer is called.
@@ -45,17 +67,12 @@ pub(crate) async fn with_request_id(
     );
     request.extensions_mut().insert(trace.clone());
     async move {
-        let in_flight = metrics.arrived(method, route);
+        let in_flight = log.metrics.arrived(method, route);
         let mut response = render(next.run(request).await, &id);
         let status = response.status();
         trace.set("http.response.status_code", i64::from(status.as_u16()));
         trace.end(status.is_server_error());
-        let (status, micros) = (status.as_u16(), in_flight.answered(status.as_u16()));
-        if let Some(accepted) = response.extensions().get::<Accepted>() {
-            accepted.tell(status, micros);
-        } else {
-            tracing::info!(status, micros, "answered");
-        }
+        log.answered(status, in_flight.answered(status.as_u16()), response.extensions().get());
         response.headers_mut().insert(REQUEST_ID, HeaderValue::from_str(&id).expect("a UUID or checked by given_id"));
         response
     }

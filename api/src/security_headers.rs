@@ -8,6 +8,8 @@ use axum::{
     middleware::Next,
 };
 
+use crate::client::TrustedProxies;
+
 /// Of answers that are data: they load nothing and stand in no frame.
 const DATA_POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 /// Of the page at `/docs`, which has everything from here, and images and styles within its script.
@@ -19,7 +21,11 @@ const DOCS_POLICY: HeaderValue = HeaderValue::from_static(
 const TRANSPORT_SECURITY: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// Adds them to every answer. What a dealership has is for nobody's cache.
-pub(crate) async fn add(State(trusted_proxies): State<u32>, request: Request, next: Next) -> Response<Body> {
+pub(crate) async fn add(
+    State(TrustedProxies(trusted_proxies)): State<TrustedProxies>,
+    request: Request,
+    next: Next,
+) -> Response<Body> {
     let secure = trusted_proxies > 0 && is_https(request.headers());
     let mut response = next.run(request).await;
     let headers = response.headers_mut();

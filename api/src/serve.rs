@@ -2,25 +2,20 @@ use std::{future::Future, io, sync::Arc, time::Duration};
 
 use common::{
     clock::Clock,
-    config::ApiConfig,
+    config::{ApiConfig, ClientLimits},
     db::{Db, NotUsable, ReadinessCheck},
     metrics,
 };
+use server::{Limits, Phase, reached};
 use tokio::{net::TcpListener, sync::watch, time::sleep};
 
 use crate::{
-    admin,
-    admission::Admission,
-    auth::Verifier,
-    metrics::Metrics,
-    phase::{Phase, reached},
-    quota::WriteQuota,
-    rate_limit::RateLimiter,
-    router,
-    routes::webhooks::Signatures,
-    server,
-    state::AppState,
+    admin, admission::Admission, auth::Verifier, client::TrustedProxies, metrics::Metrics, quota::WriteQuota,
+    rate_limit::RateLimiter, router, signatures::Signatures, state::AppState,
 };
+
+/// The part of all connections that one client may have: many people behind one address need some hundred.
+const CLIENT_PART: usize = 4;
 
 /// Why the API does not serve, or no longer does.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +60,7 @@ pub async fn serve(
         usable = db.wait_until_usable() => usable?,
         () = reached(phase.clone(), Phase::Draining) => return Ok(()),
     }
+    let limits = limits(&config);
     let state = AppState {
         verifier: Arc::new(Verifier::new(&config, clock)?),
         signatures: Arc::new(Signatures::new(&config.webhook_secrets)?),
@@ -72,7 +68,7 @@ pub async fn serve(
         metrics,
         write_quota: Arc::new(WriteQuota::new(config.dealership_quota)),
         rate_limiter: Arc::new(RateLimiter::new(config.clients.anonymous_burst)),
-        trusted_proxies: config.trusted_proxies,
+        trusted_proxies: TrustedProxies(config.trusted_proxies),
         phase: phase.clone(),
         readiness: Arc::new(ReadinessCheck::new(&db)),
         admission: Admission::new(db.clone(), config.database_connections),
@@ -85,12 +81,19 @@ pub async fn serve(
         sleep(config.shutdown).await;
     };
     tokio::select! {
-        () = server::serve(listener, app, config.clients, phase.clone()) => {}
+        () = server::serve(listener, app, limits, phase.clone()) => {}
         () = deadline => return Err(ServeError::CutOff),
     }
     db.close().await;
     tracing::info!("stopped: all requests were answered");
     Ok(())
+}
+
+fn limits(config: &ApiConfig) -> Limits {
+    let ClientLimits { connections, first_head, next_head, stall, .. } = config.clients;
+    // Behind a proxy, all connections come from its address.
+    let per_client = (config.trusted_proxies == 0).then(|| (connections / CLIENT_PART).max(1));
+    Limits { connections, per_client, first_head, next_head, stall }
 }
 
 async fn leave(stop: impl Future<Output = ()>, drain: Duration, phase: watch::Sender<Phase>) {

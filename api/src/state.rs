@@ -2,11 +2,12 @@ use std::sync::Arc;
 
 use axum::extract::FromRef;
 use common::{db::ReadinessCheck, ids::ClerkInstanceId};
+use server::Phase;
 use tokio::sync::watch;
 
 use crate::{
-    admission::Admission, auth::Verifier, metrics::Metrics, phase::Phase, quota::WriteQuota, rate_limit::RateLimiter,
-    routes::webhooks::Signatures,
+    admission::Admission, auth::Verifier, client::TrustedProxies, metrics::Metrics, quota::WriteQuota,
+    rate_limit::RateLimiter, signatures::Signatures,
 };
 
 /// What handlers share.
@@ -23,7 +24,7 @@ pub(crate) struct AppState {
     pub(crate) rate_limiter: Arc<RateLimiter>,
     /// What each dealership may write.
     pub(crate) write_quota: Arc<WriteQuota>,
-    pub(crate) trusted_proxies: u32,
+    pub(crate) trusted_proxies: TrustedProxies,
     /// Whether the process is on its way out.
     pub(crate) phase: watch::Receiver<Phase>,
 }

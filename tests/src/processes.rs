@@ -68,7 +68,7 @@ pub async fn start_api_as(mut command: Command, clerk: &StandIn) -> (Child, Stri
             let line = log.next_line().await.expect("readable").expect("it serves before it ends");
             let line: Value = serde_json::from_str(&line).expect("JSON lines");
             if let Some(address) = line["address"].as_str() {
-                return address.replace("0.0.0.0", "127.0.0.1");
+                return address.replace("[::]", "127.0.0.1").replace("0.0.0.0", "127.0.0.1");
             }
         }
     };

@@ -47,7 +47,7 @@ impl Talking {
 
     /// `http://` and the address that a field has.
     pub async fn url(&mut self, field: &str) -> String {
-        format!("http://{}", self.field(field).await.replace("0.0.0.0", "127.0.0.1"))
+        format!("http://{}", self.field(field).await.replace("[::]", "127.0.0.1").replace("0.0.0.0", "127.0.0.1"))
     }
 
     /// Asks it to stop.

@@ -87,44 +87,72 @@ async fn a_head_has_bounds() {
 }
 
 #[tokio::test]
-async fn connections_are_bounded_and_places_become_free() {
-    // One for the app's own client.
-    let (_app, address) = app(|limits| (limits.connections, limits.first_head) = (1 + 4, SOON)).await;
-    let mut held = Vec::new();
-    for _ in 0..4 {
-        held.push(connect(&address).await);
+async fn silent_connections_give_way_to_those_who_ask() {
+    // Behind a proxy, so that all of these may be anybody's.
+    let app = TestApp::start_with(|config| (config.clients.connections, config.trusted_proxies) = (5, 1)).await;
+    let address = app.url.strip_prefix("http://").expect("an address");
+    let mut silent = Vec::new();
+    for _ in 0..8 {
+        silent.push(connect(address).await);
     }
-    let refused = last_words(connect(&address).await).await;
-    assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("Retry-After: "), "{refused}");
-    // Those who hold the places ask nothing, and lose them.
-    let until_free = async { while !last_words(knock(&address).await).await.starts_with("HTTP/1.1 200") {} };
-    timeout(PATIENCE, until_free).await.expect("places become free");
-    drop(held);
+    for _ in 0..20 {
+        let answer = last_words(knock(address).await).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    assert_eq!(last_words(silent.remove(0)).await, "");
+}
+
+#[tokio::test]
+async fn one_address_leaves_connections_to_others() {
+    let (_app, address) = app(|limits| (limits.connections, limits.first_head) = (40, NEVER)).await;
+    let mut hostile = Vec::new();
+    for n in 0..300 {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind("127.0.0.2:0".parse().expect("an address")).expect("it is this machine");
+        let mut stream = socket.connect(address.parse().expect("an address")).await.expect("it listens");
+        // Some only connect, and some send half a head.
+        if n % 2 == 0 {
+            let _ = stream.write_all(b"GET /health HTTP/1.1\r\nHost: ").await;
+        }
+        hostile.push(stream);
+        if n % 10 == 0 {
+            let answer = last_words(knock(&address).await).await;
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        }
+    }
 }
 
 #[tokio::test]
 async fn a_client_who_does_not_read_is_hung_up_on() {
-    // One for the app's own client.
-    let (app, address) = app(|limits| (limits.connections, limits.stall) = (1 + 1, SOON)).await;
+    let app = TestApp::start_with(|config| {
+        (config.clients.connections, config.clients.stall, config.trusted_proxies) = (2, SOON, 1);
+    })
+    .await;
+    let address = app.url.strip_prefix("http://").expect("an address").to_owned();
     let oslo = app.dealership("Tesla Oslo").await;
     let lead = oslo.lead("Ola Nordmann").await.id;
     // More than the kernel takes in on anybody's behalf.
     let messages =
         "INSERT INTO conversations (dealership_id, lead_id, channel, direction, sender, sender_type, message_content)
                     SELECT dealership_id, id, 'email', 'inbound', 'Ola', 'customer', repeat('å', 20000)
-                    FROM leads, generate_series(1, 500)";
+                    FROM leads, generate_series(1, 150)";
     sqlx::raw_sql(messages).execute(&mut app.connect().await).await.expect("a valid statement");
-    let socket = TcpSocket::new_v4().expect("a socket");
-    socket.set_recv_buffer_size(4096).expect("it is not connected yet");
-    let mut deaf = socket.connect(address.parse().expect("an address")).await.expect("it listens");
     let token = oslo.admin().token();
     let path = format!("/api/v1/leads/{lead}/conversations");
     let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n");
-    deaf.write_all(request.as_bytes()).await.expect("it reads");
-    // The answer has begun, and with it the handler has ended.
-    deaf.readable().await.expect("an answer");
+    let mut deaf = Vec::new();
+    for _ in 0..2 {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(4096).expect("it is not connected yet");
+        let mut stream = socket.connect(address.parse().expect("an address")).await.expect("it listens");
+        stream.write_all(request.as_bytes()).await.expect("it reads");
+        // The answer has begun, and with it the handler has ended.
+        stream.readable().await.expect("an answer");
+        deaf.push(stream);
+    }
     let busy = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
     assert_eq!(app.count(busy).await, 0);
+    // They have all connections, and lose them.
     let until_free = async { while !last_words(knock(&address).await).await.starts_with("HTTP/1.1 200") {} };
     timeout(PATIENCE, until_free).await.expect("their place becomes free");
 }

@@ -113,6 +113,17 @@ async fn what_was_not_signed_now_and_whole_is_refused() {
 }
 
 #[tokio::test]
+async fn an_id_has_a_bound() {
+    let app = TestApp::start().await;
+    let body = || organization_created("org_1").to_string().into_bytes();
+    let long: String = (0..2_800_u32).map(|n| char::from(b'!' + u8::try_from(n * n % 89).expect("small"))).collect();
+    app.deliver_signed(WEBHOOK_SECRET, &long, 0, body()).await.expect_problem(400, "invalid-signature");
+    app.deliver_signed(WEBHOOK_SECRET, &long[..256], 0, body()).await.expect_problem(400, "invalid-signature");
+    app.deliver_signed(WEBHOOK_SECRET, &long[..255], 0, body()).await.expect(202);
+    assert_eq!(stored(&app).await, (1, 1));
+}
+
+#[tokio::test]
 async fn clocks_may_be_five_minutes_apart() {
     let app = TestApp::start().await;
     for (n, age) in [290, -290].into_iter().enumerate() {

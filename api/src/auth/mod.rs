@@ -4,11 +4,14 @@ mod claims;
 mod jwks;
 mod token_cache;
 
-use std::ops::ControlFlow;
+use std::{fmt::Display, ops::ControlFlow};
 
 use axum::{
-    extract::FromRequestParts,
-    http::{HeaderMap, header, request::Parts},
+    body::Body,
+    extract::{FromRequestParts, Request, State},
+    http::{HeaderMap, Response, header, request::Parts},
+    middleware::Next,
+    response::IntoResponse,
 };
 use common::{
     db::{self, Caller, Identity, TenantTx},
@@ -18,7 +21,9 @@ use tracing::{Span, record_all};
 
 use crate::{
     admission::Permit,
+    answers::AnswerRoom,
     client::Client,
+    memory::Owner,
     permissions::{self, Action},
     problem::Problem,
     state::AppState,
@@ -86,8 +91,10 @@ impl FromRequestParts<AppState> for Tenant {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
-        let identity = authenticate(parts, state).await?;
-        let permit = state.admission.acquire().await?;
+        let identity =
+            parts.extensions.get::<Identity>().cloned().expect("routes that take one are behind `members_only`");
+        let permit = state.admission.member(&identity).await?;
+        parts.extensions.get::<AnswerRoom>().expect("and behind `answers::bounded`").make()?;
         let db::Tenant { tx, caller } = permit.db().enter(&identity).await.inspect_err(|error| {
             tracing::info!(clerk_user = %identity.user, %error, "no access");
         })?;
@@ -104,17 +111,41 @@ impl FromRequestParts<AppState> for Tenant {
     }
 }
 
+/// Lets requests with a valid session token through, before their body is read, and notes who it names.
+pub(crate) async fn members_only(State(state): State<AppState>, mut request: Request, next: Next) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let authenticated = authenticate(&parts, &state).await;
+    request = Request::from_parts(parts, body);
+    match authenticated {
+        Ok(identity) => {
+            request.extensions_mut().insert(Owner::Person(identity.user.clone()));
+            request.extensions_mut().insert(identity);
+            next.run(request).await
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
 async fn authenticate(parts: &Parts, state: &AppState) -> Result<Identity, Problem> {
-    let unauthorized = || state.rate_limiter.refuse(Client::of(parts, state.trusted_proxies), Problem::unauthorized());
-    let Some(token) = bearer_token(&parts.headers) else {
-        state.metrics.token_refused("missing");
-        return Err(unauthorized());
+    let refuse = |label, reason: &dyn Display| {
+        state.metrics.token_refused(label);
+        state.rate_limiter.check(Client::of(parts, state.trusted_proxies))?;
+        // Not of whoever is limited: they would fill the log.
+        tracing::info!(reason = %reason, "token refused");
+        Err(Problem::unauthorized())
     };
-    state.verifier.verify(token).await.map_err(|error| {
-        state.metrics.token_refused(error.label());
-        tracing::info!(reason = chain(&error), "token refused");
-        if error.is_ours() { Problem::unavailable() } else { unauthorized() }
-    })
+    let Some(token) = bearer_token(&parts.headers) else {
+        return refuse("missing", &"there is not exactly one header “Authorization: Bearer”");
+    };
+    match state.verifier.verify(token).await {
+        Ok(identity) => Ok(identity),
+        Err(error) if error.is_ours() => {
+            state.metrics.token_refused(error.label());
+            tracing::info!(reason = chain(&error), "token refused");
+            Err(Problem::unavailable())
+        }
+        Err(error) => refuse(error.label(), &chain(&error)),
+    }
 }
 
 /// The one token that the headers name.

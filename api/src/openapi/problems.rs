@@ -13,7 +13,7 @@ use utoipa::{
     },
 };
 
-use crate::{extract::InPath, problem::Problem};
+use crate::{body, extract::InPath, problem::Problem};
 
 /// Of the examples.
 pub(super) const REQUEST_ID: &str = "019ab0c4-5a3e-7b51-9f0e-3f6f5f0d2a11";
@@ -58,8 +58,8 @@ fn refusals() -> Vec<Refusal> {
             "The body is not a JSON object.",
             vec![Problem::unreadable("The body is not valid JSON: look at line 2, column 5.")],
         ),
-        refusal("BodyTooSlow", "The body did not arrive within ten seconds.", vec![Problem::too_slow()]),
-        refusal("BodyTooLarge", "The body is larger than 1 MB.", vec![Problem::too_large()]),
+        refusal("BodyTooSlow", "The body did not arrive within ten seconds.", vec![Problem::too_slow(body::JSON_TIME)]),
+        refusal("BodyTooLarge", "The body is larger than 1 MB.", vec![Problem::too_large(body::JSON)]),
         refusal(
             "UnsupportedBody",
             "The body is not declared as JSON, or is compressed.",
@@ -84,6 +84,7 @@ fn refusals() -> Vec<Refusal> {
              written more than its quota for a day.",
             vec![
                 Problem::too_many_requests(Duration::from_secs(1)),
+                Problem::too_much_at_once(),
                 Problem::quota_exceeded(Duration::from_secs(3599)),
             ],
         ),

@@ -3,12 +3,12 @@ use std::sync::Arc;
 use axum::{Json, extract::State};
 use common::db::{Readiness, ReadinessCheck};
 use serde::Serialize;
+use server::Phase;
 use tokio::sync::watch;
 use utoipa::ToSchema;
 
 use crate::{
     openapi::{PublicProblems, ReadinessProblems},
-    phase::Phase,
     problem::Problem,
     rate_limit::RateLimited,
 };

@@ -1,41 +1,22 @@
 use axum::{
     Extension, Json,
-    extract::State,
-    http::{HeaderMap, StatusCode},
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, Response, StatusCode, header},
+    middleware::Next,
+    response::IntoResponse,
 };
 use common::{
     clerk::{self, Delivery, Receipt as Received},
-    config::WebhookSecrets,
     telemetry::Trace,
 };
 use serde::Serialize;
-use svix::webhooks::{Webhook, WebhookError};
 use utoipa::ToSchema;
 
-use crate::{client::Client, extract::RawBody, openapi::WebhookProblems, problem::Problem, state::AppState};
-
-/// Tells authentic webhooks from others. During a rotation several secrets are live.
-/// <https://docs.svix.com/receiving/verifying-payloads/how-manual>
-pub(crate) struct Signatures(Vec<Webhook>);
-
-impl Signatures {
-    pub(crate) fn new(secrets: &WebhookSecrets) -> Result<Self, WebhookError> {
-        secrets.iter().map(|secret| Webhook::new(secret.expose())).collect::<Result<_, _>>().map(Self)
-    }
-
-    /// The id of an authentic delivery, the same for every attempt. The raw bytes count, before any parsing.
-    pub(crate) fn verify<'h>(&self, headers: &'h HeaderMap, body: &[u8]) -> Result<&'h str, Problem> {
-        let refusals: Vec<_> = self.0.iter().map_while(|secret| secret.verify(body, headers).err()).collect();
-        if refusals.len() == self.0.len() {
-            let reasons: Vec<_> = refusals.iter().map(ToString::to_string).collect();
-            tracing::warn!(reason = reasons.join("; "), "webhook refused");
-            return Err(Problem::invalid_signature());
-        }
-        // The same header, in the same order of preference, as the one that was verified.
-        let id = headers.get("svix-id").or_else(|| headers.get("webhook-id"));
-        id.and_then(|id| id.to_str().ok()).ok_or_else(Problem::invalid_signature)
-    }
-}
+use crate::{
+    client::Client, extract::RawBody, memory::Owner, openapi::WebhookProblems, problem::Problem, signatures,
+    state::AppState,
+};
 
 /// What became of a webhook.
 #[derive(Serialize, ToSchema)]
@@ -60,6 +41,35 @@ impl Accepted {
         let Self { svix_id, event_id, event_type } = self;
         tracing::info!(status, micros, svix_id, event_id, event_type, "webhook accepted");
     }
+}
+
+/// What of a body is read, in bytes, for a client who has been refused too often to be believed. Clerk's events are smaller.
+const DOUBTED: u64 = 64 * 1024;
+
+/// Lets a webhook's body be read if its headers can be those of an authentic one.
+pub(crate) async fn check_headers(
+    State(state): State<AppState>,
+    client: Client,
+    mut request: Request,
+    next: Next,
+) -> Response<Body> {
+    if let Err(reason) = signatures::check_headers(request.headers()) {
+        state.metrics.webhook("rejected");
+        let problem = state.rate_limiter.refuse(client, Problem::invalid_signature());
+        if !problem.is_too_many_requests() {
+            tracing::warn!(%reason, "webhook refused");
+        }
+        return problem.into_response();
+    }
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if length.is_none_or(|length: u64| length > DOUBTED)
+        && let Err(problem) = state.rate_limiter.allows(client)
+    {
+        state.metrics.webhook("rejected");
+        return problem.into_response();
+    }
+    request.extensions_mut().insert(Owner::Address(client));
+    next.run(request).await
 }
 
 /// Takes a webhook of Clerk, signed by Svix: once this answers 2xx, the event will have its effect, exactly once.
@@ -100,7 +110,7 @@ pub(crate) async fn clerk(
 }
 
 async fn receive(state: &AppState, delivery: &Delivery<'_>) -> Result<Received, Problem> {
-    let permit = state.admission.acquire().await?;
+    let permit = state.admission.webhook().await?;
     Ok(clerk::receive(permit.db(), state.clerk_instance.as_deref(), delivery).await?)
 }
 

@@ -68,8 +68,8 @@ impl Admin {
         tracing::info!(admin_address = %listener.local_addr()?, "serving metrics, health and operators' pages");
         let mut serving = JoinSet::new();
         serving.spawn(async move {
-            // It goes on accepting, whatever happens.
-            let _ = axum::serve(listener, router(self).into_make_service_with_connect_info::<SocketAddr>()).await;
+            let (_serving, phase) = watch::channel(server::Phase::Serving);
+            server::serve(listener, router(self), server::Limits::OPERATORS, phase).await;
         });
         Ok(serving)
     }
