@@ -75,7 +75,7 @@ fn answers_are_whole(document: &mut OpenApi) {
     let schemas = document.components.iter().map(|components| &components.schemas);
     let schemas = serde_json::to_value(schemas.collect::<Vec<_>>()).unwrap_or_default();
     let (mut requests, mut answers) = (BTreeSet::new(), BTreeSet::new());
-    for operation in operations.as_object().into_iter().flatten().flat_map(|(_, item)| item.as_object()).flatten() {
+    for operation in operations.as_object().into_iter().flatten().filter_map(|(_, item)| item.as_object()).flatten() {
         follow(&operation.1["requestBody"], &schemas[0], &mut requests);
         follow(&operation.1["responses"], &schemas[0], &mut answers);
     }

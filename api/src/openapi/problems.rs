@@ -192,7 +192,7 @@ answered_with! {
 }
 
 fn references(names: &[&str]) -> BTreeMap<String, RefOr<Response>> {
-    let named = refusals().into_iter().filter(|refusal| names.contains(&refusal.name));
+    let wanted = refusals().into_iter().filter(|refusal| names.contains(&refusal.name));
     let reference = |name| Ref::new(format!("#/components/responses/{name}"));
-    named.map(|refusal| (refusal.status().as_u16().to_string(), reference(refusal.name).into())).collect()
+    wanted.map(|refusal| (refusal.status().as_u16().to_string(), reference(refusal.name).into())).collect()
 }
