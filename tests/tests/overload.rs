@@ -120,7 +120,7 @@ fn unfinished(path: &str, headers: &str) -> Vec<u8> {
 
 #[tokio::test]
 async fn whoever_sends_slowly_takes_memory_from_nobody() {
-    const EACH: usize = 100;
+    const EACH: usize = 40;
     let app = TestApp::start().await;
     let (hostile, oslo) = (app.dealership("Hostile").await.admin().token(), app.dealership("Tesla Oslo").await.admin());
     let (process, url) = start_api(&app.database_url, &app.clerk).await;
