@@ -95,15 +95,26 @@ macro_rules! columns {
     };
 }
 
-/// The members of the dealership, by name: a part of them. `None` if they do not include the one that it is to come after.
+/// What orders names as Norwegians do, without case and accents: the same on every server, whatever locales it has.
+macro_rules! name_order {
+    () => {
+        "search_fold(norwegian_letters_last(name)) COLLATE \"C\""
+    };
+}
+
+/// The members of the dealership, by name in Norwegian order: a part of them. `None` if they do not include the one that it is to come after.
 pub async fn list(tx: &mut TenantTx, request: After<UserId>) -> Result<Option<Part<User>>> {
     let mut place: Option<String> = None;
     if let Some(after) = request.after {
-        place = sqlx::query_scalar("-- users::list\nSELECT name FROM users WHERE id = $1 AND dealership_id = $2")
-            .bind(after)
-            .bind(tx.dealership())
-            .fetch_optional(tx.conn())
-            .await?;
+        place = sqlx::query_scalar(concat!(
+            "-- users::list\nSELECT ",
+            name_order!(),
+            " FROM users WHERE id = $1 AND dealership_id = $2"
+        ))
+        .bind(after)
+        .bind(tx.dealership())
+        .fetch_optional(tx.conn())
+        .await?;
         if place.is_none() {
             return Ok(None);
         }
@@ -111,8 +122,11 @@ pub async fn list(tx: &mut TenantTx, request: After<UserId>) -> Result<Option<Pa
     let items = sqlx::query_as(concat!(
         "-- users::list\nSELECT ",
         columns!(),
-        " FROM users WHERE dealership_id = $1 AND ($2::text IS NULL OR (name, id) > ($2, $3))
-         ORDER BY name, id LIMIT $4"
+        " FROM users WHERE dealership_id = $1 AND ($2::text IS NULL OR (",
+        name_order!(),
+        ", id) > ($2, $3)) ORDER BY ",
+        name_order!(),
+        ", id LIMIT $4"
     ))
     .bind(tx.dealership())
     .bind(place)

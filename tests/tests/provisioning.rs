@@ -238,6 +238,60 @@ async fn what_cannot_be_an_address_becomes_a_placeholder() {
     assert_eq!(emails, expected);
 }
 
+/// What Clerk tells of people without names is shown as their name, and the placeholder of an address never is.
+#[tokio::test]
+async fn people_without_names_are_called_what_they_sign_in_with() {
+    let database = database().await;
+    let db = Db::new(&database.url.parse().expect("a valid URL"), 2, "tests");
+    let joined = |user: &str, identifier: Option<&str>, username: Option<&str>| {
+        let id = format!("orgmem_{user}");
+        let mut event = Membership { first_name: " ", identifier, ..kari(&id, "org", user) }.event("created");
+        event["data"]["public_user_data"]["username"] = json!(username);
+        event
+    };
+    let person = |id: &str, data: Value| {
+        let mut event = user("user.updated", id, "", None, false, 9_000);
+        event["data"].as_object_mut().expect("an object").extend(data.as_object().expect("an object").clone());
+        event
+    };
+    let phones =
+        json!([{ "id": "idn_1", "phone_number": "+4790000001" }, { "id": "idn_2", "phone_number": "+4791234567" }]);
+    let phones = json!({ "phone_numbers": phones, "primary_phone_number_id": "idn_2" });
+    let email = json!({ "email_addresses": [{ "id": "idn_3", "email_address": "d@example.no" }] });
+    let mut email_and_phone = email.clone();
+    email_and_phone.as_object_mut().expect("an object").extend(phones.as_object().expect("an object").clone());
+    for event in [
+        joined("user_a", Some("kari_n"), None),
+        joined("user_b", Some("b@example.no"), Some("ola_n")),
+        joined("user_c", Some("+4791234567"), None),
+        joined("user_d", Some("d@example.no"), None),
+        joined("user_e", None, None),
+        joined("user_f", Some("old"), None),
+        person("user_f", json!({ "username": "new" })),
+        joined("user_g", Some("+4790000000"), None),
+        person("user_g", phones),
+        joined("user_h", None, None),
+        person("user_h", email_and_phone),
+    ] {
+        give(&db, &event).await;
+    }
+    let shown: Vec<String> = sqlx::query_scalar("SELECT concat_ws(' ', name, email) FROM users ORDER BY clerk_user_id")
+        .fetch_all(&mut database.connect().await)
+        .await
+        .expect("a valid statement");
+    let expected = [
+        "kari_n user_a@user.invalid",
+        "ola_n b@example.no",
+        "+4791234567 user_c@user.invalid",
+        "d@example.no d@example.no",
+        "user_e user_e@user.invalid",
+        "new user_f@user.invalid",
+        "+4791234567 user_g@user.invalid",
+        "d@example.no d@example.no",
+    ];
+    assert_eq!(shown, expected);
+}
+
 #[tokio::test]
 async fn the_deleted_are_forgotten_and_their_leads_stay() {
     let app = TestApp::start().await;

@@ -25,7 +25,7 @@ pub(crate) async fn me(tenant: Tenant) -> Json<Caller> {
     Json(tenant.caller)
 }
 
-/// The people of your dealership, by name.
+/// The people of your dealership, by name in Norwegian order.
 #[utoipa::path(
     get, path = "/users", tag = "Dealership", operation_id = "listUsers",
     params(("after" = Option<UserId>, Query, description = "Only who comes after the person with this id, such as the last one of the part before.")),

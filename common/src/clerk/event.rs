@@ -126,6 +126,8 @@ struct PublicUserData {
     #[serde(default, deserialize_with = "lenient")]
     last_name: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
+    username: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
     identifier: Option<String>,
 }
 
@@ -149,16 +151,22 @@ struct UserData {
     #[serde(default, deserialize_with = "lenient")]
     email_addresses: Option<Vec<Box<RawValue>>>,
     #[serde(default, deserialize_with = "lenient")]
+    primary_phone_number_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    phone_numbers: Option<Vec<Box<RawValue>>>,
+    #[serde(default, deserialize_with = "lenient")]
     banned: Option<bool>,
     #[serde(default, deserialize_with = "lenient")]
     updated_at: Option<Number>,
 }
 
+/// One of a person's addresses or numbers.
 #[derive(Deserialize)]
-struct EmailAddress {
+struct Identification {
     #[serde(default, deserialize_with = "lenient")]
     id: Option<String>,
-    email_address: String,
+    #[serde(rename = "email_address", alias = "phone_number")]
+    value: String,
 }
 
 #[derive(Deserialize)]
@@ -195,8 +203,10 @@ pub(super) fn membership(data: &str, sent: Version) -> serde_json::Result<Change
         // A snapshot without a time of its own must never win over anything.
         organization: (version_of(&data.organization), Organization { name: clean(data.organization.name) }),
         hint: PersonHint {
-            name: full_name(person.first_name, person.last_name),
-            email: clean(person.identifier).filter(|text| is_email(text)),
+            email: clean(person.identifier.clone()).filter(|text| is_email(text)),
+            name: full_name(person.first_name, person.last_name)
+                .or_else(|| clean(person.username))
+                .or_else(|| clean(person.identifier)),
         },
         membership: Membership {
             org: data.organization.id,
@@ -216,16 +226,25 @@ fn membership_deleted(data: &str, _: Version) -> serde_json::Result<Change> {
 pub(super) fn user(data: &str, sent: Version) -> serde_json::Result<Change> {
     let data: UserData = serde_json::from_str(data)?;
     let version = version(data.updated_at.as_ref(), sent);
-    let addresses = data.email_addresses.into_iter().flatten();
-    let addresses: Vec<EmailAddress> = addresses.filter_map(|raw| serde_json::from_str(raw.get()).ok()).collect();
-    let primary = |address: &&EmailAddress| address.id.is_some() && address.id == data.primary_email_address_id;
-    let address = addresses.iter().find(primary).or_else(|| addresses.first());
+    let email = primary(data.email_addresses, data.primary_email_address_id).filter(|text| is_email(text));
+    let phone = primary(data.phone_numbers, data.primary_phone_number_id);
     let profile = UserProfile {
-        email: address.and_then(|address| clean(Some(address.email_address.clone()))).filter(|text| is_email(text)),
-        name: full_name(data.first_name, data.last_name).or_else(|| clean(data.username)),
+        name: full_name(data.first_name, data.last_name)
+            .or_else(|| clean(data.username))
+            // Clerk's identifier: the e-mail address, which stands for a missing name anyway, or else the number.
+            .or_else(|| phone.filter(|_| email.is_none())),
+        email,
         banned: data.banned.unwrap_or(false),
     };
     Ok(Change::User { id: data.id, version, seen: version.max(sent), profile })
+}
+
+/// The address or number with this id, or else the first one.
+fn primary(all: Option<Vec<Box<RawValue>>>, id: Option<String>) -> Option<String> {
+    let all = all.into_iter().flatten();
+    let mut all: Vec<Identification> = all.filter_map(|raw| serde_json::from_str(raw.get()).ok()).collect();
+    let place = all.iter().position(|one| one.id.is_some() && one.id == id).unwrap_or(0);
+    (place < all.len()).then(|| clean(Some(all.swap_remove(place).value)))?
 }
 
 fn user_deleted(data: &str, _: Version) -> serde_json::Result<Change> {

@@ -99,6 +99,8 @@ async fn write_user(
     let hint = record.hint.as_ref().map(|latest| &latest.value).filter(|_| profile.is_none());
     let email = profile.and_then(|p| p.email.clone()).or_else(|| hint.and_then(|h| h.email.clone()));
     let name = profile.and_then(|p| p.name.clone()).or_else(|| hint.and_then(|h| h.name.clone()));
+    let name = name.or_else(|| email.clone()).unwrap_or_else(|| user.to_string());
+    // Unique, and never shown as a name.
     let email = email.unwrap_or_else(|| format!("{user}@user.invalid"));
     let banned = profile.is_some_and(|p| p.banned);
     let suspended = banned || missing;
@@ -119,7 +121,7 @@ async fn write_user(
     .bind(org)
     .bind(user)
     .bind(&email)
-    .bind(name.as_deref().unwrap_or(&email))
+    .bind(&name)
     .bind(role)
     .bind(suspended)
     .bind(DealershipId::of(org))
