@@ -69,15 +69,27 @@ impl<T: FromFields, S: Send + Sync> FromRequestParts<S> for ValidJson<T> {
         let RawBody(body) = RawBody::from_request_parts(parts, state).await?;
         let text = str::from_utf8(&body).map_err(|_| Problem::unreadable("The body is not UTF-8."))?;
         // Some programs begin every file with a byte order mark. <https://www.rfc-editor.org/rfc/rfc8259#section-8.1>
-        match serde_json::from_str(text.strip_prefix('\u{feff}').unwrap_or(text)) {
-            Ok(Value::Object(fields)) => T::read(fields).map(Self).map_err(Problem::invalid_input),
-            Ok(_) => Err(Problem::unreadable("The body must be a JSON object.")),
-            Err(error) => {
-                let place = format!("line {}, column {}", error.line(), error.column());
-                Err(Problem::unreadable(format!("The body is not valid JSON: look at {place}.")))
-            }
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        match serde_json::from_str(text) {
+            Ok(Value::Object(_)) => {}
+            Ok(_) => return Err(Problem::unreadable("The body must be a JSON object.")),
+            // The number may be one that is stored as it is; if not, its field is named.
+            Err(error) if is_number_out_of_range(&error) => {}
+            Err(error) => return Err(not_valid(&error)),
         }
+        let fields = serde_json::from_str(text).map_err(|error| not_valid(&error))?;
+        T::read(fields).map(Self).map_err(Problem::invalid_input)
     }
+}
+
+fn not_valid(error: &serde_json::Error) -> Problem {
+    let place = format!("line {}, column {}", error.line(), error.column());
+    Problem::unreadable(format!("The body is not valid JSON: look at {place}."))
+}
+
+/// JSON's numbers have no bounds; those of `serde_json` are doubles, and only its message tells this error from others.
+fn is_number_out_of_range(error: &serde_json::Error) -> bool {
+    error.to_string().starts_with("number out of range")
 }
 
 /// What changes something may also be called what it is. <https://www.rfc-editor.org/rfc/rfc7396>

@@ -39,7 +39,7 @@ fn lead(number: u32) -> Lead {
         assigned_user: Some(colleague),
         source: LeadSource::Website,
         source_url: Some("https://bilhuset.example/biler/123".into()),
-        source_metadata: json!({}),
+        source_metadata: json!({}).into(),
         status: LeadStatus::New,
         customer_name: Some("Bjørn Håkonsen".into()),
         customer_email: Some("bjorn.hakonsen@example.no".into()),

@@ -2,14 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use sqlx::FromRow;
 use utoipa::ToSchema;
 
 use crate::{
     db::{Error, Result, TenantTx},
     ids::{AutomationRuleId, DealershipId},
-    input::{Fields, FromFields, boolean, json_object, json_objects, text},
+    input::{Fields, FromFields, JsonText, boolean, json_object, json_objects, text},
     page::{Page, PageRequest},
     update::Update,
 };
@@ -32,10 +32,10 @@ pub struct AutomationRule {
     pub trigger_type: String,
     /// What else must be the case.
     #[schema(value_type = Object, example = json!({ "source": "website" }))]
-    pub trigger_conditions: Value,
+    pub trigger_conditions: JsonText,
     /// What it does, in order.
     #[schema(value_type = Vec<Object>, example = json!([{ "type": "send_email", "template": "welcome" }]))]
-    pub actions: Value,
+    pub actions: JsonText,
     /// Whether it does it.
     pub is_active: bool,
     /// When it was made.
@@ -58,10 +58,10 @@ pub struct NewAutomationRule {
     pub trigger_type: String,
     /// What else must be the case; nothing by default.
     #[schema(value_type = Option<Object>, example = json!({ "source": "website" }))]
-    pub trigger_conditions: Value,
+    pub trigger_conditions: JsonText,
     /// What it does, in order; nothing by default.
     #[schema(value_type = Option<Vec<Object>>, example = json!([{ "type": "send_email", "template": "welcome" }]))]
-    pub actions: Value,
+    pub actions: JsonText,
     /// Whether it does it; by default it does.
     #[schema(value_type = Option<bool>)]
     pub is_active: bool,
@@ -78,10 +78,10 @@ pub struct AutomationRulePatch {
     pub trigger_type: Option<String>,
     /// What else must be the case.
     #[schema(value_type = Object, required = false, example = json!({ "source": "website" }))]
-    pub trigger_conditions: Option<Value>,
+    pub trigger_conditions: Option<JsonText>,
     /// What it does, in order.
     #[schema(value_type = Vec<Object>, required = false, example = json!([{ "type": "send_email", "template": "welcome" }]))]
-    pub actions: Option<Value>,
+    pub actions: Option<JsonText>,
     /// Whether it does it.
     #[schema(value_type = bool, required = false)]
     pub is_active: Option<bool>,
@@ -90,15 +90,15 @@ pub struct AutomationRulePatch {
 impl FromFields for NewAutomationRule {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let (name, trigger) = (fields.required("name", text(200)), fields.required("trigger_type", text(100)));
-        let conditions = fields.optional("trigger_conditions", json_object(JSON_LIMIT));
-        let actions = fields.optional("actions", json_objects(JSON_LIMIT));
+        let conditions = fields.optional_json("trigger_conditions", json_object(JSON_LIMIT));
+        let actions = fields.optional_json("actions", json_objects(JSON_LIMIT));
         let is_active = fields.optional("is_active", boolean).unwrap_or(true);
         Some(Self {
             id: None,
             name: name?,
             trigger_type: trigger?,
-            trigger_conditions: conditions.unwrap_or_else(|| json!({})),
-            actions: actions.unwrap_or_else(|| json!([])),
+            trigger_conditions: conditions.unwrap_or_else(|| json!({}).into()),
+            actions: actions.unwrap_or_else(|| json!([]).into()),
             is_active,
         })
     }
@@ -109,8 +109,8 @@ impl FromFields for AutomationRulePatch {
         Some(Self {
             name: fields.change("name", text(200)),
             trigger_type: fields.change("trigger_type", text(100)),
-            trigger_conditions: fields.change("trigger_conditions", json_object(JSON_LIMIT)),
-            actions: fields.change("actions", json_objects(JSON_LIMIT)),
+            trigger_conditions: fields.change_json("trigger_conditions", json_object(JSON_LIMIT)),
+            actions: fields.change_json("actions", json_objects(JSON_LIMIT)),
             is_active: fields.change("is_active", boolean),
         })
     }

@@ -264,7 +264,7 @@ pub fn new_lead() -> NewLead {
         id: None,
         source: LeadSource::Website,
         source_url: None,
-        source_metadata: json!({}),
+        source_metadata: json!({}).into(),
         status: LeadStatus::New,
         assigned_to: None,
         customer_name: None,

@@ -285,3 +285,60 @@ async fn vehicles_and_rules_come_and_go() {
     let problem = send(&kari, Method::POST, "/api/v1/vehicles", wrong).await.expect_problem(422, "invalid-input");
     assert_eq!(problem["errors"].as_array().map(Vec::len), Some(7), "{problem:#}");
 }
+
+/// What a client keeps with a lead or a rule comes back as it was, whatever its own language makes of numbers.
+#[tokio::test]
+async fn numbers_keep_their_digits() {
+    let app = TestApp::start().await;
+    let admin = app.dealership("Tesla Oslo").await.admin();
+    let numbers = r#"{"big":12345678901234567890123456789,"decimal":0.10000000000000000000000000001,"id":18446744073709551617,"price":199.90}"#;
+    let send = async |method: Method, path: &str, body: String| {
+        let request = admin.request(method, path).header("content-type", "application/json").body(body);
+        let answer = request.send().await.expect("an answer");
+        (answer.status().as_u16(), answer.text().await.expect("a text"))
+    };
+    // As `jsonb` writes it: shorter names first, and a blank after each comma and colon, or none of them.
+    let holds = |text: &str| {
+        let compact = text.replace(": ", ":").replace(", ", ",");
+        for number in numbers.trim_matches(['{', '}']).split(',') {
+            assert!(compact.contains(number), "{number} in {text}");
+        }
+    };
+    let lead = format!(r#"{{"customer_email":"ola@example.no","source_metadata":{numbers}}}"#);
+    let rule =
+        format!(r#"{{"name":"x","trigger_type":"lead.created","trigger_conditions":{numbers},"actions":[{numbers}]}}"#);
+    for (path, body, fields) in [
+        ("/api/v1/leads", lead, vec![("source_metadata", "{\"n\":NUMBER}")]),
+        (
+            "/api/v1/automation-rules",
+            rule,
+            vec![("trigger_conditions", "{\"n\":NUMBER}"), ("actions", "[{\"n\":NUMBER}]")],
+        ),
+    ] {
+        let (status, created) = send(Method::POST, path, body.clone()).await;
+        assert_eq!(status, 201, "{created}");
+        holds(&created);
+        let id = serde_json::from_str::<Value>(&created).expect("JSON")["id"].as_str().expect("an id").to_owned();
+        let one = format!("{path}/{id}");
+        holds(&send(Method::GET, &one, String::new()).await.1);
+        holds(&send(Method::GET, path, String::new()).await.1);
+        for (field, shape) in fields {
+            let with = |number: &str| format!("{{\"{field}\":{}}}", shape.replace("NUMBER", number));
+            let (status, changed) = send(Method::PATCH, &one, with("1e400")).await;
+            assert_eq!(status, 200, "{changed}");
+            assert!(changed.contains(&format!("1{}", "0".repeat(400))), "{changed}");
+            for number in ["1e131073", "1e-16384", "1e999999999999999999999", "-1e-999999999999999999999", "1e20000"] {
+                let (status, problem) = send(Method::PATCH, &one, with(number)).await;
+                assert_eq!(status, 422, "{number}: {problem}");
+                let problem: Value = serde_json::from_str(&problem).expect("JSON");
+                assert_eq!(problem["errors"][0]["field"], field, "{problem}");
+            }
+        }
+    }
+    // Where text or a small number belongs, the field is named as well.
+    for field in ["customer_name", "lead_score"] {
+        let (status, problem) =
+            send(Method::POST, "/api/v1/leads", format!(r#"{{"customer_email":"a@b.no","{field}":1e400}}"#)).await;
+        assert_eq!((status, problem.contains(&format!("\"field\":\"{field}\""))), (422, true), "{problem}");
+    }
+}

@@ -189,8 +189,14 @@ async fn one_odd_job_does_not_hide_the_others() {
     let event = clerk_events::organization("organization.created", "org_1", "Tesla Oslo", 1_000).to_string();
     common::clerk::receive(&db, None, &clerk_events::delivery("msg_1", &event)).await.expect("the database is there");
     let mut jobs = JobTable::at(&database.url).await;
-    for payload in [r#"{"event_id": "x"}"#, r#"{"event_id": {}}"#, "7", "null", r#"{"event_id": 99999999999999999999}"#]
-    {
+    for payload in [
+        r#"{"event_id": "x"}"#,
+        r#"{"event_id": {}}"#,
+        "7",
+        "null",
+        r#"{"event_id": 99999999999999999999}"#,
+        r#"{"event_id": 1e400}"#,
+    ] {
         let odd = jobs.insert("clerk.process_event", 1, payload).await;
         jobs.change("UPDATE jobs SET state = 'dead', finished_at = now() WHERE id = $1", odd).await;
     }

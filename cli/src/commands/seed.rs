@@ -120,8 +120,8 @@ async fn add_vehicle_and_rule(tx: &mut TenantTx) -> Result<(), CommandError> {
             id: Some(rule),
             name: "Svar på nye leads om natten".to_owned(),
             trigger_type: "lead.created".to_owned(),
-            trigger_conditions: json!({ "source": "website" }),
-            actions: json!([{ "type": "send_email", "template": "welcome" }]),
+            trigger_conditions: json!({ "source": "website" }).into(),
+            actions: json!([{ "type": "send_email", "template": "welcome" }]).into(),
             is_active: false,
         };
         automation_rules::create(tx, &new).await?;
@@ -135,7 +135,7 @@ fn new_lead(lead: &DemoLead, id: Uuid, assignee: UserId, received: DateTime<Utc>
         id: Some(id.into()),
         source: lead.source,
         source_url: None,
-        source_metadata: json!({ "demo": true }),
+        source_metadata: json!({ "demo": true }).into(),
         status: lead.status,
         // Nobody has taken the new ones yet.
         assigned_to: (lead.status != LeadStatus::New).then_some(assignee),

@@ -1,7 +1,10 @@
-use std::mem;
+use std::{collections::BTreeMap, mem};
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{
+    Value,
+    value::{RawValue, to_raw_value},
+};
 use utoipa::ToSchema;
 
 /// What is wrong with one field.
@@ -35,7 +38,8 @@ impl From<&str> for Invalid {
 /// send for a field that was left empty.
 #[derive(Debug)]
 pub struct Fields {
-    values: Map<String, Value>,
+    /// As they were written: a number may have more digits than a [`Value`] keeps.
+    values: BTreeMap<String, Box<RawValue>>,
     /// The names that were asked for.
     known: Vec<String>,
     errors: Vec<FieldError>,
@@ -47,7 +51,7 @@ pub trait FromFields: Sized {
     fn from_fields(fields: &mut Fields) -> Option<Self>;
 
     /// Reads a JSON object. Members that are not asked for are ignored, since clients send whole objects back.
-    fn read(values: Map<String, Value>) -> Result<Self, Vec<FieldError>> {
+    fn read(values: BTreeMap<String, Box<RawValue>>) -> Result<Self, Vec<FieldError>> {
         let mut fields = Fields::new(values);
         let value = Self::from_fields(&mut fields);
         fields.finish(value)
@@ -56,9 +60,10 @@ pub trait FromFields: Sized {
     /// Reads a query string. Parameters that are not asked for, or that come twice, are errors: a misspelt filter must
     /// not show everything.
     fn read_query(pairs: Vec<(String, String)>) -> Result<Self, Vec<FieldError>> {
-        let mut fields = Fields::new(Map::new());
+        let mut fields = Fields::new(BTreeMap::new());
         for (name, value) in pairs {
-            if fields.values.insert(name.clone(), value.into()).is_some() {
+            let value = to_raw_value(&value).expect("a text is JSON");
+            if fields.values.insert(name.clone(), value).is_some() {
                 fields.report(&name, "may be given only once");
             }
         }
@@ -89,6 +94,14 @@ impl<T> Patch<T> {
         }
     }
 
+    /// What it shall be, if that is something.
+    fn given(self) -> Option<T> {
+        match self {
+            Self::Set(value) => Some(value),
+            Self::Keep | Self::Clear => None,
+        }
+    }
+
     /// Whether the field will have a value, if the request says anything of it.
     pub fn sets(&self) -> Option<bool> {
         match self {
@@ -109,7 +122,7 @@ impl<T> Patch<T> {
 }
 
 impl Fields {
-    fn new(values: Map<String, Value>) -> Self {
+    fn new(values: BTreeMap<String, Box<RawValue>>) -> Self {
         Self { values, known: Vec::new(), errors: Vec::new() }
     }
 
@@ -123,17 +136,19 @@ impl Fields {
             [] => "this address takes no parameters".to_owned(),
             known => format!("known are {}", known.join(", ")),
         };
-        for name in mem::take(&mut self.values).into_iter().map(|(name, _)| name) {
+        for name in mem::take(&mut self.values).into_keys() {
             self.report(&name, &format!("is not a parameter here; {known}"));
         }
     }
 
     /// A field that may be absent, null or blank; `parse` says what is wrong with any other value.
     pub fn optional<T>(&mut self, name: &str, parse: impl FnOnce(&Value) -> Result<T, Invalid>) -> Option<T> {
-        match self.patch(name, parse) {
-            Patch::Set(value) => Some(value),
-            Patch::Keep | Patch::Clear => None,
-        }
+        self.patch(name, parse).given()
+    }
+
+    /// A field that is JSON and may be absent, null or blank.
+    pub fn optional_json<T>(&mut self, name: &str, parse: impl FnOnce(&RawValue) -> Result<T, Invalid>) -> Option<T> {
+        self.patch_json(name, parse).given()
     }
 
     /// A field that must be there.
@@ -148,14 +163,20 @@ impl Fields {
 
     /// A field that may stay, be cleared or be set.
     pub fn patch<T>(&mut self, name: &str, parse: impl FnOnce(&Value) -> Result<T, Invalid>) -> Patch<T> {
+        self.patch_json(name, |raw| match serde_json::from_str(raw.get()) {
+            Ok(value) => parse(&value),
+            Err(_) => Err("holds a number or a text that cannot be read".into()),
+        })
+    }
+
+    /// The same of a field that is JSON, and stays as it was written.
+    fn patch_json<T>(&mut self, name: &str, parse: impl FnOnce(&RawValue) -> Result<T, Invalid>) -> Patch<T> {
         self.known.push(name.to_owned());
-        let value = match self.values.remove(name) {
-            None => return Patch::Keep,
-            Some(Value::Null) => return Patch::Clear,
-            Some(Value::String(text)) if text.trim().is_empty() => return Patch::Clear,
-            Some(value) => value,
-        };
-        match parse(&value) {
+        let Some(raw) = self.values.remove(name) else { return Patch::Keep };
+        if is_blank(&raw) {
+            return Patch::Clear;
+        }
+        match parse(&raw) {
             Ok(value) => Patch::Set(value),
             Err(Invalid(message)) => {
                 self.report(name, &message);
@@ -166,14 +187,21 @@ impl Fields {
 
     /// A field that may stay or be set, but never be empty.
     pub fn change<T>(&mut self, name: &str, parse: impl FnOnce(&Value) -> Result<T, Invalid>) -> Option<T> {
-        match self.patch(name, parse) {
-            Patch::Set(value) => Some(value),
-            Patch::Keep => None,
-            Patch::Clear => {
-                self.report(name, "cannot be empty");
-                None
-            }
+        let patch = self.patch(name, parse);
+        self.not_cleared(name, patch)
+    }
+
+    /// A field that is JSON and may stay or be set, but never be empty.
+    pub fn change_json<T>(&mut self, name: &str, parse: impl FnOnce(&RawValue) -> Result<T, Invalid>) -> Option<T> {
+        let patch = self.patch_json(name, parse);
+        self.not_cleared(name, patch)
+    }
+
+    fn not_cleared<T>(&mut self, name: &str, patch: Patch<T>) -> Option<T> {
+        if matches!(patch, Patch::Clear) {
+            self.report(name, "cannot be empty");
         }
+        patch.given()
     }
 
     /// Whether anything was wrong so far.
@@ -185,4 +213,8 @@ impl Fields {
     pub fn report(&mut self, field: &str, message: &str) {
         self.errors.push(FieldError { field: field.to_owned(), message: message.to_owned() });
     }
+}
+
+fn is_blank(raw: &RawValue) -> bool {
+    raw.get() == "null" || serde_json::from_str::<String>(raw.get()).is_ok_and(|text| text.trim().is_empty())
 }

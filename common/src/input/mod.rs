@@ -2,10 +2,12 @@
 
 mod email;
 mod fields;
+mod json;
 mod phone;
 mod values;
 
 pub use email::Email;
 pub use fields::{FieldError, Fields, FromFields, Invalid, Patch};
+pub use json::{JsonText, json_object, json_objects};
 pub use phone::Phone;
-pub use values::{boolean, instant, integer, integer_text, json_object, json_objects, parsed, text, uuid};
+pub use values::{boolean, instant, integer, integer_text, parsed, text, uuid};

@@ -74,50 +74,9 @@ pub fn instant(value: &Value) -> Result<DateTime<Utc>, Invalid> {
         .ok_or_else(|| "must be a time such as 2026-11-23T08:30:00Z or a date such as 2026-11-23".into())
 }
 
-/// Reads a JSON object of at most `max` bytes that PostgreSQL can store.
-pub fn json_object(max: usize) -> impl Fn(&Value) -> Result<Value, Invalid> {
-    move |value| {
-        if !value.is_object() {
-            return Err("must be a JSON object".into());
-        }
-        storable(value, max)
-    }
-}
-
-/// Reads a JSON array of objects, of at most `max` bytes, that PostgreSQL can store.
-pub fn json_objects(max: usize) -> impl Fn(&Value) -> Result<Value, Invalid> {
-    move |value| match value.as_array() {
-        Some(items) if items.iter().all(Value::is_object) => storable(value, max),
-        _ => Err("must be a JSON array of objects".into()),
-    }
-}
-
 /// Reads true or false.
 pub fn boolean(value: &Value) -> Result<bool, Invalid> {
     value.as_bool().ok_or_else(|| "must be true or false".into())
-}
-
-/// A JSON value as such, if `jsonb` can hold it: it has no way to write NUL.
-fn storable(value: &Value, max: usize) -> Result<Value, Invalid> {
-    let text = value.to_string();
-    if text.len() > max {
-        return Err(format!("must have at most {max} bytes as JSON").into());
-    }
-    if !is_storable(value) {
-        return Err("must not contain NUL characters or numbers beyond 1e300".into());
-    }
-    Ok(value.clone())
-}
-
-/// `jsonb` writes numbers out in full, and the largest doubles do not survive that.
-fn is_storable(value: &Value) -> bool {
-    match value {
-        Value::String(text) => !text.contains('\0'),
-        Value::Number(number) => number.as_f64().is_some_and(|number| number.abs() <= 1e300),
-        Value::Array(items) => items.iter().all(is_storable),
-        Value::Object(members) => members.iter().all(|(name, value)| !name.contains('\0') && is_storable(value)),
-        Value::Bool(_) | Value::Null => true,
-    }
 }
 
 fn as_text(value: &Value) -> Result<&str, Invalid> {

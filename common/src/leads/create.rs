@@ -1,14 +1,14 @@
 use std::ops::RangeInclusive;
 
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
+use serde_json::json;
 use utoipa::ToSchema;
 
 use super::{Lead, LeadSource, LeadStatus, WriteError, page::details};
 use crate::{
     db::TenantTx,
     ids::{LeadId, UserId},
-    input::{Email, Fields, FromFields, Phone, integer, json_object, parsed, text, uuid},
+    input::{Email, Fields, FromFields, JsonText, Phone, integer, json_object, parsed, text, uuid},
 };
 
 /// Characters that a message may have.
@@ -31,7 +31,7 @@ pub struct NewLead {
     pub source_url: Option<String>,
     /// What else the source told.
     #[schema(value_type = Option<Object>)]
-    pub source_metadata: Value,
+    pub source_metadata: JsonText,
     /// How far it has come; `new` by default.
     #[schema(value_type = Option<LeadStatus>)]
     pub status: LeadStatus,
@@ -75,8 +75,8 @@ impl FromFields for NewLead {
             source: fields.optional("source", LeadSource::parse).unwrap_or(LeadSource::Manual),
             source_url: fields.optional("source_url", text(2000)),
             source_metadata: fields
-                .optional("source_metadata", json_object(METADATA_LIMIT))
-                .unwrap_or_else(|| json!({})),
+                .optional_json("source_metadata", json_object(METADATA_LIMIT))
+                .unwrap_or_else(|| json!({}).into()),
             status: fields.optional("status", LeadStatus::parse).unwrap_or(LeadStatus::New),
             assigned_to: fields.optional("assigned_to", uuid("a user")),
             customer_name: fields.optional("customer_name", text(200)),

@@ -12,7 +12,6 @@ mod update;
 
 use chrono::{DateTime, Utc};
 use serde::{Serialize, Serializer};
-use serde_json::Value;
 use sqlx::{FromRow, Row, postgres::PgRow};
 use utoipa::ToSchema;
 
@@ -28,6 +27,7 @@ pub use update::{LeadPatch, delete, update};
 
 use crate::{
     ids::{DealershipId, LeadId, UserId},
+    input::JsonText,
     text_enum::text_enum,
     users::UserSummary,
 };
@@ -79,7 +79,7 @@ pub struct Lead {
     pub source_url: Option<String>,
     /// What else the source told.
     #[schema(value_type = Object)]
-    pub source_metadata: Value,
+    pub source_metadata: JsonText,
     /// How far it has come.
     pub status: LeadStatus,
     /// The customer's name.

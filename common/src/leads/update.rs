@@ -1,5 +1,4 @@
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{
@@ -11,7 +10,7 @@ use super::{
 use crate::{
     db::{Caller, Error, Result, TenantTx},
     ids::{LeadId, UserId},
-    input::{Email, Fields, FromFields, Patch, Phone, integer, json_object, parsed, text, uuid},
+    input::{Email, Fields, FromFields, JsonText, Patch, Phone, integer, json_object, parsed, text, uuid},
     update::Update,
 };
 
@@ -31,7 +30,7 @@ pub struct LeadPatch {
     pub source_url: Patch<String>,
     /// What else the source told.
     #[schema(value_type = Object, required = false)]
-    pub source_metadata: Option<Value>,
+    pub source_metadata: Option<JsonText>,
     /// The customer's name.
     #[schema(value_type = Option<String>, max_length = 200, example = "Bjørn Håkonsen")]
     pub customer_name: Patch<String>,
@@ -58,7 +57,7 @@ impl FromFields for LeadPatch {
             status: fields.change("status", LeadStatus::parse),
             assigned_to: fields.patch("assigned_to", uuid("a user")),
             source_url: fields.patch("source_url", text(2000)),
-            source_metadata: fields.change("source_metadata", json_object(METADATA_LIMIT)),
+            source_metadata: fields.change_json("source_metadata", json_object(METADATA_LIMIT)),
             customer_name: fields.patch("customer_name", text(200)),
             customer_email: fields.patch("customer_email", parsed),
             customer_phone: fields.patch("customer_phone", parsed),

@@ -10,6 +10,7 @@ use crate::{
     audit::{Operator, Subject, Verb, record},
     db::{Db, Error, JobTx, Result, SystemTx},
     ids::DealershipId,
+    input::JsonText,
     jobs::ProcessClerkEvent,
 };
 
@@ -28,7 +29,7 @@ pub struct JobRecord {
     /// Whose work it is.
     pub dealership: Option<DealershipId>,
     /// What is to be done.
-    pub payload: Value,
+    pub payload: JsonText,
     /// Where it is in its life, as drawn in `docs/operations.md`.
     pub state: String,
     /// How often it was tried.
@@ -60,7 +61,8 @@ impl JobRecord {
 
     /// The stored Clerk event that it processes, if that is what it does.
     pub fn event_id(&self) -> Option<i64> {
-        (self.kind == ProcessClerkEvent::KIND).then(|| self.payload["event_id"].as_i64())?
+        let read = || serde_json::from_str::<ProcessClerkEvent>(self.payload.get()).ok();
+        Some((self.kind == ProcessClerkEvent::KIND).then(read)??.event_id)
     }
 }
 

@@ -203,7 +203,6 @@ pub(in crate::admin) async fn show(
     let mut tx = db.system_for_request().await?;
     let job = queue::list(&mut tx, &only(id), Seek::Newest, 1).await?.pop().ok_or(PageError::NotFound)?;
     let history = actions_on(&mut tx, Subject::Jobs(&[id])).await?;
-    let payload = serde_json::to_string_pretty(&job.payload).unwrap_or_default();
     let content = html! {
         (notice.show())
         p.lead { (badge(&job.state)) " " (job.kind) ", attempt " (job.attempts) " of " (job.max_attempts) }
@@ -212,7 +211,7 @@ pub(in crate::admin) async fn show(
         h2 { "Errors" }
         (errors(&job))
         h2 { "Payload" }
-        pre tabindex="0" { (payload) }
+        pre tabindex="0" { (job.payload.get()) }
         h2 { "What operators did" }
         (actions_table(&history, &viewer))
     };
