@@ -203,7 +203,8 @@ impl Gate {
     }
 
     fn patience(&self) -> Duration {
-        if self.last_free.lock().unwrap_or_else(PoisonError::into_inner).elapsed() < RUSH {
+        // What one person or dealership has in flight is bounded in number, and hurts nobody else by waiting.
+        if self.logged.is_none() || self.last_free.lock().unwrap_or_else(PoisonError::into_inner).elapsed() < RUSH {
             return RUSH;
         }
         if self.logged.as_ref().is_some_and(|logged| !logged.swap(true, Ordering::Relaxed)) {

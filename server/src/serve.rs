@@ -51,8 +51,8 @@ const FAREWELL: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(100);
 /// What is read of a body that nobody wants, in bytes and for so long: a client that is still sending would see a broken
 /// connection instead of the answer.
-const DISCARDED: usize = 2 * 1024 * 1024;
-const DISCARDING: Duration = Duration::from_secs(2);
+const DISCARDED: usize = 16 * 1024 * 1024;
+const DISCARDING: Duration = Duration::from_secs(5);
 
 /// Serves until the process closes, and returns when the last connection has ended.
 pub async fn serve(listener: TcpListener, app: Router, limits: Limits, phase: watch::Receiver<Phase>) {

@@ -33,7 +33,7 @@ pub use pooler::UnusablePooler;
 pub use readiness::{Readiness, ReadinessCheck};
 pub use server::server_version;
 pub use startup::NotUsable;
-pub use transaction::{JobTx, SystemTx, TenantTx};
+pub use transaction::{Elevated, JobTx, SystemTx, TenantTx};
 pub use url::{DatabaseUrl, InvalidDatabaseUrl};
 
 use self::{

@@ -11,11 +11,13 @@ pub struct TenantTx {
     dealership: DealershipId,
     waker: Waker,
     enqueued: bool,
+    /// Whether it is in the role of the queue's statements. Stays so when one of them was cut off or failed.
+    elevated: bool,
 }
 
 impl TenantTx {
     pub(super) fn new(tx: OpenTransaction, dealership: DealershipId, waker: Waker) -> Self {
-        Self { tx, dealership, waker, enqueued: false }
+        Self { tx, dealership, waker, enqueued: false, elevated: false }
     }
 
     /// The dealership whose rows this transaction sees and writes.
@@ -32,7 +34,11 @@ impl TenantTx {
         Ok(())
     }
 
+    /// # Panics
+    /// After a statement of the queue that was cut off: the transaction has more rights than a tenant, and can only be
+    /// rolled back.
     pub(crate) fn conn(&mut self) -> &mut PgConnection {
+        assert!(!self.elevated, "a statement of the queue was cut off: the transaction can only be rolled back");
         self.tx.conn()
     }
 
@@ -83,14 +89,24 @@ pub trait JobTx: Send {
     /// Whose jobs it enqueues, if a dealership's.
     fn owner(&self) -> Option<DealershipId>;
 
-    /// The connection with the rights on the queue, for one statement.
-    fn as_system(&mut self) -> impl Future<Output = Result<&mut PgConnection>> + Send;
+    /// Takes the rights on the queue, for one statement.
+    fn elevate(&mut self) -> impl Future<Output = Result<Elevated<'_>>> + Send;
 
     /// Gives the rights up again. After a statement that failed there is no need: nothing but a rollback is possible then.
-    fn as_before(&mut self) -> impl Future<Output = Result<()>> + Send;
+    fn lower(&mut self) -> impl Future<Output = Result<()>> + Send;
 
     /// This transaction, once committed, is worth waking a worker for.
     fn note_enqueued(&mut self);
+}
+
+/// A connection with the rights on the queue. Only the queue's own statements can be run on it.
+#[derive(Debug)]
+pub struct Elevated<'a>(&'a mut PgConnection);
+
+impl<'a> Elevated<'a> {
+    pub(crate) fn conn(self) -> &'a mut PgConnection {
+        self.0
+    }
 }
 
 impl JobTx for SystemTx {
@@ -98,11 +114,11 @@ impl JobTx for SystemTx {
         None
     }
 
-    async fn as_system(&mut self) -> Result<&mut PgConnection> {
-        Ok(self.conn())
+    async fn elevate(&mut self) -> Result<Elevated<'_>> {
+        Ok(Elevated(self.conn()))
     }
 
-    async fn as_before(&mut self) -> Result<()> {
+    async fn lower(&mut self) -> Result<()> {
         Ok(())
     }
 
@@ -116,13 +132,15 @@ impl JobTx for TenantTx {
         Some(self.dealership)
     }
 
-    async fn as_system(&mut self) -> Result<&mut PgConnection> {
-        self.conn().execute("SET LOCAL ROLE norvalt_system").await?;
-        Ok(self.conn())
+    async fn elevate(&mut self) -> Result<Elevated<'_>> {
+        self.elevated = true;
+        self.tx.conn().execute("SET LOCAL ROLE norvalt_system").await?;
+        Ok(Elevated(self.tx.conn()))
     }
 
-    async fn as_before(&mut self) -> Result<()> {
-        self.conn().execute("SET LOCAL ROLE norvalt_tenant").await?;
+    async fn lower(&mut self) -> Result<()> {
+        self.tx.conn().execute("SET LOCAL ROLE norvalt_tenant").await?;
+        self.elevated = false;
         Ok(())
     }
 

@@ -81,10 +81,10 @@ pub async fn enqueue<J: Job>(tx: &mut impl JobTx, new: &NewJob<'_, J>) -> Result
     .bind(new.trace_context)
     .bind(tx.owner().or(new.dealership))
     .bind(J::BURIED_BY_WORKER)
-    .fetch_optional(tx.as_system().await?)
+    .fetch_optional(tx.elevate().await?.conn())
     .await
     .map_err(Error::from)?;
-    tx.as_before().await?;
+    tx.lower().await?;
     Ok(match id {
         Some(id) => {
             tx.note_enqueued();

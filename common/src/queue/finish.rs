@@ -16,10 +16,10 @@ pub async fn complete(tx: &mut impl JobTx, lease: &Lease) -> Result<(), LeaseErr
     )
     .bind(lease.job_id())
     .bind(lease.token())
-    .execute(tx.as_system().await?)
+    .execute(tx.elevate().await?.conn())
     .await
     .map_err(Error::from)?;
-    tx.as_before().await?;
+    tx.lower().await?;
     if done.rows_affected() == 1 { Ok(()) } else { Err(LeaseError::Lost) }
 }
 
@@ -72,10 +72,10 @@ pub async fn fail(tx: &mut impl JobTx, lease: &Lease, reason: &str, retry: Retry
     .bind(lease.token())
     .bind(storable(reason))
     .bind(retry.longest_wait())
-    .fetch_optional(tx.as_system().await?)
+    .fetch_optional(tx.elevate().await?.conn())
     .await
     .map_err(Error::from)?;
-    tx.as_before().await?;
+    tx.lower().await?;
     match failed {
         Some(Some(at)) => Ok(NextState::RetriedAt(at)),
         Some(None) => Ok(NextState::Dead),
@@ -95,10 +95,10 @@ pub async fn drop_pointless(tx: &mut impl JobTx, lease: &Lease, reason: &str) ->
     .bind(lease.job_id())
     .bind(lease.token())
     .bind(storable(reason))
-    .execute(tx.as_system().await?)
+    .execute(tx.elevate().await?.conn())
     .await
     .map_err(Error::from)?;
-    tx.as_before().await?;
+    tx.lower().await?;
     if cancelled.rows_affected() == 1 { Ok(()) } else { Err(LeaseError::Lost) }
 }
 
@@ -114,10 +114,10 @@ pub async fn defer(tx: &mut impl JobTx, lease: &Lease, delay: Duration) -> Resul
     .bind(lease.job_id())
     .bind(lease.token())
     .bind(delay)
-    .execute(tx.as_system().await?)
+    .execute(tx.elevate().await?.conn())
     .await
     .map_err(Error::from)?;
-    tx.as_before().await?;
+    tx.lower().await?;
     if deferred.rows_affected() == 1 { Ok(()) } else { Err(LeaseError::Lost) }
 }
 

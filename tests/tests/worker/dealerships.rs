@@ -1,6 +1,6 @@
 //! Jobs of a dealership: in one transaction with its rows, or around a call to the outside.
 
-use std::time::Duration;
+use std::{panic::AssertUnwindSafe, time::Duration};
 
 use common::{
     db::TenantTx,
@@ -8,6 +8,7 @@ use common::{
     page::After,
     queue::{Enqueued, Job, NewJob, enqueue},
 };
+use futures::FutureExt;
 use serde::{Deserialize, Serialize};
 use sqlx::{Connection, PgConnection};
 use worker::{JobContext, JobError, NetworkJob, Registry, Services, TenantJob};
@@ -158,6 +159,19 @@ async fn a_job_enqueued_through_the_tenant_door_is_that_dealerships_and_exists_w
     assert_eq!(enqueue(&mut tx, &keyed).await.expect("a duplicate is no error"), Enqueued::Duplicate);
     let people = common::users::list(&mut tx, After { after: None }).await.expect("it reads as the tenant");
     assert!(people.is_some_and(|people| people.items.is_empty()));
+}
+
+#[tokio::test]
+async fn an_enqueue_that_is_cut_off_leaves_no_way_around_the_tenants_door() {
+    let shop = Shop::open().await;
+    let ours = dealership(&shop).await;
+    let mut tx = shop.db.tenant(ours).await.expect("the database is there");
+    let job = ask("never", Reply::Yes);
+    let new = NewJob::now(&job);
+    // Polled once: its first statement is under way, and its answer never read.
+    assert!(enqueue(&mut tx, &new).now_or_never().is_none());
+    let reading = AssertUnwindSafe(common::users::list(&mut tx, Default::default())).catch_unwind().await;
+    assert!(reading.is_err(), "the transaction can only be rolled back");
 }
 
 #[tokio::test]
