@@ -170,7 +170,7 @@ async fn an_enqueue_that_is_cut_off_leaves_no_way_around_the_tenants_door() {
     let new = NewJob::now(&job);
     // Polled once: its first statement is under way, and its answer never read.
     assert!(enqueue(&mut tx, &new).now_or_never().is_none());
-    let reading = AssertUnwindSafe(common::users::list(&mut tx, Default::default())).catch_unwind().await;
+    let reading = AssertUnwindSafe(common::users::list(&mut tx, After { after: None })).catch_unwind().await;
     assert!(reading.is_err(), "the transaction can only be rolled back");
 }
 
