@@ -2,6 +2,7 @@
 //! database is asked, and whoever leaves answers unread loses the oldest of them.
 
 use std::{
+    io,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
@@ -10,11 +11,12 @@ use std::{
 use axum::{
     body::{Body, Bytes, HttpBody},
     extract::{FromRef, Request, State},
-    http::Response,
+    http::{HeaderValue, Response, header},
     middleware::Next,
     response::IntoResponse,
 };
 use hyper::body::{Frame, SizeHint};
+use serde::Serialize;
 use server::HangUp;
 
 use crate::{
@@ -24,7 +26,7 @@ use crate::{
 };
 
 /// What an answer may take while it is being made, until its length is known, in bytes.
-const ESTIMATE: usize = 1024 * 1024;
+const ESTIMATE: usize = 64 * 1024;
 /// Shorter answers are not counted: the kernel takes them in at once.
 const SHORT: usize = 16 * 1024;
 /// What is handed over at a time, in bytes, and kept by the connection until its client takes it.
@@ -51,11 +53,44 @@ impl AnswerRoom {
         self.resize(ESTIMATE)
     }
 
+    /// The value as JSON, for which memory is taken before it is written.
+    pub(crate) fn write<T: Serialize>(&self, value: &T) -> Result<WrittenJson, Problem> {
+        let mut length = Length(0);
+        serde_json::to_writer(&mut length, value).map_err(|_| Problem::internal())?;
+        self.resize(length.0.max(ESTIMATE))?;
+        let mut json = Vec::with_capacity(length.0);
+        serde_json::to_writer(&mut json, value).map_err(|_| Problem::internal())?;
+        Ok(WrittenJson(json.into()))
+    }
+
     fn resize(&self, bytes: usize) -> Result<(), Problem> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).resize(bytes).map_err(|full| match full {
             Full::Share => Problem::too_much_at_once(),
             Full::Everything => Problem::overloaded(),
         })
+    }
+}
+
+/// An answer that is written already, in the memory that was taken for it.
+pub(crate) struct WrittenJson(Bytes);
+
+impl IntoResponse for WrittenJson {
+    fn into_response(self) -> Response<Body> {
+        ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], self.0).into_response()
+    }
+}
+
+/// Counts the bytes that are written.
+struct Length(usize);
+
+impl io::Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -1,5 +1,4 @@
 use axum::{
-    Json,
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
@@ -7,27 +6,31 @@ use common::page::Part;
 use serde::Serialize;
 use utoipa::IntoParams;
 
-use crate::problem::Problem;
+use crate::{answers::WrittenJson, auth::Tenant, problem::Problem};
 
 /// A part of a list as a bare array, with a `Link` to the next part if there is one.
 /// <https://www.rfc-editor.org/rfc/rfc8288>
-pub(crate) struct Linked<T> {
-    items: Vec<T>,
+pub(crate) struct Linked {
+    items: WrittenJson,
     next: Option<String>,
 }
 
-impl<T> Linked<T> {
+impl Linked {
     /// `next` is where the list goes on after an item.
-    pub(crate) fn new(part: Part<T>, next: impl FnOnce(&T) -> String) -> Self {
+    pub(crate) fn new<T: Serialize>(
+        tenant: &Tenant,
+        part: &Part<T>,
+        next: impl FnOnce(&T) -> String,
+    ) -> Result<Self, Problem> {
         let next = part.items.last().filter(|_| part.more).map(next);
-        Self { items: part.items, next }
+        Ok(Self { items: tenant.answer(&part.items)?, next })
     }
 }
 
-impl<T: Serialize> IntoResponse for Linked<T> {
+impl IntoResponse for Linked {
     fn into_response(self) -> Response {
         let link = self.next.and_then(|next| HeaderValue::try_from(format!("<{next}>; rel=\"next\"")).ok());
-        (link.map(|link| [(header::LINK, link)]), Json(self.items)).into_response()
+        (link.map(|link| [(header::LINK, link)]), self.items).into_response()
     }
 }
 

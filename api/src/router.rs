@@ -29,7 +29,7 @@ use crate::{
 const BODIES: usize = 24 * JSON;
 const BODIES_SHARE: usize = 4 * JSON;
 /// The same for answers that are being made or were not taken yet.
-const ANSWERS: usize = 48 * 1024 * 1024;
+const ANSWERS: usize = 36 * 1024 * 1024;
 const ANSWERS_SHARE: usize = 24 * 1024 * 1024;
 
 /// For people with a session token.

@@ -17,11 +17,12 @@ use common::{
     db::{self, Caller, Identity, TenantTx},
     telemetry::{Trace, chain},
 };
+use serde::Serialize;
 use tracing::{Span, record_all};
 
 use crate::{
     admission::Permit,
-    answers::AnswerRoom,
+    answers::{AnswerRoom, WrittenJson},
     client::Client,
     memory::Owner,
     permissions::{self, Action},
@@ -38,6 +39,7 @@ pub(crate) struct Tenant {
     pub(crate) caller: Caller,
     identity: Identity,
     attempt: u32,
+    room: AnswerRoom,
     /// Ends after the transaction, whose connection it stands for.
     permit: Permit,
 }
@@ -51,10 +53,15 @@ impl Tenant {
         permissions::require(&self.caller, action)
     }
 
+    /// What may be long as JSON, written while no more of it is read than there are connections.
+    pub(crate) fn answer<T: Serialize>(&self, value: &T) -> Result<WrittenJson, Problem> {
+        self.room.write(value)
+    }
+
     /// Makes the changes durable, if there are any. When the database has given the transaction up in favour of another one,
     /// opens a new one in which to do the same again. For [`commit!`].
     pub(crate) async fn finish<T, E: Into<Problem>>(self, work: Result<T, E>) -> Result<ControlFlow<T, Self>, Problem> {
-        let Self { tx, identity, attempt, permit, .. } = self;
+        let Self { tx, identity, attempt, room, permit, .. } = self;
         let done = match work {
             Ok(done) => tx.commit().await.map(|()| done).map_err(Problem::from),
             Err(error) => {
@@ -65,7 +72,7 @@ impl Tenant {
         match done {
             Err(problem) if problem.is_conflict() && attempt < ATTEMPTS => {
                 let db::Tenant { tx, caller } = permit.db().enter(&identity).await?;
-                Ok(ControlFlow::Continue(Self { tx, caller, identity, attempt: attempt + 1, permit }))
+                Ok(ControlFlow::Continue(Self { tx, caller, identity, attempt: attempt + 1, room, permit }))
             }
             done => done.map(ControlFlow::Break),
         }
@@ -94,7 +101,8 @@ impl FromRequestParts<AppState> for Tenant {
         let identity =
             parts.extensions.get::<Identity>().cloned().expect("routes that take one are behind `members_only`");
         let permit = state.admission.member(&identity).await?;
-        parts.extensions.get::<AnswerRoom>().expect("and behind `answers::bounded`").make()?;
+        let room = parts.extensions.get::<AnswerRoom>().cloned().expect("and behind `answers::bounded`");
+        room.make()?;
         let db::Tenant { tx, caller } = permit.db().enter(&identity).await.inspect_err(|error| {
             tracing::info!(clerk_user = %identity.user, %error, "no access");
         })?;
@@ -107,7 +115,7 @@ impl FromRequestParts<AppState> for Tenant {
             state.metrics.quota_exceeded();
             tracing::warn!("the dealership has used up its quota of what may be written in a day");
         })?;
-        Ok(Self { tx, caller, identity, attempt: 1, permit })
+        Ok(Self { tx, caller, identity, attempt: 1, room, permit })
     }
 }
 

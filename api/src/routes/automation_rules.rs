@@ -7,6 +7,7 @@ use common::{
 };
 
 use crate::{
+    answers::WrittenJson,
     auth::{Tenant, commit},
     created::Created,
     extract::{InPath, PathId, ValidJson, ValidQuery},
@@ -23,8 +24,9 @@ use crate::{
 pub(crate) async fn list(
     mut tenant: Tenant,
     ValidQuery(filter): ValidQuery<PageRequest>,
-) -> Result<Json<Page<AutomationRule>>, Problem> {
-    Ok(Json(automation_rules::list(&mut tenant.tx, filter).await?))
+) -> Result<WrittenJson, Problem> {
+    let page = automation_rules::list(&mut tenant.tx, filter).await?;
+    tenant.answer(&page)
 }
 
 /// One rule.

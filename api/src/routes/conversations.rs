@@ -31,12 +31,12 @@ pub(crate) async fn list(
     mut tenant: Tenant,
     PathId(id): PathId<LeadId>,
     ValidQuery(request): ValidQuery<Before<MessageId>>,
-) -> Result<Linked<Message>, Problem> {
+) -> Result<Linked, Problem> {
     if !leads::exists(&mut tenant.tx, id).await? {
         return Err(LeadId::not_found());
     }
     let part = conversations::of_lead(&mut tenant.tx, id, request).await?.ok_or_else(|| not_in_list("before"))?;
-    Ok(Linked::new(part, |last| format!("/api/v1/leads/{id}/conversations?before={}", last.id)))
+    Linked::new(&tenant, &part, |last| format!("/api/v1/leads/{id}/conversations?before={}", last.id))
 }
 
 /// Records an answer to a customer. The first one is the lead's first response.

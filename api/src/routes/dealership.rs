@@ -38,9 +38,9 @@ pub(crate) async fn me(tenant: Tenant) -> Json<Caller> {
 pub(crate) async fn users(
     mut tenant: Tenant,
     ValidQuery(request): ValidQuery<After<UserId>>,
-) -> Result<Linked<User>, Problem> {
+) -> Result<Linked, Problem> {
     let part = users::list(&mut tenant.tx, request).await?.ok_or_else(|| not_in_list("after"))?;
-    Ok(Linked::new(part, |last| format!("/api/v1/users?after={}", last.id)))
+    Linked::new(&tenant, &part, |last| format!("/api/v1/users?after={}", last.id))
 }
 
 /// Your dealership.

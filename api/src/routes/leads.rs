@@ -7,6 +7,7 @@ use common::{
 };
 
 use crate::{
+    answers::WrittenJson,
     auth::{Tenant, commit},
     created::Created,
     extract::{InPath, PathId, ValidJson, ValidQuery},
@@ -26,12 +27,10 @@ use crate::{
     ),
     responses((status = 200, description = "One page", body = LeadPage), MemberProblems, QueryProblems),
 )]
-pub(crate) async fn list(
-    mut tenant: Tenant,
-    ValidQuery(query): ValidQuery<LeadQuery>,
-) -> Result<Json<LeadPage>, Problem> {
+pub(crate) async fn list(mut tenant: Tenant, ValidQuery(query): ValidQuery<LeadQuery>) -> Result<WrittenJson, Problem> {
     let filter = query.of(tenant.caller.id);
-    Ok(Json(leads::page(&mut tenant.tx, &filter).await?))
+    let page = leads::page(&mut tenant.tx, &filter).await?;
+    tenant.answer(&page)
 }
 
 /// One lead.
@@ -94,12 +93,12 @@ pub(crate) async fn history(
     mut tenant: Tenant,
     PathId(id): PathId<LeadId>,
     ValidQuery(request): ValidQuery<Before<StatusChangeId>>,
-) -> Result<Linked<StatusChange>, Problem> {
+) -> Result<Linked, Problem> {
     if !leads::exists(&mut tenant.tx, id).await? {
         return Err(LeadId::not_found());
     }
     let part = leads::history(&mut tenant.tx, id, request).await?.ok_or_else(|| not_in_list("before"))?;
-    Ok(Linked::new(part, |last| format!("/api/v1/leads/{id}/history?before={}", last.id)))
+    Linked::new(&tenant, &part, |last| format!("/api/v1/leads/{id}/history?before={}", last.id))
 }
 
 impl From<WriteError> for Problem {

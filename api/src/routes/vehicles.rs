@@ -7,6 +7,7 @@ use common::{
 };
 
 use crate::{
+    answers::WrittenJson,
     auth::{Tenant, commit},
     created::Created,
     extract::{InPath, PathId, ValidJson, ValidQuery},
@@ -23,8 +24,9 @@ use crate::{
 pub(crate) async fn list(
     mut tenant: Tenant,
     ValidQuery(filter): ValidQuery<VehicleFilter>,
-) -> Result<Json<Page<Vehicle>>, Problem> {
-    Ok(Json(vehicles::list(&mut tenant.tx, &filter).await?))
+) -> Result<WrittenJson, Problem> {
+    let page = vehicles::list(&mut tenant.tx, &filter).await?;
+    tenant.answer(&page)
 }
 
 /// One vehicle.
