@@ -191,7 +191,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The people of your dealership, by name. */
+        /** The people of your dealership, by name in Norwegian order. */
         get: operations["listUsers"];
         put?: never;
         post?: never;

@@ -299,7 +299,7 @@ async fn explain(tx: &mut SystemTx, filter: &JobFilter, done: &[i64], wanted: &s
 
 fn row(job: &JobRecord) -> [String; 6] {
     let tried = format!("{}/{}", job.attempts, job.max_attempts);
-    let error = job.last_error().unwrap_or_default().to_owned();
+    let error = job.last_error().unwrap_or_default();
     [job.id.to_string(), job.kind.clone(), job.state.clone(), tried, time(job.run_at), error]
 }
 

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 use sqlx::{FromRow, Postgres, QueryBuilder};
 
 use super::{Job, pause::announce_intervention};
@@ -43,15 +43,21 @@ pub struct JobRecord {
     /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
     /// Why attempts failed.
-    pub errors: Value,
+    pub errors: JsonText,
     /// W3C `traceparent` of what caused it.
     pub trace_context: Option<String>,
 }
 
 impl JobRecord {
     /// Why the last attempt failed, if one did.
-    pub fn last_error(&self) -> Option<&str> {
-        self.errors.as_array()?.last()?["error"].as_str()
+    pub fn last_error(&self) -> Option<String> {
+        self.failed_attempts().pop()?["error"].as_str().map(str::to_owned)
+    }
+
+    /// What is written down of failed attempts, the last one last, as far as it can be read.
+    pub fn failed_attempts(&self) -> Vec<Value> {
+        let entries: Vec<&RawValue> = serde_json::from_str(self.errors.get()).unwrap_or_default();
+        entries.into_iter().filter_map(|entry| serde_json::from_str(entry.get()).ok()).collect()
     }
 
     /// The trace of what caused it. <https://www.w3.org/TR/trace-context/#trace-id>

@@ -266,7 +266,7 @@ fn job_facts(job: &JobRecord, viewer: &Viewer) -> Markup {
 
 fn errors(job: &JobRecord) -> Markup {
     let columns = [Column("Attempt", Look::Number), Column("When", Look::Plain), Column("Error", Look::Long)];
-    let rows = job.errors.as_array().into_iter().flatten().rev().map(|error| {
+    let rows = job.failed_attempts().into_iter().rev().map(|error| {
         let at = error["at"].as_str().unwrap_or_default();
         [
             html! { (error["attempt"]) },
