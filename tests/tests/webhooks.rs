@@ -198,6 +198,9 @@ async fn what_no_retry_can_mend_is_kept_as_dead_with_the_reason() {
         json!({ "type": "user.deleted", "data": { "id": 7 } }),
         json!({ "type": "organizationMembership.created", "data": { "id": "orgmem_1", "role": "org:admin" } }),
         json!({ "type": "user.created", "data": { "id": { "Kari": "Nordmann" } } }),
+        json!({ "type": "organizationMembership.created", "data": {
+            "id": "orgmem_1", "organization": { "id": "org_1" }, "public_user_data": { "user_id": "Kari Nordmann" },
+        } }),
     ];
     for (n, event) in malformed.iter().enumerate() {
         assert_eq!(app.deliver(&format!("msg_{n}"), event).await.expect(200)["status"], "dead", "{event}");
@@ -205,7 +208,15 @@ async fn what_no_retry_can_mend_is_kept_as_dead_with_the_reason() {
     assert_eq!(app.deliver("msg_0", &malformed[0]).await.expect(200)["status"], "duplicate");
     let dead =
         app.count("SELECT count(*) FROM clerk_events WHERE status = 'dead' AND outcome LIKE 'malformed: %'").await;
-    assert_eq!((dead, app.count("SELECT count(*) FROM jobs").await), (5, 0));
+    assert_eq!((dead, app.count("SELECT count(*) FROM jobs").await), (6, 0));
+    let named = app
+        .count(
+            "SELECT count(*) FROM clerk_events WHERE outcome LIKE ANY (ARRAY[
+                 'malformed: missing field `id`%', 'malformed: id: found integer, expected a string%',
+                 'malformed: id: found map, expected a string%', 'malformed: public_user_data.user_id: must be 1 to 255%'])",
+        )
+        .await;
+    assert_eq!(named, 4, "what is wrong is named");
     assert_eq!(
         app.count("SELECT count(*) FROM clerk_events WHERE outcome LIKE '%Kari%'").await,
         0,

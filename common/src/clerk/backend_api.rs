@@ -6,7 +6,11 @@ use reqwest::{Client, Response, StatusCode, header::RETRY_AFTER};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{change::Change, event};
+use super::{
+    change::Change,
+    event,
+    read::{Unreadable, read},
+};
 use crate::{
     config::ClerkBackend,
     ids::{ClerkInstanceId, ClerkOrgId, ClerkUserId},
@@ -49,7 +53,7 @@ pub(super) enum Listing {
 }
 
 /// An object of Clerk's, or why it cannot be read.
-pub(super) type Object = Result<Change, serde_json::Error>;
+pub(super) type Object = Result<Change, Unreadable>;
 
 /// What a walk through a listing has not reached yet.
 #[derive(Debug)]
@@ -70,6 +74,17 @@ struct InstanceData {
     id: ClerkInstanceId,
 }
 
+/// <https://www.rfc-editor.org/rfc/rfc7517>
+#[derive(Deserialize)]
+struct PublicKeys {
+    keys: Vec<PublicKey>,
+}
+
+#[derive(Deserialize)]
+struct PublicKey {
+    kid: String,
+}
+
 /// Why Clerk did not say.
 #[derive(Debug, thiserror::Error)]
 pub enum BackendApiError {
@@ -87,7 +102,7 @@ pub enum BackendApiError {
     Endless,
     /// An answer that does not have the shape we know.
     #[error("Clerk's answer cannot be read")]
-    Unreadable(#[from] serde_json::Error),
+    Unreadable(#[from] Unreadable),
 }
 
 impl BackendApi {
@@ -109,6 +124,14 @@ impl BackendApi {
         Ok(answer.and_then(|data| serde_json::from_str::<InstanceData>(&data).ok()).map(|instance| instance.id))
     }
 
+    /// The ids of the keys that the instance signs session tokens with, or nothing where there is no such route, or an answer of
+    /// another shape. <https://clerk.com/docs/reference/backend-api/tag/jwks/get/jwks>
+    pub async fn public_keys(&self) -> Result<Option<BTreeSet<String>>, BackendApiError> {
+        let answer = self.get("/v1/jwks").await?;
+        let set = answer.and_then(|data| read::<PublicKeys>(&data).ok());
+        Ok(set.map(|set| set.keys.into_iter().map(|key| key.kid).collect()))
+    }
+
     /// An organization as Clerk knows it now, or nothing.
     pub(super) async fn organization(&self, id: &ClerkOrgId) -> Result<Option<Object>, BackendApiError> {
         let answer = self.get(&format!("/v1/organizations/{}", in_path(id.as_str()))).await?;
@@ -128,7 +151,7 @@ impl BackendApi {
             let (id, offset) = (in_path(id.as_str()), memberships.len());
             let path = format!("/v1/users/{id}/organization_memberships?limit={PAGE_SIZE}&offset={offset}");
             let Some(page) = self.get(&path).await? else { return Ok(memberships) };
-            let page: Page = serde_json::from_str(&page)?;
+            let page: Page = read(&page)?;
             memberships.extend(page.data.iter().map(|membership| event::membership(membership.get(), 0)));
             if page.data.len() < PAGE_SIZE {
                 return Ok(memberships);
@@ -207,8 +230,8 @@ impl Walk<'_> {
         let page = self.clerk.get(&path).await?.ok_or(BackendApiError::Refused(StatusCode::NOT_FOUND))?;
         let page: Vec<Box<RawValue>> = match self.listing {
             // The one listing without a count around it.
-            Listing::Users => serde_json::from_str(&page)?,
-            Listing::Organizations | Listing::Memberships => serde_json::from_str::<Page>(&page)?.data,
+            Listing::Users => read(&page)?,
+            Listing::Organizations | Listing::Memberships => read::<Page>(&page)?.data,
         };
         self.offset = (page.len() >= PAGE_SIZE).then_some(offset + PAGE_SIZE - OVERLAP);
         if self.offset.is_some() {

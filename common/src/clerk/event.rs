@@ -4,7 +4,10 @@
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::{Number, value::RawValue};
 
-use super::change::{Change, Membership, Organization, PersonHint, UserProfile, Version};
+use super::{
+    change::{Change, Membership, Organization, PersonHint, UserProfile, Version},
+    read::{Unreadable, read},
+};
 use crate::ids::{ClerkMembershipId, ClerkOrgId, ClerkUserId};
 
 /// A delivery whose type we handle and whose content makes sense.
@@ -77,14 +80,14 @@ impl Event {
         match parse(data, sent) {
             Ok(change) => Ok(Self { event_type, instance, change }),
             Err(error) => {
-                let reason = without_values(&error);
+                let reason = error.to_string();
                 Err(EventError::Malformed { user: person(data), event_type, instance, reason })
             }
         }
     }
 }
 
-type Parser = fn(&str, Version) -> serde_json::Result<Change>;
+type Parser = fn(&str, Version) -> Result<Change, Unreadable>;
 
 fn parser(event_type: &str) -> Option<Parser> {
     Some(match event_type {
@@ -180,19 +183,19 @@ fn lenient<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> R
     Ok(serde_json::from_str(raw.get()).ok())
 }
 
-pub(super) fn organization(data: &str, sent: Version) -> serde_json::Result<Change> {
-    let data: OrganizationData = serde_json::from_str(data)?;
+pub(super) fn organization(data: &str, sent: Version) -> Result<Change, Unreadable> {
+    let data: OrganizationData = read(data)?;
     let version = version(data.updated_at.as_ref(), sent);
     let (seen, organization) = (version.max(sent), Organization { name: clean(data.name) });
     Ok(Change::Organization { id: data.id, version, seen, organization })
 }
 
-fn organization_deleted(data: &str, _: Version) -> serde_json::Result<Change> {
-    Ok(Change::OrganizationDeleted { id: serde_json::from_str::<Deleted<_>>(data)?.id })
+fn organization_deleted(data: &str, _: Version) -> Result<Change, Unreadable> {
+    Ok(Change::OrganizationDeleted { id: read::<Deleted<_>>(data)?.id })
 }
 
-pub(super) fn membership(data: &str, sent: Version) -> serde_json::Result<Change> {
-    let data: MembershipData = serde_json::from_str(data)?;
+pub(super) fn membership(data: &str, sent: Version) -> Result<Change, Unreadable> {
+    let data: MembershipData = read(data)?;
     let person = data.public_user_data;
     let version_of = |data: &OrganizationData| version(data.updated_at.as_ref(), 0);
     let version = version(data.updated_at.as_ref(), sent);
@@ -217,14 +220,14 @@ pub(super) fn membership(data: &str, sent: Version) -> serde_json::Result<Change
 }
 
 /// Official payloads hold the whole membership, but its id alone is enough to take access away.
-fn membership_deleted(data: &str, _: Version) -> serde_json::Result<Change> {
-    let id = serde_json::from_str::<Deleted<_>>(data)?.id;
+fn membership_deleted(data: &str, _: Version) -> Result<Change, Unreadable> {
+    let id = read::<Deleted<_>>(data)?.id;
     let user = serde_json::from_str::<Whose>(data).ok().map(|whose| whose.public_user_data.user_id);
     Ok(Change::MembershipDeleted { id, user })
 }
 
-pub(super) fn user(data: &str, sent: Version) -> serde_json::Result<Change> {
-    let data: UserData = serde_json::from_str(data)?;
+pub(super) fn user(data: &str, sent: Version) -> Result<Change, Unreadable> {
+    let data: UserData = read(data)?;
     let version = version(data.updated_at.as_ref(), sent);
     let email = primary(data.email_addresses, data.primary_email_address_id).filter(|text| is_email(text));
     let phone = primary(data.phone_numbers, data.primary_phone_number_id);
@@ -247,8 +250,8 @@ fn primary(all: Option<Vec<Box<RawValue>>>, id: Option<String>) -> Option<String
     (place < all.len()).then(|| clean(Some(all.swap_remove(place).value)))?
 }
 
-fn user_deleted(data: &str, _: Version) -> serde_json::Result<Change> {
-    Ok(Change::UserDeleted { id: serde_json::from_str::<Deleted<_>>(data)?.id })
+fn user_deleted(data: &str, _: Version) -> Result<Change, Unreadable> {
+    Ok(Change::UserDeleted { id: read::<Deleted<_>>(data)?.id })
 }
 
 /// Whom a payload is about that cannot be read otherwise.
@@ -291,18 +294,4 @@ fn clean(text: Option<String>) -> Option<String> {
 /// Tells an address from the other identifiers that Clerk knows: phone numbers and user names.
 fn is_email(text: &str) -> bool {
     text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.') && !text.contains(' '))
-}
-
-/// What is wrong with an object. Serde's message may quote a value, which may be personal: this keeps to its kind.
-pub(super) fn without_values(error: &serde_json::Error) -> String {
-    let message = error.to_string();
-    match message.split_once("type: ") {
-        // "invalid type: string \"Kari\", expected …"
-        Some((_, rest)) if message.starts_with("invalid") => {
-            let found = rest.split([' ', ',']).next().unwrap_or("value");
-            let expected = rest.rsplit("expected ").next().unwrap_or("something else");
-            format!("found {found}, expected {expected}")
-        }
-        _ => message,
-    }
 }

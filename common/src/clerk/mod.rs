@@ -18,6 +18,7 @@ mod projection;
 mod provisioning;
 mod prune;
 mod purge;
+mod read;
 mod reconcile;
 
 pub use admin::{EVENT_STATUSES, EventFilter, StoredEvent, Stuck, events, replay, stuck};
@@ -32,4 +33,5 @@ pub use key::KeyError;
 pub use provisioning::{Applied, Outcome, apply};
 pub use prune::prune;
 pub use purge::{ClosedDealership, closed_dealerships, purge};
+pub use read::Unreadable;
 pub use reconcile::{Drift, ReconcileError, Reconciliation, SkippedObject, reconcile};

@@ -9,11 +9,10 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::{
-    BackendApi, BackendApiError, KeyError, MassDeletion,
+    BackendApi, BackendApiError, KeyError, MassDeletion, Unreadable,
     backend_api::{Listing, Object},
     change::{Change, Membership, Version},
     effect::Effect,
-    event::without_values,
     guard::DeletionGuard,
     instance::record_reconciliation,
     mirror::{self, Known},
@@ -219,8 +218,8 @@ impl<'a> Comparison<'a> {
     }
 
     fn readable(&mut self, listing: Listing, object: Object) -> Option<Change> {
-        let unreadable = |error| SkippedObject { listing: listing.as_str(), reason: without_values(&error) };
-        object.map_err(|error| self.drift.skipped.push(unreadable(error))).ok()
+        let skipped = |error: Unreadable| SkippedObject { listing: listing.as_str(), reason: error.to_string() };
+        object.map_err(|error| self.drift.skipped.push(skipped(error))).ok()
     }
 
     /// Whether Clerk has left this out of a listing that was read completely.
