@@ -121,7 +121,9 @@ pub async fn record(tx: &mut SystemTx, by: &Operator, verb: Verb, subject: Subje
     if affected == 0 {
         return Ok(());
     }
-    tracing::info!(operator = by.name, action = verb.as_str(), subject = name, affected, ids = ?&ids[..ids.len().min(20)], "an operator acted");
+    let first: Vec<_> = ids.iter().take(20).map(i64::to_string).collect();
+    let action = verb.as_str();
+    tracing::info!(operator = by.name, action, subject = name, affected, ids = first.join(", "), "an operator acted");
     let via = match by.via {
         Via::Page => "page",
         Via::Command => "command",

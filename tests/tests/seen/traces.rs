@@ -84,6 +84,23 @@ async fn every_line_says_what_it_is_about() {
 }
 
 #[tokio::test]
+async fn fields_hold_values_and_not_how_the_code_writes_them() {
+    let pair = Pair::start(&[]).await;
+    assert_eq!(deliver(&pair.url, "msg_1", None).await, 202);
+    JobTable::at(&pair.database.url).await.wait_for_count("clerk.process_event", "done", 1).await;
+    let (api, worker) = (pair.api.stop().await, pair.worker.stop().await);
+    assert!(worker.contains("\"effects\":\"org_demo_tesla_oslo: opened; user_demo_kari in"), "{worker}");
+    for line in api.lines().chain(worker.lines()) {
+        let line: Value = serde_json::from_str(line).expect("JSON lines");
+        for (name, value) in line.as_object().expect("an object") {
+            let text = value.as_str().unwrap_or_default();
+            let is_debug = text.starts_with(['[', '{', '"']) || text.contains(['"', '{']) || text.ends_with(')');
+            assert!(!is_debug, "{name} of {line}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_collector_that_does_not_answer_is_not_waited_for() {
     // Connections are accepted by the system, and nobody reads from them.
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");

@@ -29,3 +29,19 @@ pub fn registry(config: &WorkerConfig) -> Registry {
         None => registry,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use common::{config::Settings, jobs::KINDS};
+
+    use super::*;
+
+    #[test]
+    fn the_list_of_kinds_is_what_a_worker_runs() {
+        let settings = [("DATABASE_URL", "postgres://localhost/norvalt"), ("CLERK_SECRET_KEY", "sk_test_of_nobody")];
+        let config = WorkerConfig::read(&mut Settings::from_values(settings)).expect("the settings are valid");
+        assert_eq!(registry(&config).kinds(), BTreeSet::from(KINDS));
+    }
+}

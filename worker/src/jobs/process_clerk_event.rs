@@ -15,8 +15,8 @@ impl SystemJob for ProcessClerkEvent {
         let event_id = self.event_id;
         match clerk::process(tx, event_id).await {
             Ok(Processed::Now { event_type, applied: Applied { outcome, effects } }) => {
-                let effects: Vec<_> = effects.iter().map(ToString::to_string).collect();
-                tracing::info!(event_id, event_type, outcome = outcome.as_str(), ?effects, "processed a Clerk event");
+                let effects = effects.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+                tracing::info!(event_id, event_type, outcome = outcome.as_str(), effects, "processed a Clerk event");
                 context.metrics.clerk_event(event_type, outcome.as_str());
                 Ok(())
             }

@@ -159,7 +159,8 @@ impl Runtime {
         upkeep.spawn(maintainer.run());
         upkeep.spawn(completer.run());
         upkeep.spawn(listener::listen(db.clone(), local_queues.clone(), intervention));
-        tracing::info!(queues = ?registry.queues(), concurrency = config.concurrency, "the worker is ready");
+        let queues = Vec::from_iter(registry.queues()).join(", ");
+        tracing::info!(queues, concurrency = config.concurrency, "the worker is ready");
         let executor = Executor::open(work);
         Self { db, shutdown: config.shutdown, local_queues, claimers, upkeep, executor, stop, unsettled, process }
     }
