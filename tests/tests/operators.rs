@@ -1,6 +1,6 @@
 //! The pages for operators, on the address of a real worker.
 
-use common::{clerk::Delivery, db::Db};
+use common::{clerk::Delivery, db::Db, jobs::ReconcileClerk, queue};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, redirect::Policy};
 use serde_json::json;
 use tests::{
@@ -160,7 +160,7 @@ async fn what_became_of_events_is_seen_without_what_is_personal() {
     let mut jobs = JobTable::at(&database.url).await;
     jobs.wait_for_count("clerk.process_event", "done", 1).await;
     let page = desk.page("/events").await;
-    for told in ["user.created", "and 1 times more", "applied", "malformed: missing field"] {
+    for told in ["user.created", "and once more", "applied", "malformed: missing field"] {
         assert!(page.contains(told), "{told}: {page}");
     }
     assert!(!page.contains("Kari") && !page.contains("kari@"), "{page}");
@@ -238,8 +238,23 @@ async fn the_age_of_what_is_not_there_is_blank() {
     let desk = Desk::open(&database).await;
     JobTable::at(&database.url).await.wait_until("SELECT count(*) = $1 FROM workers", 1).await;
     let page = desk.page("/").await;
-    assert!(page.contains("data-label=\"Oldest available\"></td>"), "{page}");
-    assert!(page.contains("data-label=\"State\"><span class=\"badge there\">"), "this worker is there: {page}");
+    assert!(page.contains("data-label=\"Oldest available\"><div></div></td>"), "{page}");
+    assert!(page.contains("data-label=\"State\"><div><span class=\"badge there\">"), "this worker is there: {page}");
+}
+
+#[tokio::test]
+async fn a_queue_that_no_worker_takes_from_waits_for_a_person() {
+    let database = database().await;
+    let desk = Desk::open(&database).await;
+    JobTable::at(&database.url).await.wait_until("SELECT count(*) = $1 FROM workers", 1).await;
+    assert!(!desk.page("/").await.contains("No worker takes"));
+    // This worker has no secret key of Clerk's.
+    let db = Db::new(&database.url.parse().expect("a valid URL"), 1, "tests");
+    let mut tx = db.system().await.expect("the database is there");
+    queue::enqueue(&mut tx, &queue::NewJob::now(&ReconcileClerk {})).await.expect("it can be enqueued");
+    tx.commit().await.expect("the database is there");
+    let page = desk.page("/").await;
+    assert!(page.contains("No worker takes jobs from queue <b>clerk</b>: 1 job waits."), "{page}");
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ fn health(code: StatusCode, status: &'static str) -> (StatusCode, Json<Health>) 
     (code, Json(Health { status, version: common::VERSION }))
 }
 
-/// Whether the process lives. Asks nobody else: restarting it would not mend a database.
+/// Whether the process lives. Asks nobody else: restarting it would not repair a database.
 pub(super) async fn live() -> (StatusCode, Json<Health>) {
     health(StatusCode::OK, "healthy")
 }

@@ -121,7 +121,7 @@ impl Collector for QueueView {
         let of = |queue: &str| [("queue", queue.to_owned())];
         let pauses = queues.iter().map(|queue| (of(queue), f64::from(u8::from(paused.iter().any(|p| p == queue)))));
         gauges(&mut encoder, ("queue_paused", "Whether an operator has paused the queue: 1 or 0", None), pauses)?;
-        let help = "Clerk events that no retry can mend";
+        let help = "Clerk events that no retry can repair";
         single(&mut encoder, ("clerk_events_dead", help, None), &ConstGauge::new(*dead_events))?;
         let help = "Whether the last reconciliation with Clerk was refused, and waits for an operator";
         let refused = ConstGauge::new(i64::from(*refused));

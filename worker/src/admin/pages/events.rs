@@ -87,7 +87,7 @@ fn events_table(events: &[StoredEvent], viewer: &Viewer) -> Markup {
     let rows = events.iter().map(|event| {
         [
             html! { a href={ "/events/" (event.id) } { (event.id) } },
-            html! { (moment(event.received_at, viewer.now)) @if event.repetitions > 0 { br; "and " (event.repetitions) " times more" } },
+            html! { (moment(event.received_at, viewer.now)) @if event.repetitions > 0 { br; "and " (if event.repetitions == 1 { "once".to_owned() } else { format!("{} times", event.repetitions) }) " more" } },
             html! { (event.event_type) },
             badge(&event.status),
             html! { @if let Some(outcome) = &event.outcome { div.clamp title=(outcome) { (outcome) } } },

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use axum::extract::{Query, State};
 use common::{
     clerk,
@@ -72,13 +74,19 @@ fn attention(
         (stuck.abandoned, "event without a job", "events without a job", "pending"),
     ];
     let events: Vec<_> = events.iter().filter(|(number, ..)| *number > 0).collect();
-    if dead == 0 && events.is_empty() && paused.is_empty() && there {
+    let unserved = unserved(stats, workers);
+    if dead == 0 && events.is_empty() && paused.is_empty() && unserved.is_empty() && there {
         return html! { p.notice.quiet { "Nothing waits for a person." } };
     }
     html! {
         section.attention aria-label="Waits for a person" {
             ul {
                 @if !there { li { "No worker runs: nothing is being done. Start one." } }
+                @if there {
+                    @for (queue, jobs) in unserved {
+                        li { "No worker takes jobs from queue " b { (queue) } ": " (count(jobs, "job waits", "jobs wait")) "." }
+                    }
+                }
                 @for queue in paused {
                     li { "Queue " b { (queue.name) } " is paused by " (queue.paused_by) ", " (moment(queue.paused_at, viewer.now)) "." }
                 }
@@ -89,6 +97,16 @@ fn attention(
             }
         }
     }
+}
+
+/// The queues with available jobs that no worker takes, and how many those are.
+fn unserved<'a>(stats: &'a [Stats], workers: &[WorkerRecord]) -> BTreeMap<&'a str, i64> {
+    let served = |queue: &String| workers.iter().any(|worker| !worker.missing && worker.queues.contains(queue));
+    let mut unserved = BTreeMap::new();
+    for stats in stats.iter().filter(|stats| stats.available > 0 && !served(&stats.queue)) {
+        *unserved.entry(stats.queue.as_str()).or_default() += stats.available;
+    }
+    unserved
 }
 
 fn one_queue(name: &str, stats: &[Stats], paused: Option<&PausedQueue>, viewer: &Viewer) -> Markup {

@@ -50,7 +50,7 @@ pub(super) fn table<const N: usize>(
                 @for row in rows {
                     tr role="row" {
                         @for (cell, Column(name, look)) in row.iter().zip(columns) {
-                            td role="cell" class=(look.class()) data-label=(name) { (cell) }
+                            td role="cell" class=(look.class()) data-label=(name) { div { (cell) } }
                         }
                     }
                 }
