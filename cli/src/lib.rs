@@ -31,7 +31,7 @@ pub struct Cli {
 enum Command {
     #[command(flatten)]
     Configured(ConfiguredCommand),
-    /// Check settings, database, policies, queue and Clerk, and say how to mend what is wrong.
+    /// Check settings, database, policies, queue and Clerk, and say how to fix what is wrong.
     Doctor,
 }
 
@@ -47,7 +47,7 @@ enum ConfiguredCommand {
     Instance(commands::instance::Args),
     /// Look at what Clerk sent and what became of it, and process it again.
     Events(commands::events::Args),
-    /// Look at the queue, and mend it.
+    /// Look at the queue; retry and cancel jobs, pause queues.
     Jobs(commands::jobs::Args),
     /// Destroy the data of dealerships whose organization was deleted in Clerk (only shows it by default).
     Purge(commands::purge::Args),

@@ -249,12 +249,12 @@ async fn an_event_whose_job_was_cancelled_is_found_and_processed_after_all() {
     assert_eq!(norvalt(&["jobs", "cancel", "1"], &url).await.done(), "job 1 cancelled\n");
     let doctor = norvalt(&["doctor"], &url).await.out;
     assert!(
-        doctor.contains("1 have lost their job; process them with: norvalt events replay --status pending"),
+        doctor.contains("1 event has lost its job; to process them: norvalt events replay --status pending"),
         "{doctor}"
     );
     assert_eq!(norvalt(&replay, &url).await.done(), "event 1 will be processed again\n");
     assert_eq!(JobTable::at(&database.url).await.count("clerk.process_event", "available").await, 1);
-    assert!(!norvalt(&["doctor"], &url).await.out.contains("have lost their job"));
+    assert!(!norvalt(&["doctor"], &url).await.out.contains("lost its job"));
 }
 
 #[tokio::test]

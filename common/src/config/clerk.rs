@@ -11,6 +11,25 @@ use crate::{ids::ClerkInstanceId, secret::Secret};
 /// Where an issuer's public keys are. <https://www.rfc-editor.org/rfc/rfc8615>
 const WELL_KNOWN: &str = "/.well-known/jwks.json";
 
+/// What a Clerk instance is for. Its keys say so in their names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClerkEnvironment {
+    /// `pk_test_…`, `sk_test_…`
+    Development,
+    /// `pk_live_…`, `sk_live_…`
+    Production,
+}
+
+impl ClerkEnvironment {
+    fn of(key: &str) -> Option<Self> {
+        match key.split('_').nth(1)? {
+            "test" => Some(Self::Development),
+            "live" => Some(Self::Production),
+            _ => None,
+        }
+    }
+}
+
 /// Where session tokens come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClerkFrontend {
@@ -18,6 +37,8 @@ pub struct ClerkFrontend {
     pub issuer: String,
     /// Where the public keys are.
     pub jwks_url: String,
+    /// Of the publishable key, if there is one.
+    pub environment: Option<ClerkEnvironment>,
 }
 
 impl ClerkFrontend {
@@ -32,6 +53,7 @@ impl ClerkFrontend {
             (None, None) => settings.required("CLERK_PUBLISHABLE_KEY", remedy, str::parse::<PublishableKey>),
             _ => settings.optional("CLERK_PUBLISHABLE_KEY", str::parse),
         };
+        let environment = key.as_ref().map(|key| key.environment);
         let host = key.map(|key| format!("https://{}", key.host));
         let well_known = |url: &String| url.strip_suffix(WELL_KNOWN).map(str::to_owned);
         let Some(issuer) = issuer.clone().or_else(|| host.clone()).or_else(|| jwks_url.as_ref().and_then(well_known))
@@ -45,7 +67,7 @@ impl ClerkFrontend {
             return None;
         };
         let jwks_url = jwks_url.unwrap_or_else(|| format!("{}{WELL_KNOWN}", host.as_ref().unwrap_or(&issuer)));
-        Some(Self { issuer, jwks_url })
+        Some(Self { issuer, jwks_url, environment })
     }
 }
 
@@ -61,6 +83,11 @@ pub struct ClerkBackend {
 }
 
 impl ClerkBackend {
+    /// What the key's instance is for, as far as the key says so.
+    pub fn environment(&self) -> Option<ClerkEnvironment> {
+        ClerkEnvironment::of(self.secret_key.expose())
+    }
+
     /// Nothing, without a secret key: that API is only used to repair what webhooks missed.
     pub(super) fn read(settings: &mut Settings, instance: Option<ClerkInstanceId>) -> Option<Self> {
         let secret_key = settings.optional("CLERK_SECRET_KEY", |key| match key.split_once('_') {
@@ -93,6 +120,8 @@ const KEY_ENCODING: GeneralPurpose = GeneralPurpose::new(
 pub struct PublishableKey {
     /// The host of Clerk's frontend API for this application.
     pub host: String,
+    /// What the instance is for.
+    pub environment: ClerkEnvironment,
 }
 
 impl FromStr for PublishableKey {
@@ -102,6 +131,7 @@ impl FromStr for PublishableKey {
         let encoded = key.strip_prefix("pk_test_").or_else(|| key.strip_prefix("pk_live_"));
         let decoded =
             encoded.and_then(|text| KEY_ENCODING.decode(text).ok()).and_then(|bytes| String::from_utf8(bytes).ok());
+        let environment = ClerkEnvironment::of(key);
         let is_host = |host: &&str| {
             host.contains('.') && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':'))
         };
@@ -109,7 +139,8 @@ impl FromStr for PublishableKey {
             .as_deref()
             .and_then(|text| text.strip_suffix('$'))
             .filter(is_host)
-            .map(|host| Self { host: host.to_owned() })
+            .zip(environment)
+            .map(|(host, environment)| Self { host: host.to_owned(), environment })
             .ok_or("must be a publishable key, pk_test_… or pk_live_…, exactly as Clerk's dashboard shows it")
     }
 }

@@ -9,7 +9,7 @@ mod telemetry;
 
 use std::{net::SocketAddr, time::Duration};
 
-pub use clerk::{ClerkBackend, ClerkFrontend, PublishableKey, WebhookSecrets};
+pub use clerk::{ClerkBackend, ClerkEnvironment, ClerkFrontend, PublishableKey, WebhookSecrets};
 pub use clients::ClientLimits;
 pub use operators::Operators;
 pub use settings::{ConfigError, Settings};

@@ -64,6 +64,54 @@ async fn no_command_uses_another_instances_key_and_the_doctor_recommends_it_to_n
 }
 
 #[tokio::test]
+async fn the_doctor_says_when_the_keys_are_of_two_instances() {
+    let apart = Apart::pilot().await;
+    let (other, live) = (stand_in(Instance::default(), "ins_other").await, live_stand_in().await);
+    let (ours, theirs) = (apart.clerk.jwks_url(), other.jwks_url());
+    let (url, live_url) = (apart.clerk.url(), live.url());
+    let with = |jwks: &str, publishable: &str, secret: &str, url: &str, database: &str| {
+        [
+            ("DATABASE_URL", database.to_owned()),
+            ("CLERK_API_URL", url.to_owned()),
+            ("CLERK_JWKS_URL", jwks.to_owned()),
+            ("CLERK_PUBLISHABLE_KEY", publishable.to_owned()),
+            ("CLERK_SECRET_KEY", secret.to_owned()),
+            ("CLERK_WEBHOOK_SECRET", WEBHOOK_SECRET.to_owned()),
+        ]
+    };
+    let empty = database().await;
+    norvalt(&["instance", "--set", "ins_live"], &[("DATABASE_URL", &empty.url)]).await.done();
+    let (test, production) = ("pk_test_Y2xlcmsubG9jYWxob3N0JA==", "pk_live_Y2xlcmsubm9ydmFsdC5ubyQ=");
+    let (ours_db, stranger) = (apart.database.url.as_str(), "sk_live_of_nobody");
+    for (environment, hint) in [
+        (with(&ours, test, "sk_test_stand_in", &url, ours_db), "ok     Clerk's public keys"),
+        (with(&theirs, test, "sk_test_stand_in", &url, ours_db), "has the keys of another Clerk instance than"),
+        (
+            with(&ours, production, "sk_test_stand_in", &url, ours_db),
+            "CLERK_PUBLISHABLE_KEY is of a production instance (pk_live_…), but this database belongs to ins_development, a development instance",
+        ),
+        (
+            with(&ours, test, "sk_live_stand_in", &live_url, &empty.url),
+            "CLERK_PUBLISHABLE_KEY is of a development instance (pk_test_…), but this database belongs to ins_live, a production instance",
+        ),
+        (with(&ours, test, stranger, &url, ours_db), "but CLERK_SECRET_KEY is of a production instance"),
+    ] {
+        let environment = environment.each_ref().map(|(name, value)| (*name, value.as_str()));
+        let doctor = norvalt(&["doctor"], &environment).await;
+        assert_eq!(doctor.code == Some(0), hint.starts_with("ok"), "{}", doctor.out);
+        assert!(doctor.out.contains(hint), "{hint}: {}", doctor.out);
+    }
+}
+
+/// A production instance, as far as its secret key says.
+async fn live_stand_in() -> StandIn {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let (secret_key, instance_id) = ("sk_live_stand_in".to_owned(), "ins_live".to_owned());
+    let options = Options { secret_key, instance_id, ..Options::in_memory(SigningKey::generate()) };
+    StandIn::start(listener, options).await.expect("it keeps no file")
+}
+
+#[tokio::test]
 async fn an_operator_sees_and_says_which_instance_it_is() {
     let apart = Apart::start_with(Instance::default(), None).await;
     let url = [("DATABASE_URL", apart.database.url.as_str())];

@@ -1,13 +1,16 @@
+mod keys;
+
 use std::{collections::BTreeSet, process::ExitCode, time::Duration};
 
 use common::{
-    clerk::{self, BackendApi, OwnInstance, Stuck},
+    clerk::{self, Stuck},
     config::{ApiConfig, CliConfig, ConfigError, Settings, TelemetryConfig, WorkerConfig},
     db::{self, Db, pending_migrations},
     queue::{self, Stats, WorkerRecord},
     telemetry::chain,
 };
 
+use self::keys::Verified;
 use super::jobs::describe_pause;
 use crate::table::time;
 
@@ -24,7 +27,7 @@ enum Finding {
 
 use Finding::{Fine, Note, Wrong};
 
-/// Looks at everything that the API and the worker need, and says what is wrong and how to mend it.
+/// Looks at everything that the API and the worker need, and says what is wrong and how to fix it.
 pub(crate) async fn run() -> ExitCode {
     let mut settings = Settings::from_env();
     TelemetryConfig::read(&mut settings);
@@ -34,17 +37,21 @@ pub(crate) async fn run() -> ExitCode {
     // What two of them need and neither has is said once.
     let problems: BTreeSet<_> = problems.into_iter().flatten().flat_map(ConfigError::problems).cloned().collect();
     let mut findings = vec![("settings", settings_finding(&problems))];
+    let mut backend = None;
     if let Ok(config) = &cli {
         let (connected, reachable) = connection(config).await;
         findings.push(("database", connected));
         if reachable {
-            findings.extend(database(config).await);
+            let (found, verified) = database(config).await;
+            findings.extend(found);
+            backend = verified;
         } else {
             findings.push(("Clerk's Backend API", Fine("not asked: whose key it is, the database tells".to_owned())));
         }
     }
     if let Ok(config) = &api {
-        findings.push(("Clerk's public keys", public_keys(&config.clerk.jwks_url).await));
+        let secret = cli.as_ref().ok().and_then(|config| config.clerk.as_ref());
+        findings.push(("Clerk's public keys", keys::public(&config.clerk, secret, backend.as_ref()).await));
     }
     report(&findings)
 }
@@ -68,6 +75,11 @@ fn report(findings: &[(&str, Finding)]) -> ExitCode {
         println!("{mark:5}  {what:width$}  {}", text.replace('\n', &format!("\n{:indent$}", "", indent = width + 9)));
     }
     if findings.iter().any(|(_, finding)| matches!(finding, Wrong(_))) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// A number of things, with the words for one or for several.
+fn count(number: i64, one: &str, several: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{number} {several}") }
 }
 
 fn outcome<E: std::error::Error + 'static>(result: Result<String, E>) -> Finding {
@@ -97,23 +109,26 @@ async fn server(config: &CliConfig) -> db::Result<String> {
     Ok(format!("{:?}, PostgreSQL {version}", config.database_url))
 }
 
-async fn database(config: &CliConfig) -> Vec<(&'static str, Finding)> {
+/// What is in the database, and Clerk's Backend API if the key is of the database's instance.
+async fn database(config: &CliConfig) -> (Vec<(&'static str, Finding)>, Option<Verified>) {
     let db = Db::new(&config.database_url, 1, "norvalt doctor");
     let isolated = db.wait_until_usable().await.map(|()| "roles and policies keep them apart".to_owned());
     let queue = queue(&db).await.unwrap_or_else(|error| Wrong(chain(&error)));
     let workers = workers(&db).await.unwrap_or_else(|error| Wrong(chain(&error)));
     let events = events(&db).await.unwrap_or_else(|error| Wrong(chain(&error)));
-    let instance = instance(&db, config).await.unwrap_or_else(|error| Wrong(chain(&error)));
+    let instance = keys::instance(&db, config).await.unwrap_or_else(|error| Wrong(chain(&error)));
     let reconciliation = reconciliation(&db).await.unwrap_or_else(|error| Wrong(chain(&error)));
-    vec![
+    let (backend, verified) = keys::secret(&db, config).await;
+    let findings = vec![
         ("dealerships", outcome(isolated)),
         ("queue", queue),
         ("workers", workers),
         ("Clerk's events", events),
         ("Clerk's instance", instance),
-        ("Clerk's Backend API", backend_api(&db, config).await),
+        ("Clerk's Backend API", backend),
         ("Clerk's reconciliation", reconciliation),
-    ]
+    ];
+    (findings, verified)
 }
 
 async fn queue(db: &Db) -> db::Result<Finding> {
@@ -123,15 +138,25 @@ async fn queue(db: &Db) -> db::Result<Finding> {
     let sum = |count: fn(&Stats) -> i64| stats.iter().map(count).sum::<i64>();
     let oldest = stats.iter().filter_map(|stats| stats.oldest_available).fold(0.0, f64::max);
     let dead = sum(|stats| stats.dead);
-    Ok(if dead > 0 {
-        Wrong(format!("{dead} jobs are dead; look at them with: norvalt jobs list --state dead"))
-    } else if !paused.is_empty() {
-        Note(paused.join("\n"))
-    } else if oldest > STALE {
-        Wrong(format!("a job has been waiting for {:.0} minutes; is a worker running?", oldest / 60.0))
-    } else {
-        let waiting = sum(|stats| stats.available + stats.scheduled + stats.retryable);
-        Fine(format!("{waiting} waiting, {} running", sum(|stats| stats.running)))
+    let mut wrong = Vec::new();
+    if dead > 0 {
+        let jobs = count(dead, "job is dead", "jobs are dead");
+        wrong.push(format!("{jobs}; to see why: norvalt jobs list --state dead"));
+    }
+    if oldest > STALE && paused.is_empty() {
+        wrong.push(format!(
+            "a job has been waiting for {:.0} minutes; does a worker take from its queue?",
+            oldest / 60.0
+        ));
+    }
+    let lines: Vec<_> = wrong.iter().chain(&paused).map(String::as_str).collect();
+    Ok(match lines.join("\n") {
+        lines if !wrong.is_empty() => Wrong(lines),
+        lines if !paused.is_empty() => Note(lines),
+        _ => {
+            let waiting = sum(|stats| stats.available + stats.scheduled + stats.retryable);
+            Fine(format!("{waiting} waiting, {} running", sum(|stats| stats.running)))
+        }
     })
 }
 
@@ -164,66 +189,28 @@ async fn workers(db: &Db) -> db::Result<Finding> {
 async fn events(db: &Db) -> db::Result<Finding> {
     let Stuck { dead, quarantined, abandoned } = clerk::stuck(&mut db.system().await?).await?;
     let stuck = [
-        (dead, "are dead; look at them with: norvalt events list --status dead"),
-        (quarantined, "are of another Clerk instance; look at them with: norvalt events list --status quarantined"),
-        (abandoned, "have lost their job; process them with: norvalt events replay --status pending"),
+        (dead, "event is dead", "events are dead", "to see why: norvalt events list --status dead"),
+        (
+            quarantined,
+            "event is of another Clerk instance",
+            "events are of another Clerk instance",
+            "to see them: norvalt events list --status quarantined",
+        ),
+        (
+            abandoned,
+            "event has lost its job",
+            "events have lost their jobs",
+            "to process them: norvalt events replay --status pending",
+        ),
     ];
-    let found: Vec<_> = stuck.iter().filter(|(count, _)| *count > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    let stuck = stuck.iter().filter(|(number, ..)| *number > 0);
+    let found: Vec<_> =
+        stuck.map(|(number, one, several, remedy)| format!("{}; {remedy}", count(*number, one, several))).collect();
     Ok(if found.is_empty() { Fine("none waits for an operator".to_owned()) } else { Wrong(found.join("\n")) })
 }
 
 /// A job that could run and waited longer than this many seconds is not being worked on.
 const STALE: f64 = 300.0;
-
-async fn public_keys(url: &str) -> Finding {
-    let keys = async {
-        let client = reqwest::Client::builder().timeout(PATIENCE).build()?;
-        client.get(url).send().await?.error_for_status()?.json::<serde_json::Value>().await
-    };
-    match keys.await {
-        Ok(set) if set["keys"].as_array().is_some_and(|keys| !keys.is_empty()) => Fine(url.to_owned()),
-        Ok(_) => Wrong(format!("{url} has no keys; check CLERK_PUBLISHABLE_KEY and CLERK_JWKS_URL")),
-        Err(error) => Wrong(format!(
-            "{url} cannot be read: {}\nlet this host reach it over HTTPS (DNS, firewall, proxy), and check CLERK_PUBLISHABLE_KEY; \
-             where the keys are elsewhere, set CLERK_JWKS_URL",
-            chain(&error)
-        )),
-    }
-}
-
-/// The instance that the database belongs to.
-async fn instance(db: &Db, config: &CliConfig) -> db::Result<Finding> {
-    let own = clerk::own_instance(&mut db.system().await?).await?;
-    let configured = &config.clerk_instance;
-    Ok(match (own, configured) {
-        (Some(OwnInstance { id, learnt_from, .. }), Some(configured)) if id != *configured => Wrong(format!(
-            "CLERK_INSTANCE_ID is {configured}, but this database belongs to {id} (according to the {learnt_from})\n\
-             is DATABASE_URL the right one? Events and keys of both are refused until they agree;\n\
-             if the database has the wrong one: norvalt instance --set"
-        )),
-        (Some(OwnInstance { id, learnt_from, .. }), _) => {
-            Fine(format!("{id}, according to the {learnt_from}; events and keys of any other are refused"))
-        }
-        (None, Some(configured)) => Fine(format!("{configured}, once the first webhook or norvalt sync confirms it")),
-        (None, None) => Fine("not known yet; CLERK_INSTANCE_ID says it, or the first signed event".to_owned()),
-    })
-}
-
-async fn backend_api(db: &Db, config: &CliConfig) -> Finding {
-    let Some(clerk) = &config.clerk else {
-        return Fine("not used: CLERK_SECRET_KEY is not set".to_owned());
-    };
-    match tokio::time::timeout(PATIENCE, BackendApi::verified(db, clerk)).await {
-        Ok(Ok(api)) => match api.instance() {
-            Some(id) => Fine(format!("{} accepts the key of {id}", clerk.url)),
-            None => Fine(format!("{} accepts the key, and has what is known here", clerk.url)),
-        },
-        Ok(Err(error)) => Wrong(chain(&error)),
-        Err(_) => {
-            Wrong(format!("{} gave no answer within {PATIENCE:?}; check CLERK_API_URL and the network", clerk.url))
-        }
-    }
-}
 
 /// Whether the last comparison with Clerk waits for an operator.
 async fn reconciliation(db: &Db) -> db::Result<Finding> {
