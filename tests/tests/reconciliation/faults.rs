@@ -94,7 +94,7 @@ async fn odd_objects_are_skipped_counted_and_reported() {
     assert_eq!(drift, foreseen);
     let skipped: Vec<_> = drift.skipped.iter().map(|object| (object.listing, object.reason.as_str())).collect();
     let expected = [
-        ("people", "found null, expected a string"),
+        ("people", "id: found null, expected a string"),
         ("people", "found string, expected struct UserData"),
         ("memberships", "missing field `public_user_data` at line 1 column 65"),
     ];
