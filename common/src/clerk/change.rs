@@ -158,7 +158,7 @@ pub struct Membership {
 /// What a membership says of its person: less than the person's own record, and used until that one is known.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PersonHint {
-    /// Given and family name.
+    /// Given and family name, or else what the person signs in with.
     pub name: Option<String>,
     /// E-mail address, if that is what the person is identified by.
     pub email: Option<String>,
@@ -167,7 +167,7 @@ pub struct PersonHint {
 /// A person's own attributes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct UserProfile {
-    /// Given and family name.
+    /// Given and family name, or else what the person signs in with.
     pub name: Option<String>,
     /// Primary e-mail address.
     pub email: Option<String>,
