@@ -229,8 +229,8 @@ fn membership_deleted(data: &str, _: Version) -> Result<Change, Unreadable> {
 pub(super) fn user(data: &str, sent: Version) -> Result<Change, Unreadable> {
     let data: UserData = read(data)?;
     let version = version(data.updated_at.as_ref(), sent);
-    let email = primary(data.email_addresses, data.primary_email_address_id).filter(|text| is_email(text));
-    let phone = primary(data.phone_numbers, data.primary_phone_number_id);
+    let email = primary(data.email_addresses, data.primary_email_address_id.as_deref()).filter(|text| is_email(text));
+    let phone = primary(data.phone_numbers, data.primary_phone_number_id.as_deref());
     let profile = UserProfile {
         name: full_name(data.first_name, data.last_name)
             .or_else(|| clean(data.username))
@@ -243,10 +243,10 @@ pub(super) fn user(data: &str, sent: Version) -> Result<Change, Unreadable> {
 }
 
 /// The address or number with this id, or else the first one.
-fn primary(all: Option<Vec<Box<RawValue>>>, id: Option<String>) -> Option<String> {
+fn primary(all: Option<Vec<Box<RawValue>>>, id: Option<&str>) -> Option<String> {
     let all = all.into_iter().flatten();
     let mut all: Vec<Identification> = all.filter_map(|raw| serde_json::from_str(raw.get()).ok()).collect();
-    let place = all.iter().position(|one| one.id.is_some() && one.id == id).unwrap_or(0);
+    let place = all.iter().position(|one| id.is_some() && one.id.as_deref() == id).unwrap_or(0);
     (place < all.len()).then(|| clean(Some(all.swap_remove(place).value)))?
 }
 
