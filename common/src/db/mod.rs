@@ -31,7 +31,7 @@ pub use pool::PoolUse;
 pub(crate) use pool::{Pool, with_timeout};
 pub use pooler::UnusablePooler;
 pub use readiness::{Readiness, ReadinessCheck};
-pub use server::server_version;
+pub use server::{login_inherits, server_version};
 pub use startup::NotUsable;
 pub use transaction::{Elevated, JobTx, SystemTx, TenantTx};
 pub use url::{DatabaseUrl, InvalidDatabaseUrl};

@@ -82,13 +82,6 @@ fn count(number: i64, one: &str, several: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {several}") }
 }
 
-fn outcome<E: std::error::Error + 'static>(result: Result<String, E>) -> Finding {
-    match result {
-        Ok(how) => Fine(how),
-        Err(error) => Wrong(chain(&error)),
-    }
-}
-
 /// Whether the database can be reached, and whether its schema is up to date.
 async fn connection(config: &CliConfig) -> (Finding, bool) {
     match tokio::time::timeout(PATIENCE, pending_migrations(&config.database_url)).await {
@@ -112,7 +105,7 @@ async fn server(config: &CliConfig) -> db::Result<String> {
 /// What is in the database, and Clerk's Backend API if the key is of the database's instance.
 async fn database(config: &CliConfig) -> (Vec<(&'static str, Finding)>, Option<Verified>) {
     let db = Db::new(&config.database_url, 1, "norvalt doctor");
-    let isolated = db.wait_until_usable().await.map(|()| "roles and policies keep them apart".to_owned());
+    let isolated = isolation(&db).await;
     let queue = queue(&db).await.unwrap_or_else(|error| Wrong(chain(&error)));
     let workers = workers(&db).await.unwrap_or_else(|error| Wrong(chain(&error)));
     let events = events(&db).await.unwrap_or_else(|error| Wrong(chain(&error)));
@@ -120,7 +113,7 @@ async fn database(config: &CliConfig) -> (Vec<(&'static str, Finding)>, Option<V
     let reconciliation = reconciliation(&db).await.unwrap_or_else(|error| Wrong(chain(&error)));
     let (backend, verified) = keys::secret(&db, config).await;
     let findings = vec![
-        ("dealerships", outcome(isolated)),
+        ("dealerships", isolated),
         ("queue", queue),
         ("workers", workers),
         ("Clerk's events", events),
@@ -129,6 +122,23 @@ async fn database(config: &CliConfig) -> (Vec<(&'static str, Finding)>, Option<V
         ("Clerk's reconciliation", reconciliation),
     ];
     (findings, verified)
+}
+
+async fn isolation(db: &Db) -> Finding {
+    if let Err(error) = db.wait_until_usable().await {
+        return Wrong(chain(&error));
+    }
+    let inherits = async { db::login_inherits(&mut db.system().await?).await };
+    match inherits.await {
+        Ok(false) => Fine("roles and policies keep them apart".to_owned()),
+        Ok(true) => Note(
+            "roles and policies keep them apart, but the role of DATABASE_URL has the rights of norvalt_system without taking \
+             them; PostgreSQL 16 or newer, as an administrator: GRANT norvalt_tenant, norvalt_system TO it WITH INHERIT FALSE; \
+             before: ALTER ROLE it NOINHERIT, if it is a member of no other role that it needs"
+                .to_owned(),
+        ),
+        Err(error) => Wrong(chain(&error)),
+    }
 }
 
 async fn queue(db: &Db) -> db::Result<Finding> {
