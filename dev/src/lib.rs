@@ -6,6 +6,7 @@ pub mod clerk;
 pub mod console;
 pub mod files;
 pub mod fingerprint;
+pub mod hostile;
 pub mod ownership;
 pub mod postgres;
 pub mod process_table;

@@ -33,6 +33,7 @@ mod repository;
 mod secrecy;
 mod seen;
 mod service;
+mod side_by_side;
 mod soak;
 mod surface;
 mod tenancy;

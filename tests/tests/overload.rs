@@ -24,7 +24,7 @@ use tests::{
 };
 use tokio::{
     io::AsyncWriteExt,
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     time::{Instant, sleep, timeout},
 };
 
@@ -229,6 +229,31 @@ async fn a_thousand_connections_at_once_are_served() {
          {before} MiB before, {after} MiB with all connections open"
     );
     assert!(after < before + 100, "{before} MiB, then {after} MiB");
+}
+
+#[tokio::test]
+async fn the_address_for_operators_takes_nothing_from_the_public_one() {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).expect("no more than is allowed");
+    let app = TestApp::start().await;
+    let operators = TcpListener::bind("127.0.0.1:0").await.and_then(|free| free.local_addr()).expect("a port is free");
+    let mut command = command_after("ulimit -n 1024", "api", &app.database_url);
+    command.env("API_ADMIN_ADDRESS", operators.to_string());
+    let (process, url) = start_api_as(command, &app.clerk).await;
+    let mut half_sent = Vec::new();
+    let client = Client::new();
+    for n in 0..1_100 {
+        let mut stream = TcpStream::connect(operators).await.expect("it listens");
+        let _ = stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: ").await;
+        half_sent.push(stream);
+        if n % 100 == 99 {
+            Answer::of(client.get(format!("{url}/health/ready")).header("connection", "close")).await.expect(200);
+        }
+    }
+    let metrics = client.get(format!("http://{operators}/metrics")).send().await.expect("it answers");
+    assert_eq!(metrics.status(), 200, "whoever asks at once is served there, too");
+    let open = std::fs::read_dir(format!("/proc/{}/fd", process.id().expect("it lives"))).expect("Linux tells").count();
+    assert!(open < 200, "{open} descriptors");
 }
 
 #[tokio::test]
