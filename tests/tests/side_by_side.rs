@@ -30,10 +30,11 @@ const MEMORY: usize = 143;
 /// As many as the API has by default; one that cancels what nobody waits for, and one that asks whether it is ready.
 const CONNECTIONS: i64 = 8;
 const OTHER_CONNECTIONS: i64 = 2;
+/// Without the processes that work for a statement of another one.
 const POOL: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
-    AND application_name = 'norvalt api'";
+    AND application_name = 'norvalt api' AND backend_type = 'client backend'";
 const BACKENDS: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
-    AND application_name LIKE 'norvalt api%'";
+    AND application_name LIKE 'norvalt api%' AND backend_type = 'client backend'";
 
 /// What became of requests.
 #[derive(Debug, Default)]
