@@ -145,7 +145,7 @@ async fn whoever_means_harm_harms_nobody_else() {
          {before} MiB, at most {memory} MiB; at most {pool} connections in the pool and {backends} in all",
         webhooks.acknowledged.len()
     );
-    assert!(asked >= 100 && webhooks.acknowledged.len() >= 10, "nothing was measured");
+    assert!(asked >= 50 && webhooks.acknowledged.len() >= 10, "nothing was measured");
     assert!(done * 100 >= asked * 99, "{done} of {asked}: {refused:?}");
     let acknowledged = webhooks.acknowledged.len();
     assert!(acknowledged >= 99 * usize::try_from(refused_webhooks).expect("few"), "{:?}", webhooks.refused);
