@@ -64,6 +64,8 @@ pub enum Part {
     Latency,
     /// Few and many connections
     Load,
+    /// What hostile clients take from others
+    Attack,
     /// Memory and start
     Footprint,
     /// Large dealerships, many dealerships, long queues

@@ -96,6 +96,7 @@ impl Bench {
             (Part::Jobs, "jobs, in turn with pgbench"),
             (Part::Latency, "from a webhook to its effect"),
             (Part::Load, "few and many connections"),
+            (Part::Attack, "hostile clients beside others"),
             (Part::Footprint, "memory and start"),
             (Part::Growth, "growth"),
         ] {
@@ -108,6 +109,7 @@ impl Bench {
                 Part::Jobs => parts::jobs::measure(self).await?,
                 Part::Latency => parts::latency::measure(self).await?,
                 Part::Load => parts::load::measure(self).await?,
+                Part::Attack => parts::attack::measure(self).await?,
                 Part::Footprint => parts::footprint::measure(self).await?,
                 Part::Growth => parts::growth::measure(self).await?,
             }

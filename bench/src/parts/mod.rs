@@ -1,5 +1,6 @@
 //! One file for each thing that is measured.
 
+pub(crate) mod attack;
 mod batches;
 pub(crate) mod ceiling;
 pub(crate) mod footprint;
