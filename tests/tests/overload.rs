@@ -6,8 +6,8 @@ use common::clock::Clock;
 use dev::clerk::signed_headers;
 use futures::{
     StreamExt,
-    future::{join_all, try_join_all},
-    stream::FuturesUnordered,
+    future::join_all,
+    stream::{self, FuturesUnordered},
 };
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
@@ -199,7 +199,15 @@ async fn a_thousand_connections_at_once_are_served() {
     let (process, url) = start_api_as(command, &app.clerk).await;
     let before = resident_memory(&process);
     let address = url.strip_prefix("http://").expect("an address");
-    let connections = try_join_all((0..CLIENTS).map(|_| connect(address))).await.expect("it listens");
+    // Of one address, only so many may not have asked for anything yet.
+    let connecting = stream::iter(0..CLIENTS).map(async |_| {
+        let mut connection = connect(address).await.expect("it listens");
+        let health = Request::get("/health").header("host", address).body(Full::default()).expect("a valid request");
+        let answer = connection.send_request(health).await.expect("it answers");
+        answer.into_body().collect().await.expect("the answer is whole");
+        connection
+    });
+    let connections: Vec<_> = connecting.buffered(100).collect().await;
     let request = |n: usize| {
         let bearer = &bearers[n % bearers.len()];
         let request = Request::get("/api/v1/me").header("host", address).header("authorization", bearer);
