@@ -1,6 +1,6 @@
 //! Fills a database as years of use would.
 
-use common::{db::Db, leads};
+use common::{db::Db, ids::DealershipId, leads};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
 use crate::{Outcome, postgres::Database};
@@ -15,15 +15,22 @@ pub(crate) struct Size {
     pub(crate) users: i64,
 }
 
-/// Ids follow from numbers, so that what belongs together is found without asking.
+/// The ids of dealerships follow from their organizations', as everywhere.
+const IDS: &str = "
+    DROP TABLE IF EXISTS pg_temp.loaded;
+    CREATE TEMPORARY TABLE loaded (n bigint PRIMARY KEY, id uuid NOT NULL);
+    CREATE OR REPLACE FUNCTION pg_temp.dealership(bigint) RETURNS uuid LANGUAGE sql STABLE
+      AS 'SELECT id FROM pg_temp.loaded WHERE n = $1'";
+
+/// All other ids follow from numbers, so that what belongs together is found without asking.
 const DEALERSHIPS: &str = "
     INSERT INTO dealerships (id, clerk_org_id, name, email, subscription_status)
-    SELECT md5('{name} ' || n)::uuid, 'org_{name}_' || n, 'Bilhuset ' || n || ' AS', 'post@bilhuset' || n || '.example', 'active'
+    SELECT pg_temp.dealership(n), 'org_{name}_' || n, 'Bilhuset ' || n || ' AS', 'post@bilhuset' || n || '.example', 'active'
     FROM generate_series(1, {dealerships}) n";
 
 const USERS: &str = "
     INSERT INTO users (id, dealership_id, clerk_user_id, email, name, role)
-    SELECT md5('{name} user ' || n)::uuid, md5('{name} ' || 1 + (n - 1) % {dealerships})::uuid, 'user_{name}_' || n,
+    SELECT md5('{name} user ' || n)::uuid, pg_temp.dealership(1 + (n - 1) % {dealerships}), 'user_{name}_' || n,
            'selger' || n || '@bilhuset.example', 'Selger Nummer ' || n, (ARRAY['admin', 'manager', 'sales_rep'])[1 + n % 3]
     FROM generate_series(1, {users}) n";
 
@@ -31,7 +38,7 @@ const USERS: &str = "
 const LEADS: &str = "
     INSERT INTO leads (id, dealership_id, assigned_to, source, source_url, status, customer_name, customer_email, customer_phone,
                        customer_phone_e164, vehicle_interest, initial_message, lead_score, created_at, updated_at)
-    SELECT md5('{name} lead ' || n)::uuid, md5('{name} ' || d)::uuid,
+    SELECT md5('{name} lead ' || n)::uuid, pg_temp.dealership(d),
            CASE WHEN n % 2 = 0 THEN md5('{name} user ' || d + {dealerships} * (n / 2 % ({users} / {dealerships})))::uuid END,
            (ARRAY['website', 'email', 'facebook', 'manual'])[1 + n % 4], 'https://bilhuset.example/biler/' || n % 997,
            (ARRAY['new', 'contacted', 'qualified', 'won', 'lost'])[1 + n / 7 % 5],
@@ -46,7 +53,7 @@ const LEADS: &str = "
 
 const CONVERSATIONS: &str = "
     INSERT INTO conversations (lead_id, dealership_id, channel, direction, sender, sender_type, message_content, created_at)
-    SELECT md5('{name} lead ' || l)::uuid, md5('{name} ' || 1 + l % {dealerships})::uuid, 'email',
+    SELECT md5('{name} lead ' || l)::uuid, pg_temp.dealership(1 + l % {dealerships}), 'email',
            (ARRAY['inbound', 'outbound'])[1 + k % 2], 'Kari', (ARRAY['customer', 'human'])[1 + k % 2],
            'Takk for sist! Bilen står klar, og du er velkommen innom når det passer deg. ' || k, now() - k * interval '1 second'
     FROM (SELECT k, 1 + k * 7919 % {leads}::bigint AS l FROM generate_series(1, {conversations}::bigint) k) numbered";
@@ -75,6 +82,12 @@ async fn insert(connection: &mut PgConnection, name: &str, size: Size) -> Outcom
             .replace("{users}", &size.users.to_string())
             .replace("{conversations}", &size.conversations.to_string())
     };
+    connection.execute(IDS).await?;
+    let organizations = (1..=size.dealerships).map(|n| format!("org_{name}_{n}").parse());
+    let ids: Vec<DealershipId> =
+        organizations.map(|org| org.map(|org| DealershipId::of(&org))).collect::<Result<_, _>>()?;
+    let note = "INSERT INTO pg_temp.loaded SELECT n, id FROM unnest($1::uuid[]) WITH ORDINALITY AS one (id, n)";
+    sqlx::query(note).bind(ids).execute(&mut *connection).await?;
     connection.execute("SET session_replication_role = replica").await?;
     for template in [DEALERSHIPS, USERS, LEADS, CONVERSATIONS] {
         connection.execute(AssertSqlSafe(filled(template))).await?;

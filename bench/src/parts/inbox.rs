@@ -41,15 +41,15 @@ const SEARCHES: &Queries = &[
 
 const FEW_ARE_NEW: &str = "
     SET session_replication_role = replica;
-    UPDATE leads SET status = 'contacted' WHERE dealership_id = md5('large 1')::uuid AND status = 'new';
+    UPDATE leads SET status = 'contacted' WHERE dealership_id = (SELECT id FROM dealerships WHERE clerk_org_id = 'org_large_1') AND status = 'new';
     UPDATE leads SET status = 'new' WHERE id IN (
-      SELECT id FROM leads WHERE dealership_id = md5('large 1')::uuid ORDER BY created_at LIMIT 15);
+      SELECT id FROM leads WHERE dealership_id = (SELECT id FROM dealerships WHERE clerk_org_id = 'org_large_1') ORDER BY created_at LIMIT 15);
     RESET session_replication_role";
 const HOSTILE_LEADS: i64 = 50_000;
 const HOSTILE: &str = "
     SET session_replication_role = replica;
     UPDATE leads SET customer_name = repeat('x', 200), vehicle_interest = repeat('xy', 250)
-    WHERE dealership_id = md5('hostile 1')::uuid;
+    WHERE dealership_id = (SELECT id FROM dealerships WHERE clerk_org_id = 'org_hostile_1');
     RESET session_replication_role";
 
 /// Asks as somebody of the large dealership, then as somebody of the hostile one.
