@@ -36,8 +36,9 @@ impl Script {
 
     fn push(&mut self, index: usize, statement: &Statement, substitutes: &[Substitute<'_>]) {
         if statement.parameters.is_empty() {
-            let parts: Vec<&str> = statement.sql.split(';').map(str::trim).filter(|part| !part.is_empty()).collect();
-            if let [only] = parts[..] {
+            let parts = statement.sql.split(';').map(str::trim).filter(|part| !part.is_empty());
+            let parts: Vec<String> = parts.map(|part| setting(part, substitutes)).collect();
+            if let [only] = &parts[..] {
                 let _ = writeln!(self.text, "{only};");
             } else {
                 let _ = writeln!(self.text, "\\startpipeline\n{};\n\\endpipeline", parts.join(";\n"));
@@ -68,6 +69,19 @@ impl Script {
     }
 }
 
+/// A statement without parameters. What is set to a value that changes is set by a function, which takes parameters.
+fn setting(statement: &str, substitutes: &[Substitute<'_>]) -> String {
+    let assignment = statement.strip_prefix("SET LOCAL ").and_then(|assignment| assignment.split_once(" = "));
+    let changing = assignment.and_then(|(name, value)| {
+        let value = value.trim_matches('\'');
+        substitutes.iter().find(|(known, _)| *known == value).map(|(_, variable)| (name, variable))
+    });
+    changing.map_or_else(
+        || statement.to_owned(),
+        |(name, variable)| format!("SELECT set_config('{name}', :{variable}, true)"),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,13 +94,13 @@ mod tests {
             parameters: parameters.iter().map(|value| value.map(str::to_owned)).collect(),
         };
         let statements = [
-            statement("BEGIN; SET LOCAL ROLE x", &[]),
+            statement("BEGIN; SET LOCAL ROLE x; SET LOCAL app.who = 'user_1'", &[]),
             statement("-- a\nSELECT $1::text, $2, $1", &[Some("user_1"), None]),
             statement("INSERT INTO t VALUES ($1) RETURNING id", &[Some("fixed")]),
             statement("COMMIT", &[]),
         ];
         let script = Script::of(&statements, &[("user_1", "user")]);
-        let expected = "\\startpipeline\nBEGIN;\nSET LOCAL ROLE x;\n\\endpipeline\n-- a\nSELECT :user::text, NULL, :user;\n\
+        let expected = "\\startpipeline\nBEGIN;\nSET LOCAL ROLE x;\nSELECT set_config('app.who', :user, true);\n\\endpipeline\n-- a\nSELECT :user::text, NULL, :user;\n\
                         INSERT INTO t VALUES (:s2_1) RETURNING id \\gset returned_\nCOMMIT;\n";
         assert_eq!(script.text, expected);
         assert_eq!(script.variables, [("s2_1".to_owned(), "fixed".to_owned())]);
