@@ -1,6 +1,6 @@
 //! Who may do what. `docs/api.md` shows the same table.
 
-use common::{db::Caller, users::Role};
+use common::{db::Caller, role::Role};
 
 use crate::problem::Problem;
 

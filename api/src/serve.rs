@@ -10,8 +10,16 @@ use server::{Limits, Phase, reached};
 use tokio::{net::TcpListener, sync::watch, time::sleep};
 
 use crate::{
-    admin, admission::Admission, auth::Verifier, client::TrustedProxies, metrics::Metrics, quota::WriteQuota,
-    rate_limit::RateLimiter, router, signatures::Signatures, state::AppState,
+    admin,
+    admission::Admission,
+    auth::{Authenticator, Verifier},
+    client::TrustedProxies,
+    metrics::Metrics,
+    quota::WriteQuota,
+    rate_limit::RateLimiter,
+    router,
+    signatures::Signatures,
+    state::AppState,
 };
 
 /// The part of all connections that one client may have: many people behind one address need some hundred.
@@ -61,14 +69,21 @@ pub async fn serve(
         () = reached(phase.clone(), Phase::Draining) => return Ok(()),
     }
     let limits = limits(&config);
+    let rate_limiter = Arc::new(RateLimiter::new(config.clients.anonymous_burst));
+    let trusted_proxies = TrustedProxies(config.trusted_proxies);
     let state = AppState {
-        verifier: Arc::new(Verifier::new(&config, clock)?),
+        authenticator: Arc::new(Authenticator {
+            verifier: Verifier::new(&config, clock)?,
+            metrics: metrics.clone(),
+            rate_limiter: rate_limiter.clone(),
+            trusted_proxies,
+        }),
         signatures: Arc::new(Signatures::new(&config.webhook_secrets)?),
         clerk_instance: config.clerk_instance.map(Arc::new),
         metrics,
         write_quota: Arc::new(WriteQuota::new(config.dealership_quota)),
-        rate_limiter: Arc::new(RateLimiter::new(config.clients.anonymous_burst)),
-        trusted_proxies: TrustedProxies(config.trusted_proxies),
+        rate_limiter,
+        trusted_proxies,
         phase: phase.clone(),
         readiness: Arc::new(ReadinessCheck::new(&db)),
         admission: Admission::new(db.clone(), config.database_connections),

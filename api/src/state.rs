@@ -6,7 +6,7 @@ use server::Phase;
 use tokio::sync::watch;
 
 use crate::{
-    admission::Admission, auth::Verifier, client::TrustedProxies, metrics::Metrics, quota::WriteQuota,
+    admission::Admission, auth::Authenticator, client::TrustedProxies, metrics::Metrics, quota::WriteQuota,
     rate_limit::RateLimiter, signatures::Signatures,
 };
 
@@ -16,7 +16,7 @@ pub(crate) struct AppState {
     /// The way to the database.
     pub(crate) admission: Admission,
     pub(crate) readiness: Arc<ReadinessCheck>,
-    pub(crate) verifier: Arc<Verifier>,
+    pub(crate) authenticator: Arc<Authenticator>,
     pub(crate) signatures: Arc<Signatures>,
     /// Whose webhooks are applied, if told.
     pub(crate) clerk_instance: Option<Arc<ClerkInstanceId>>,

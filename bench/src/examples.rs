@@ -3,7 +3,8 @@
 use chrono::DateTime;
 use common::{
     leads::{Lead, LeadPage, LeadSource, LeadStatus},
-    users::{Role, UserSummary},
+    role::Role,
+    users::UserSummary,
 };
 use serde_json::json;
 use uuid::Uuid;

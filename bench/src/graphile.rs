@@ -2,7 +2,7 @@ use std::{fs, path::PathBuf, process::Stdio};
 
 use tokio::process::Command;
 
-use crate::{Outcome, run::Bench};
+use crate::{Outcome, context::Bench};
 
 /// A queue that people could pick instead, on the same server in a database of its own.
 pub(crate) struct Graphile {

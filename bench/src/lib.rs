@@ -8,6 +8,7 @@ pub mod examples;
 pub mod options;
 
 mod binaries;
+mod context;
 mod data;
 mod graphile;
 mod http;

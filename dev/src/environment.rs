@@ -1,9 +1,10 @@
-use std::{env, io::IsTerminal, net::SocketAddr};
+use std::{env, io::IsTerminal};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use common::{
     config::{ConfigError, PublishableKey, Settings, WebhookSecrets},
     db::DatabaseUrl,
+    secrets::Keyring,
 };
 use dev::{
     clerk::{INSTANCE_ID, StandIn},
@@ -12,7 +13,11 @@ use dev::{
     random,
 };
 
-use crate::{Clerk, directory::DevDirectory, ports::Addresses};
+use crate::{
+    Clerk,
+    directory::DevDirectory,
+    ports::{Addresses, WantedAddresses},
+};
 
 /// `pk_test_` and, in base64, `clerk.localhost$`: tokens are issued by `https://clerk.localhost`.
 const PUBLISHABLE_KEY: &str = "pk_test_Y2xlcmsubG9jYWxob3N0JA==";
@@ -26,14 +31,12 @@ pub(crate) struct Overrides {
     pub(crate) clerk: Clerk,
     /// A database to use instead of a private one.
     pub(crate) database_url: Option<String>,
-    /// Where the API should listen.
-    pub(crate) port: u16,
-    /// Where the API should serve its metrics.
-    pub(crate) api_admin: Option<SocketAddr>,
-    /// Where the worker should.
-    pub(crate) worker_admin: Option<SocketAddr>,
+    /// Where the processes should listen.
+    pub(crate) addresses: WantedAddresses,
     /// Whether the operators' pages have a password of the person's.
     pub(crate) has_admin_password: bool,
+    /// Whether stored secrets are sealed with keys of the person's.
+    pub(crate) has_secrets_keys: bool,
     /// The first frontend whose tokens the API accepts, if it does not accept all.
     pub(crate) authorized_party: Option<String>,
     /// Of the Clerk instance that the person has, where it counts.
@@ -72,12 +75,15 @@ impl Overrides {
         let overrides = Self {
             clerk,
             database_url: database_url(clerk, &mut settings),
-            port: settings
-                .optional("PORT", |port| port.parse().map_err(|_| "must be a port number, such as 8000"))
-                .unwrap_or(8000),
-            api_admin: settings.optional("API_ADMIN_ADDRESS", str::parse),
-            worker_admin: settings.optional("WORKER_ADMIN_ADDRESS", str::parse),
+            addresses: WantedAddresses {
+                port: settings
+                    .optional("PORT", |port| port.parse().map_err(|_| "must be a port number, such as 8000"))
+                    .unwrap_or(8000),
+                api_admin: settings.optional("API_ADMIN_ADDRESS", str::parse),
+                worker_admin: settings.optional("WORKER_ADMIN_ADDRESS", str::parse),
+            },
             has_admin_password: settings.optional("WORKER_ADMIN_PASSWORD", str::parse::<String>).is_some(),
+            has_secrets_keys: settings.optional("SECRETS_KEYS", str::parse::<Keyring>).is_some(),
             authorized_party: settings.optional("CLERK_AUTHORIZED_PARTIES", str::parse::<String>).and_then(|parties| {
                 parties.split(',').map(str::trim).find(|party| !party.is_empty()).map(str::to_owned)
             }),
@@ -154,19 +160,25 @@ fn ignored(clerk: Clerk, settings: &Settings) -> Vec<String> {
     ignored
 }
 
-/// The stand-in's secrets: made once, so that what was noted or signed in an earlier run stays valid.
+/// Made once, so that what was noted, signed or sealed in an earlier run stays valid.
 pub(crate) struct Secrets {
+    /// Of the stand-in for Clerk.
     pub(crate) clerk_secret_key: String,
+    /// Signs the stand-in's webhooks.
     pub(crate) webhook_secret: String,
+    /// Of what is sealed in the database.
+    pub(crate) keys: String,
 }
 
 impl Secrets {
     pub(crate) fn keep(directory: &DevDirectory) -> Result<Self, FileError> {
         let secret_key = || format!("sk_test_{}", random::clerk_id("dev"));
         let webhook_secret = || format!("whsec_{}", STANDARD.encode(random::bytes::<24>()));
+        let keys = || format!("dev:{}", STANDARD.encode(random::bytes::<32>()));
         Ok(Self {
             clerk_secret_key: files::read_or_create(&directory.join("clerk.secret-key"), secret_key)?,
             webhook_secret: files::read_or_create(&directory.join("clerk.webhook-secret"), webhook_secret)?,
+            keys: files::read_or_create(&directory.join("secrets.keys"), keys)?,
         })
     }
 }
@@ -189,6 +201,9 @@ pub(crate) fn for_processes(
     ];
     if !overrides.has_admin_password {
         environment.push(("WORKER_ADMIN_PASSWORD", WORKER_ADMIN_PASSWORD.to_owned()));
+    }
+    if !overrides.has_secrets_keys {
+        environment.push(("SECRETS_KEYS", secrets.keys.clone()));
     }
     if let Some(stand_in) = stand_in {
         // An empty value counts as none, also over `.env`.

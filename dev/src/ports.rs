@@ -2,7 +2,17 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use dev::console::Console;
 
-use crate::{environment::Overrides, failure::Failure};
+use crate::failure::Failure;
+
+/// Where the person wants the processes to listen.
+pub(crate) struct WantedAddresses {
+    /// The API.
+    pub(crate) port: u16,
+    /// The API's metrics.
+    pub(crate) api_admin: Option<SocketAddr>,
+    /// The worker's metrics and its health.
+    pub(crate) worker_admin: Option<SocketAddr>,
+}
 
 /// Where the processes listen.
 pub(crate) struct Addresses {
@@ -16,14 +26,14 @@ pub(crate) struct Addresses {
 
 impl Addresses {
     /// As set by the person, as far as that is free.
-    pub(crate) fn choose(overrides: &Overrides, console: &Console) -> Result<Self, Failure> {
-        let port = free_port(overrides.port, None, "the API", console)?;
+    pub(crate) fn choose(wanted: &WantedAddresses, console: &Console) -> Result<Self, Failure> {
+        let port = free_port(wanted.port, None, "the API", console)?;
         let here = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let api_admin = match overrides.api_admin {
+        let api_admin = match wanted.api_admin {
             Some(address) => address,
             None => here(free_port(9000, Some(port), "the API's metrics", console)?),
         };
-        let worker_admin = match overrides.worker_admin {
+        let worker_admin = match wanted.worker_admin {
             Some(address) => address,
             None => here(free_port(9001, Some(api_admin.port()), "the worker's metrics", console)?),
         };

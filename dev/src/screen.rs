@@ -1,7 +1,7 @@
 use std::{env, fmt::Write};
 
 use cli::demo::{DEALERSHIPS, Dealership, Person};
-use common::users::Role;
+use common::role::Role;
 use dev::{clerk::StandIn, console::Console};
 
 use crate::{environment::WORKER_ADMIN_PASSWORD, ports::Addresses};

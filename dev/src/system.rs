@@ -87,7 +87,7 @@ impl System {
         stop: &mut StopSignals,
         changes: Option<Changes>,
     ) -> Result<(), Failure> {
-        let addresses = Addresses::choose(&self.overrides, &self.console)?;
+        let addresses = Addresses::choose(&self.overrides.addresses, &self.console)?;
         let stand_in = match self.overrides.clerk {
             Clerk::StandIn => Some(self.stand_in(addresses.port).await?),
             Clerk::Real => None,

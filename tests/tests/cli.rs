@@ -300,9 +300,11 @@ async fn the_doctor_finds_what_is_wrong() {
         ("CLERK_JWKS_URL", &jwks),
         ("CLERK_SECRET_KEY", "sk_test_stand_in"),
         ("CLERK_WEBHOOK_SECRET", WEBHOOK_SECRET),
+        ("SECRETS_KEYS", "2026-11:AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI="),
     ];
     let said = norvalt(&["doctor"], &healthy).await.done();
-    assert_eq!((said.matches("ok ").count(), said.matches("WRONG").count()), (9, 0), "{said}");
+    assert_eq!((said.matches("ok ").count(), said.matches("WRONG").count()), (10, 0), "{said}");
+    assert!(said.contains("with the key 2026-11\n") && !said.contains("AgIC"), "{said}");
 
     let empty = empty_database().await;
     let with = |name: &'static str, value: &'static str| {

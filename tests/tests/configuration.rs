@@ -40,9 +40,10 @@ fn everything_that_is_wrong_is_said_at_once_and_no_value_is_shown() {
         ("PORT", "hunter2"),
         ("DATABASE_CONNECTIONS", "hunter2"),
         ("SHUTDOWN_SECONDS", "0"),
+        ("SECRETS_KEYS", "hunter2,a:hunter2"),
     ]);
     let error = ApiConfig::read(&mut settings).expect_err("all of it is wrong");
-    assert_eq!(error.problems().len(), 8, "{error}");
+    assert_eq!(error.problems().len(), 9, "{error}");
     assert!(!error.to_string().contains("hunter2"), "{error}");
     assert!(error.to_string().contains("leave search_path out"), "{error}");
 }
@@ -54,6 +55,7 @@ fn no_configuration_shows_its_secrets() {
         ("CLERK_PUBLISHABLE_KEY", "pk_test_Y2xlcmsubG9jYWxob3N0JA=="),
         ("CLERK_WEBHOOK_SECRET", "whsec_aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMg=="),
         ("CLERK_SECRET_KEY", "sk_test_hunter2hunter2"),
+        ("SECRETS_KEYS", "2026-11:aHVudGVyMmh1bnRlcjJodW50ZXIyaHVudGVyMmh1bnQ="),
     ]);
     let shown = format!(
         "{:?} {:?} {:?}",

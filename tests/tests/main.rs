@@ -31,6 +31,7 @@ mod quota;
 mod reconciliation;
 mod repository;
 mod secrecy;
+mod secrets;
 mod seen;
 mod service;
 mod side_by_side;

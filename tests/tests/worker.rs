@@ -17,6 +17,7 @@ use common::{
     config::{Operators, WorkerConfig},
     db::{DatabaseUrl, Db},
     queue::{Enqueued, Job, NewJob, enqueue},
+    secrets::Keyring,
 };
 use tests::{
     cluster::{TestDatabase, database},
@@ -46,6 +47,7 @@ impl Shop {
         let database_url: DatabaseUrl = url.parse().expect("it is a PostgreSQL URL");
         let config = WorkerConfig {
             database_url: database_url.clone(),
+            keyring: Keyring::default(),
             concurrency: 4,
             lease: Duration::from_secs(30),
             // Longer than the tests have patience: what is announced must be heard.

@@ -4,11 +4,11 @@ mod claims;
 mod jwks;
 mod token_cache;
 
-use std::{fmt::Display, ops::ControlFlow};
+use std::{fmt::Display, ops::ControlFlow, sync::Arc};
 
 use axum::{
     body::Body,
-    extract::{FromRequestParts, Request, State},
+    extract::{FromRef, FromRequestParts, Request, State},
     http::{HeaderMap, Response, header, request::Parts},
     middleware::Next,
     response::IntoResponse,
@@ -21,13 +21,15 @@ use serde::Serialize;
 use tracing::{Span, record_all};
 
 use crate::{
-    admission::Permit,
+    admission::{Admission, Permit},
     answers::{AnswerRoom, WrittenJson},
-    client::Client,
+    client::{Client, TrustedProxies},
     memory::Owner,
+    metrics::Metrics,
     permissions::{self, Action},
     problem::Problem,
-    state::AppState,
+    quota::WriteQuota,
+    rate_limit::RateLimiter,
 };
 
 pub(crate) use claims::Verifier;
@@ -94,13 +96,18 @@ macro_rules! commit {
 }
 pub(crate) use commit;
 
-impl FromRequestParts<AppState> for Tenant {
+impl<S: Send + Sync> FromRequestParts<S> for Tenant
+where
+    Admission: FromRef<S>,
+    Arc<WriteQuota>: FromRef<S>,
+    Arc<Metrics>: FromRef<S>,
+{
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let identity =
             parts.extensions.get::<Identity>().cloned().expect("routes that take one are behind `members_only`");
-        let permit = state.admission.member(&identity).await?;
+        let permit = Admission::from_ref(state).member(&identity).await?;
         let room = parts.extensions.get::<AnswerRoom>().cloned().expect("and behind `answers::bounded`");
         room.make()?;
         let db::Tenant { tx, caller } = permit.db().enter(&identity).await.inspect_err(|error| {
@@ -111,18 +118,32 @@ impl FromRequestParts<AppState> for Tenant {
         if let Some(trace) = parts.extensions.get::<Trace>() {
             trace.set("norvalt.dealership", caller.dealership_id.to_string());
         }
-        state.write_quota.spend(caller.dealership_id, &parts.method, &parts.headers).inspect_err(|_| {
-            state.metrics.quota_exceeded();
-            tracing::warn!("the dealership has used up its quota of what may be written in a day");
-        })?;
+        Arc::<WriteQuota>::from_ref(state).spend(caller.dealership_id, &parts.method, &parts.headers).inspect_err(
+            |_| {
+                Arc::<Metrics>::from_ref(state).quota_exceeded();
+                tracing::warn!("the dealership has used up its quota of what may be written in a day");
+            },
+        )?;
         Ok(Self { tx, caller, identity, attempt: 1, room, permit })
     }
 }
 
+/// What it takes to check a session token, and to bound what those cost that are refused.
+pub(crate) struct Authenticator {
+    pub(crate) verifier: Verifier,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) rate_limiter: Arc<RateLimiter>,
+    pub(crate) trusted_proxies: TrustedProxies,
+}
+
 /// Lets requests with a valid session token through, before their body is read, and notes who it names.
-pub(crate) async fn members_only(State(state): State<AppState>, mut request: Request, next: Next) -> Response<Body> {
+pub(crate) async fn members_only(
+    State(authenticator): State<Arc<Authenticator>>,
+    mut request: Request,
+    next: Next,
+) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let authenticated = authenticate(&parts, &state).await;
+    let authenticated = authenticator.authenticate(&parts).await;
     request = Request::from_parts(parts, body);
     match authenticated {
         Ok(identity) => {
@@ -134,25 +155,27 @@ pub(crate) async fn members_only(State(state): State<AppState>, mut request: Req
     }
 }
 
-async fn authenticate(parts: &Parts, state: &AppState) -> Result<Identity, Problem> {
-    let refuse = |label, reason: &dyn Display| {
-        state.metrics.token_refused(label);
-        state.rate_limiter.check(Client::of(parts, state.trusted_proxies))?;
-        // Not of whoever is limited: they would fill the log.
-        tracing::info!(reason = %reason, "token refused");
-        Err(Problem::unauthorized())
-    };
-    let Some(token) = bearer_token(&parts.headers) else {
-        return refuse("missing", &"there is not exactly one header “Authorization: Bearer”");
-    };
-    match state.verifier.verify(token).await {
-        Ok(identity) => Ok(identity),
-        Err(error) if error.is_ours() => {
-            state.metrics.token_refused(error.label());
-            tracing::info!(reason = chain(&error), "token refused");
-            Err(Problem::unavailable())
+impl Authenticator {
+    async fn authenticate(&self, parts: &Parts) -> Result<Identity, Problem> {
+        let refuse = |label, reason: &dyn Display| {
+            self.metrics.token_refused(label);
+            self.rate_limiter.check(Client::of(parts, self.trusted_proxies))?;
+            // Not of whoever is limited: they would fill the log.
+            tracing::info!(reason = %reason, "token refused");
+            Err(Problem::unauthorized())
+        };
+        let Some(token) = bearer_token(&parts.headers) else {
+            return refuse("missing", &"there is not exactly one header “Authorization: Bearer”");
+        };
+        match self.verifier.verify(token).await {
+            Ok(identity) => Ok(identity),
+            Err(error) if error.is_ours() => {
+                self.metrics.token_refused(error.label());
+                tracing::info!(reason = chain(&error), "token refused");
+                Err(Problem::unavailable())
+            }
+            Err(error) => refuse(error.label(), &chain(&error)),
         }
-        Err(error) => refuse(error.label(), &chain(&error)),
     }
 }
 

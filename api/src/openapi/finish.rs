@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use common::users::Role;
+use common::role::Role;
 use serde_json::{Value, json};
 use utoipa::openapi::{
     Header, HeaderBuilder, ObjectBuilder, OpenApi, PathItem, RefOr, Schema,

@@ -8,11 +8,11 @@ use tokio::time::{Duration, interval};
 
 use crate::{
     Outcome,
+    context::Bench,
     data::{Sample, Samples},
     load::{self, Measured, Until},
     process_stat::resident_megabytes,
     report::{Row, Target},
-    run::Bench,
     traffic::Path,
 };
 

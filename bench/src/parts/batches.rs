@@ -4,6 +4,7 @@ use common::{
     config::{Operators, WorkerConfig},
     db::Db,
     queue::Job,
+    secrets::Keyring,
 };
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
@@ -14,7 +15,7 @@ use tokio::{
 };
 use worker::{IdempotentJob, JobContext, JobError, Registry, RunError, Services};
 
-use crate::{Outcome, run::Bench};
+use crate::{Outcome, context::Bench};
 
 const PATIENCE: Duration = Duration::from_mins(2);
 
@@ -46,6 +47,7 @@ impl Batches {
     pub(super) fn start(bench: &Bench) -> Outcome<Self> {
         let config = WorkerConfig {
             database_url: bench.database.url.parse()?,
+            keyring: Keyring::default(),
             concurrency: u32::try_from(bench.options.connections)?,
             lease: Duration::from_mins(1),
             poll: Duration::from_secs(1),

@@ -3,8 +3,8 @@ use tokio::net::TcpListener;
 
 use crate::{
     Outcome,
+    context::Bench,
     load::{self, Until},
-    run::Bench,
     traffic::Path,
 };
 

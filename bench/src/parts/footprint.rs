@@ -1,9 +1,9 @@
 use crate::{
     Outcome,
+    context::Bench,
     load::{self, Until, median},
     process_stat::resident_megabytes,
     report::{Row, Target},
-    run::Bench,
     traffic::Path,
 };
 

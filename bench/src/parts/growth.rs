@@ -10,6 +10,7 @@ use tokio::time::Duration;
 use super::{inbox, jobs::until_done};
 use crate::{
     Outcome,
+    context::Bench,
     data::Samples,
     http::Connection,
     load::{self, Until, median, percentile},
@@ -20,7 +21,6 @@ use crate::{
     processes::Process,
     record::Mark,
     report::{Row, Series, Target},
-    run::Bench,
     script::Script,
     traffic::Path,
 };

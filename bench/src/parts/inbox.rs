@@ -5,10 +5,10 @@ use sqlx::Executor;
 use super::growth::Asker;
 use crate::{
     Outcome,
+    context::Bench,
     loading::{self, Size},
     postgres::Database,
     report::{Row, Target},
-    run::Bench,
 };
 
 /// Of what is asked for, and how that is written in a URL.

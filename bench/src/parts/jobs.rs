@@ -6,14 +6,15 @@ use uuid::Uuid;
 
 use super::batches::Batches;
 use crate::{
-    Outcome, graphile,
+    Outcome,
+    context::Bench,
+    graphile,
     load::median,
     people::{self, Batch, Member},
     pgbench,
     process_stat::{Used, resident_megabytes},
     record::{Mark, Statement},
     report::{Row, Target},
-    run::Bench,
     script::Script,
 };
 

@@ -5,11 +5,11 @@ use tokio::time::sleep;
 
 use crate::{
     Outcome,
+    context::Bench,
     http::Connection,
     load::percentile,
     people,
     report::{Row, Target},
-    run::Bench,
     traffic::{joined, signed},
 };
 

@@ -2,9 +2,9 @@ use std::time::Duration;
 
 use crate::{
     Outcome,
+    context::Bench,
     load::{self, Measured, Until},
     report::{Row, Series, Target},
-    run::Bench,
     traffic::Path,
 };
 

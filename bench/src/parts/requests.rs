@@ -8,13 +8,13 @@ use uuid::Uuid;
 
 use crate::{
     Outcome,
+    context::Bench,
     http::Connection,
     load::{self, Measured, Until, median},
     pgbench,
     process_stat::Used,
     record::{Mark, Statement},
     report::{Row, Target},
-    run::Bench,
     script::Script,
     traffic::Path,
 };

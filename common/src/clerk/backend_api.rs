@@ -14,7 +14,7 @@ use super::{
 use crate::{
     config::ClerkBackend,
     ids::{ClerkInstanceId, ClerkOrgId, ClerkUserId},
-    secret::Secret,
+    secrets::Secret,
 };
 
 /// The version of Clerk's API that we understand. <https://clerk.com/docs/guides/development/upgrading/versioning>

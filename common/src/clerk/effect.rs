@@ -4,7 +4,7 @@ use serde::{Serialize, Serializer};
 
 use crate::{
     ids::{ClerkOrgId, ClerkUserId},
-    users::Role,
+    role::Role,
 };
 
 /// Something that became different for a dealership or a person. Its text has ids and roles, never a name or an

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     db::{Error, Result, SystemTx},
     ids::{ClerkOrgId, ClerkUserId, DealershipId, UserId},
-    users::Role,
+    role::Role,
 };
 
 /// Signs the messages of somebody who was deleted.

@@ -6,7 +6,7 @@ use base64::{
 };
 
 use super::Settings;
-use crate::{ids::ClerkInstanceId, secret::Secret};
+use crate::{ids::ClerkInstanceId, secrets::Secret};
 
 /// Where an issuer's public keys are. <https://www.rfc-editor.org/rfc/rfc8615>
 const WELL_KNOWN: &str = "/.well-known/jwks.json";

@@ -13,11 +13,11 @@ pub use clerk::{ClerkBackend, ClerkEnvironment, ClerkFrontend, PublishableKey, W
 pub use clients::ClientLimits;
 pub use operators::Operators;
 pub use settings::{ConfigError, Settings};
-pub use telemetry::{TelemetryConfig, TracesConfig};
 
 use reqwest::Url;
 
-use crate::{db::DatabaseUrl, ids::ClerkInstanceId};
+pub use crate::telemetry::TelemetryConfig;
+use crate::{db::DatabaseUrl, ids::ClerkInstanceId, secrets::Keyring};
 
 const JWKS_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -28,6 +28,8 @@ pub struct ApiConfig {
     pub database_url: DatabaseUrl,
     /// Connections to it, at most.
     pub database_connections: u32,
+    /// The keys of stored secrets; none, if not told.
+    pub keyring: Keyring,
     /// The TCP port to serve on.
     pub port: u16,
     /// Where to serve metrics, if anywhere.
@@ -61,6 +63,8 @@ pub struct ApiConfig {
 pub struct WorkerConfig {
     /// Where the data and the queue are.
     pub database_url: DatabaseUrl,
+    /// The keys of stored secrets; none, if not told.
+    pub keyring: Keyring,
     /// How many jobs of one queue run at once in this process.
     pub concurrency: u32,
     /// How long a claim holds without renewal: a vanished worker's jobs are claimable again after it.
@@ -84,6 +88,8 @@ pub struct WorkerConfig {
 pub struct CliConfig {
     /// Where the data is.
     pub database_url: DatabaseUrl,
+    /// The keys of stored secrets; none, if not told.
+    pub keyring: Keyring,
     /// Clerk's Backend API, when there is a secret key for it.
     pub clerk: Option<ClerkBackend>,
     /// Which Clerk instance the database has to belong to, if told.
@@ -94,6 +100,7 @@ impl ApiConfig {
     /// Reads the API's settings.
     pub fn read(s: &mut Settings) -> Result<Self, ConfigError> {
         let database_url = database_url(s);
+        let keyring = keyring(s);
         let clerk = ClerkFrontend::read(s);
         let remedy = "copy the signing secret of the endpoint from Clerk's dashboard, Webhooks";
         let webhook_secrets = s.required("CLERK_WEBHOOK_SECRET", remedy, str::parse::<WebhookSecrets>);
@@ -111,6 +118,7 @@ impl ApiConfig {
             database_url.zip(clerk).zip(webhook_secrets).map(|((database_url, clerk), webhook_secrets)| Self {
                 database_url,
                 database_connections,
+                keyring,
                 port,
                 admin_address,
                 clerk,
@@ -133,6 +141,7 @@ impl WorkerConfig {
     /// Reads the worker's settings.
     pub fn read(s: &mut Settings) -> Result<Self, ConfigError> {
         let database_url = database_url(s);
+        let keyring = keyring(s);
         let concurrency = s.number("WORKER_CONCURRENCY", 10, 1..=200);
         let lease = Duration::from_secs(s.number("WORKER_LEASE_SECONDS", 30, 2..=3600).into());
         let poll = Duration::from_secs(s.number("WORKER_POLL_SECONDS", 1, 1..=60).into());
@@ -144,6 +153,7 @@ impl WorkerConfig {
         let operators = Operators::read(s);
         let config = database_url.map(|database_url| Self {
             database_url,
+            keyring,
             concurrency,
             lease,
             poll,
@@ -161,9 +171,10 @@ impl CliConfig {
     /// Reads the command line's settings.
     pub fn read(s: &mut Settings) -> Result<Self, ConfigError> {
         let database_url = database_url(s);
+        let keyring = keyring(s);
         let clerk_instance = clerk::instance(s);
         let clerk = ClerkBackend::read(s, clerk_instance.clone());
-        let config = database_url.map(|database_url| Self { database_url, clerk, clerk_instance });
+        let config = database_url.map(|database_url| Self { database_url, keyring, clerk, clerk_instance });
         s.finish(config)
     }
 }
@@ -176,6 +187,10 @@ fn database_url(settings: &mut Settings) -> Option<DatabaseUrl> {
         (Some(url), Some(direct)) => Some(url.with_direct(direct)),
         (url, _) => url,
     }
+}
+
+fn keyring(settings: &mut Settings) -> Keyring {
+    settings.optional("SECRETS_KEYS", str::parse).unwrap_or_default()
 }
 
 fn shutdown(settings: &mut Settings) -> Duration {

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::Settings;
-use crate::secret::Secret;
+use crate::secrets::Secret;
 
 /// The name that goes with `WORKER_ADMIN_PASSWORD`.
 const ADMIN: &str = "admin";

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::{Db, Error, TenantTx};
 use crate::{
     ids::{ClerkOrgId, ClerkUserId, DealershipId, UserId},
-    users::Role,
+    role::Role,
 };
 
 /// What a verified session token says of its bearer. It grants nothing by itself.

@@ -11,8 +11,7 @@ use opentelemetry_sdk::{
     trace::{SdkTracerProvider, SpanData, SpanExporter},
 };
 
-use super::{chain, trace::TRACER};
-use crate::config::TracesConfig;
+use super::{TracesConfig, chain, trace::TRACER};
 
 /// Starts a thread that sends what has ended, in batches. When that cannot be done, spans are dropped; nobody waits.
 pub(super) fn start(config: &TracesConfig, service: &str) -> Result<SdkTracerProvider, ExporterBuildError> {

@@ -1,5 +1,6 @@
 //! What a process tells of itself while it runs: log lines, readable on a terminal and JSON everywhere else, and traces.
 
+mod config;
 mod export;
 mod trace;
 
@@ -9,9 +10,10 @@ use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::Span;
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
+pub use config::{LogFormat, TelemetryConfig, TracesConfig};
 pub use trace::Trace;
 
-use crate::{config::TelemetryConfig, ids::DealershipId};
+use crate::ids::DealershipId;
 
 /// What is logged unless `RUST_LOG` says otherwise. When a database restarts, the pool complains of each connection, and
 /// we say it once ourselves.
@@ -70,17 +72,6 @@ impl Telemetry {
 /// From here on, every line of the current request or job says that it is about this dealership.
 pub fn about_dealership(id: DealershipId) {
     Span::current().record("dealership", tracing::field::display(id));
-}
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// Text on a terminal, JSON otherwise.
-    Auto,
-    /// Lines for people.
-    Text,
-    /// Lines for machines.
-    Json,
 }
 
 /// An error and its causes, from the outermost.

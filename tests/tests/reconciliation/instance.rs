@@ -162,7 +162,7 @@ async fn what_is_set_aside_is_processed_once_the_database_belongs_to_its_instanc
 async fn a_key_that_clerk_does_not_know_is_final_and_an_outage_is_not() {
     let apart = Apart::start(pilot()).await;
     let mut wrong = apart.backend.clone();
-    wrong.secret_key = common::secret::Secret::new("sk_test_of_nobody");
+    wrong.secret_key = common::secrets::Secret::new("sk_test_of_nobody");
     let error = reconcile(&apart.db, &wrong, Reconciliation::default()).await.expect_err("it is refused");
     assert!(error.is_refusal() && error.to_string().contains("check CLERK_SECRET_KEY"), "{error}");
     apart.clerk.set_outage(true);

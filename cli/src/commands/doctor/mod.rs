@@ -7,6 +7,7 @@ use common::{
     config::{ApiConfig, CliConfig, ConfigError, Settings, TelemetryConfig, WorkerConfig},
     db::{self, Db, pending_migrations},
     queue::{self, Stats, WorkerRecord},
+    secrets::{KeyId, Keyring},
     telemetry::chain,
 };
 
@@ -39,6 +40,7 @@ pub(crate) async fn run() -> ExitCode {
     let mut findings = vec![("settings", settings_finding(&problems))];
     let mut backend = None;
     if let Ok(config) = &cli {
+        findings.push(("secrets", keyring(&config.keyring)));
         let (connected, reachable) = connection(config).await;
         findings.push(("database", connected));
         if reachable {
@@ -62,6 +64,15 @@ fn settings_finding(problems: &BTreeSet<String>) -> Finding {
     }
     let lines: Vec<_> = problems.iter().map(|problem| problem.trim()).collect();
     Wrong(lines.join("\n"))
+}
+
+fn keyring(keyring: &Keyring) -> Finding {
+    let ids: Vec<_> = keyring.ids().map(KeyId::as_str).collect();
+    Fine(match ids.as_slice() {
+        [] => "no keys: SECRETS_KEYS is not set".to_owned(),
+        [one] => format!("sealed and opened with the key {one}"),
+        [first, others @ ..] => format!("sealed with the key {first}, opened with {} too", others.join(", ")),
+    })
 }
 
 fn report(findings: &[(&str, Finding)]) -> ExitCode {
