@@ -12,7 +12,7 @@ use std::time::Duration;
 use common::{
     db::{Db, SystemTx},
     ids::DealershipId,
-    queue::{Claim, ClaimToken, ClaimedJob, Enqueued, Job, NewJob, QueueConnection, enqueue},
+    queue::{Claim, ClaimToken, ClaimedJob, DedicatedConnection, Enqueued, Job, NewJob, enqueue},
 };
 use serde::{Deserialize, Serialize};
 use sqlx::{Connection, PgConnection};
@@ -47,7 +47,7 @@ const LEASE: Duration = Duration::from_mins(10);
 struct Queue {
     db: Db,
     table: JobTable,
-    connection: QueueConnection,
+    connection: DedicatedConnection,
     url: String,
     _database: TestDatabase,
 }
@@ -56,7 +56,7 @@ impl Queue {
     async fn start() -> Self {
         let database = database().await;
         let db = Db::new(&database.url.parse().expect("it is a PostgreSQL URL"), 4, "tests");
-        let connection = QueueConnection::new(&db, "tests", Duration::from_secs(5));
+        let connection = DedicatedConnection::new(&db, "tests", Duration::from_secs(5));
         Self {
             table: JobTable::at(&database.url).await,
             db,
@@ -99,7 +99,7 @@ impl Queue {
 
     /// How often the whole table of jobs was read. Closes the connection, since a session tells when it ends.
     async fn sequential_scans(&mut self) -> i64 {
-        self.connection = QueueConnection::new(&self.db, "tests", Duration::from_secs(5));
+        self.connection = DedicatedConnection::new(&self.db, "tests", Duration::from_secs(5));
         let gone = "SELECT count(*) = $1 FROM pg_stat_activity
                     WHERE datname = current_database() AND application_name = 'tests tests'";
         self.table.wait_until(gone, 0).await;

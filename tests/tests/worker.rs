@@ -7,11 +7,12 @@ mod idempotent;
 mod interventions;
 mod kinds;
 mod lifecycle;
+mod limits;
 mod process;
 mod prune;
 mod reconcile;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use common::{
     config::{Operators, WorkerConfig},
@@ -48,7 +49,9 @@ impl Shop {
         let config = WorkerConfig {
             database_url: database_url.clone(),
             keyring: Keyring::default(),
+            connections: 10,
             concurrency: 4,
+            queue_limits: BTreeMap::new(),
             lease: Duration::from_secs(30),
             // Longer than the tests have patience: what is announced must be heard.
             poll: Duration::from_mins(1),

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use common::{
     config::{Operators, WorkerConfig},
@@ -45,10 +45,13 @@ pub(super) struct Batches {
 
 impl Batches {
     pub(super) fn start(bench: &Bench) -> Outcome<Self> {
+        let concurrency = u32::try_from(bench.options.connections)?;
         let config = WorkerConfig {
             database_url: bench.database.url.parse()?,
             keyring: Keyring::default(),
-            concurrency: u32::try_from(bench.options.connections)?,
+            connections: concurrency + 2,
+            concurrency,
+            queue_limits: BTreeMap::new(),
             lease: Duration::from_mins(1),
             poll: Duration::from_secs(1),
             clerk: None,

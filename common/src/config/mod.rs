@@ -4,14 +4,16 @@ mod clerk;
 mod clients;
 mod env_file;
 mod operators;
+mod queues;
 mod settings;
 mod telemetry;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 pub use clerk::{ClerkBackend, ClerkEnvironment, ClerkFrontend, PublishableKey, WebhookSecrets};
 pub use clients::ClientLimits;
 pub use operators::Operators;
+pub use queues::{QueueLimit, Rate};
 pub use settings::{ConfigError, Settings};
 
 use reqwest::Url;
@@ -65,8 +67,12 @@ pub struct WorkerConfig {
     pub database_url: DatabaseUrl,
     /// The keys of stored secrets; none, if not told.
     pub keyring: Keyring,
-    /// How many jobs of one queue run at once in this process.
+    /// Connections for jobs, at most, two of which are for what the worker writes down about them.
+    pub connections: u32,
+    /// How many jobs of one queue run at once in this process, unless `queue_limits` says otherwise.
     pub concurrency: u32,
+    /// What single queues may do.
+    pub queue_limits: BTreeMap<String, QueueLimit>,
     /// How long a claim holds without renewal: a vanished worker's jobs are claimable again after it.
     pub lease: Duration,
     /// How often to look for work that was not announced.
@@ -143,6 +149,8 @@ impl WorkerConfig {
         let database_url = database_url(s);
         let keyring = keyring(s);
         let concurrency = s.number("WORKER_CONCURRENCY", 10, 1..=200);
+        let connections = s.number("WORKER_DATABASE_CONNECTIONS", concurrency + 2, 3..=500);
+        let queue_limits = s.optional("WORKER_QUEUE_LIMITS", queues::queue_limits).unwrap_or_default();
         let lease = Duration::from_secs(s.number("WORKER_LEASE_SECONDS", 30, 2..=3600).into());
         let poll = Duration::from_secs(s.number("WORKER_POLL_SECONDS", 1, 1..=60).into());
         let clerk_instance = clerk::instance(s);
@@ -154,7 +162,9 @@ impl WorkerConfig {
         let config = database_url.map(|database_url| Self {
             database_url,
             keyring,
+            connections,
             concurrency,
+            queue_limits,
             lease,
             poll,
             clerk,

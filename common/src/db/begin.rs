@@ -48,7 +48,7 @@ impl Begin {
         Self(format!("{begin}; {notify}"))
     }
 
-    /// Its text. Safe: the only variable parts are numbers and the canonical form of a UUID.
+    /// Its text. Safe: the only variable parts are numbers, the canonical form of a UUID and plain names of queues.
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }

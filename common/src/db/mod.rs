@@ -41,7 +41,7 @@ use self::{
     isolation::{Isolation, keep_looking},
     pool::TIME_LIMIT,
 };
-use crate::{ids::DealershipId, queue::Waker};
+use crate::{ids::DealershipId, queue::Notifier};
 
 /// No transaction stays open across a wait for anything but the database. Should one, the server ends it after this time.
 const IDLE_LIMIT: Duration = Duration::from_secs(30);
@@ -52,7 +52,7 @@ pub const REQUEST_LIMIT: Duration = Duration::from_secs(15);
 #[derive(Debug, Clone)]
 pub struct Db {
     pool: Pool,
-    waker: Waker,
+    notifier: Notifier,
     url: DatabaseUrl,
     /// For connections outside the pool.
     direct: PgConnectOptions,
@@ -72,8 +72,8 @@ impl Db {
         let pool = Pool::new(options, connections, canceller, isolation.clone());
         let mut looking = JoinSet::new();
         looking.spawn(keep_looking(isolation.clone(), pool.clone()));
-        let waker = Waker::start(pool.clone());
-        Self { waker, pool, url: url.clone(), direct, isolation, _looking: Arc::new(looking) }
+        let notifier = Notifier::start(pool.clone());
+        Self { notifier, pool, url: url.clone(), direct, isolation, _looking: Arc::new(looking) }
     }
 
     /// Opens the system door: all dealerships, the queue, the inbox and the mirror. For provisioning and operation,
@@ -121,7 +121,7 @@ impl Db {
     /// is still open somewhere is not waited for longer than a few seconds.
     pub async fn close(&self) {
         let closed = async {
-            self.waker.flush().await;
+            self.notifier.flush().await;
             self.pool.close().await;
         };
         if tokio::time::timeout(TIME_LIMIT, closed).await.is_err() {
@@ -144,11 +144,11 @@ impl Db {
         let tx = self.pool.begin(&Begin::tenant(dealership, limit)).await?;
         // The connection may have been a new one.
         self.isolation.require()?;
-        Ok(TenantTx::new(tx, dealership, self.waker.clone()))
+        Ok(TenantTx::new(tx, dealership, self.notifier.clone()))
     }
 
     async fn begin_system(&self, limit: Duration) -> Result<SystemTx> {
-        Ok(SystemTx::new(self.pool.begin(&Begin::system(limit)).await?, self.waker.clone()))
+        Ok(SystemTx::new(self.pool.begin(&Begin::system(limit)).await?, self.notifier.clone()))
     }
 }
 

@@ -4,7 +4,7 @@ use sqlx::FromRow;
 use tokio::{sync::Mutex, time::Instant};
 
 use super::{Db, Error, Result, isolation::Isolation, migrate::newest_migration};
-use crate::{queue::QueueConnection, telemetry::chain};
+use crate::{queue::DedicatedConnection, telemetry::chain};
 
 /// How long an answer holds: however many ask, the database is not asked more often.
 const FRESH: Duration = Duration::from_millis(250);
@@ -31,7 +31,7 @@ pub struct ReadinessCheck(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
-    connection: QueueConnection,
+    connection: DedicatedConnection,
     isolation: Isolation,
     last: Option<(Instant, Readiness)>,
 }
@@ -39,7 +39,7 @@ struct State {
 impl ReadinessCheck {
     /// Connects when first asked.
     pub fn new(db: &Db) -> Self {
-        let connection = QueueConnection::new(db, "readiness", LIMIT);
+        let connection = DedicatedConnection::new(db, "readiness", LIMIT);
         Self(Mutex::new(State { connection, isolation: db.isolation.clone(), last: None }))
     }
 

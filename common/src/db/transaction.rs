@@ -1,23 +1,26 @@
+use std::collections::BTreeSet;
+
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 use uuid::Uuid;
 
 use super::{Result, begin::become_tenant, pool::OpenTransaction};
-use crate::{ids::DealershipId, queue::Waker};
+use crate::{ids::DealershipId, queue::Notifier};
 
 /// A transaction bound to one dealership by Row-Level Security. Dropping it without a commit rolls back.
 #[derive(Debug)]
 pub struct TenantTx {
     tx: OpenTransaction,
     dealership: DealershipId,
-    waker: Waker,
-    enqueued: bool,
+    notifier: Notifier,
+    /// The queues in which something was enqueued.
+    enqueued: BTreeSet<String>,
     /// Whether it is in the role of the queue's statements. Stays so when one of them was cut off or failed.
     elevated: bool,
 }
 
 impl TenantTx {
-    pub(super) fn new(tx: OpenTransaction, dealership: DealershipId, waker: Waker) -> Self {
-        Self { tx, dealership, waker, enqueued: false, elevated: false }
+    pub(super) fn new(tx: OpenTransaction, dealership: DealershipId, notifier: Notifier) -> Self {
+        Self { tx, dealership, notifier, enqueued: BTreeSet::new(), elevated: false }
     }
 
     /// The dealership whose rows this transaction sees and writes.
@@ -28,9 +31,7 @@ impl TenantTx {
     /// Makes the changes durable and announces what was enqueued.
     pub async fn commit(self) -> Result<()> {
         self.tx.commit().await?;
-        if self.enqueued {
-            self.waker.wake();
-        }
+        self.notifier.notify(self.enqueued);
         Ok(())
     }
 
@@ -54,21 +55,20 @@ impl TenantTx {
 #[derive(Debug)]
 pub struct SystemTx {
     tx: OpenTransaction,
-    waker: Waker,
-    enqueued: bool,
+    notifier: Notifier,
+    /// The queues in which something was enqueued.
+    enqueued: BTreeSet<String>,
 }
 
 impl SystemTx {
-    pub(super) fn new(tx: OpenTransaction, waker: Waker) -> Self {
-        Self { tx, waker, enqueued: false }
+    pub(super) fn new(tx: OpenTransaction, notifier: Notifier) -> Self {
+        Self { tx, notifier, enqueued: BTreeSet::new() }
     }
 
     /// Makes the changes durable and lets the workers know of what was enqueued.
     pub async fn commit(self) -> Result<()> {
         self.tx.commit().await?;
-        if self.enqueued {
-            self.waker.wake();
-        }
+        self.notifier.notify(self.enqueued);
         Ok(())
     }
 
@@ -80,7 +80,7 @@ impl SystemTx {
     pub(super) async fn into_tenant(mut self, dealership: DealershipId) -> Result<TenantTx> {
         // Safe: the only variable part is the canonical form of a UUID.
         self.conn().execute(AssertSqlSafe(become_tenant(dealership))).await?;
-        Ok(TenantTx::new(self.tx, dealership, self.waker))
+        Ok(TenantTx::new(self.tx, dealership, self.notifier))
     }
 }
 
@@ -95,8 +95,8 @@ pub trait JobTx: Send {
     /// Gives the rights up again. After a statement that failed there is no need: nothing but a rollback is possible then.
     fn lower(&mut self) -> impl Future<Output = Result<()>> + Send;
 
-    /// This transaction, once committed, is worth waking a worker for.
-    fn note_enqueued(&mut self);
+    /// This transaction, once committed, is worth waking the workers of a queue for.
+    fn note_enqueued(&mut self, queue: &str);
 }
 
 /// A connection with the rights on the queue. Only the queue's own statements can be run on it.
@@ -122,8 +122,8 @@ impl JobTx for SystemTx {
         Ok(())
     }
 
-    fn note_enqueued(&mut self) {
-        self.enqueued = true;
+    fn note_enqueued(&mut self, queue: &str) {
+        self.enqueued.insert(queue.to_owned());
     }
 }
 
@@ -144,7 +144,7 @@ impl JobTx for TenantTx {
         Ok(())
     }
 
-    fn note_enqueued(&mut self) {
-        self.enqueued = true;
+    fn note_enqueued(&mut self, queue: &str) {
+        self.enqueued.insert(queue.to_owned());
     }
 }

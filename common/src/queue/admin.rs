@@ -228,14 +228,17 @@ pub async fn retry(tx: &mut SystemTx, filter: &JobFilter, by: &Operator) -> Resu
            WHERE NOT EXISTS (SELECT FROM meant newer WHERE (newer.queue, newer.unique_key) = (m.queue, m.unique_key) AND newer.id > m.id)
              AND NOT EXISTS (SELECT FROM jobs other WHERE (other.queue, other.unique_key) = (m.queue, m.unique_key)
                              AND other.state IN ('available', 'scheduled', 'retryable', 'running')))
-         RETURNING id",
+         RETURNING id, queue",
     );
-    let retried: Vec<i64> = query.build_query_scalar().fetch_all(tx.conn()).await.map_err(Error::from)?;
-    if !retried.is_empty() {
-        record(tx, by, Verb::Retry, Subject::Jobs(&retried)).await?;
-        tx.note_enqueued();
+    let retried: Vec<(i64, String)> = query.build_query_as().fetch_all(tx.conn()).await.map_err(Error::from)?;
+    for (_, queue) in &retried {
+        tx.note_enqueued(queue);
     }
-    Ok(retried)
+    let ids: Vec<i64> = retried.into_iter().map(|(id, _)| id).collect();
+    if !ids.is_empty() {
+        record(tx, by, Verb::Retry, Subject::Jobs(&ids)).await?;
+    }
+    Ok(ids)
 }
 
 /// Which jobs may be cancelled.

@@ -3,7 +3,7 @@ use std::time::Duration;
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::{Lease, QueueConnection};
+use super::{DedicatedConnection, Lease};
 use crate::{db::Result, ids::DealershipId};
 
 /// Marks everything that one claim takes. Made before the claim is sent, so that a claim whose answer was lost can
@@ -65,7 +65,7 @@ struct Row {
     more: bool,
 }
 
-impl QueueConnection {
+impl DedicatedConnection {
     /// Claims up to `limit` jobs of a queue for the length of `lease`. Dealerships are served in turn, beginning with the
     /// one that follows `after`: up to `limit` of them, the same number of jobs each, and each dealership's in the order of
     /// priority and age. The attempt counts from here, so that a job which kills its process does not do so for ever.

@@ -13,13 +13,13 @@ const GRACE: Duration = Duration::from_secs(1);
 /// do from being told whether the database is there. It opens when first used, and again after an error, by the way that
 /// `DIRECT_DATABASE_URL` names, since it says once what holds for all of its statements.
 #[derive(Debug)]
-pub struct QueueConnection {
+pub struct DedicatedConnection {
     options: PgConnectOptions,
     limit: Duration,
     idle: Option<PgConnection>,
 }
 
-impl QueueConnection {
+impl DedicatedConnection {
     /// Prepares a connection. `purpose` is its name in `pg_stat_activity`, `limit` how long a statement may take.
     pub fn new(db: &Db, purpose: &str, limit: Duration) -> Self {
         Self { options: db.direct_options(purpose), limit, idle: None }

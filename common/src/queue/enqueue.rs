@@ -87,7 +87,7 @@ pub async fn enqueue<J: Job>(tx: &mut impl JobTx, new: &NewJob<'_, J>) -> Result
     tx.lower().await?;
     Ok(match id {
         Some(id) => {
-            tx.note_enqueued();
+            tx.note_enqueued(J::QUEUE);
             Enqueued::As(id)
         }
         None => Enqueued::Duplicate,

@@ -3,7 +3,7 @@ use std::time::Duration;
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::{CHANNEL, ClaimToken, QueueConnection, history::append_error};
+use super::{CHANNEL, ClaimToken, DedicatedConnection, history::append_error};
 use crate::db::{Error, Result};
 
 /// The right to run one job, until it runs out or another claim takes the job. Proven by the claim's token and not by
@@ -40,7 +40,7 @@ pub enum LeaseError {
     Db(#[from] Error),
 }
 
-impl QueueConnection {
+impl DedicatedConnection {
     /// Extends leases to `length` from now and returns those it extended. One that is missing is lost, or its job is
     /// being completed at this moment: such a row is not waited for.
     pub async fn renew(&mut self, leases: &[Lease], length: Duration) -> Result<Vec<Lease>> {

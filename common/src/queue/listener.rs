@@ -6,17 +6,19 @@ use sqlx::{
 };
 use tokio::time::timeout;
 
-use super::{CHANNEL, connection::CONNECT_TIMEOUT, pause::INTERVENTION};
+use super::{CHANNEL, connection::CONNECT_TIMEOUT, notifier::QUEUES, pause::INTERVENTION};
 use crate::db::{Db, Error, Result, with_timeout};
 
 /// After so long without a word the server is asked whether it is there: nobody tells of one that vanished.
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// What a worker may hear.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Heard {
-    /// There may be work.
+    /// There may be work in any queue.
     Work,
+    /// There may be work in these queues.
+    WorkIn(Vec<String>),
     /// An operator has paused or resumed a queue, or cancelled a job that runs.
     Intervention,
 }
@@ -43,13 +45,23 @@ impl Listener {
     /// an announcement.
     pub async fn heard(&mut self) -> Result<Heard> {
         match timeout(SILENCE, self.0.try_recv()).await {
-            Ok(Ok(Some(announced))) if announced.payload() == INTERVENTION => Ok(Heard::Intervention),
-            Ok(Ok(Some(_))) => Ok(Heard::Work),
+            Ok(Ok(Some(announced))) => Ok(Heard::from_payload(announced.payload())),
             Ok(Ok(None)) => Err(Error::Unavailable(sqlx::Error::Io(io::ErrorKind::ConnectionAborted.into()))),
             Ok(Err(error)) => Err(error.into()),
             Err(_) => {
                 with_timeout(CONNECT_TIMEOUT, self.0.execute("-- queue::heard\nSELECT")).await.map(|_| Heard::Work)
             }
+        }
+    }
+}
+
+impl Heard {
+    /// What is not understood may have been said by a newer release: there may be work.
+    fn from_payload(payload: &str) -> Self {
+        match payload.strip_prefix(QUEUES) {
+            Some(names) => Self::WorkIn(names.split(',').map(str::to_owned).collect()),
+            None if payload == INTERVENTION => Self::Intervention,
+            None => Self::Work,
         }
     }
 }

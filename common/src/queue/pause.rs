@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::FromRow;
 
-use super::{CHANNEL, QueueConnection};
+use super::{CHANNEL, DedicatedConnection};
 use crate::{
     audit::{Operator, Subject, Verb, record},
     db::{Error, Result, SystemTx},
@@ -95,7 +95,7 @@ pub(super) async fn announce_intervention(tx: &mut SystemTx) -> Result<()> {
     Ok(())
 }
 
-impl QueueConnection {
+impl DedicatedConnection {
     /// What operators have decided that concerns a worker which holds these jobs.
     pub async fn interventions(&mut self, held: &[i64]) -> Result<Interventions> {
         let mut conn = self.take().await?;

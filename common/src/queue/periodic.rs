@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Job, QueueConnection};
+use super::{DedicatedConnection, Job};
 use crate::db::Result;
 
 /// A job that is enqueued by itself, once for each interval in the whole cluster. Intervals begin at multiples of their
@@ -31,7 +31,7 @@ impl Periodic {
     }
 }
 
-impl QueueConnection {
+impl DedicatedConnection {
     /// Enqueues each of these jobs whose interval has begun and for which no other worker has done so, and returns how
     /// many. Intervals that passed meanwhile are not made up for, and one is skipped while the job of an earlier one is
     /// unfinished.

@@ -1,7 +1,7 @@
-use super::QueueConnection;
+use super::DedicatedConnection;
 use crate::db::Result;
 
-impl QueueConnection {
+impl DedicatedConnection {
     /// Makes scheduled and retryable jobs available whose time has come: up to `limit`, and returns how many. Until
     /// then they stay out of the index that claims read.
     pub async fn promote(&mut self, limit: u32) -> Result<u64> {

@@ -1,11 +1,13 @@
 //! Which workers there are.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::QueueConnection;
+use super::DedicatedConnection;
 use crate::db::{Error, Result, SystemTx};
 
 /// A worker process, as it introduces itself.
@@ -58,15 +60,21 @@ pub async fn workers(tx: &mut SystemTx) -> Result<Vec<WorkerRecord>> {
     .map_err(Error::from)
 }
 
-impl QueueConnection {
-    /// Says that a worker is there. Forgets those that have not been for a day.
-    pub async fn report_alive(&mut self, worker: &WorkerProcess, running: usize) -> Result<()> {
+impl DedicatedConnection {
+    /// Says that a worker is there, and returns how many others and this one serve each of its queues. Whoever has not been
+    /// seen for 15 s does not count. Forgets those that have not been for a day.
+    pub async fn report_alive(&mut self, worker: &WorkerProcess, running: usize) -> Result<HashMap<String, u32>> {
         let mut conn = self.take().await?;
-        let report = sqlx::query(
+        // The last part sees the table as it was before: this worker is added to the others.
+        let report = sqlx::query_as(
             "-- queue::report_alive
-             WITH gone AS (DELETE FROM workers WHERE seen_at < now() - interval '1 day' AND id <> $1)
-             INSERT INTO workers (id, host, pid, version, queues, slots, running) VALUES ($1, $2, $3, $4, $5, $6, $7)
-             ON CONFLICT (id) DO UPDATE SET seen_at = now(), running = excluded.running",
+             WITH gone AS (DELETE FROM workers WHERE seen_at < now() - interval '1 day' AND id <> $1),
+             reported AS (
+               INSERT INTO workers (id, host, pid, version, queues, slots, running) VALUES ($1, $2, $3, $4, $5, $6, $7)
+               ON CONFLICT (id) DO UPDATE SET seen_at = now(), running = excluded.running)
+             SELECT queue, 1 + count(id) FROM unnest($5::text[]) AS queue
+             LEFT JOIN workers ON queue = ANY (queues) AND id <> $1 AND seen_at > now() - interval '15 s'
+             GROUP BY queue",
         )
         .bind(worker.id)
         .bind(&worker.host)
@@ -75,10 +83,10 @@ impl QueueConnection {
         .bind(&worker.queues)
         .bind(i32::try_from(worker.slots).unwrap_or(i32::MAX))
         .bind(i32::try_from(running).unwrap_or(i32::MAX))
-        .execute(&mut conn);
-        self.within_limit(report).await?;
+        .fetch_all(&mut conn);
+        let workers: Vec<(String, i64)> = self.within_limit(report).await?;
         self.put_back(conn);
-        Ok(())
+        Ok(workers.into_iter().map(|(queue, count)| (queue, u32::try_from(count).unwrap_or(u32::MAX))).collect())
     }
 
     /// Says that a worker is no longer there.

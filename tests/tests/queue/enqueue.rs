@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use common::queue::{ClaimToken, Enqueued, Listener, NewJob, QueueConnection, complete, enqueue};
+use common::queue::{ClaimToken, DedicatedConnection, Enqueued, Heard, Listener, NewJob, complete, enqueue};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -70,7 +70,7 @@ async fn no_two_claims_take_the_same_job() {
         queue.add(&Errand { number }).await;
     }
     let claims = (0..4).map(|_| {
-        let mut connection = QueueConnection::new(&queue.db, "tests", Duration::from_secs(5));
+        let mut connection = DedicatedConnection::new(&queue.db, "tests", Duration::from_secs(5));
         tokio::spawn(async move {
             let mut claimed = Vec::new();
             loop {
@@ -111,5 +111,6 @@ async fn what_is_committed_is_heard() {
     assert!(silence.is_err(), "a job that does not exist was announced");
     queue.add(&Errand { number: 2 }).await;
     let heard = timeout(Duration::from_secs(20), listener.heard()).await;
-    heard.expect("the job was announced").expect("the connection holds");
+    let heard = heard.expect("the job was announced").expect("the connection holds");
+    assert_eq!(heard, Heard::WorkIn(vec!["default".to_owned()]));
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use common::queue::{Periodic, QueueConnection, Retry, fail};
+use common::queue::{DedicatedConnection, Periodic, Retry, fail};
 use sqlx::Connection;
 
 use super::{Errand, Queue};
@@ -75,7 +75,7 @@ async fn of_any_number_of_workers_one_enqueues_it() {
         CREATE TRIGGER finish BEFORE INSERT ON jobs FOR EACH ROW EXECUTE FUNCTION finish()";
     sqlx::raw_sql(done_at_once).execute(&mut superuser).await.expect("a superuser may");
     let mut connections: Vec<_> =
-        (0..8).map(|_| QueueConnection::new(&queue.db, "tests", Duration::from_secs(10))).collect();
+        (0..8).map(|_| DedicatedConnection::new(&queue.db, "tests", Duration::from_secs(10))).collect();
     for round in 1..=20 {
         let tries = connections.into_iter().map(|mut connection| {
             tokio::spawn(async move {

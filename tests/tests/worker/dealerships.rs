@@ -270,3 +270,22 @@ async fn a_last_attempt_that_lost_its_worker_is_buried_by_another() {
     assert_eq!(answers(&mut shop).await, ["its last attempt lost its worker"]);
     worker.stop().await.expect("it stops cleanly");
 }
+
+#[tokio::test]
+async fn a_call_to_the_outside_holds_no_connection() {
+    let mut shop = Shop::open().await;
+    (shop.config.concurrency, shop.config.connections) = (20, 3);
+    let ours = dealership(&shop).await;
+    let gate = Gate::of("holds_no_connection");
+    for _ in 0..20 {
+        add(&shop, ours, &ask("holds_no_connection", Reply::Yes)).await;
+    }
+    let worker = shop.worker_of(registry());
+    gate.arrived(20).await;
+    let pooled = "SELECT count(*) <= $1 AND bool_and(state = 'idle') FROM pg_stat_activity
+                  WHERE datname = current_database() AND application_name = 'norvalt worker'";
+    shop.table.wait_until(pooled, 3).await;
+    gate.open(20);
+    shop.table.wait_for_count(Ask::KIND, "done", 20).await;
+    worker.stop().await.expect("it stops cleanly");
+}

@@ -179,6 +179,7 @@ async fn a_periodic_job_is_run_once_however_many_workers_there_are() {
 #[tokio::test]
 async fn a_job_that_cannot_begin_waits_and_has_not_failed() {
     let mut shop = Shop::open().await;
+    shop.config.connections = 6;
     let worker = shop.worker_of(registry());
     shop.add(&Greedy {}).await;
     let gate = Gate::of("greedy");

@@ -197,6 +197,11 @@ impl Gate {
         self.open.acquire().await.expect("it is never closed").forget();
     }
 
+    /// Whether nobody waits here who has not been counted.
+    pub(super) fn is_empty(&self) -> bool {
+        self.arrived.available_permits() == 0
+    }
+
     /// Whether nobody has asked this before.
     pub(super) fn first(&self) -> bool {
         !self.passed.swap(true, Ordering::Relaxed)

@@ -36,6 +36,7 @@ impl Execution {
         perform: InSystem,
         limit: Duration,
     ) -> Result<(), AttemptError> {
+        let _connection = self.connections.get().await;
         let mut tx = self.begin_system(limit).await?;
         let performed = async {
             perform(context, &mut tx).await?;
@@ -52,6 +53,7 @@ impl Execution {
         perform: InTenant,
         limit: Duration,
     ) -> Result<(), AttemptError> {
+        let _connection = self.connections.get().await;
         let mut tx = self.begin_tenant(job, limit).await?;
         let performed = async {
             perform(context, &mut tx).await?;
@@ -68,6 +70,7 @@ impl Execution {
         steps: &mut dyn NetworkBehaviour,
         limit: Duration,
     ) -> Result<(), AttemptError> {
+        let connection = self.connections.get().await;
         let mut tx = self.begin_tenant(job, limit).await?;
         let loaded = async {
             let wanted = steps.load(context, &mut tx).await?;
@@ -80,7 +83,9 @@ impl Execution {
         if !self.contained(job, limit, loaded).await? {
             return Ok(());
         }
+        drop(connection);
         self.contained(job, limit, steps.call(&self.services)).await?;
+        let _connection = self.connections.get().await;
         let mut tx = self.begin_tenant(job, limit).await?;
         let saved = async {
             steps.save(&mut tx).await?;

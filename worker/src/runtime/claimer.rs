@@ -1,22 +1,23 @@
 use std::{sync::Arc, time::Duration};
 
 use common::{
-    db::{Db, Result},
+    db::Result,
     ids::DealershipId,
-    queue::{ClaimToken, ClaimedJob, QueueConnection},
+    queue::{ClaimToken, ClaimedJob, DedicatedConnection},
 };
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Mutex, OwnedMutexGuard, mpsc, watch},
     time::{Instant, sleep},
 };
 
-use super::{local_queue::LocalQueue, retry_log::RetryLog, statement_limit};
+use super::{local_queue::LocalQueue, retry_log::RetryLog};
 use crate::metrics::Metrics;
 
 /// Fetches one queue's jobs into this process, as many as fit its local queue.
 pub(super) struct Claimer {
     local_queue: Arc<LocalQueue>,
-    connection: QueueConnection,
+    /// Shared by the claimers of all queues, who take turns.
+    connection: Arc<Mutex<DedicatedConnection>>,
     lease: Duration,
     poll: Duration,
     /// Bounded by the room in the local queue.
@@ -30,14 +31,13 @@ pub(super) struct Claimer {
 
 impl Claimer {
     pub(super) fn new(
-        db: &Db,
+        connection: Arc<Mutex<DedicatedConnection>>,
         local_queue: Arc<LocalQueue>,
         lease: Duration,
         poll: Duration,
         claimed: mpsc::UnboundedSender<ClaimedJob>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let connection = QueueConnection::new(db, "claimer", statement_limit(lease));
         Self { local_queue, connection, lease, poll, claimed, metrics, unanswered: None, after: None }
     }
 
@@ -46,11 +46,12 @@ impl Claimer {
         let mut retry_log = RetryLog::of("claim jobs");
         loop {
             // Waiting may be cut short, a claim may not: it would be without an answer.
-            let room = tokio::select! {
-                room = self.local_queue.room() => room,
+            let (room, mut connection) = tokio::select! {
+                turn = self.turn() => turn,
                 _ = stop.wait_for(|stop| *stop) => return self.unanswered,
             };
-            let claimed = self.claim(room).await;
+            let claimed = self.claim(&mut connection, room).await;
+            drop(connection);
             let pause = async {
                 match claimed {
                     Ok(more) => {
@@ -69,6 +70,12 @@ impl Claimer {
         }
     }
 
+    /// Waits until there is room for jobs, and then for the connection. There is no less room meanwhile: none but this
+    /// claimer fills it.
+    async fn turn(&self) -> (usize, OwnedMutexGuard<DedicatedConnection>) {
+        (self.local_queue.room().await, self.connection.clone().lock_owned().await)
+    }
+
     async fn work_or_poll(&self) {
         tokio::select! {
             () = self.local_queue.work() => {}
@@ -77,15 +84,15 @@ impl Claimer {
     }
 
     /// Claims up to `room` jobs and hands them on. Returns whether there may be more.
-    async fn claim(&mut self, room: usize) -> Result<bool> {
+    async fn claim(&mut self, connection: &mut DedicatedConnection, room: usize) -> Result<bool> {
         if let Some(token) = self.unanswered {
-            self.connection.release_claim(token).await?;
+            connection.release_claim(token).await?;
             self.unanswered = None;
         }
         let token = ClaimToken::new();
         let asked = Instant::now();
         self.unanswered = Some(token);
-        let claim = self.connection.claim(self.local_queue.queue(), room, self.lease, token, self.after).await?;
+        let claim = connection.claim(self.local_queue.queue(), room, self.lease, token, self.after).await?;
         self.unanswered = None;
         self.metrics.claimed(self.local_queue.queue(), asked.elapsed());
         self.after = claim.jobs.last().map_or(self.after, |job| job.dealership);

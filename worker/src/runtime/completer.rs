@@ -2,7 +2,7 @@ use std::{collections::HashMap, time::Duration};
 
 use common::{
     db::Db,
-    queue::{Lease, QueueConnection},
+    queue::{DedicatedConnection, Lease},
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -19,7 +19,7 @@ const AGAIN: Duration = Duration::from_millis(20);
 /// Marks jobs done whose work has ended outside of a transaction: in one statement all that have come together while the
 /// one before was under way.
 pub(super) struct Completer {
-    connection: QueueConnection,
+    connection: DedicatedConnection,
     ended: mpsc::UnboundedReceiver<Ended>,
 }
 
@@ -35,7 +35,7 @@ struct Ended {
 impl Completer {
     pub(super) fn new(db: &Db, lease: Duration) -> (Self, Completions) {
         let (hand_in, ended) = mpsc::unbounded_channel();
-        let connection = QueueConnection::new(db, "completer", statement_limit(lease));
+        let connection = DedicatedConnection::new(db, "completer", statement_limit(lease));
         (Self { connection, ended }, Completions(hand_in))
     }
 

@@ -17,6 +17,7 @@ use tracing::{Instrument, field::Empty};
 use super::{
     attempt::AttemptError,
     completer::Completions,
+    connections::Connections,
     local_queue::{LocalQueue, Loss},
     retry_log::RetryLog,
 };
@@ -40,10 +41,11 @@ pub(super) struct Execution {
     pub(super) services: Services,
     pub(super) registry: Registry,
     pub(super) local_queue: Arc<LocalQueue>,
-    completions: Completions,
+    pub(super) completions: Completions,
     /// Set when a job was left to its lease: what became of it could not be written down.
-    unsettled: Arc<AtomicBool>,
+    pub(super) unsettled: Arc<AtomicBool>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) connections: Connections,
 }
 
 /// What is to be recorded about an attempt that did not succeed.
@@ -68,18 +70,6 @@ enum FailedAttempt {
 }
 
 impl Execution {
-    pub(super) fn new(
-        db: Db,
-        services: Services,
-        registry: Registry,
-        local_queue: Arc<LocalQueue>,
-        completions: Completions,
-        unsettled: Arc<AtomicBool>,
-        metrics: Arc<Metrics>,
-    ) -> Self {
-        Self { db, services, registry, local_queue, completions, unsettled, metrics }
-    }
-
     pub(super) fn local_queue(&self) -> Arc<LocalQueue> {
         self.local_queue.clone()
     }
@@ -152,9 +142,11 @@ impl Execution {
             Behaviour::Tenant(perform) => self.in_tenant(job, &context, perform, limit).await,
             Behaviour::Network(steps) => self.with_network(job, &context, &mut **network.insert(steps), limit).await,
             Behaviour::Idempotent(perform) => {
+                let connection = self.connections.get().await;
                 let work = perform(&context, &self.db, &self.services);
                 match self.contained(job, limit, work).await {
                     Ok(()) => {
+                        drop(connection);
                         self.local_queue.end(&job.lease);
                         return if self.completions.complete(job.lease).await { done() } else { lease_lost() };
                     }

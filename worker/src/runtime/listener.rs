@@ -27,13 +27,17 @@ async fn hear(
 ) -> Result<()> {
     let mut listener = Listener::connect(db).await?;
     retry_log.over();
+    // For what was announced while nobody listened.
+    wake(local_queues, |_| true);
     loop {
-        // First for what was announced while nobody listened.
-        for local_queue in local_queues {
-            local_queue.wake();
-        }
-        if listener.heard().await? == Heard::Intervention {
-            intervention.notify_one();
+        match listener.heard().await? {
+            Heard::Work => wake(local_queues, |_| true),
+            Heard::WorkIn(queues) => wake(local_queues, |queue| queues.iter().any(|named| named == queue)),
+            Heard::Intervention => intervention.notify_one(),
         }
     }
+}
+
+fn wake(local_queues: &[Arc<LocalQueue>], meant: impl Fn(&str) -> bool) {
+    local_queues.iter().filter(|local_queue| meant(local_queue.queue())).for_each(|local_queue| local_queue.wake());
 }

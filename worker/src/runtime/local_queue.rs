@@ -4,13 +4,16 @@ use std::{
     time::Duration,
 };
 
-use common::queue::Lease;
+use common::{config::Rate, queue::Lease};
 use tokio::{
     sync::Notify,
     time::{Instant, sleep_until},
 };
 
-use super::prefetch::Prefetch;
+use super::{
+    prefetch::Prefetch,
+    throttle::{Allowed, Throttle},
+};
 
 /// Larger batches gain nothing and keep jobs from other workers.
 const MAX_BATCH: usize = 100;
@@ -33,6 +36,8 @@ pub(super) struct LocalQueue {
 struct Places {
     held: HashMap<i64, Held>,
     prefetch: Prefetch,
+    /// Where there is a rate to keep.
+    throttle: Option<Throttle>,
     /// No job may begin.
     paused: bool,
 }
@@ -59,6 +64,17 @@ enum Stage {
     Cancelled(Instant),
 }
 
+/// Whether a claim is worth its round trip.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Room {
+    /// For so many jobs.
+    For(usize),
+    /// Not before then, since there is a rate to keep.
+    NotBefore(Instant),
+    /// Not before something has changed.
+    None,
+}
+
 /// Why a job must not go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Loss {
@@ -78,11 +94,11 @@ impl Stage {
 }
 
 impl LocalQueue {
-    pub(super) fn new(queue: &'static str, slots: usize) -> Self {
+    pub(super) fn new(queue: &'static str, slots: usize, rate: Option<Rate>) -> Self {
         Self {
             queue,
             slots,
-            places: Mutex::default(),
+            places: Mutex::new(Places { throttle: rate.map(Throttle::new), ..Places::default() }),
             room: Notify::new(),
             work: Notify::new(),
             cancelled: Notify::new(),
@@ -97,21 +113,27 @@ impl LocalQueue {
         self.slots
     }
 
-    /// Waits until a claim is worth its round trip and returns for how many jobs there is room: when a quarter of the
-    /// slots can be filled, or at once when nothing waits for the next free slot. For one caller only.
+    /// Waits until a claim is worth its round trip and returns for how many jobs there is room. For one caller only.
     pub(super) async fn room(&self) -> usize {
-        let worthwhile = (self.slots / 4).max(1);
         loop {
-            let (held, waiting, ahead) = {
-                let places = self.lock();
-                (places.held.len(), places.waiting().count(), places.ahead(self.slots))
-            };
-            let free = (self.slots + ahead).saturating_sub(held);
-            if free >= worthwhile || (free > 0 && waiting == 0) {
-                return free.min(MAX_BATCH);
+            let room = self.lock().room(self.slots);
+            match room {
+                Room::For(jobs) => return jobs,
+                Room::NotBefore(at) => tokio::select! {
+                    () = sleep_until(at) => {}
+                    () = self.room.notified() => {}
+                },
+                Room::None => self.room.notified().await,
             }
-            self.room.notified().await;
         }
+    }
+
+    /// So many workers serve the queue, and keep its rate together.
+    pub(super) fn share_among(&self, workers: u32) {
+        if let Some(throttle) = &mut self.lock().throttle {
+            throttle.share_among(workers, Instant::now());
+        }
+        self.room.notify_one();
     }
 
     /// Waits until there may be something to claim that was not there before. For one caller only.
@@ -126,7 +148,11 @@ impl LocalQueue {
 
     /// A job was claimed. If its id is here already, that older lease was lost, and what runs under it ends.
     pub(super) fn hold(&self, lease: Lease, deadline: Instant) {
-        self.lock().held.insert(lease.job_id(), Held { lease, deadline, stage: Stage::Waiting });
+        let mut places = self.lock();
+        places.held.insert(lease.job_id(), Held { lease, deadline, stage: Stage::Waiting });
+        if let Some(throttle) = &mut places.throttle {
+            throttle.begins(Instant::now());
+        }
     }
 
     /// The job gets a slot. `false` means that it must not run: it was given back or lost meanwhile.
@@ -293,8 +319,26 @@ impl Places {
         self.held.values().filter_map(|held| held.stage.since())
     }
 
-    /// How many jobs to have waiting when all slots are taken.
+    /// For how many jobs there is room: when a quarter of the slots can be filled, or at once when nothing waits for the
+    /// next free slot.
+    fn room(&self, slots: usize) -> Room {
+        let free = (slots + self.ahead(slots)).saturating_sub(self.held.len());
+        let worthwhile = free >= (slots / 4).max(1) || (free > 0 && self.waiting().next().is_none());
+        match self.throttle.as_ref().map(|throttle| throttle.allowed(Instant::now())) {
+            _ if !worthwhile => Room::None,
+            None => Room::For(free.min(MAX_BATCH)),
+            Some(Allowed::Jobs(allowed)) => Room::For(free.min(allowed).min(MAX_BATCH)),
+            Some(Allowed::NotBefore(at)) => Room::NotBefore(at),
+            Some(Allowed::NotYet) => Room::None,
+        }
+    }
+
+    /// How many jobs to have waiting when all slots are taken. None where there is a rate to keep: a job begins when it is
+    /// claimed.
     fn ahead(&self, slots: usize) -> usize {
+        if self.throttle.is_some() {
+            return 0;
+        }
         let stalled = match self.running().max() {
             Some(last_start) if self.running().count() >= slots => last_start.elapsed(),
             _ => Duration::ZERO,

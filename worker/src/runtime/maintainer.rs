@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use common::{
     db::{Db, Result},
-    queue::{Periodic, QueueConnection, WorkerProcess},
+    queue::{DedicatedConnection, Periodic, WorkerProcess},
 };
 use tokio::{
     sync::Notify,
@@ -16,15 +16,15 @@ use crate::metrics::Metrics;
 const TICK: Duration = Duration::from_secs(1);
 /// Rows changed by one statement, at most.
 const BATCH: u32 = 500;
-/// How often to say that this worker is there.
-const REPORT: Duration = Duration::from_secs(5);
+/// How often to say that this worker is there, and to count those that are.
+const REPORT: Duration = Duration::from_secs(2);
 
 /// Keeps the leases of this process, does what operators have decided about its jobs, and keeps the queue in order:
 /// expired leases are reaped, due jobs made available, periodic jobs enqueued. Every worker does the latter for all; rows
 /// that another is at are skipped.
 pub(super) struct Maintainer {
     local_queues: Vec<Arc<LocalQueue>>,
-    connection: QueueConnection,
+    connection: DedicatedConnection,
     lease: Duration,
     periodic: Vec<Periodic>,
     metrics: Arc<Metrics>,
@@ -44,7 +44,7 @@ impl Maintainer {
         process: WorkerProcess,
         intervention: Arc<Notify>,
     ) -> Self {
-        let connection = QueueConnection::new(db, "maintainer", statement_limit(lease));
+        let connection = DedicatedConnection::new(db, "maintainer", statement_limit(lease));
         Self { local_queues, connection, lease, periodic, metrics, process, next_report: Instant::now(), intervention }
     }
 
@@ -103,7 +103,10 @@ impl Maintainer {
     async fn report_alive(&mut self) -> Result<()> {
         if Instant::now() >= self.next_report {
             let running = self.local_queues.iter().map(|local_queue| local_queue.running().len()).sum();
-            self.connection.report_alive(&self.process, running).await?;
+            let workers = self.connection.report_alive(&self.process, running).await?;
+            for local_queue in &self.local_queues {
+                local_queue.share_among(workers.get(local_queue.queue()).copied().unwrap_or(1));
+            }
             self.next_report = Instant::now() + REPORT;
         }
         Ok(())

@@ -4,6 +4,7 @@
 mod attempt;
 mod claimer;
 mod completer;
+mod connections;
 mod execution;
 mod executor;
 mod listener;
@@ -12,6 +13,7 @@ mod maintainer;
 mod prefetch;
 mod retry_log;
 mod stop;
+mod throttle;
 
 use std::{
     io,
@@ -25,7 +27,7 @@ use common::{
     config::WorkerConfig,
     db::{Db, NotUsable},
     metrics,
-    queue::{ClaimToken, WorkerProcess},
+    queue::{ClaimToken, DedicatedConnection, WorkerProcess},
 };
 use tokio::{
     sync::{Notify, mpsc, watch},
@@ -34,8 +36,8 @@ use tokio::{
 use uuid::Uuid;
 
 use self::{
-    claimer::Claimer, completer::Completer, execution::Execution, executor::Executor, local_queue::LocalQueue,
-    maintainer::Maintainer,
+    claimer::Claimer, completer::Completer, connections::Connections, execution::Execution, executor::Executor,
+    local_queue::LocalQueue, maintainer::Maintainer,
 };
 use crate::{
     Registry,
@@ -43,9 +45,6 @@ use crate::{
     kinds::Services,
     metrics::Metrics,
 };
-
-/// Pooled connections besides one for each running job: to announce work, and to record a failure.
-const SPARE_CONNECTIONS: u32 = 2;
 
 /// Why a worker did not run until it was told to stop, or did not stop cleanly.
 #[derive(Debug, thiserror::Error)]
@@ -77,9 +76,7 @@ pub enum RunError {
 /// that was claimed here is done, recorded as failed, or given back.
 pub async fn run(config: WorkerConfig, registry: Registry, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
     let mut shutdown = pin!(shutdown);
-    let queues = u32::try_from(registry.queues().len()).unwrap_or(u32::MAX);
-    let connections = config.concurrency.saturating_mul(queues).saturating_add(SPARE_CONNECTIONS);
-    let db = Db::new(&config.database_url, connections, "norvalt worker");
+    let db = Db::new(&config.database_url, config.connections, "norvalt worker");
     let mut observed = metrics::registry(&db, &Clock::system());
     let metrics = Arc::new(Metrics::new(&mut observed));
     let (phase, phases) = watch::channel(Phase::Starting);
@@ -124,22 +121,26 @@ impl Runtime {
         let unsettled = Arc::new(AtomicBool::new(false));
         let (mut local_queues, mut claimers, mut work) = (Vec::new(), JoinSet::new(), Vec::new());
         let (completer, completions) = Completer::new(&db, config.lease);
+        let connections = Connections::of_pool(config.connections);
+        let claiming = DedicatedConnection::new(&db, "claimer", statement_limit(config.lease));
+        let claiming = Arc::new(tokio::sync::Mutex::new(claiming));
         for queue in registry.queues() {
-            let local_queue = Arc::new(LocalQueue::new(queue, config.concurrency as usize));
+            let local_queue = Arc::new(local_queue(queue, config));
             let (buffer, jobs) = mpsc::unbounded_channel();
-            let claimer = Claimer::new(&db, local_queue.clone(), config.lease, config.poll, buffer, metrics.clone());
+            let claimer =
+                Claimer::new(claiming.clone(), local_queue.clone(), config.lease, config.poll, buffer, metrics.clone());
             claimers.spawn(claimer.run(stopping.clone()));
             metrics.serves(queue, local_queue.slots());
-            let services = Services { clerk: config.clerk.clone() };
-            let execution = Execution::new(
-                db.clone(),
-                services,
-                registry.clone(),
-                local_queue.clone(),
-                completions.clone(),
-                unsettled.clone(),
-                metrics.clone(),
-            );
+            let execution = Execution {
+                db: db.clone(),
+                services: Services { clerk: config.clerk.clone() },
+                registry: registry.clone(),
+                local_queue: local_queue.clone(),
+                completions: completions.clone(),
+                unsettled: unsettled.clone(),
+                metrics: metrics.clone(),
+                connections: connections.clone(),
+            };
             work.push((execution, jobs));
             local_queues.push(local_queue);
         }
@@ -160,7 +161,8 @@ impl Runtime {
         upkeep.spawn(completer.run());
         upkeep.spawn(listener::listen(db.clone(), local_queues.clone(), intervention));
         let queues = Vec::from_iter(registry.queues()).join(", ");
-        tracing::info!(queues, concurrency = config.concurrency, "the worker is ready");
+        let (connections, jobs) = (config.connections, process.slots);
+        tracing::info!(queues, jobs, connections, "the worker is ready");
         let executor = Executor::open(work);
         Self { db, shutdown: config.shutdown, local_queues, claimers, upkeep, executor, stop, unsettled, process }
     }
@@ -174,6 +176,11 @@ impl Runtime {
         };
         RunError::Ended(what)
     }
+}
+
+fn local_queue(queue: &'static str, config: &WorkerConfig) -> LocalQueue {
+    let limit = config.queue_limits.get(queue).copied().unwrap_or_default();
+    LocalQueue::new(queue, limit.concurrency.unwrap_or(config.concurrency) as usize, limit.rate)
 }
 
 /// This process, as operators see it.

@@ -2,7 +2,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use common::{
     db::{Db, Result},
-    queue::{ClaimToken, Lease, QueueConnection, WorkerProcess},
+    queue::{ClaimToken, DedicatedConnection, Lease, WorkerProcess},
     telemetry::chain,
 };
 use tokio::{
@@ -56,7 +56,7 @@ impl Runtime {
 
 /// Without it, operators see for a while a worker that is missing.
 async fn say_goodbye(db: &Db, process: &WorkerProcess) {
-    let mut connection = QueueConnection::new(db, "stopping", LAST_WORDS);
+    let mut connection = DedicatedConnection::new(db, "stopping", LAST_WORDS);
     if let Ok(Err(error)) = timeout(LAST_WORDS, connection.report_stopped(process)).await {
         tracing::debug!(error = chain(&error), "cannot say that this worker has stopped");
     }
@@ -79,7 +79,7 @@ async fn give_back(db: &Db, leases: &[Lease], claims: &[ClaimToken], deadline: I
     }
     let mut retry_log = RetryLog::of("give jobs back");
     let trying = async {
-        let mut connection = QueueConnection::new(db, "stopping", LAST_WORDS);
+        let mut connection = DedicatedConnection::new(db, "stopping", LAST_WORDS);
         while let Err(error) = try_give_back(&mut connection, leases, claims).await {
             sleep(retry_log.pause(&error)).await;
         }
@@ -87,7 +87,7 @@ async fn give_back(db: &Db, leases: &[Lease], claims: &[ClaimToken], deadline: I
     timeout_at(deadline, trying).await.is_ok()
 }
 
-async fn try_give_back(connection: &mut QueueConnection, leases: &[Lease], claims: &[ClaimToken]) -> Result<()> {
+async fn try_give_back(connection: &mut DedicatedConnection, leases: &[Lease], claims: &[ClaimToken]) -> Result<()> {
     for claim in claims {
         connection.release_claim(*claim).await?;
     }

@@ -1,0 +1,202 @@
+//! How many connections a worker has, and how many of a queue's jobs begin.
+
+use std::time::Duration;
+
+use common::{
+    config::{QueueLimit, Rate},
+    db::{Db, SystemTx},
+    queue::{Job, NewJob, enqueue},
+};
+use serde::{Deserialize, Serialize};
+use sqlx::{Connection, PgConnection};
+use tokio::time::Instant;
+use worker::{IdempotentJob, JobContext, JobError, Registry, Services, SystemJob};
+
+use super::{
+    Shop,
+    kinds::{Gate, Plain},
+};
+
+const QUEUES: [&str; 5] = ["test.one", "test.two", "test.three", "test.four", "test.five"];
+const REPEATED: &str = "test.repeated";
+
+/// Waits at a gate with a transaction open, in a queue of its own.
+#[derive(Debug, Serialize, Deserialize)]
+struct InQueue<const N: usize> {
+    gate: String,
+}
+
+impl<const N: usize> Job for InQueue<N> {
+    const KIND: &'static str = QUEUES[N];
+    const QUEUE: &'static str = QUEUES[N];
+}
+
+impl<const N: usize> SystemJob for InQueue<N> {
+    const TIMEOUT: Duration = Duration::from_mins(10);
+
+    async fn perform(self, _: &JobContext, _: &mut SystemTx) -> Result<(), JobError> {
+        Gate::of(&self.gate).pass().await;
+        Ok(())
+    }
+}
+
+/// Waits at a gate between two short transactions of its own.
+#[derive(Debug, Serialize, Deserialize)]
+struct Repeated {
+    gate: String,
+}
+
+impl Job for Repeated {
+    const KIND: &'static str = REPEATED;
+    const QUEUE: &'static str = REPEATED;
+}
+
+impl IdempotentJob for Repeated {
+    const TIMEOUT: Duration = Duration::from_mins(10);
+
+    async fn perform(self, _: &JobContext, db: &Db, _: &Services) -> Result<(), JobError> {
+        db.system().await?.commit().await?;
+        Gate::of(&self.gate).pass().await;
+        Ok(db.system().await?.commit().await?)
+    }
+}
+
+fn registry() -> Registry {
+    Registry::default()
+        .system::<InQueue<0>>()
+        .system::<InQueue<1>>()
+        .system::<InQueue<2>>()
+        .system::<InQueue<3>>()
+        .system::<InQueue<4>>()
+        .system::<Plain>()
+        .idempotent::<Repeated>()
+}
+
+async fn add_to<const N: usize>(shop: &Shop, gate: &str) {
+    shop.add(&InQueue::<N> { gate: gate.to_owned() }).await;
+}
+
+async fn add_many<J: Job>(shop: &Shop, job: &J, jobs: usize) {
+    let mut tx = shop.db.system().await.expect("the database is there");
+    for _ in 0..jobs {
+        enqueue(&mut tx, &NewJob::now(job)).await.expect("it can be enqueued");
+    }
+    tx.commit().await.expect("it can be committed");
+}
+
+impl Shop {
+    /// The names of the connections of all workers.
+    async fn connections(&self) -> Vec<String> {
+        let mut superuser = PgConnection::connect(&self.url).await.expect("the database is there");
+        sqlx::query_scalar(
+            "SELECT application_name FROM pg_stat_activity
+             WHERE datname = current_database() AND application_name LIKE 'norvalt worker%' ORDER BY 1",
+        )
+        .fetch_all(&mut superuser)
+        .await
+        .expect("a superuser may")
+    }
+
+    fn limit(&mut self, queue: &str, limit: QueueLimit) {
+        self.config.queue_limits.insert(queue.to_owned(), limit);
+    }
+}
+
+#[tokio::test]
+async fn connections_do_not_multiply_with_queues() {
+    let mut shop = Shop::open().await;
+    shop.config.connections = 5;
+    let worker = shop.worker_of(registry());
+    let gate = Gate::of("do_not_multiply");
+    for _ in 0..4 {
+        add_to::<0>(&shop, "do_not_multiply").await;
+        add_to::<1>(&shop, "do_not_multiply").await;
+        add_to::<2>(&shop, "do_not_multiply").await;
+        add_to::<3>(&shop, "do_not_multiply").await;
+        add_to::<4>(&shop, "do_not_multiply").await;
+        shop.add(&Repeated { gate: "do_not_multiply".into() }).await;
+    }
+    // All of them have slots, and as many as there are connections for have come to the gate.
+    shop.table.wait_until("SELECT count(*) = $1 FROM jobs WHERE state = 'running'", 24).await;
+    gate.arrived(3).await;
+    for left in (0..24).rev() {
+        let connections = shop.connections().await;
+        let of_pool = connections.iter().filter(|name| *name == "norvalt worker").count();
+        assert!((1..=5).contains(&of_pool) && connections.len() <= 5 + 5, "{connections:?}");
+        gate.open(1);
+        if left >= 3 {
+            gate.arrived(1).await;
+        }
+    }
+    shop.table.wait_until("SELECT count(*) = $1 FROM jobs WHERE state = 'done'", 24).await;
+    let dedicated = ["claimer", "completer", "listener", "maintainer"].map(|name| format!("norvalt worker {name}"));
+    let connections = shop.connections().await;
+    assert!(connections.ends_with(&dedicated) && connections.len() <= 5 + 4, "{connections:?}");
+    worker.stop().await.expect("it stops cleanly");
+}
+
+#[tokio::test]
+async fn each_queue_has_its_own_concurrency() {
+    let mut shop = Shop::open().await;
+    shop.config.concurrency = 2;
+    shop.config.connections = 20;
+    shop.limit(QUEUES[0], QueueLimit { concurrency: Some(6), rate: None });
+    let worker = shop.worker_of(registry());
+    let (wide, narrow) = (Gate::of("wide"), Gate::of("narrow"));
+    for _ in 0..6 {
+        add_to::<0>(&shop, "wide").await;
+        add_to::<1>(&shop, "narrow").await;
+    }
+    wide.arrived(6).await;
+    narrow.arrived(2).await;
+    wide.open(6);
+    shop.table.wait_for_count(QUEUES[0], "done", 6).await;
+    assert!(narrow.is_empty(), "more than two at once");
+    narrow.open(6);
+    shop.table.wait_for_count(QUEUES[1], "done", 6).await;
+    worker.stop().await.expect("it stops cleanly");
+}
+
+#[tokio::test]
+async fn a_rate_holds_and_does_not_slow_others() {
+    let mut shop = Shop::open().await;
+    shop.limit(QUEUES[0], QueueLimit { concurrency: None, rate: Some(Rate::per_second(20)) });
+    Gate::of("rated").open(1_000);
+    add_many(&shop, &InQueue::<0> { gate: "rated".into() }, 100).await;
+    add_many(&shop, &Plain {}, 100).await;
+    let begin = Instant::now();
+    let worker = shop.worker_of(registry());
+    shop.table.wait_for_count(Plain::KIND, "done", 100).await;
+    let others = shop.table.count(QUEUES[0], "done").await;
+    assert!(others < 100, "the others waited for it");
+    shop.table.wait_for_count(QUEUES[0], "done", 1).await;
+    let first = begin.elapsed();
+    shop.table.wait_for_count(QUEUES[0], "done", 40).await;
+    let done = shop.table.count(QUEUES[0], "done").await;
+    assert!(done <= most(20, begin.elapsed()), "{done} jobs within {:?}", begin.elapsed());
+    assert!(begin.elapsed() - first < Duration::from_secs(20), "it is used up, too");
+    worker.stop().await.expect("it stops cleanly");
+}
+
+#[tokio::test]
+async fn workers_keep_a_rate_together() {
+    let mut shop = Shop::open().await;
+    shop.limit(QUEUES[0], QueueLimit { concurrency: None, rate: Some(Rate::per_second(20)) });
+    Gate::of("together").open(1_000);
+    add_many(&shop, &InQueue::<0> { gate: "together".into() }, 100).await;
+    let begin = Instant::now();
+    let workers = [shop.worker_of(registry()), shop.worker_of(registry()), shop.worker_of(registry())];
+    // Longer than three times that rate would take.
+    shop.table.wait_for_count(QUEUES[0], "done", 40).await;
+    let done = shop.table.count(QUEUES[0], "done").await;
+    assert!(done <= most(20, begin.elapsed()), "{done} jobs within {:?}", begin.elapsed());
+    for worker in workers {
+        worker.stop().await.expect("they stop cleanly");
+    }
+}
+
+/// How many jobs may have begun since a worker started, which first counts the others.
+fn most(rate: u64, elapsed: Duration) -> i64 {
+    let since = elapsed.saturating_sub(Duration::from_secs(2)) + Duration::from_millis(100);
+    i64::try_from(since.as_millis() * u128::from(rate) / 1_000 + 1).expect("it is small")
+}
