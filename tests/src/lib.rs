@@ -12,6 +12,7 @@ pub mod ledger;
 pub mod load;
 pub mod metrics;
 pub mod misbehaviour;
+pub mod must_not_compile;
 pub mod pgbouncer;
 pub mod processes;
 pub mod proxy;

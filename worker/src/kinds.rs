@@ -85,20 +85,7 @@ pub trait IdempotentJob: Job {
     ) -> impl Future<Output = Result<(), JobError>> + Send;
 }
 
-/// The world outside. A job that has a transaction open cannot get at it:
-///
-/// ```compile_fail,E0425
-/// # use worker::{JobContext, JobError, SystemJob};
-/// # use common::{db::SystemTx, jobs::ReconcileClerk};
-/// # use std::time::Duration;
-/// impl SystemJob for ReconcileClerk {
-///     const TIMEOUT: Duration = Duration::from_secs(1);
-///     async fn perform(self, _: &JobContext, _: &mut SystemTx) -> Result<(), JobError> {
-///         services.clerk.is_some();
-///         Ok(())
-///     }
-/// }
-/// ```
+/// The world outside. A job that has a transaction open cannot get at it: `tests::must_not_compile` says so.
 #[derive(Debug, Clone)]
 pub struct Services {
     /// Clerk's Backend API, if there is a key for it.
