@@ -8,7 +8,7 @@ use serde::Serialize;
 use sqlx::{FromRow, Postgres, QueryBuilder};
 
 use crate::{
-    db::{Error, Result, SystemTx},
+    db::{Result, SystemTx},
     queue::Seek,
 };
 
@@ -140,8 +140,7 @@ pub async fn record(tx: &mut SystemTx, by: &Operator, verb: Verb, subject: Subje
     .bind(i64::try_from(affected).unwrap_or(i64::MAX))
     .bind(reason)
     .execute(tx.conn())
-    .await
-    .map_err(Error::from)?;
+    .await?;
     Ok(())
 }
 
@@ -152,7 +151,7 @@ pub async fn actions(tx: &mut SystemTx, seek: Seek, limit: i64) -> Result<Vec<Ac
          SELECT id, at, operator, via, action, subject, ids, affected, reason FROM operator_actions WHERE true",
     );
     seek.push_to(&mut query, limit);
-    let mut actions = query.build_query_as().fetch_all(tx.conn()).await.map_err(Error::from)?;
+    let mut actions = query.build_query_as().fetch_all(tx.conn()).await?;
     seek.newest_first(&mut actions);
     Ok(actions)
 }
@@ -164,7 +163,7 @@ pub async fn actions_on(tx: &mut SystemTx, subject: Subject<'_>) -> Result<Vec<A
         Subject::Events(ids) => ("events", ids.first()),
         Subject::Queue(name, _) => (name, None),
     };
-    sqlx::query_as(
+    Ok(sqlx::query_as(
         "-- audit::actions_on
          SELECT id, at, operator, via, action, subject, ids, affected, reason FROM operator_actions
          WHERE subject = $1 AND ($2::bigint IS NULL OR $2 = ANY (ids)) ORDER BY id DESC LIMIT 20",
@@ -172,6 +171,5 @@ pub async fn actions_on(tx: &mut SystemTx, subject: Subject<'_>) -> Result<Vec<A
     .bind(name)
     .bind(id)
     .fetch_all(tx.conn())
-    .await
-    .map_err(Error::from)
+    .await?)
 }

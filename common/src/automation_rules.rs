@@ -156,20 +156,18 @@ pub async fn list(tx: &mut TenantTx, request: PageRequest) -> Result<Page<Automa
     .bind(request.limit)
     .bind(request.offset)
     .fetch_all(tx.conn())
-    .await
-    .map_err(Error::from)?;
+    .await?;
     let total =
         sqlx::query_scalar("-- automation_rules::list\nSELECT count(*) FROM automation_rules WHERE dealership_id = $1")
             .bind(tx.dealership())
             .fetch_one(tx.conn())
-            .await
-            .map_err(Error::from)?;
+            .await?;
     Ok(Page::new(items, total, request))
 }
 
 /// The rule with this id, unless the dealership has none such.
 pub async fn find(tx: &mut TenantTx, id: AutomationRuleId) -> Result<Option<AutomationRule>> {
-    sqlx::query_as(concat!(
+    Ok(sqlx::query_as(concat!(
         "-- automation_rules::find\nSELECT ",
         columns!(),
         " FROM automation_rules WHERE id = $1 AND dealership_id = $2"
@@ -177,8 +175,7 @@ pub async fn find(tx: &mut TenantTx, id: AutomationRuleId) -> Result<Option<Auto
     .bind(id)
     .bind(tx.dealership())
     .fetch_optional(tx.conn())
-    .await
-    .map_err(Error::from)
+    .await?)
 }
 
 /// Makes a rule.
@@ -216,7 +213,7 @@ pub async fn update(
     let mut query = update.finish();
     query.push(" WHERE id = ").push_bind(id).push(" AND dealership_id = ").push_bind(tx.dealership());
     query.push(concat!(" RETURNING ", columns!()));
-    query.build_query_as().fetch_optional(tx.conn()).await.map_err(Error::from)
+    Ok(query.build_query_as().fetch_optional(tx.conn()).await?)
 }
 
 /// Removes a rule, and says whether there was one.

@@ -6,7 +6,7 @@ use sqlx::FromRow;
 use utoipa::ToSchema;
 
 use crate::{
-    db::{Error, Result, TenantTx},
+    db::{Result, TenantTx},
     ids::DealershipId,
     input::{Email, Fields, FromFields, Patch, Phone, parsed, text},
     text_enum::text_enum,
@@ -100,11 +100,10 @@ macro_rules! columns {
 
 /// The dealership of the transaction, unless it has been destroyed.
 pub async fn find(tx: &mut TenantTx) -> Result<Option<Dealership>> {
-    sqlx::query_as(concat!("-- dealerships::find\nSELECT ", columns!(), " FROM dealerships WHERE id = $1"))
+    Ok(sqlx::query_as(concat!("-- dealerships::find\nSELECT ", columns!(), " FROM dealerships WHERE id = $1"))
         .bind(tx.dealership())
         .fetch_optional(tx.conn())
-        .await
-        .map_err(Error::from)
+        .await?)
 }
 
 /// Changes the dealership of the transaction, unless it has been destroyed.
@@ -115,5 +114,5 @@ pub async fn update(tx: &mut TenantTx, patch: &DealershipPatch) -> Result<Option
     update.patch("address", patch.address.as_ref().map(String::as_str));
     let mut query = update.finish();
     query.push(" WHERE id = ").push_bind(tx.dealership()).push(concat!(" RETURNING ", columns!()));
-    query.build_query_as().fetch_optional(tx.conn()).await.map_err(Error::from)
+    Ok(query.build_query_as().fetch_optional(tx.conn()).await?)
 }

@@ -10,7 +10,7 @@ use crate::input::{Fields, FromFields, integer_text, uuid};
 /// How many items of a list that is a bare array are shown at once: memory for an answer must have a bound.
 pub(crate) const MAX_PART: i64 = 500;
 /// The furthest that a page can begin. Whoever wants more wants a cursor.
-pub(crate) const OFFSETS: i64 = 1_000_000_000;
+pub(crate) const MAX_OFFSET: i64 = 1_000_000_000;
 
 /// Which page of a collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoParams)]
@@ -27,7 +27,7 @@ pub struct PageRequest {
 impl FromFields for PageRequest {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let limit = fields.optional("limit", integer_text(1..=100)).unwrap_or(25);
-        let offset = fields.optional("offset", integer_text(0..=OFFSETS)).unwrap_or(0);
+        let offset = fields.optional("offset", integer_text(0..=MAX_OFFSET)).unwrap_or(0);
         Some(Self { limit, offset })
     }
 }

@@ -258,8 +258,7 @@ pub async fn list(tx: &mut TenantTx, filter: &VehicleFilter) -> Result<Page<Vehi
     .bind(filter.page.limit)
     .bind(filter.page.offset)
     .fetch_all(tx.conn())
-    .await
-    .map_err(Error::from)?;
+    .await?;
     let total = sqlx::query_scalar(
         "-- vehicles::list
          SELECT count(*) FROM vehicles WHERE dealership_id = $1 AND ($2::text IS NULL OR status = $2)",
@@ -267,14 +266,13 @@ pub async fn list(tx: &mut TenantTx, filter: &VehicleFilter) -> Result<Page<Vehi
     .bind(tx.dealership())
     .bind(status)
     .fetch_one(tx.conn())
-    .await
-    .map_err(Error::from)?;
+    .await?;
     Ok(Page::new(items, total, filter.page))
 }
 
 /// The car with this id, unless the dealership has none such.
 pub async fn find(tx: &mut TenantTx, id: VehicleId) -> Result<Option<Vehicle>> {
-    sqlx::query_as(concat!(
+    Ok(sqlx::query_as(concat!(
         "-- vehicles::find\nSELECT ",
         columns!(),
         " FROM vehicles WHERE id = $1 AND dealership_id = $2"
@@ -282,8 +280,7 @@ pub async fn find(tx: &mut TenantTx, id: VehicleId) -> Result<Option<Vehicle>> {
     .bind(id)
     .bind(tx.dealership())
     .fetch_optional(tx.conn())
-    .await
-    .map_err(Error::from)
+    .await?)
 }
 
 /// Adds a car.

@@ -25,7 +25,7 @@ use tokio::{
 
 /// How often each process is asked whether it is ready.
 const INTERVAL: Duration = Duration::from_millis(50);
-const PATIENCE: Duration = Duration::from_secs(20);
+const BACKEND_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Why a request has no answer.
 pub type Lost = Box<dyn std::error::Error + Send + Sync>;
@@ -75,14 +75,14 @@ impl Balancer {
                 sleep(INTERVAL).await;
             }
         };
-        timeout(PATIENCE, is_ready).await.expect("it is ready soon");
+        timeout(BACKEND_TIMEOUT, is_ready).await.expect("it is ready soon");
     }
 
     /// Sends a request without its own address, once.
     pub async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), Lost> {
         let backend = self.choose().ok_or("no process is ready")?;
         request.headers_mut().insert(header::HOST, backend.address.parse()?);
-        timeout(PATIENCE, backend.exchange(request)).await?
+        timeout(BACKEND_TIMEOUT, backend.exchange(request)).await?
     }
 
     fn choose(&self) -> Option<Arc<Backend>> {
@@ -105,7 +105,7 @@ impl Backend {
     async fn is_ready(&self) -> bool {
         let request = Request::get("/health/ready").header(header::HOST, &self.address).body(Full::default());
         let answer = self.exchange(request.expect("a valid request"));
-        matches!(timeout(PATIENCE, answer).await, Ok(Ok((StatusCode::OK, _))))
+        matches!(timeout(BACKEND_TIMEOUT, answer).await, Ok(Ok((StatusCode::OK, _))))
     }
 
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes), Lost> {

@@ -90,7 +90,7 @@ impl JobTable {
 
     /// Waits until a job is in a state.
     pub async fn wait_for(&mut self, id: i64, state: &str) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + JOB_TIMEOUT;
         loop {
             let row = self.row(id).await;
             if row.state == state {
@@ -103,7 +103,7 @@ impl JobTable {
 
     /// Waits until so many jobs of a kind are in a state, or more.
     pub async fn wait_for_count(&mut self, kind: &str, state: &str, wanted: i64) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + JOB_TIMEOUT;
         loop {
             let count = self.count(kind, state).await;
             if count >= wanted {
@@ -131,7 +131,7 @@ impl JobTable {
 
     /// Waits until a question is answered with true; `$1` in it is `id`.
     pub async fn wait_until(&mut self, question: &'static str, id: i64) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + JOB_TIMEOUT;
         loop {
             let yes: bool =
                 sqlx::query_scalar(question).bind(id).fetch_one(&mut self.0).await.expect("the question is right");
@@ -145,5 +145,5 @@ impl JobTable {
 }
 
 /// Far longer than anything should take, on a busy machine too.
-const PATIENCE: Duration = Duration::from_secs(30);
+const JOB_TIMEOUT: Duration = Duration::from_secs(30);
 const INTERVAL: Duration = Duration::from_millis(10);

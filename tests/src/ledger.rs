@@ -31,7 +31,7 @@ const KEEP: &str = "
       FOR EACH ROW WHEN (NEW.kind = 'clerk.process_event' AND NEW.state = 'done') EXECUTE FUNCTION note('done');";
 
 /// How long to wait for an answer that takes a moment.
-const PATIENCE: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 const KINDS: [&str; 3] = ["processed", "effect", "done"];
 
@@ -81,7 +81,7 @@ impl Ledger {
             conn.close().await?;
             Ok::<_, sqlx::Error>(outstanding == 0)
         };
-        matches!(timeout(PATIENCE, answer).await, Ok(Ok(true)))
+        matches!(timeout(ANSWER_TIMEOUT, answer).await, Ok(Ok(true)))
     }
 
     /// Compares what was acknowledged with what was done.

@@ -21,7 +21,7 @@ use tokio::{
 use crate::{app::WEBHOOK_SECRET, clerk_events};
 
 /// How long Svix waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(15);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// Between two webhooks of one sender, so that the load is one and not a flood.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Before a webhook that was refused is sent again. Svix waits 5 s; nothing is gained by waiting as long.
@@ -59,7 +59,7 @@ impl Load {
     pub fn start(url: &str, senders: usize) -> Self {
         let shared = Arc::new(Shared {
             url: Mutex::new(url.to_owned()),
-            client: Client::builder().timeout(PATIENCE).build().expect("there is nothing to refuse"),
+            client: Client::builder().timeout(REQUEST_TIMEOUT).build().expect("there is nothing to refuse"),
             next: AtomicU32::new(0),
             record: Mutex::default(),
         });

@@ -11,7 +11,7 @@ use tokio::{
     time::{interval, timeout},
 };
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
 const SOON: Duration = Duration::from_millis(300);
 const NEVER: Duration = Duration::from_mins(10);
 const REQUEST: &[u8] = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -40,7 +40,7 @@ async fn ask(stream: &mut TcpStream) {
 async fn last_words(mut stream: impl AsyncRead + Unpin) -> String {
     let mut said = Vec::new();
     // With or without a reset.
-    let _ = timeout(PATIENCE, stream.read_to_end(&mut said)).await.expect("it closes");
+    let _ = timeout(CLOSE_TIMEOUT, stream.read_to_end(&mut said)).await.expect("it closes");
     String::from_utf8_lossy(&said).into_owned()
 }
 
@@ -154,7 +154,7 @@ async fn a_client_who_does_not_read_is_hung_up_on() {
     assert_eq!(app.count(busy).await, 0);
     // They have all connections, and lose them.
     let until_free = async { while !last_words(knock(&address).await).await.starts_with("HTTP/1.1 200") {} };
-    timeout(PATIENCE, until_free).await.expect("their place becomes free");
+    timeout(CLOSE_TIMEOUT, until_free).await.expect("their place becomes free");
 }
 
 /// Asks for one answer.

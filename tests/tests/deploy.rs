@@ -32,7 +32,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const STEP_TIMEOUT: Duration = Duration::from_secs(30);
 
 async fn start(app: &TestApp, drain: &str, shutdown: &str) -> (Child, String) {
     let mut command = command("api", &app.database_url);
@@ -41,7 +41,7 @@ async fn start(app: &TestApp, drain: &str, shutdown: &str) -> (Child, String) {
 }
 
 async fn end(mut process: Child) -> ExitStatus {
-    timeout(PATIENCE, process.wait()).await.expect("it ends").expect("it is our own child")
+    timeout(STEP_TIMEOUT, process.wait()).await.expect("it ends").expect("it is our own child")
 }
 
 /// Waits until a statement of the API waits for a lock.
@@ -81,7 +81,7 @@ async fn a_process_that_stops_is_not_ready_at_once_and_serves_on_for_a_while() {
     assert!(draining.elapsed() < Duration::from_secs(2), "the machine is too slow for this test");
 
     // Nobody closed it while somebody might have used it; now it is.
-    assert_eq!(timeout(PATIENCE, idle.read(&mut [0; 1])).await.expect("it is closed").expect("cleanly"), 0);
+    assert_eq!(timeout(STEP_TIMEOUT, idle.read(&mut [0; 1])).await.expect("it is closed").expect("cleanly"), 0);
     assert!(draining.elapsed() >= Duration::from_millis(1900), "it served for as long as it should");
     assert!(end(process).await.success());
     TcpStream::connect(address).await.expect_err("nobody listens");
@@ -100,7 +100,7 @@ async fn running_requests_finish_within_the_time_allowed() {
         signal(&process, Signal::TERM);
         let address = url.strip_prefix("http://").expect("an address");
         let closed = async { while TcpStream::connect(address).await.is_ok() {} };
-        timeout(PATIENCE, closed).await.expect("it takes no more");
+        timeout(STEP_TIMEOUT, closed).await.expect("it takes no more");
         if in_time {
             raw_sql("ROLLBACK").execute(&mut lock).await.expect("the lock is ours");
             let answer = running.await.expect("no panic").expect("an answer");
@@ -120,7 +120,7 @@ async fn a_second_signal_aborts() {
     let (process, url) = start(&app, "20", "60").await;
     signal(&process, Signal::TERM);
     let not_ready = async { while Answer::of(Client::new().get(format!("{url}/health/ready"))).await.status == 200 {} };
-    timeout(PATIENCE, not_ready).await.expect("the first signal has come");
+    timeout(STEP_TIMEOUT, not_ready).await.expect("the first signal has come");
     signal(&process, Signal::INT);
     assert_eq!(end(process).await.code(), Some(130));
 }
@@ -171,7 +171,7 @@ impl Load {
                 sleep(Duration::from_millis(10)).await;
             }
         };
-        timeout(PATIENCE, enough).await.expect("requests are served");
+        timeout(STEP_TIMEOUT, enough).await.expect("requests are served");
     }
 }
 

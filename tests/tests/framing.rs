@@ -9,7 +9,7 @@ use tokio::{
     time::timeout,
 };
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Everything that is answered until the server closes the connection.
 async fn exchange(app: &TestApp, head: &str, body: &str) -> String {
@@ -17,7 +17,7 @@ async fn exchange(app: &TestApp, head: &str, body: &str) -> String {
     let request = format!("{head}\r\n\r\n{body}");
     stream.write_all(request.as_bytes()).await.expect("it reads");
     let mut answer = Vec::new();
-    timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("it answers").expect("an answer");
+    timeout(ANSWER_TIMEOUT, stream.read_to_end(&mut answer)).await.expect("it answers").expect("an answer");
     String::from_utf8_lossy(&answer).into_owned()
 }
 

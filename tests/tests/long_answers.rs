@@ -19,7 +19,7 @@ const READERS: usize = 16;
 const PAGE: &str = "/api/v1/leads?limit=100";
 /// In MiB, of the whole process: 150 MB.
 const MEMORY: usize = 143;
-const PATIENCE: Duration = Duration::from_secs(30);
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Everything in a lead that may be long, with the longest characters and with those that JSON makes longest.
 const LEADS: &str = "
@@ -47,7 +47,7 @@ async fn what_people_leave_unread_takes_memory_within_bounds() {
         let mut stream = socket.connect(address).await.expect("it listens");
         let request = format!("GET {PAGE} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n");
         stream.write_all(request.as_bytes()).await.expect("it reads");
-        timeout(PATIENCE, stream.readable()).await.expect("an answer").expect("an answer");
+        timeout(READ_TIMEOUT, stream.readable()).await.expect("an answer").expect("an answer");
         stream
     };
     // Two of each, as of somebody with two windows.

@@ -7,8 +7,8 @@ use tests::{
     clerk_events,
     cluster::{TestDatabase, database},
     jobs::JobTable,
+    logged_process::LoggedProcess,
     processes::worker_command,
-    talking::Talking,
 };
 
 const PASSWORD: &str = "correct horse battery";
@@ -17,7 +17,7 @@ const OLAS_PASSWORD: &str = "staple:battery:horse";
 struct Desk {
     url: String,
     http: Client,
-    worker: Talking,
+    worker: LoggedProcess,
 }
 
 impl Desk {
@@ -30,7 +30,7 @@ impl Desk {
     async fn open_with(database: &TestDatabase, settings: &[(&str, &str)]) -> Self {
         let mut command = worker_command(&database.url);
         command.envs(settings.iter().copied());
-        let mut worker = Talking::start(command);
+        let mut worker = LoggedProcess::start(command);
         let url = worker.url("admin_address").await;
         let http = Client::builder().redirect(Policy::none()).build().expect("it can be made");
         Self { url, http, worker }
@@ -312,9 +312,9 @@ async fn nobody_else_gets_in() {
         let foreign = desk.ask(Method::POST, &cancel).header("origin", origin);
         assert_eq!(status(foreign).await, StatusCode::FORBIDDEN, "{origin}");
     }
-    for site in ["cross-site", "same-site"] {
-        let foreign = desk.ask(Method::POST, &cancel).header("sec-fetch-site", site);
-        assert_eq!(status(foreign).await, StatusCode::FORBIDDEN, "{site}");
+    for system in ["cross-system", "same-system"] {
+        let foreign = desk.ask(Method::POST, &cancel).header("sec-fetch-system", system);
+        assert_eq!(status(foreign).await, StatusCode::FORBIDDEN, "{system}");
     }
     assert_eq!(status(desk.ask(Method::GET, &cancel)).await, StatusCode::METHOD_NOT_ALLOWED, "a link does nothing");
     assert_eq!(jobs.state(job).await, "scheduled");

@@ -28,7 +28,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An answer, and how long it took.
 async fn timed(request: reqwest::RequestBuilder) -> (Answer, Duration) {
@@ -52,7 +52,7 @@ async fn what_cannot_be_done_soon_is_refused_at_once() {
     let mut slowest = Duration::ZERO;
     // One connection is kept for webhooks.
     for _ in 0..399 {
-        let (answer, took) = timeout(PATIENCE, asked.next()).await.expect("nothing hangs").expect("one remains");
+        let (answer, took) = timeout(ANSWER_TIMEOUT, asked.next()).await.expect("nothing hangs").expect("one remains");
         assert_eq!(answer.headers["retry-after"], "2");
         answer.expect_problem(503, "overloaded");
         slowest = slowest.max(took);
@@ -73,7 +73,7 @@ async fn what_cannot_be_done_soon_is_refused_at_once() {
     app.get("/health/ready").await.expect(200);
 
     raw_sql("ROLLBACK").execute(&mut lock).await.expect("the lock is ours");
-    while let Some((answer, _)) = timeout(PATIENCE, asked.next()).await.expect("nothing hangs") {
+    while let Some((answer, _)) = timeout(ANSWER_TIMEOUT, asked.next()).await.expect("nothing hangs") {
         answer.expect(200);
     }
     for (answer, _) in join_all((0..50).map(list)).await {
@@ -97,7 +97,7 @@ async fn one_person_and_one_dealership_have_only_so_much_under_way() {
     };
     let mut asked: FuturesUnordered<_> = (0..200).map(|_| Answer::of(rename())).collect();
     for _ in 0..136 {
-        let answer = timeout(PATIENCE, asked.next()).await.expect("nothing hangs").expect("some remain");
+        let answer = timeout(ANSWER_TIMEOUT, asked.next()).await.expect("nothing hangs").expect("some remain");
         assert_eq!(answer.headers["retry-after"], "2");
         answer.expect_problem(429, "too-many-at-once");
     }
@@ -106,7 +106,7 @@ async fn one_person_and_one_dealership_have_only_so_much_under_way() {
         app.deliver(&format!("msg_{n}"), &deleted("user.deleted", "user_1", 1_000)).await.expect(202);
     }
     raw_sql("ROLLBACK").execute(&mut lock).await.expect("the lock is ours");
-    while let Some(answer) = timeout(PATIENCE, asked.next()).await.expect("nothing hangs") {
+    while let Some(answer) = timeout(ANSWER_TIMEOUT, asked.next()).await.expect("nothing hangs") {
         assert!([200, 429].contains(&answer.status.as_u16()), "{}", answer.status);
     }
     Answer::of(rename()).await.expect(200);
@@ -216,7 +216,7 @@ async fn a_thousand_connections_at_once_are_served() {
     let began = Instant::now();
     let asked = connections.into_iter().enumerate().map(async |(n, mut connection)| {
         for attempt in 1.. {
-            let answer = timeout(PATIENCE, connection.send_request(request(n))).await.expect("nothing hangs");
+            let answer = timeout(ANSWER_TIMEOUT, connection.send_request(request(n))).await.expect("nothing hangs");
             let (head, body) = answer.expect("nobody is cut off").into_parts();
             body.collect().await.expect("the answer is whole");
             if head.status == 200 {

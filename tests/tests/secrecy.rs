@@ -10,9 +10,9 @@ use tests::{
     cluster::database,
     collector::Collector,
     jobs::JobTable,
+    logged_process::LoggedProcess,
     metrics::Metrics,
     processes::{api_command, deliver, worker_command},
-    talking::Talking,
 };
 use tokio::net::TcpListener;
 
@@ -49,7 +49,7 @@ async fn logs_metrics_and_traces_hold_no_secret_and_nothing_personal() {
     let (mut api, mut worker) = (api_command(&url, &clerk), worker_command(&url));
     api.envs(telling);
     worker.envs(telling);
-    let (mut api, mut worker) = (Talking::start(api), Talking::start(worker));
+    let (mut api, mut worker) = (LoggedProcess::start(api), LoggedProcess::start(worker));
     let (base, api_admin) = (api.url("address").await, api.url("admin_address").await);
     let worker_admin = worker.url("admin_address").await;
 

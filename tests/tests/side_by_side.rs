@@ -24,7 +24,7 @@ const PEOPLE: u8 = 10;
 const ATTACK: Duration = Duration::from_secs(10);
 /// Between two requests of one person.
 const PAUSE: Duration = Duration::from_millis(200);
-const PATIENCE: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// In MiB, of the API: 150 MB.
 const MEMORY: usize = 143;
 /// As many as the API has by default; one that cancels what nobody waits for, and one that asks whether it is ready.
@@ -47,7 +47,8 @@ struct Outcome {
 
 /// An ordinary day of one person, from an address of their own.
 async fn work(url: &str, from: IpAddr, token: String, until: Instant) -> Outcome {
-    let client = Client::builder().local_address(from).timeout(PATIENCE).build().expect("there is nothing to refuse");
+    let client =
+        Client::builder().local_address(from).timeout(REQUEST_TIMEOUT).build().expect("there is nothing to refuse");
     let mut outcome = Outcome::default();
     let mut lead = String::new();
     for n in 0.. {
@@ -154,7 +155,7 @@ async fn whoever_means_harm_harms_nobody_else() {
 
     signal(&api, Signal::TERM);
     assert_eq!(ended(&mut api).await.code(), Some(0), "all requests were answered");
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + REQUEST_TIMEOUT;
     while app.count("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' AND pid <> pg_backend_pid()").await > 0 {
         assert!(Instant::now() < deadline, "statements of a process that has ended go on");
         sleep(Duration::from_millis(20)).await;

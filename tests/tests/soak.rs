@@ -13,7 +13,7 @@ use proptest::{
 use tests::{
     cluster::{PrivateCluster, private_cluster},
     proxy::Proxy,
-    site::Site,
+    test_system::TestSystem,
     tiny_disk::TinyDisk,
 };
 use tokio::time::{Instant, timeout};
@@ -23,11 +23,11 @@ use fault::Fault;
 /// No fault lasts as long, with all the starting and stopping of processes that belongs to it.
 const LONGEST: Duration = Duration::from_mins(3);
 
-/// A site in trouble.
+/// A system in trouble.
 struct Soak {
     cluster: PrivateCluster,
     proxy: Proxy,
-    site: Site,
+    system: TestSystem,
     /// Where tables are that will have no room. Not everybody may make one.
     disk: Option<TinyDisk>,
     rng: TestRng,
@@ -60,11 +60,11 @@ async fn soak() {
         toll.times += 1;
         // Else the next one comes before this one is overcome.
         if soak.rng.random_bool(0.7) {
-            toll.worst = toll.worst.max(Some(soak.site.recover(fault.name(), Instant::now()).await));
+            toll.worst = toll.worst.max(Some(soak.system.recover(fault.name(), Instant::now()).await));
         }
     }
-    soak.site.recover("all of it", Instant::now()).await;
-    let tally = soak.site.close().await;
+    soak.system.recover("all of it", Instant::now()).await;
+    let tally = soak.system.close().await;
     println!("\n{:<52}{:>6}{:>16}", "fault", "times", "worst recovery");
     for (name, Toll { times, worst }) in &tolls {
         let worst = worst.map_or("-".to_owned(), |worst| format!("{:.1} s", worst.as_secs_f32()));
@@ -84,10 +84,10 @@ impl Soak {
             cluster.move_tables_to(&disk.directory()).await;
         }
         let proxy = Proxy::before(&cluster.url).await;
-        let site = Site::open(&cluster.url, proxy.url(), 2).await;
+        let system = TestSystem::open(&cluster.url, proxy.url(), 2).await;
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_be_bytes());
-        Self { cluster, proxy, site, disk, rng: TestRng::from_seed(RngAlgorithm::ChaCha, &bytes) }
+        Self { cluster, proxy, system, disk, rng: TestRng::from_seed(RngAlgorithm::ChaCha, &bytes) }
     }
 }
 

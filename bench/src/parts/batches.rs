@@ -17,7 +17,7 @@ use worker::{IdempotentJob, JobContext, JobError, Registry, RunError, Services};
 
 use crate::{Outcome, context::Bench};
 
-const PATIENCE: Duration = Duration::from_mins(2);
+const DRAIN_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Work outside of a transaction that comes to nothing: what is left is what the queue itself costs.
 #[derive(Serialize, Deserialize)]
@@ -83,7 +83,7 @@ impl Batches {
         )
         .fetch_one(&mut *connection)
         .await?;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + DRAIN_TIMEOUT;
         let progress = "SELECT count(*) FILTER (WHERE state <> 'done'), extract(epoch FROM max(finished_at))::float8
                         FROM jobs WHERE kind = $1";
         loop {
@@ -94,7 +94,7 @@ impl Batches {
                 return Ok(jobs as f64 / (end - begin));
             }
             if Instant::now() > deadline {
-                return Err(format!("{left} of {jobs} jobs were not done within {PATIENCE:?}").into());
+                return Err(format!("{left} of {jobs} jobs were not done within {DRAIN_TIMEOUT:?}").into());
             }
             sleep(Duration::from_millis(100)).await;
         }

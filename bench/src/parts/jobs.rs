@@ -19,7 +19,7 @@ use crate::{
 };
 
 const NAME: &str = "jobs with an effect in their own transaction";
-const PATIENCE: Duration = Duration::from_mins(5);
+const DRAIN_TIMEOUT: Duration = Duration::from_mins(5);
 
 pub(crate) async fn measure(bench: &mut Bench) -> Outcome<()> {
     let connections = bench.options.connections;
@@ -118,7 +118,7 @@ async fn seconds(connection: &mut PgConnection, question: &'static str) -> Outco
 }
 
 pub(crate) async fn until_done(connection: &mut PgConnection, batch: Batch, jobs: i64) -> Outcome<()> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + DRAIN_TIMEOUT;
     let question = "SELECT count(*) FROM jobs WHERE id >= $1 AND state = 'done' AND kind = 'clerk.process_event'";
     loop {
         let done: i64 = sqlx::query_scalar(question).bind(batch.first_job).fetch_one(&mut *connection).await?;
@@ -126,7 +126,7 @@ pub(crate) async fn until_done(connection: &mut PgConnection, batch: Batch, jobs
             return Ok(());
         }
         if Instant::now() > deadline {
-            return Err(format!("{done} of {jobs} jobs were done within {PATIENCE:?}").into());
+            return Err(format!("{done} of {jobs} jobs were done within {DRAIN_TIMEOUT:?}").into());
         }
         sleep(Duration::from_millis(100)).await;
     }

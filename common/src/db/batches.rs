@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::{Db, Error, Result};
+use super::{Db, Result};
 
 /// Rows deleted in one transaction, at most.
 const BATCH: u32 = 500;
@@ -13,7 +13,7 @@ impl Db {
         loop {
             let mut tx = self.system().await?;
             let delete = sqlx::query(statement).bind(age).bind(i64::from(BATCH));
-            let batch = delete.execute(tx.conn()).await.map_err(Error::from)?.rows_affected();
+            let batch = delete.execute(tx.conn()).await?.rows_affected();
             tx.commit().await?;
             deleted += batch;
             if batch < u64::from(BATCH) {

@@ -10,7 +10,7 @@ use super::{Lead, LeadSource, LeadStatus};
 use crate::{
     ids::{LeadId, UserId},
     input::{Fields, FromFields, Invalid, instant, integer_text, text, uuid},
-    page::OFFSETS,
+    page::MAX_OFFSET,
 };
 
 /// Which leads a page is taken from, and which page.
@@ -166,7 +166,7 @@ impl FromFields for LeadQuery {
         let created_from = fields.optional("created_from", instant);
         let created_to = fields.optional("created_to", instant);
         let limit = fields.optional("limit", integer_text(1..=100)).unwrap_or(25);
-        let offset = fields.optional("offset", integer_text(0..=OFFSETS));
+        let offset = fields.optional("offset", integer_text(0..=MAX_OFFSET));
         let cursor = fields.optional("cursor", Cursor::parse);
         if offset.is_some() && cursor.is_some() {
             fields.report("cursor", "cannot be combined with offset; give one of them");

@@ -3,7 +3,7 @@ use sqlx::FromRow;
 
 use super::LeadStatus;
 use crate::{
-    db::{Error, Result, TenantTx},
+    db::{Result, TenantTx},
     ids::{LeadId, UserId},
 };
 
@@ -22,7 +22,7 @@ pub(crate) struct LockedLead {
 /// Locks a lead, unless the dealership has none such.
 pub(crate) async fn lock(tx: &mut TenantTx, id: LeadId) -> Result<Option<LockedLead>> {
     // The clock is read outside the subquery, which means: after the lock was granted.
-    sqlx::query_as(
+    Ok(sqlx::query_as(
         "-- leads::lock
          WITH lead AS MATERIALIZED (
            SELECT status, assigned_to, customer_email, customer_phone, updated_at
@@ -34,6 +34,5 @@ pub(crate) async fn lock(tx: &mut TenantTx, id: LeadId) -> Result<Option<LockedL
     .bind(id)
     .bind(tx.dealership())
     .fetch_optional(tx.conn())
-    .await
-    .map_err(Error::from)
+    .await?)
 }

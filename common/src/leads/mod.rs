@@ -1,6 +1,4 @@
 //! Leads: customers' inquiries.
-
-mod counting;
 mod create;
 mod error;
 mod filter;
@@ -8,6 +6,7 @@ mod history;
 mod lock;
 mod page;
 mod search;
+mod totals;
 mod update;
 
 use chrono::{DateTime, Utc};
@@ -15,7 +14,6 @@ use serde::{Serialize, Serializer};
 use sqlx::{FromRow, Row, postgres::PgRow};
 use utoipa::ToSchema;
 
-pub use counting::count;
 pub(crate) use create::MESSAGE_LIMIT;
 pub use create::{NewLead, create};
 pub use error::WriteError;
@@ -23,6 +21,7 @@ pub use filter::{AssignedTo, Cursor, LeadFilter, LeadQuery, Paging};
 pub use history::{ChangedBy, StatusChange, history};
 pub(crate) use lock::lock;
 pub use page::{LeadPage, exists, find, page};
+pub use totals::count;
 pub use update::{LeadPatch, delete, update};
 
 use crate::{

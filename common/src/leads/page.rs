@@ -4,7 +4,7 @@ use utoipa::ToSchema;
 
 use super::{AssignedTo, Cursor, Lead, LeadFilter, Paging, search::Search};
 use crate::{
-    db::{Error, Result, TenantTx},
+    db::{Result, TenantTx},
     ids::LeadId,
     page::page_count,
 };
@@ -55,14 +55,14 @@ pub async fn find(tx: &mut TenantTx, id: LeadId) -> Result<Option<Lead>> {
         "-- leads::find\nWITH l AS (SELECT * FROM leads WHERE id = $2 AND dealership_id = $1)",
         details!("$1")
     ));
-    find.bind(tx.dealership()).bind(id).fetch_optional(tx.conn()).await.map_err(Error::from)
+    Ok(find.bind(tx.dealership()).bind(id).fetch_optional(tx.conn()).await?)
 }
 
 /// Whether the dealership has a lead with this id.
 pub async fn exists(tx: &mut TenantTx, id: LeadId) -> Result<bool> {
     let exists =
         sqlx::query_scalar("-- leads::exists\nSELECT EXISTS (SELECT FROM leads WHERE id = $1 AND dealership_id = $2)");
-    exists.bind(id).bind(tx.dealership()).fetch_one(tx.conn()).await.map_err(Error::from)
+    Ok(exists.bind(id).bind(tx.dealership()).fetch_one(tx.conn()).await?)
 }
 
 /// The leads that pass the filter, newest first, and how many there are in all.
@@ -82,7 +82,7 @@ pub async fn page(tx: &mut TenantTx, filter: &LeadFilter) -> Result<LeadPage> {
     }
     // The first value is the dealership.
     query.push(")").push(details!("$1")).push(" ORDER BY l.created_at DESC, l.id DESC");
-    let mut items: Vec<Lead> = query.build_query_as().fetch_all(tx.conn()).await.map_err(Error::from)?;
+    let mut items: Vec<Lead> = query.build_query_as().fetch_all(tx.conn()).await?;
 
     let more = i64::try_from(items.len()).is_ok_and(|len| len > filter.limit);
     if more {
@@ -115,8 +115,7 @@ async fn prepare(tx: &mut TenantTx, filter: &LeadFilter) -> Result<Option<Search
     )
     .bind(&filter.search)
     .fetch_one(tx.conn())
-    .await
-    .map_err(Error::from)?;
+    .await?;
     Ok(folded.map(|folded| Search::of(&folded)))
 }
 
@@ -130,7 +129,7 @@ async fn total(tx: &mut TenantTx, filter: &LeadFilter, search: Option<&Search>) 
         query.push("count(*) FROM leads WHERE ");
         push_conditions(&mut query, tx, filter, search);
     }
-    query.build_query_scalar().fetch_one(tx.conn()).await.map_err(Error::from)
+    Ok(query.build_query_scalar().fetch_one(tx.conn()).await?)
 }
 
 /// Which leads, in which order, and which part of them: one more than fits, which tells whether there is a next page.

@@ -8,7 +8,7 @@ use super::{
     lock::{LockedLead, lock},
 };
 use crate::{
-    db::{Caller, Error, Result, TenantTx},
+    db::{Caller, Result, TenantTx},
     ids::{LeadId, UserId},
     input::{Email, Fields, FromFields, JsonText, Patch, Phone, integer, json_object, parsed, text, uuid},
     update::Update,
@@ -146,7 +146,6 @@ pub async fn delete(tx: &mut TenantTx, id: LeadId) -> Result<bool> {
     sqlx::query("-- leads::delete\nSELECT FROM dealerships WHERE id = $1 FOR NO KEY UPDATE")
         .bind(tx.dealership())
         .execute(tx.conn())
-        .await
-        .map_err(Error::from)?;
+        .await?;
     tx.delete("-- leads::delete\nDELETE FROM leads WHERE id = $1 AND dealership_id = $2", id).await
 }

@@ -19,7 +19,7 @@ pub(super) fn start(config: &TracesConfig, service: &str) -> Result<SdkTracerPro
     let exporter = OtlpExporter::builder().with_http().with_endpoint(endpoint).build()?;
     let provider = SdkTracerProvider::builder()
         .with_resource(resource(config, service))
-        .with_batch_exporter(Told { exporter, failing: AtomicBool::new(false) })
+        .with_batch_exporter(LoggedExporter { exporter, failing: AtomicBool::new(false) })
         .build();
     TRACER.get_or_init(|| provider.tracer("norvalt"));
     Ok(provider)
@@ -44,12 +44,12 @@ fn resource(config: &TracesConfig, service: &str) -> Resource {
 
 /// An exporter of whose outages the log has one line for the beginning and one for the end.
 #[derive(Debug)]
-struct Told {
+struct LoggedExporter {
     exporter: OtlpExporter,
     failing: AtomicBool,
 }
 
-impl SpanExporter for Told {
+impl SpanExporter for LoggedExporter {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let outcome = self.exporter.export(batch).await;
         let was_failing = self.failing.swap(outcome.is_err(), Ordering::Relaxed);

@@ -24,8 +24,8 @@ use crate::{
 };
 
 /// Recovery after a crash takes its time; an ordinary start takes a tenth of a second.
-const START_PATIENCE: Duration = Duration::from_mins(1);
-const STOP_PATIENCE: Duration = Duration::from_secs(20);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How a server is reached, always as the superuser `postgres`.
 #[derive(Clone, PartialEq, Eq)]
@@ -124,7 +124,7 @@ impl Cluster {
         let Some(server) = &mut self.server else { return Ok(()) };
         for how in [how, Shutdown::Immediate] {
             signal(server, how);
-            if let Ok(ended) = timeout(STOP_PATIENCE, server.wait()).await {
+            if let Ok(ended) = timeout(STOP_TIMEOUT, server.wait()).await {
                 ended.map_err(|source| PostgresError::Run { program: "postgres".to_owned(), source })?;
                 self.server = None;
                 return Ok(());
@@ -182,7 +182,7 @@ impl Cluster {
 
     /// The same test that `pg_ctl --wait` makes.
     async fn wait_until_ready(&mut self) -> Result<(), PostgresError> {
-        let deadline = Instant::now() + START_PATIENCE;
+        let deadline = Instant::now() + START_TIMEOUT;
         let pid = self.server.as_ref().and_then(Child::id).unwrap_or_default().to_string();
         while Instant::now() < deadline {
             if let Some(file) = files::read(&pid_file(&self.home))?
@@ -197,7 +197,7 @@ impl Cluster {
             }
             sleep(Duration::from_millis(10)).await;
         }
-        Err(PostgresError::NotReady { seconds: START_PATIENCE.as_secs(), log: self.log_end() })
+        Err(PostgresError::NotReady { seconds: START_TIMEOUT.as_secs(), log: self.log_end() })
     }
 
     fn log_end(&self) -> String {
@@ -227,7 +227,7 @@ pub async fn end_leftover(home: &Path) -> Result<(), PostgresError> {
     let is_ours =
         |pid: Pid| process_table::command_line(pid).is_some_and(|line| line.contains(data.to_string_lossy().as_ref()));
     let signals =
-        [(Signal::INT, STOP_PATIENCE), (Signal::QUIT, Duration::from_secs(5)), (Signal::KILL, Duration::from_secs(5))];
+        [(Signal::INT, STOP_TIMEOUT), (Signal::QUIT, Duration::from_secs(5)), (Signal::KILL, Duration::from_secs(5))];
     if process_table::end(pid, kill_process, &signals, is_ours).await {
         Ok(())
     } else {

@@ -4,7 +4,7 @@ use tests::{
     cluster::{TestDatabase, database},
     jobs::JobTable,
     processes::{Signal, command, ended},
-    site::Site,
+    test_system::TestSystem,
 };
 use tokio::{process::Command, time::Instant};
 
@@ -32,20 +32,20 @@ async fn misbehave(database: &TestDatabase, payload: &str, attempts: i16) -> i64
 #[tokio::test]
 async fn a_job_that_aborts_its_process_each_time() {
     let database = database().await;
-    let mut site = Site::open(&database.url, &database.url, 1).await;
+    let mut system = TestSystem::open(&database.url, &database.url, 1).await;
     let mut jobs = JobTable::at(&database.url).await;
     let poison = misbehave(&database, r#"{"how": "abort"}"#, ATTEMPTS).await;
     for _ in 0..ATTEMPTS {
         // As whoever watches over processes would.
-        site.hire_by(test_worker(&database.url));
-        let mut aborted = site.workers.pop().expect("it was just hired");
+        system.hire_by(test_worker(&database.url));
+        let mut aborted = system.workers.pop().expect("it was just hired");
         assert_eq!(ended(&mut aborted).await.signal(), Some(Signal::ABORT.as_raw()));
     }
     let aborted = Instant::now();
     jobs.wait_for(poison, "dead").await;
-    site.hire_by(test_worker(&database.url));
-    site.recover("a job that aborts its process", aborted).await;
-    site.close().await.expect_exactly_once();
+    system.hire_by(test_worker(&database.url));
+    system.recover("a job that aborts its process", aborted).await;
+    system.close().await.expect_exactly_once();
     // What ran beside it was not buried with it.
     jobs.wait_until("SELECT count(*) = $1 FROM jobs WHERE state = 'dead'", 1).await;
 }
@@ -53,8 +53,8 @@ async fn a_job_that_aborts_its_process_each_time() {
 #[tokio::test]
 async fn jobs_that_panic_hang_and_cannot_be_read() {
     let database = database().await;
-    let mut site = Site::open(&database.url, &database.url, 1).await;
-    site.hire_by(test_worker(&database.url));
+    let mut system = TestSystem::open(&database.url, &database.url, 1).await;
+    system.hire_by(test_worker(&database.url));
     let mut jobs = JobTable::at(&database.url).await;
     for (payload, reason) in [
         (r#"{"how": "panic"}"#, "panicked: as it was meant to"),
@@ -71,6 +71,6 @@ async fn jobs_that_panic_hang_and_cannot_be_read() {
         assert!(row.errors[0]["error"].as_str().is_some_and(|error| error.starts_with(reason)), "{row:?}");
         jobs.change("DELETE FROM jobs WHERE id <= $1 AND kind = 'test.misbehave'", last).await;
     }
-    site.recover("jobs that panic, hang and cannot be read", Instant::now()).await;
-    site.close().await.expect_exactly_once();
+    system.recover("jobs that panic, hang and cannot be read", Instant::now()).await;
+    system.close().await.expect_exactly_once();
 }

@@ -81,17 +81,17 @@ impl Soak {
     /// Lets something go wrong, and lets it be over. Returns whether that was possible here.
     pub(super) async fn strike(&mut self, fault: Fault) -> bool {
         match fault {
-            Fault::ApiKilled => self.site.replace_killed_api().await,
-            Fault::WorkerKilled => self.site.replace_killed_worker().await,
+            Fault::ApiKilled => self.system.replace_killed_api().await,
+            Fault::WorkerKilled => self.system.replace_killed_worker().await,
             Fault::WorkerStopped => {
-                signal(&self.site.workers[0], Signal::STOP);
+                signal(&self.system.workers[0], Signal::STOP);
                 self.pause(1..=6).await;
-                signal(&self.site.workers[0], Signal::CONT);
+                signal(&self.system.workers[0], Signal::CONT);
             }
             Fault::WorkersScaled => self.scale().await,
             Fault::WorkersRestarted => {
-                for _ in 0..self.site.workers.len() {
-                    self.site.hire();
+                for _ in 0..self.system.workers.len() {
+                    self.system.hire();
                     self.dismiss().await;
                 }
             }
@@ -116,17 +116,17 @@ impl Soak {
 
     async fn scale(&mut self) {
         let wanted = self.rng.random_range(1..=4);
-        while self.site.workers.len() < wanted {
-            self.site.hire();
+        while self.system.workers.len() < wanted {
+            self.system.hire();
         }
-        while self.site.workers.len() > wanted {
+        while self.system.workers.len() > wanted {
             self.dismiss().await;
         }
     }
 
     /// In the middle of other trouble a worker may have to leave its jobs to their leases, and says so.
     async fn dismiss(&mut self) {
-        let code = self.site.dismiss().await;
+        let code = self.system.dismiss().await;
         assert!(matches!(code, Some(0 | 1)), "{code:?}");
     }
 
@@ -134,7 +134,7 @@ impl Soak {
         let offset = if self.rng.random_bool(0.5) { "+1h" } else { "-1h" };
         let Some(mut command) = command_at(offset, "worker", self.proxy.url()) else { return false };
         command.env("WORKER_LEASE_SECONDS", "2");
-        self.site.hire_by(command);
+        self.system.hire_by(command);
         self.dismiss().await;
         true
     }

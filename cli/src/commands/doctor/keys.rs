@@ -12,8 +12,8 @@ use common::{
 use serde_json::Value;
 
 use super::{
+    ANSWER_TIMEOUT,
     Finding::{self, Fine, Wrong},
-    PATIENCE,
 };
 
 /// Clerk's Backend API, with a key that may be used with this database.
@@ -51,7 +51,7 @@ pub(super) async fn secret(db: &Db, config: &CliConfig) -> (Finding, Option<Veri
         let own = clerk::own_instance(&mut db.system().await?).await?.map(|own| own.id);
         Ok::<_, KeyError>(Verified { api, own })
     };
-    match tokio::time::timeout(PATIENCE, verify).await {
+    match tokio::time::timeout(ANSWER_TIMEOUT, verify).await {
         Ok(Ok(verified)) => {
             let fine = match verified.api.instance() {
                 Some(id) => format!("{} accepts the key of {id}", clerk.url),
@@ -62,7 +62,7 @@ pub(super) async fn secret(db: &Db, config: &CliConfig) -> (Finding, Option<Veri
         Ok(Err(error)) => (Wrong(chain(&error)), None),
         Err(_) => {
             let wrong =
-                format!("{} gave no answer within {PATIENCE:?}; check CLERK_API_URL and the network", clerk.url);
+                format!("{} gave no answer within {ANSWER_TIMEOUT:?}; check CLERK_API_URL and the network", clerk.url);
             (Wrong(wrong), None)
         }
     }
@@ -92,7 +92,7 @@ pub(super) async fn public(
         }
     };
     let Some(verified) = verified else { return Fine(url.clone()) };
-    match tokio::time::timeout(PATIENCE, verified.api.public_keys()).await {
+    match tokio::time::timeout(ANSWER_TIMEOUT, verified.api.public_keys()).await {
         Ok(Ok(Some(own))) if own.is_disjoint(&published) => Wrong(format!(
             "{url} has the keys of another Clerk instance than CLERK_SECRET_KEY's: everybody is refused\n\
              set CLERK_PUBLISHABLE_KEY and CLERK_SECRET_KEY of one instance, as Clerk's dashboard shows them under API keys; \
@@ -126,7 +126,7 @@ fn environments(
 
 /// The ids of the keys in a public set. <https://www.rfc-editor.org/rfc/rfc7517>
 async fn key_ids(url: &str) -> reqwest::Result<BTreeSet<String>> {
-    let client = reqwest::Client::builder().timeout(PATIENCE).build()?;
+    let client = reqwest::Client::builder().timeout(ANSWER_TIMEOUT).build()?;
     let set: Value = client.get(url).send().await?.error_for_status()?.json().await?;
     let keys = set["keys"].as_array().into_iter().flatten();
     Ok(keys.map(|key| key["kid"].as_str().unwrap_or_default().to_owned()).collect())

@@ -16,7 +16,7 @@ use super::jobs::describe_pause;
 use crate::table::time;
 
 /// How long anything that is asked may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What was found out about one thing.
 enum Finding {
@@ -95,14 +95,14 @@ fn count(number: i64, one: &str, several: &str) -> String {
 
 /// Whether the database can be reached, and whether its schema is up to date.
 async fn connection(config: &CliConfig) -> (Finding, bool) {
-    match tokio::time::timeout(PATIENCE, pending_migrations(&config.database_url)).await {
+    match tokio::time::timeout(ANSWER_TIMEOUT, pending_migrations(&config.database_url)).await {
         Ok(Ok(pending)) if pending.is_empty() => {
             let server = server(config).await.map(|server| format!("{server}: reachable and migrated"));
             (server.map_or_else(|error| Wrong(chain(&error)), Fine), true)
         }
         Ok(Ok(pending)) => (Wrong(format!("{} migrations are pending; run: norvalt migrate", pending.len())), false),
         Ok(Err(error)) => (Wrong(chain(&error)), false),
-        Err(_) => (Wrong(format!("no answer within {PATIENCE:?}; is a firewall in between?")), false),
+        Err(_) => (Wrong(format!("no answer within {ANSWER_TIMEOUT:?}; is a firewall in between?")), false),
     }
 }
 

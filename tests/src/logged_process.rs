@@ -14,16 +14,16 @@ use tokio::{
 use crate::processes::{Signal, signal};
 
 /// Far longer than anything should take, on a busy machine too.
-const PATIENCE: Duration = Duration::from_secs(30);
+const OUTPUT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A binary of which everything is kept that it says.
-pub struct Talking {
+pub struct LoggedProcess {
     child: Child,
     said: watch::Receiver<String>,
     listening: Vec<JoinHandle<()>>,
 }
 
-impl Talking {
+impl LoggedProcess {
     /// Starts it.
     pub fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
@@ -40,7 +40,7 @@ impl Talking {
             let mut lines = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
             lines.find_map(|line| line[name].as_str().map(str::to_owned))
         };
-        let said = timeout(PATIENCE, self.said.wait_for(|said| value(said).is_some())).await;
+        let said = timeout(OUTPUT_TIMEOUT, self.said.wait_for(|said| value(said).is_some())).await;
         let said = said.unwrap_or_else(|_| panic!("no line has {name}")).expect("it lives");
         value(&said).expect("it was waited for")
     }
@@ -57,7 +57,7 @@ impl Talking {
 
     /// Waits for its end, and returns its exit code and everything that it said.
     pub async fn ended(mut self) -> (Option<i32>, String) {
-        let status = timeout(PATIENCE, self.child.wait()).await.expect("it ends").expect("it is our own child");
+        let status = timeout(OUTPUT_TIMEOUT, self.child.wait()).await.expect("it ends").expect("it is our own child");
         for listening in self.listening {
             listening.await.expect("it only reads");
         }

@@ -8,8 +8,8 @@ use dev::clerk::{Options, SigningKey, StandIn};
 use tests::{
     clerk_events::Membership,
     cluster::{TestDatabase, database},
+    logged_process::LoggedProcess,
     processes::{api_command, worker_command},
-    talking::Talking,
 };
 use tokio::net::TcpListener;
 
@@ -17,8 +17,8 @@ use tokio::net::TcpListener;
 struct Pair {
     database: TestDatabase,
     clerk: StandIn,
-    api: Talking,
-    worker: Talking,
+    api: LoggedProcess,
+    worker: LoggedProcess,
     /// Where the API is.
     url: String,
     api_admin: String,
@@ -32,7 +32,7 @@ impl Pair {
         let (mut api, mut worker) = (api_command(&database.url, &clerk), worker_command(&database.url));
         api.envs(environment.iter().copied());
         worker.envs(environment.iter().copied());
-        let (mut api, mut worker) = (Talking::start(api), Talking::start(worker));
+        let (mut api, mut worker) = (LoggedProcess::start(api), LoggedProcess::start(worker));
         let (url, api_admin) = (api.url("address").await, api.url("admin_address").await);
         let worker_admin = worker.url("admin_address").await;
         Self { database, clerk, api, worker, url, api_admin, worker_admin }

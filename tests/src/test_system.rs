@@ -23,7 +23,7 @@ pub const RECOVERY: Duration = Duration::from_mins(1);
 const SENDERS: usize = 8;
 
 /// One API and some workers on a database, under load.
-pub struct Site {
+pub struct TestSystem {
     /// The workers, all with the same settings.
     pub workers: Vec<Child>,
     /// The senders of webhooks.
@@ -42,7 +42,7 @@ pub struct Held {
     _lock: PgConnection,
 }
 
-impl Site {
+impl TestSystem {
     /// Starts everything on this database. The binaries reach it as `database_url`, its superuser as `superuser_url`.
     pub async fn open(superuser_url: &str, database_url: &str, workers: usize) -> Self {
         let ledger = Ledger::open(superuser_url).await;
@@ -53,9 +53,9 @@ impl Site {
         let workers = (0..workers).map(|_| start_worker(database_url)).collect();
         let load = Load::start(&url, SENDERS);
         let (superuser_url, database_url) = (superuser_url.to_owned(), database_url.to_owned());
-        let site = Self { workers, load, clerk, api, ledger, superuser_url, database_url };
-        site.settle(Instant::now()).await;
-        site
+        let system = Self { workers, load, clerk, api, ledger, superuser_url, database_url };
+        system.settle(Instant::now()).await;
+        system
     }
 
     /// Adds a worker.

@@ -15,7 +15,7 @@ const WORTHWHILE: i64 = 1_000;
 const STEP: i64 = 50_000;
 
 /// How long those who add leads to a dealership may have to wait for a step of ours, and a step for one of them.
-const PATIENCE: &str = "SET LOCAL statement_timeout = '2s'";
+const LIMIT_STATEMENTS: &str = "SET LOCAL statement_timeout = '2s'";
 
 /// Counts the leads of all dealerships that came in more than a day ago and were not counted yet. Returns how many times
 /// it wrote down where it had got to.
@@ -31,8 +31,7 @@ pub async fn count(db: &Db) -> Result<u64> {
     )
     .bind(WORTHWHILE)
     .fetch_all(tx.conn())
-    .await
-    .map_err(Error::from)?;
+    .await?;
     tx.commit().await?;
     let mut steps = 0;
     for dealership in waiting {
@@ -70,14 +69,13 @@ async fn step(db: &Db, dealership: DealershipId) -> Result<bool> {
     .bind(dealership)
     .bind(STEP)
     .fetch_optional(tx.conn())
-    .await
-    .map_err(Error::from)?;
-    tx.conn().execute(PATIENCE).await.map_err(Error::from)?;
+    .await?;
+    tx.conn().execute(LIMIT_STATEMENTS).await?;
     // Whoever adds a lead holds a weaker lock on this row, by its foreign key, until the lead is there for everybody. So
     // nobody is about to add one that would not be counted; the lock comes first, that the count sees all who were.
     let lock = "-- leads::count
                 SELECT FROM dealerships WHERE id = $1 FOR UPDATE";
-    sqlx::query(lock).bind(dealership).execute(tx.conn()).await.map_err(Error::from)?;
+    sqlx::query(lock).bind(dealership).execute(tx.conn()).await?;
     sqlx::query(
         "-- leads::count
          UPDATE dealerships d SET leads_counted_before = until,
@@ -89,8 +87,7 @@ async fn step(db: &Db, dealership: DealershipId) -> Result<bool> {
     .bind(dealership)
     .bind(until)
     .execute(tx.conn())
-    .await
-    .map_err(Error::from)?;
+    .await?;
     tx.commit().await?;
     Ok(until.is_some())
 }

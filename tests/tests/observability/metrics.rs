@@ -6,9 +6,9 @@ use sqlx::raw_sql;
 use tests::{
     cluster::database,
     jobs::JobTable,
+    logged_process::LoggedProcess,
     metrics::Metrics,
     processes::{deliver, worker_command},
-    talking::Talking,
 };
 use tokio::{
     net::TcpListener,
@@ -127,7 +127,7 @@ async fn the_worker_counts_what_it_does_and_measures_the_queue() {
 #[tokio::test]
 async fn the_worker_says_whether_it_lives_and_whether_it_works() {
     let database = database().await;
-    let mut worker = Talking::start(worker_command(&database.url));
+    let mut worker = LoggedProcess::start(worker_command(&database.url));
     let admin = worker.url("admin_address").await;
     let status = async |path: &str| status_of(&admin, path).await;
     until_status(&admin, "/health/ready", 200).await;
@@ -170,7 +170,7 @@ async fn an_address_that_is_taken_is_told_by_its_variable() {
     let mut worker = worker_command(&database.url);
     worker.env("WORKER_ADMIN_ADDRESS", &address);
     for (command, variable) in [(api, "API_ADMIN_ADDRESS"), (worker, "WORKER_ADMIN_ADDRESS")] {
-        let (code, said) = Talking::start(command).ended().await;
+        let (code, said) = LoggedProcess::start(command).ended().await;
         assert!(code == Some(1) && said.contains(variable), "{code:?} {said}");
     }
 }
@@ -215,7 +215,7 @@ fn operations_documents() -> String {
 
 /// Waits until a series has a value.
 async fn until(admin: &str, series: &str, value: u32) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + SCRAPE_TIMEOUT;
     loop {
         let metrics = Metrics::of(admin).await;
         if metrics.has(series, value) {
@@ -228,7 +228,7 @@ async fn until(admin: &str, series: &str, value: u32) {
 
 /// Waits until the path is answered with this status.
 async fn until_status(admin: &str, path: &str, status: u16) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + SCRAPE_TIMEOUT;
     while status_of(admin, path).await != status {
         assert!(Instant::now() < deadline, "{path} is not answered with {status}");
         sleep(INTERVAL).await;
@@ -240,5 +240,5 @@ async fn status_of(admin: &str, path: &str) -> u16 {
 }
 
 /// Far longer than anything should take, on a busy machine too.
-const PATIENCE: Duration = Duration::from_secs(30);
+const SCRAPE_TIMEOUT: Duration = Duration::from_secs(30);
 const INTERVAL: Duration = Duration::from_millis(20);
