@@ -9,7 +9,7 @@ use sqlx::{FromRow, Postgres, QueryBuilder};
 
 use crate::{
     db::{Result, SystemTx},
-    queue::Seek,
+    seek::Seek,
 };
 
 /// Ids kept of one action, at most.

@@ -1,8 +1,21 @@
-//! The payloads of all kinds of jobs. What a job does stands in the worker, one file each.
+//! All kinds of jobs, each with its payload. What a job does stands in the worker, one file each.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::queue::Job;
+/// A kind of work. The behaviour is in the worker.
+pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The name in the database. Never the name of a Rust type: renaming one must not strand its jobs.
+    const KIND: &'static str;
+    /// Version of the payload's shape; raised when an older worker could not read it.
+    const VERSION: i16 = 1;
+    /// The queue it waits in.
+    const QUEUE: &'static str = "default";
+    /// After how many failed attempts it is dead.
+    const MAX_ATTEMPTS: i16 = 12;
+    /// Whether it leaves something behind when it dies: a worker then runs it once more, only to bury it, when its last
+    /// attempt has lost its worker.
+    const BURIED_BY_WORKER: bool = false;
+}
 
 /// The kinds of all jobs that this release knows, each with its queue.
 pub const KINDS: [(&str, &str); 4] = [

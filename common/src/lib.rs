@@ -18,6 +18,7 @@ pub mod page;
 pub mod queue;
 pub mod role;
 pub mod secrets;
+pub mod seek;
 pub mod telemetry;
 mod text_enum;
 mod update;

@@ -18,6 +18,7 @@ mod framing;
 mod frontend;
 mod hang_ups;
 mod isolation;
+mod layers;
 mod leads;
 mod lists;
 mod long_answers;

@@ -6,9 +6,11 @@ mod access;
 mod batches;
 mod begin;
 mod cancel;
+mod dedicated_connection;
 mod error;
 mod isolation;
 mod migrate;
+mod notifier;
 mod pool;
 mod pooler;
 mod readiness;
@@ -23,10 +25,13 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::task::JoinSet;
 
 pub use access::{AccessError, Caller, Identity, Tenant};
-pub(crate) use begin::{Begin, dedicated_session};
+pub(crate) use begin::Begin;
+pub(crate) use dedicated_connection::CONNECT_TIMEOUT;
+pub use dedicated_connection::DedicatedConnection;
 pub use error::{Error, Result};
 pub use isolation::IsolationError;
 pub use migrate::{MigrateError, Migration, is_migrated, migrate, pending_migrations};
+pub(crate) use notifier::{CHANNEL, QUEUES};
 pub use pool::PoolUse;
 pub(crate) use pool::{Pool, with_timeout};
 pub use pooler::UnusablePooler;
@@ -39,9 +44,10 @@ pub use url::{DatabaseUrl, InvalidDatabaseUrl};
 use self::{
     cancel::Canceller,
     isolation::{Isolation, keep_looking},
+    notifier::Notifier,
     pool::TIME_LIMIT,
 };
-use crate::{ids::DealershipId, queue::Notifier};
+use crate::ids::DealershipId;
 
 /// No transaction stays open across a wait for anything but the database. Should one, the server ends it after this time.
 const IDLE_LIMIT: Duration = Duration::from_secs(30);

@@ -3,8 +3,8 @@ use std::time::Duration;
 use sqlx::FromRow;
 use tokio::{sync::Mutex, time::Instant};
 
-use super::{Db, Error, Result, isolation::Isolation, migrate::newest_migration};
-use crate::{queue::DedicatedConnection, telemetry::chain};
+use super::{Db, DedicatedConnection, Error, Result, isolation::Isolation, migrate::newest_migration};
+use crate::telemetry::chain;
 
 /// How long an answer holds: however many ask, the database is not asked more often.
 const FRESH: Duration = Duration::from_millis(250);

@@ -3,8 +3,8 @@ use std::collections::BTreeSet;
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 use uuid::Uuid;
 
-use super::{Result, begin::become_tenant, pool::OpenTransaction};
-use crate::{ids::DealershipId, queue::Notifier};
+use super::{Result, begin::become_tenant, notifier::Notifier, pool::OpenTransaction};
+use crate::ids::DealershipId;
 
 /// A transaction bound to one dealership by Row-Level Security. Dropping it without a commit rolls back.
 #[derive(Debug)]

@@ -5,13 +5,14 @@ use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 use sqlx::{FromRow, Postgres, QueryBuilder};
 
-use super::{Job, pause::announce_intervention};
+use super::pause::announce_intervention;
 use crate::{
     audit::{Operator, Subject, Verb, record},
     db::{Db, Error, JobTx, Result, SystemTx},
     ids::DealershipId,
     input::JsonText,
-    jobs::ProcessClerkEvent,
+    jobs::{Job, ProcessClerkEvent},
+    seek::Seek,
 };
 
 /// Rows changed in one transaction, at most: claims have to step over what is locked.
@@ -92,37 +93,6 @@ pub struct JobFilter {
     pub trace_id: Option<String>,
     /// Only those that process this stored Clerk event.
     pub event_id: Option<i64>,
-}
-
-/// Which part of a long list is meant.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Seek {
-    /// The newest.
-    #[default]
-    Newest,
-    /// Those older than this one.
-    OlderThan(i64),
-    /// Those next to this one that are newer.
-    NewerThan(i64),
-}
-
-impl Seek {
-    /// Ends a query whose rows have ids and whose conditions are begun.
-    pub(crate) fn push_to(self, query: &mut QueryBuilder<Postgres>, limit: i64) {
-        match self {
-            Self::Newest => query.push(" ORDER BY id DESC LIMIT "),
-            Self::OlderThan(id) => query.push(" AND id < ").push_bind(id).push(" ORDER BY id DESC LIMIT "),
-            Self::NewerThan(id) => query.push(" AND id > ").push_bind(id).push(" ORDER BY id LIMIT "),
-        };
-        query.push_bind(limit);
-    }
-
-    /// Brings what that found into order.
-    pub(crate) fn newest_first<T>(self, rows: &mut [T]) {
-        if matches!(self, Self::NewerThan(_)) {
-            rows.reverse();
-        }
-    }
 }
 
 /// How many jobs of one kind are in one state.

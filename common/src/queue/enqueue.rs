@@ -1,25 +1,10 @@
 use chrono::{DateTime, Utc};
-use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     db::{Error, JobTx, Result},
     ids::DealershipId,
+    jobs::Job,
 };
-
-/// A kind of work. The payload type lives in `common::jobs`, the behaviour in the worker.
-pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
-    /// The name in the database. Never the name of a Rust type: renaming one must not strand its jobs.
-    const KIND: &'static str;
-    /// Version of the payload's shape; raised when an older worker could not read it.
-    const VERSION: i16 = 1;
-    /// The queue it waits in.
-    const QUEUE: &'static str = "default";
-    /// After how many failed attempts it is dead.
-    const MAX_ATTEMPTS: i16 = 12;
-    /// Whether it leaves something behind when it dies: a worker then runs it once more, only to bury it, when its last
-    /// attempt has lost its worker.
-    const BURIED_BY_WORKER: bool = false;
-}
 
 /// A job to be written down, and how.
 #[derive(Debug, Clone)]

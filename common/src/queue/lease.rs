@@ -3,8 +3,8 @@ use std::time::Duration;
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::{CHANNEL, ClaimToken, DedicatedConnection, history::append_error};
-use crate::db::{Error, Result};
+use super::{ClaimToken, DedicatedConnection, history::append_error};
+use crate::db::{CHANNEL, Error, Result};
 
 /// The right to run one job, until it runs out or another claim takes the job. Proven by the claim's token and not by
 /// who we are: a process can claim a job again that it has itself lost.

@@ -6,8 +6,8 @@ use sqlx::{
 };
 use tokio::time::timeout;
 
-use super::{CHANNEL, connection::CONNECT_TIMEOUT, notifier::QUEUES, pause::INTERVENTION};
-use crate::db::{Db, Error, Result, with_timeout};
+use super::pause::INTERVENTION;
+use crate::db::{CHANNEL, CONNECT_TIMEOUT, Db, Error, QUEUES, Result, with_timeout};
 
 /// After so long without a word the server is asked whether it is there: nobody tells of one that vanished.
 const SILENCE: Duration = Duration::from_secs(30);

@@ -3,13 +3,11 @@
 
 mod admin;
 mod claim;
-mod connection;
 mod enqueue;
 mod finish;
 mod history;
 mod lease;
 mod listener;
-mod notifier;
 mod pause;
 mod periodic;
 mod prune;
@@ -17,16 +15,16 @@ mod stats;
 mod upkeep;
 mod workers;
 
-pub use admin::{Cancel, JobCount, JobFilter, JobRecord, STATES, Seek, cancel, count, kinds, list, queues, retry};
+pub use admin::{Cancel, JobCount, JobFilter, JobRecord, STATES, cancel, count, kinds, list, queues, retry};
 pub use claim::{Claim, ClaimToken, ClaimedJob};
-pub use connection::DedicatedConnection;
-pub use enqueue::{Enqueued, Job, NewJob, enqueue};
+pub use enqueue::{Enqueued, NewJob, enqueue};
 pub use finish::{NextState, Retry, complete, defer, drop_pointless, fail};
 pub use lease::{Lease, LeaseError};
 pub use listener::{Heard, Listener};
-pub use notifier::{CHANNEL, Notifier};
 pub use pause::{Interventions, PausedQueue, pause, paused, resume};
 pub use periodic::Periodic;
 pub use prune::{Over, prunable, prune};
 pub use stats::{Stats, stats};
 pub use workers::{WorkerProcess, WorkerRecord, workers};
+
+pub use crate::{db::DedicatedConnection, jobs::Job, seek::Seek};

@@ -4,10 +4,10 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::FromRow;
 
-use super::{CHANNEL, DedicatedConnection};
+use super::DedicatedConnection;
 use crate::{
     audit::{Operator, Subject, Verb, record},
-    db::{Error, Result, SystemTx},
+    db::{CHANNEL, Error, Result, SystemTx},
 };
 
 /// What is announced besides work: an operator has paused or resumed a queue, or cancelled a job that runs.

@@ -7,15 +7,13 @@ use std::{
 
 use tokio::{sync::watch, time::sleep};
 
-use crate::{
-    db::{Begin, Pool, Result, with_timeout},
-    telemetry::chain,
-};
+use super::{Begin, Pool, Result, with_timeout};
+use crate::telemetry::chain;
 
 /// The channel on which committed work is announced, and on which workers listen.
-pub const CHANNEL: &str = "norvalt_jobs";
+pub(crate) const CHANNEL: &str = "norvalt_jobs";
 /// What an announcement that names queues begins with. One without a name means any queue.
-pub(super) const QUEUES: &str = "queues:";
+pub(crate) const QUEUES: &str = "queues:";
 /// How long an announcement may take.
 const LIMIT: Duration = Duration::from_secs(3);
 /// From one announcement to the next, at least. Who is busy looks for more without being told.
@@ -25,7 +23,7 @@ const INTERVAL: Duration = Duration::from_millis(5);
 /// transactions: one task of the process sends it, once for all that were committed while the last one was under way.
 /// An announcement that is lost with its process costs latency, not work: workers also poll.
 #[derive(Debug, Clone)]
-pub struct Notifier {
+pub(super) struct Notifier {
     queues: Arc<Queues>,
     wanted: Arc<watch::Sender<u64>>,
     sent: watch::Receiver<u64>,
@@ -37,7 +35,7 @@ struct Queues(Mutex<BTreeSet<String>>);
 
 impl Notifier {
     /// Starts the task. It ends when the last clone is gone.
-    pub(crate) fn start(pool: Pool) -> Self {
+    pub(super) fn start(pool: Pool) -> Self {
         let (wanted, requests) = watch::channel(0);
         let (done, sent) = watch::channel(0);
         let queues = Arc::<Queues>::default();
@@ -46,7 +44,7 @@ impl Notifier {
     }
 
     /// Something was committed in these queues, if there are any.
-    pub(crate) fn notify(&self, queues: BTreeSet<String>) {
+    pub(super) fn notify(&self, queues: BTreeSet<String>) {
         if !queues.is_empty() {
             self.queues.lock().extend(queues);
             self.wanted.send_modify(|count| *count += 1);
@@ -54,7 +52,7 @@ impl Notifier {
     }
 
     /// Waits until everything so far has been announced, or could not be.
-    pub(crate) async fn flush(&self) {
+    pub(super) async fn flush(&self) {
         let wanted = *self.wanted.borrow();
         // An error means that the task is gone, and with it the runtime.
         let _ = self.sent.clone().wait_for(|sent| *sent >= wanted).await;

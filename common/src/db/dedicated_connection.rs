@@ -2,10 +2,10 @@ use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, postgres::PgConnectOptions};
 
-use crate::db::{Db, Result, dedicated_session, with_timeout};
+use super::{Db, Result, begin::dedicated_session, with_timeout};
 
 /// How long connecting may take.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How much longer than the server we wait, so that it is the server that gives up: what we gave up on might yet commit.
 const GRACE: Duration = Duration::from_secs(1);
 
