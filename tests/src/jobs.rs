@@ -79,6 +79,12 @@ impl JobTable {
         self.change("UPDATE jobs SET lease_until = now() - interval '1 s' WHERE id = $1", lease.job_id()).await;
     }
 
+    /// Waits until a job is taken back whose lease has run out, and lets its time come.
+    pub async fn retry_once_reaped(&mut self, id: i64) {
+        self.wait_until("SELECT state <> 'running' OR lease_until > now() FROM jobs WHERE id = $1", id).await;
+        self.change("UPDATE jobs SET run_at = now() WHERE id = $1 AND state = 'retryable'", id).await;
+    }
+
     /// The payloads of all jobs of a kind.
     pub async fn payloads(&mut self, kind: &str) -> Vec<Value> {
         sqlx::query_scalar("SELECT payload FROM jobs WHERE kind = $1 ORDER BY id")

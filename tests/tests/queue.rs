@@ -34,10 +34,10 @@ impl Job for Errand {
 
 /// Work that may fail often.
 #[derive(Debug, Serialize, Deserialize)]
-struct Patience;
+struct Stubborn;
 
-impl Job for Patience {
-    const KIND: &'static str = "test.patience";
+impl Job for Stubborn {
+    const KIND: &'static str = "test.stubborn";
     const MAX_ATTEMPTS: i16 = 30;
 }
 

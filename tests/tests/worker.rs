@@ -28,7 +28,7 @@ use tokio::{sync::oneshot, task::JoinHandle};
 use worker::{Registry, RunError};
 
 /// A database with a worker that may run on it.
-struct Shop {
+struct TestWorker {
     table: JobTable,
     db: Db,
     config: WorkerConfig,
@@ -36,11 +36,11 @@ struct Shop {
     _database: Option<TestDatabase>,
 }
 
-impl Shop {
+impl TestWorker {
     async fn open() -> Self {
         let database = database().await;
-        let shop = Self::at(&database.url).await;
-        Self { _database: Some(database), ..shop }
+        let test = Self::at(&database.url).await;
+        Self { _database: Some(database), ..test }
     }
 
     /// In a database that somebody else looks after.
@@ -53,7 +53,7 @@ impl Shop {
             concurrency: 4,
             queue_limits: BTreeMap::new(),
             lease: Duration::from_secs(30),
-            // Longer than the tests have patience: what is announced must be heard.
+            // Longer than the tests wait: what is announced must be heard.
             poll: Duration::from_mins(1),
             clerk: None,
             sync_interval: Duration::from_hours(1),

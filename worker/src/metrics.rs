@@ -155,7 +155,6 @@ impl Metrics {
         self.durations.get_or_create(&Kind { kind: attempt.kind }).observe(took.as_secs_f64());
     }
 
-    /// An attempt panicked.
     pub(crate) fn panicked(&self, kind: &str) {
         self.panics.get_or_create(&Kind { kind: kind.to_owned() }).inc();
     }

@@ -1,7 +1,7 @@
 use chrono::TimeDelta;
 use common::queue::{Lease, NextState, Retry, fail};
 
-use super::{Errand, Patience, Queue};
+use super::{Errand, Queue, Stubborn};
 
 async fn fail_with(queue: &Queue, lease: &Lease, reason: &str, retry: Retry) -> NextState {
     let mut tx = queue.tx().await;
@@ -22,7 +22,7 @@ async fn a_job_that_failed_for_lack_of_a_database_waits_for_seconds() {
 
 async fn waits(retry: Retry, longest: &[i64]) {
     let mut queue = Queue::start().await;
-    let id = queue.add(&Patience).await;
+    let id = queue.add(&Stubborn).await;
     for &seconds in longest {
         let lease = queue.claim_one().await.lease;
         queue.table.change("UPDATE jobs SET run_at = now() WHERE id = $1", id).await;
@@ -69,7 +69,7 @@ async fn a_job_that_cannot_succeed_is_dead_at_once() {
 #[tokio::test]
 async fn the_last_ten_errors_are_kept() {
     let mut queue = Queue::start().await;
-    let id = queue.add(&Patience).await;
+    let id = queue.add(&Stubborn).await;
     for attempt in 1..=12 {
         let lease = queue.claim_one().await.lease;
         fail_with(&queue, &lease, &format!("error {attempt}"), Retry::Later).await;

@@ -14,7 +14,7 @@ use sqlx::{Connection, PgConnection};
 use worker::{JobContext, JobError, NetworkJob, Registry, Services, TenantJob};
 
 use super::{
-    Shop,
+    TestWorker,
     kinds::{Effect, Gate},
 };
 
@@ -106,8 +106,8 @@ fn registry() -> Registry {
     Registry::default().tenant::<Move>().network::<Ask>()
 }
 
-async fn dealership(shop: &Shop) -> DealershipId {
-    let mut superuser = PgConnection::connect(&shop.url).await.expect("the database is there");
+async fn dealership(test: &TestWorker) -> DealershipId {
+    let mut superuser = PgConnection::connect(&test.url).await.expect("the database is there");
     sqlx::query_scalar(
         "INSERT INTO dealerships (clerk_org_id, name, email) VALUES (gen_random_uuid()::text, 'Bil AS', 'a@bil.example')
          RETURNING id",
@@ -117,21 +117,21 @@ async fn dealership(shop: &Shop) -> DealershipId {
     .expect("a superuser may")
 }
 
-async fn change(shop: &Shop, statement: &'static str, dealership: DealershipId) {
-    let mut superuser = PgConnection::connect(&shop.url).await.expect("the database is there");
+async fn change(test: &TestWorker, statement: &'static str, dealership: DealershipId) {
+    let mut superuser = PgConnection::connect(&test.url).await.expect("the database is there");
     sqlx::query(statement).bind(dealership).execute(&mut superuser).await.expect("a superuser may");
 }
 
-async fn add<J: Job>(shop: &Shop, dealership: DealershipId, job: &J) -> i64 {
-    let mut tx = shop.db.tenant(dealership).await.expect("the database is there");
+async fn add<J: Job>(test: &TestWorker, dealership: DealershipId, job: &J) -> i64 {
+    let mut tx = test.db.tenant(dealership).await.expect("the database is there");
     let enqueued = enqueue(&mut tx, &NewJob::now(job)).await.expect("it can be enqueued");
     tx.commit().await.expect("it can be committed");
     let Enqueued::As(id) = enqueued else { panic!("there is one like it") };
     id
 }
 
-async fn answers(shop: &mut Shop) -> Vec<String> {
-    let payloads = shop.table.payloads(Answered::KIND).await;
+async fn answers(test: &mut TestWorker) -> Vec<String> {
+    let payloads = test.table.payloads(Answered::KIND).await;
     payloads.into_iter().map(|payload| payload["what"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
@@ -141,19 +141,19 @@ fn ask(gate: &str, answer: Reply) -> Ask {
 
 #[tokio::test]
 async fn a_job_enqueued_through_the_tenant_door_is_that_dealerships_and_exists_with_its_transaction() {
-    let mut shop = Shop::open().await;
-    let ours = dealership(&shop).await;
-    let mut tx = shop.db.tenant(ours).await.expect("the database is there");
+    let mut test = TestWorker::open().await;
+    let ours = dealership(&test).await;
+    let mut tx = test.db.tenant(ours).await.expect("the database is there");
     enqueue(&mut tx, &NewJob::now(&ask("never", Reply::Yes))).await.expect("it can be enqueued");
     drop(tx);
-    let id = add(&shop, ours, &ask("never", Reply::Yes)).await;
-    assert_eq!(shop.table.payloads(Ask::KIND).await.len(), 1, "what was rolled back left nothing");
-    shop.table
+    let id = add(&test, ours, &ask("never", Reply::Yes)).await;
+    assert_eq!(test.table.payloads(Ask::KIND).await.len(), 1, "what was rolled back left nothing");
+    test.table
         .wait_until("SELECT for_dealership <> '00000000-0000-0000-0000-000000000000' FROM jobs WHERE id = $1", id)
         .await;
 
     // The rights on the queue ended with that statement.
-    let mut tx = shop.db.tenant(ours).await.expect("the database is there");
+    let mut tx = test.db.tenant(ours).await.expect("the database is there");
     let keyed = NewJob { unique_key: Some("once"), ..NewJob::now(&Effect { of: 1 }) };
     enqueue(&mut tx, &keyed).await.expect("it can be enqueued");
     assert_eq!(enqueue(&mut tx, &keyed).await.expect("a duplicate is no error"), Enqueued::Duplicate);
@@ -163,9 +163,9 @@ async fn a_job_enqueued_through_the_tenant_door_is_that_dealerships_and_exists_w
 
 #[tokio::test]
 async fn an_enqueue_that_is_cut_off_leaves_no_way_around_the_tenants_door() {
-    let shop = Shop::open().await;
-    let ours = dealership(&shop).await;
-    let mut tx = shop.db.tenant(ours).await.expect("the database is there");
+    let test = TestWorker::open().await;
+    let ours = dealership(&test).await;
+    let mut tx = test.db.tenant(ours).await.expect("the database is there");
     let job = ask("never", Reply::Yes);
     let new = NewJob::now(&job);
     // Polled once: its first statement is under way, and its answer never read.
@@ -176,116 +176,117 @@ async fn an_enqueue_that_is_cut_off_leaves_no_way_around_the_tenants_door() {
 
 #[tokio::test]
 async fn a_dealerships_job_is_completed_with_its_effects_and_not_without() {
-    let mut shop = Shop::open().await;
-    let ours = dealership(&shop).await;
-    let worker = shop.worker_of(registry());
+    let mut test = TestWorker::open().await;
+    let ours = dealership(&test).await;
+    let worker = test.worker_of(registry());
     let gate = Gate::of("completed_with_its_effects");
-    let id = add(&shop, ours, &Move { gate: "completed_with_its_effects".into() }).await;
+    let id = add(&test, ours, &Move { gate: "completed_with_its_effects".into() }).await;
     gate.arrived(1).await;
     let steal = "UPDATE jobs SET lease_token = gen_random_uuid() WHERE id = $1";
-    assert_eq!(shop.table.change(steal, id).await, 1);
+    assert_eq!(test.table.change(steal, id).await, 1);
     gate.open(1);
     worker.stop().await.expect("it stops cleanly");
-    assert_eq!(shop.effects().await, 0, "another worker had it");
+    assert_eq!(test.effects().await, 0, "another worker had it");
 
-    shop.table.change("UPDATE jobs SET lease_until = now() - interval '1 s' WHERE id = $1", id).await;
-    let worker = shop.worker_of(registry());
+    test.table.change("UPDATE jobs SET lease_until = now() - interval '1 s' WHERE id = $1", id).await;
+    let worker = test.worker_of(registry());
     gate.open(1);
-    shop.table.wait_for(id, "done").await;
-    assert_eq!(shop.effects().await, 1);
+    test.table.wait_for(id, "done").await;
+    assert_eq!(test.effects().await, 1);
     worker.stop().await.expect("it stops cleanly");
 }
 
 #[tokio::test]
 async fn a_closed_dealerships_job_waits_and_a_purged_ones_is_cancelled() {
-    let mut shop = Shop::open().await;
-    let (closed, gone) = (dealership(&shop).await, dealership(&shop).await);
-    let waiting = add(&shop, closed, &Move { gate: "closed".into() }).await;
-    let pointless = add(&shop, gone, &ask("gone", Reply::Yes)).await;
-    change(&shop, "UPDATE dealerships SET closed_at = now() WHERE id = $1", closed).await;
-    change(&shop, "DELETE FROM dealerships WHERE id = $1", gone).await;
-    let worker = shop.worker_of(registry());
-    shop.table.wait_for(waiting, "scheduled").await;
-    shop.table.wait_for(pointless, "cancelled").await;
-    assert_eq!((shop.table.row(waiting).await.attempts, shop.effects().await), (0, 0));
+    let mut test = TestWorker::open().await;
+    let (closed, gone) = (dealership(&test).await, dealership(&test).await);
+    let waiting = add(&test, closed, &Move { gate: "closed".into() }).await;
+    let pointless = add(&test, gone, &ask("gone", Reply::Yes)).await;
+    change(&test, "UPDATE dealerships SET closed_at = now() WHERE id = $1", closed).await;
+    change(&test, "DELETE FROM dealerships WHERE id = $1", gone).await;
+    let worker = test.worker_of(registry());
+    test.table.wait_for(waiting, "scheduled").await;
+    test.table.wait_for(pointless, "cancelled").await;
+    assert_eq!((test.table.row(waiting).await.attempts, test.effects().await), (0, 0));
     worker.stop().await.expect("it stops cleanly");
 }
 
 #[tokio::test]
 async fn a_call_holds_no_transaction_and_its_answer_is_saved_with_the_completion() {
-    let mut shop = Shop::open().await;
-    let ours = dealership(&shop).await;
-    let worker = shop.worker_of(registry());
+    let mut test = TestWorker::open().await;
+    let ours = dealership(&test).await;
+    let worker = test.worker_of(registry());
     let gate = Gate::of("holds_nothing");
-    let id = add(&shop, ours, &ask("holds_nothing", Reply::Yes)).await;
+    let id = add(&test, ours, &ask("holds_nothing", Reply::Yes)).await;
     gate.arrived(1).await;
-    assert_eq!(shop.effects().await, 1, "what was loaded is committed before the call");
+    assert_eq!(test.effects().await, 1, "what was loaded is committed before the call");
     let open = "SELECT count(*) = $1 FROM pg_stat_activity
                 WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
-    shop.table.wait_until(open, 0).await;
+    test.table.wait_until(open, 0).await;
     gate.open(1);
-    shop.table.wait_for(id, "done").await;
-    assert_eq!(answers(&mut shop).await, ["yes"]);
+    test.table.wait_for(id, "done").await;
+    assert_eq!(answers(&mut test).await, ["yes"]);
 
-    let nothing = add(&shop, ours, &ask("nothing", Reply::Nothing)).await;
-    shop.table.wait_for(nothing, "done").await;
-    assert_eq!(answers(&mut shop).await.len(), 1, "there was nothing to call for");
+    let nothing = add(&test, ours, &ask("nothing", Reply::Nothing)).await;
+    test.table.wait_for(nothing, "done").await;
+    assert_eq!(answers(&mut test).await.len(), 1, "there was nothing to call for");
     worker.stop().await.expect("it stops cleanly");
 }
 
 #[tokio::test]
 async fn who_is_busy_says_when_and_the_attempt_does_not_count() {
-    let mut shop = Shop::open().await;
-    let ours = dealership(&shop).await;
-    let worker = shop.worker_of(registry());
-    let id = add(&shop, ours, &ask("busy_once", Reply::BusyOnce)).await;
+    let mut test = TestWorker::open().await;
+    let ours = dealership(&test).await;
+    let worker = test.worker_of(registry());
+    let id = add(&test, ours, &ask("busy_once", Reply::BusyOnce)).await;
     Gate::of("busy_once").open(2);
-    shop.table.wait_for(id, "done").await;
-    assert_eq!((shop.table.row(id).await.attempts, answers(&mut shop).await.len()), (1, 1));
+    test.table.wait_for(id, "done").await;
+    assert_eq!((test.table.row(id).await.attempts, answers(&mut test).await.len()), (1, 1));
     worker.stop().await.expect("it stops cleanly");
 }
 
 #[tokio::test]
 async fn what_dies_writes_down_its_end_in_the_transaction_that_buries_it() {
-    let mut shop = Shop::open().await;
-    let ours = dealership(&shop).await;
-    let worker = shop.worker_of(registry());
-    let id = add(&shop, ours, &ask("says_no", Reply::No)).await;
+    let mut test = TestWorker::open().await;
+    let ours = dealership(&test).await;
+    let worker = test.worker_of(registry());
+    let id = add(&test, ours, &ask("says_no", Reply::No)).await;
     Gate::of("says_no").open(1);
-    shop.table.wait_for(id, "dead").await;
-    assert_eq!(answers(&mut shop).await, ["they said no"]);
+    test.table.wait_for(id, "dead").await;
+    assert_eq!(answers(&mut test).await, ["they said no"]);
     worker.stop().await.expect("it stops cleanly");
 }
 
 #[tokio::test]
 async fn a_last_attempt_that_lost_its_worker_is_buried_by_another() {
-    let mut shop = Shop::open().await;
-    let ours = dealership(&shop).await;
-    let id = add(&shop, ours, &ask("killed", Reply::Yes)).await;
+    let mut test = TestWorker::open().await;
+    let ours = dealership(&test).await;
+    let id = add(&test, ours, &ask("killed", Reply::Yes)).await;
     let killed = "UPDATE jobs SET state = 'running', attempts = 2, lease_token = gen_random_uuid(),
                   lease_until = now() - interval '1 s' WHERE id = $1";
-    assert_eq!(shop.table.change(killed, id).await, 1);
-    let worker = shop.worker_of(registry());
-    shop.table.wait_for(id, "dead").await;
-    assert_eq!(answers(&mut shop).await, ["its last attempt lost its worker"]);
+    assert_eq!(test.table.change(killed, id).await, 1);
+    let worker = test.worker_of(registry());
+    test.table.retry_once_reaped(id).await;
+    test.table.wait_for(id, "dead").await;
+    assert_eq!(answers(&mut test).await, ["its last attempt lost its worker"]);
     worker.stop().await.expect("it stops cleanly");
 }
 
 #[tokio::test]
 async fn a_call_to_the_outside_holds_no_connection() {
-    let mut shop = Shop::open().await;
-    (shop.config.concurrency, shop.config.connections) = (20, 3);
-    let ours = dealership(&shop).await;
+    let mut test = TestWorker::open().await;
+    (test.config.concurrency, test.config.connections) = (20, 3);
+    let ours = dealership(&test).await;
     let gate = Gate::of("holds_no_connection");
     for _ in 0..20 {
-        add(&shop, ours, &ask("holds_no_connection", Reply::Yes)).await;
+        add(&test, ours, &ask("holds_no_connection", Reply::Yes)).await;
     }
-    let worker = shop.worker_of(registry());
+    let worker = test.worker_of(registry());
     gate.arrived(20).await;
     let pooled = "SELECT count(*) <= $1 AND bool_and(state = 'idle') FROM pg_stat_activity
                   WHERE datname = current_database() AND application_name = 'norvalt worker'";
-    shop.table.wait_until(pooled, 3).await;
+    test.table.wait_until(pooled, 3).await;
     gate.open(20);
-    shop.table.wait_for_count(Ask::KIND, "done", 20).await;
+    test.table.wait_for_count(Ask::KIND, "done", 20).await;
     worker.stop().await.expect("it stops cleanly");
 }

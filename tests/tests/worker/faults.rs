@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use worker::RunError;
 
 use super::{
-    Shop,
+    TestWorker,
     kinds::{Effect, Gate, Gated, Hopeless, Plain},
 };
 
@@ -46,28 +46,28 @@ async fn cut_the_workers_connections(url: &str) {
 
 #[tokio::test]
 async fn cut_connections_neither_lose_nor_double_anything() {
-    let mut shop = Shop::open().await;
-    let worker = shop.worker();
-    add_many(&shop.db, JOBS).await;
+    let mut test = TestWorker::open().await;
+    let worker = test.worker();
+    add_many(&test.db, JOBS).await;
     for progress in [20, 100, 200, 300] {
-        shop.table.wait_for_count(Plain::KIND, "done", progress).await;
-        cut_the_workers_connections(&shop.url).await;
+        test.table.wait_for_count(Plain::KIND, "done", progress).await;
+        cut_the_workers_connections(&test.url).await;
     }
-    shop.table.wait_for_count(Plain::KIND, "done", JOBS).await;
-    assert_exactly_once(&mut shop.table, JOBS).await;
+    test.table.wait_for_count(Plain::KIND, "done", JOBS).await;
+    assert_exactly_once(&mut test.table, JOBS).await;
 
     // It listens again: nothing but the announcement brings this job to it.
-    let after = shop.add(&Plain {}).await;
-    shop.table.wait_for(after, "done").await;
+    let after = test.add(&Plain {}).await;
+    test.table.wait_for(after, "done").await;
     worker.stop().await.expect("it stops cleanly");
 }
 
 #[tokio::test]
 async fn a_crash_of_the_database_neither_loses_nor_doubles_anything() {
     let mut cluster = private_cluster().await;
-    let shop = Shop::at(&cluster.url).await;
-    let worker = shop.worker();
-    add_many(&shop.db, JOBS).await;
+    let test = TestWorker::at(&cluster.url).await;
+    let worker = test.worker();
+    add_many(&test.db, JOBS).await;
     for progress in [20, 200] {
         JobTable::at(&cluster.url).await.wait_for_count(Plain::KIND, "done", progress).await;
         cluster.restart_immediate().await;
@@ -81,11 +81,11 @@ async fn a_crash_of_the_database_neither_loses_nor_doubles_anything() {
 #[tokio::test]
 async fn a_worker_waits_for_a_database_that_is_away() {
     let mut cluster = private_cluster().await;
-    let shop = Shop::at(&cluster.url).await;
-    let job = shop.add(&Plain {}).await;
-    shop.db.close().await;
+    let test = TestWorker::at(&cluster.url).await;
+    let job = test.add(&Plain {}).await;
+    test.db.close().await;
     cluster.stop().await;
-    let worker = shop.worker();
+    let worker = test.worker();
     assert!(!worker.task.is_finished());
     cluster.start().await;
     JobTable::at(&cluster.url).await.wait_for(job, "done").await;
@@ -95,11 +95,11 @@ async fn a_worker_waits_for_a_database_that_is_away() {
 #[tokio::test]
 async fn a_worker_stops_in_time_and_says_so_when_the_database_is_away() {
     let mut cluster = private_cluster().await;
-    let mut shop = Shop::at(&cluster.url).await;
-    shop.config.shutdown = Duration::from_millis(200);
+    let mut test = TestWorker::at(&cluster.url).await;
+    test.config.shutdown = Duration::from_millis(200);
     let gate = Gate::of("when_the_database_is_away");
-    let id = shop.add(&Gated { gate: "when_the_database_is_away".into() }).await;
-    let worker = shop.worker();
+    let id = test.add(&Gated { gate: "when_the_database_is_away".into() }).await;
+    let worker = test.worker();
     gate.arrived(1).await;
     cluster.stop().await;
     gate.open(1);
@@ -111,37 +111,37 @@ async fn a_worker_stops_in_time_and_says_so_when_the_database_is_away() {
 
 #[tokio::test]
 async fn a_failure_that_cannot_be_written_down_ends_with_the_lease() {
-    let mut shop = Shop::open().await;
-    shop.config.lease = Duration::from_secs(2);
+    let mut test = TestWorker::open().await;
+    test.config.lease = Duration::from_secs(2);
     let refuse = "
         CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'refused'; END $$;
         CREATE TRIGGER refuse BEFORE UPDATE ON jobs FOR EACH ROW WHEN (NEW.state = 'dead') EXECUTE FUNCTION refuse()";
-    let mut superuser = PgConnection::connect(&shop.url).await.expect("the database is there");
+    let mut superuser = PgConnection::connect(&test.url).await.expect("the database is there");
     sqlx::raw_sql(refuse).execute(&mut superuser).await.expect("a superuser may");
-    let _worker = shop.worker();
-    let id = shop.add(&Hopeless {}).await;
+    let _worker = test.worker();
+    let id = test.add(&Hopeless {}).await;
     // The lease ran out and the job was claimed again.
-    shop.table.wait_until("SELECT attempts = 2 FROM jobs WHERE id = $1", id).await;
+    test.table.wait_until("SELECT attempts = 2 FROM jobs WHERE id = $1", id).await;
     sqlx::raw_sql("DROP TRIGGER refuse ON jobs").execute(&mut superuser).await.expect("a superuser may");
-    shop.table.wait_for(id, "dead").await;
+    test.table.wait_for(id, "dead").await;
 }
 
 #[tokio::test]
 async fn a_job_whose_worker_vanished_is_run_by_another() {
-    let mut shop = Shop::open().await;
+    let mut test = TestWorker::open().await;
     let gate = Gate::of("a_job_whose_worker_vanished");
-    let vanishing = shop.worker();
-    let id = shop.add(&Gated { gate: "a_job_whose_worker_vanished".into() }).await;
+    let vanishing = test.worker();
+    let id = test.add(&Gated { gate: "a_job_whose_worker_vanished".into() }).await;
     gate.arrived(1).await;
     vanishing.task.abort();
     assert!(vanishing.task.await.is_err_and(|error| error.is_cancelled()));
 
-    let other = shop.worker();
-    shop.table.change("UPDATE jobs SET lease_until = now() WHERE id = $1", id).await;
+    let other = test.worker();
+    test.table.change("UPDATE jobs SET lease_until = now() WHERE id = $1", id).await;
     gate.arrived(1).await;
     gate.open(2);
-    shop.table.wait_for(id, "done").await;
-    assert_eq!(shop.table.row(id).await.attempts, 2);
-    assert_exactly_once(&mut shop.table, 1).await;
+    test.table.wait_for(id, "done").await;
+    assert_eq!(test.table.row(id).await.attempts, 2);
+    assert_exactly_once(&mut test.table, 1).await;
     other.stop().await.expect("it stops cleanly");
 }

@@ -11,7 +11,7 @@ use sqlx::{Connection, PgConnection};
 use worker::{IdempotentJob, JobContext, JobError, Registry, Services};
 
 use super::{
-    Shop,
+    TestWorker,
     kinds::{Effect, Gate, Plain},
 };
 
@@ -64,133 +64,134 @@ fn registry() -> Registry {
 
 #[tokio::test]
 async fn idempotent_work_holds_no_transaction_and_keeps_its_lease() {
-    let mut shop = Shop::open().await;
-    shop.config.lease = Duration::from_secs(2);
-    let worker = shop.worker_of(registry());
+    let mut test = TestWorker::open().await;
+    test.config.lease = Duration::from_secs(2);
+    let worker = test.worker_of(registry());
     let gate = Gate::of("holds_no_transaction");
-    let id = shop.add(&Asking { gate: "holds_no_transaction".into() }).await;
+    let id = test.add(&Asking { gate: "holds_no_transaction".into() }).await;
     gate.arrived(1).await;
     let open = "SELECT count(*) = $1 FROM pg_stat_activity
                 WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
-    shop.table.wait_until(open, 0).await;
-    shop.table.wait_until("SELECT now() > created_at + interval '4 s' FROM jobs WHERE id = $1", id).await;
+    test.table.wait_until(open, 0).await;
+    test.table.wait_until("SELECT now() > created_at + interval '4 s' FROM jobs WHERE id = $1", id).await;
     gate.open(1);
-    shop.table.wait_for(id, "done").await;
-    assert_eq!((shop.table.row(id).await.attempts, shop.effects().await), (1, 1));
+    test.table.wait_for(id, "done").await;
+    assert_eq!((test.table.row(id).await.attempts, test.effects().await), (1, 1));
     worker.stop().await.expect("it stops cleanly");
 }
 
 #[tokio::test]
 async fn idempotent_work_that_panics_is_tried_again() {
-    let mut shop = Shop::open().await;
-    let worker = shop.worker_of(registry());
+    let mut test = TestWorker::open().await;
+    let worker = test.worker_of(registry());
     let gate = Gate::of("panics");
-    let id = shop.add(&Asking { gate: "panics".into() }).await;
+    let id = test.add(&Asking { gate: "panics".into() }).await;
     gate.open(1);
-    shop.table.wait_for(id, "retryable").await;
-    assert_eq!(shop.table.row(id).await.errors[0]["error"], "panicked: as it was meant to");
+    test.table.wait_for(id, "retryable").await;
+    assert_eq!(test.table.row(id).await.errors[0]["error"], "panicked: as it was meant to");
     worker.stop().await.expect("it stops cleanly");
 }
 
 #[tokio::test]
 async fn idempotent_work_is_not_repeated_because_its_end_could_not_be_written_down() {
-    let mut shop = Shop::open().await;
+    let mut test = TestWorker::open().await;
     let refuse = "
         CREATE SEQUENCE refusals;
         CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
           $$ BEGIN PERFORM nextval('refusals'); RAISE 'refused'; END $$;
         CREATE TRIGGER refuse BEFORE UPDATE ON jobs FOR EACH ROW WHEN (NEW.state = 'done') EXECUTE FUNCTION refuse()";
-    let mut superuser = PgConnection::connect(&shop.url).await.expect("the database is there");
+    let mut superuser = PgConnection::connect(&test.url).await.expect("the database is there");
     sqlx::raw_sql(refuse).execute(&mut superuser).await.expect("a superuser may");
-    let worker = shop.worker_of(registry());
-    let id = shop.add(&Asking { gate: "could_not_be_written_down".into() }).await;
+    let worker = test.worker_of(registry());
+    let id = test.add(&Asking { gate: "could_not_be_written_down".into() }).await;
     Gate::of("could_not_be_written_down").open(1);
-    shop.table.wait_until("SELECT last_value > $1 FROM refusals", 1).await;
+    test.table.wait_until("SELECT last_value > $1 FROM refusals", 1).await;
     sqlx::raw_sql("DROP TRIGGER refuse ON jobs").execute(&mut superuser).await.expect("a superuser may");
-    shop.table.wait_for(id, "done").await;
-    assert_eq!((shop.table.row(id).await.attempts, shop.effects().await), (1, 1));
+    test.table.wait_for(id, "done").await;
+    assert_eq!((test.table.row(id).await.attempts, test.effects().await), (1, 1));
     worker.stop().await.expect("it stops cleanly");
 }
 
 #[tokio::test]
 async fn a_locked_job_does_not_hold_up_what_ends_after_it() {
-    let mut shop = Shop::open().await;
-    let worker = shop.worker_of(registry());
+    let mut test = TestWorker::open().await;
+    let worker = test.worker_of(registry());
     let (locked, other) = (Gate::of("is_locked"), Gate::of("ends_after_it"));
-    let first = shop.add(&Asking { gate: "is_locked".into() }).await;
-    let second = shop.add(&Asking { gate: "ends_after_it".into() }).await;
+    let first = test.add(&Asking { gate: "is_locked".into() }).await;
+    let second = test.add(&Asking { gate: "ends_after_it".into() }).await;
     locked.arrived(1).await;
     other.arrived(1).await;
-    let mut somebody = PgConnection::connect(&shop.url).await.expect("the database is there");
+    let mut somebody = PgConnection::connect(&test.url).await.expect("the database is there");
     let mut lock = somebody.begin().await.expect("it begins");
     sqlx::query("SELECT FROM jobs WHERE id = $1 FOR UPDATE").bind(first).execute(&mut *lock).await.expect("it waits");
     locked.open(1);
     let tried = "SELECT count(*) = $1 FROM pg_stat_activity
                  WHERE datname = current_database() AND query LIKE '-- queue::complete_all%'";
-    shop.table.wait_until(tried, 1).await;
+    test.table.wait_until(tried, 1).await;
     other.open(1);
     // While the other one is still locked.
-    shop.table.wait_for(second, "done").await;
+    test.table.wait_for(second, "done").await;
     lock.rollback().await.expect("it is released");
-    shop.table.wait_for(first, "done").await;
-    assert_eq!((shop.table.row(first).await.attempts, shop.effects().await), (1, 2));
+    test.table.wait_for(first, "done").await;
+    assert_eq!((test.table.row(first).await.attempts, test.effects().await), (1, 2));
     worker.stop().await.expect("it stops cleanly");
 }
 
 #[tokio::test]
 async fn idempotent_work_does_not_complete_a_job_that_another_worker_has() {
-    let mut shop = Shop::open().await;
-    let worker = shop.worker_of(registry());
+    let mut test = TestWorker::open().await;
+    let worker = test.worker_of(registry());
     let gate = Gate::of("another_worker_has");
-    let id = shop.add(&Asking { gate: "another_worker_has".into() }).await;
+    let id = test.add(&Asking { gate: "another_worker_has".into() }).await;
     gate.arrived(1).await;
     let steal = "UPDATE jobs SET lease_token = gen_random_uuid(), attempts = attempts + 1 WHERE id = $1";
-    assert_eq!(shop.table.change(steal, id).await, 1);
+    assert_eq!(test.table.change(steal, id).await, 1);
     gate.open(1);
     // Stopping waits until the loser has ended.
     worker.stop().await.expect("it stops cleanly");
-    assert_eq!(shop.table.state(id).await, "running");
+    assert_eq!(test.table.state(id).await, "running");
 
-    shop.table.change("UPDATE jobs SET lease_until = now() - interval '1 s' WHERE id = $1", id).await;
-    let worker = shop.worker_of(registry());
+    test.table.change("UPDATE jobs SET lease_until = now() - interval '1 s' WHERE id = $1", id).await;
+    let worker = test.worker_of(registry());
+    test.table.retry_once_reaped(id).await;
     gate.open(1);
-    shop.table.wait_for(id, "done").await;
-    assert_eq!((shop.table.row(id).await.attempts, shop.effects().await), (3, 2));
+    test.table.wait_for(id, "done").await;
+    assert_eq!((test.table.row(id).await.attempts, test.effects().await), (3, 2));
     worker.stop().await.expect("it stops cleanly");
 }
 
 #[tokio::test]
 async fn a_periodic_job_is_run_once_however_many_workers_there_are() {
-    let mut shop = Shop::open().await;
+    let mut test = TestWorker::open().await;
     let century = Duration::from_hours(24 * 36_500);
-    let workers: Vec<_> = (0..3).map(|_| shop.worker_of(registry().every(century, &Plain {}))).collect();
-    shop.table.wait_for_count(Plain::KIND, "done", 1).await;
+    let workers: Vec<_> = (0..3).map(|_| test.worker_of(registry().every(century, &Plain {}))).collect();
+    test.table.wait_for_count(Plain::KIND, "done", 1).await;
     // Each of them has looked more than once by then.
-    shop.table.wait_until("SELECT now() > max(created_at) + $1 * interval '3 s' FROM jobs", 1).await;
-    assert_eq!((shop.table.payloads(Plain::KIND).await.len(), shop.effects().await), (1, 1));
-    shop.table.change("UPDATE periodic_jobs SET interval_start = '1900-01-01 00:00:00+00' WHERE $1 = 1", 1).await;
-    shop.table.wait_for_count(Plain::KIND, "done", 2).await;
+    test.table.wait_until("SELECT now() > max(created_at) + $1 * interval '3 s' FROM jobs", 1).await;
+    assert_eq!((test.table.payloads(Plain::KIND).await.len(), test.effects().await), (1, 1));
+    test.table.change("UPDATE periodic_jobs SET interval_start = '1900-01-01 00:00:00+00' WHERE $1 = 1", 1).await;
+    test.table.wait_for_count(Plain::KIND, "done", 2).await;
     for worker in workers {
         worker.stop().await.expect("it stops cleanly");
     }
-    assert_eq!(shop.effects().await, 2);
+    assert_eq!(test.effects().await, 2);
 }
 
 #[tokio::test]
 async fn a_job_that_cannot_begin_waits_and_has_not_failed() {
-    let mut shop = Shop::open().await;
-    shop.config.connections = 6;
-    let worker = shop.worker_of(registry());
-    shop.add(&Greedy {}).await;
+    let mut test = TestWorker::open().await;
+    test.config.connections = 6;
+    let worker = test.worker_of(registry());
+    test.add(&Greedy {}).await;
     let gate = Gate::of("greedy");
     gate.arrived(1).await;
-    let id = shop.add(&Plain {}).await;
+    let id = test.add(&Plain {}).await;
     // Longer than a connection is waited for.
-    shop.table.wait_until("SELECT now() > created_at + interval '4 s' FROM jobs WHERE id = $1", id).await;
-    assert_eq!(shop.table.state(id).await, "running");
+    test.table.wait_until("SELECT now() > created_at + interval '4 s' FROM jobs WHERE id = $1", id).await;
+    assert_eq!(test.table.state(id).await, "running");
     gate.open(1);
-    shop.table.wait_for(id, "done").await;
-    let row = shop.table.row(id).await;
+    test.table.wait_for(id, "done").await;
+    let row = test.table.row(id).await;
     assert_eq!((row.attempts, row.errors), (1, serde_json::json!([])));
     worker.stop().await.expect("it stops cleanly");
 }

@@ -11,118 +11,118 @@ use uuid::Uuid;
 use worker::RunError;
 
 use super::{
-    Shop,
+    TestWorker,
     kinds::{Effect, Elsewhere, Gate, Gated, Plain},
 };
 
 #[tokio::test]
 async fn an_announced_job_is_run_at_once() {
-    let mut shop = Shop::open().await;
-    let worker = shop.worker();
-    let first = shop.add(&Plain {}).await;
-    shop.table.wait_for(first, "done").await;
-    // The worker is idle now, and would not look for work by itself before the test's patience is at its end.
-    let second = shop.add(&Plain {}).await;
-    shop.table.wait_for(second, "done").await;
+    let mut test = TestWorker::open().await;
+    let worker = test.worker();
+    let first = test.add(&Plain {}).await;
+    test.table.wait_for(first, "done").await;
+    // The worker is idle now, and would not look for work by itself before the test gives up.
+    let second = test.add(&Plain {}).await;
+    test.table.wait_for(second, "done").await;
     worker.stop().await.expect("it stops cleanly");
 }
 
 #[tokio::test]
 async fn a_job_that_nobody_announced_is_found() {
-    let mut shop = Shop::open().await;
-    shop.config.poll = Duration::from_millis(100);
-    let _worker = shop.worker();
+    let mut test = TestWorker::open().await;
+    test.config.poll = Duration::from_millis(100);
+    let _worker = test.worker();
     // Several, since what it heard at the start may lead it to the first.
     for _ in 0..5 {
-        let job = shop.table.insert(Plain::KIND, 1, "{}").await;
-        shop.table.wait_for(job, "done").await;
+        let job = test.table.insert(Plain::KIND, 1, "{}").await;
+        test.table.wait_for(job, "done").await;
     }
 }
 
 #[tokio::test]
 async fn a_scheduled_job_is_run_when_its_time_has_come() {
-    let mut shop = Shop::open().await;
-    let _worker = shop.worker();
-    let mut tx = shop.db.system().await.expect("the database is there");
+    let mut test = TestWorker::open().await;
+    let _worker = test.worker();
+    let mut tx = test.db.system().await.expect("the database is there");
     let run_at = Some("2999-01-01T00:00:00Z".parse().expect("it is a time"));
     let later = NewJob { run_at, ..NewJob::now(&Plain {}) };
     let Enqueued::As(id) = enqueue(&mut tx, &later).await.expect("it can be enqueued") else {
         panic!("it has no key");
     };
     tx.commit().await.expect("it can be committed");
-    let now = shop.add(&Plain {}).await;
-    shop.table.wait_for(now, "done").await;
-    assert_eq!(shop.table.state(id).await, "scheduled");
-    shop.table.change("UPDATE jobs SET run_at = now() WHERE id = $1", id).await;
-    shop.table.wait_for(id, "done").await;
+    let now = test.add(&Plain {}).await;
+    test.table.wait_for(now, "done").await;
+    assert_eq!(test.table.state(id).await, "scheduled");
+    test.table.change("UPDATE jobs SET run_at = now() WHERE id = $1", id).await;
+    test.table.wait_for(id, "done").await;
 }
 
 #[tokio::test]
 async fn stopping_gives_back_what_waits_and_finishes_what_runs() {
-    let mut shop = Shop::open().await;
-    shop.config.concurrency = 2;
+    let mut test = TestWorker::open().await;
+    test.config.concurrency = 2;
     let gate = Gate::of("stopping_gives_back");
     for _ in 0..10 {
-        shop.add(&Gated { gate: "stopping_gives_back".into() }).await;
+        test.add(&Gated { gate: "stopping_gives_back".into() }).await;
     }
-    let worker = shop.worker();
+    let worker = test.worker();
     gate.arrived(2).await;
 
     let stopping = tokio::spawn(worker.stop());
     // At once, while two of them still run.
-    shop.table.wait_for_count(Gated::KIND, "available", 8).await;
-    assert_eq!(shop.table.count(Gated::KIND, "running").await, 2);
+    test.table.wait_for_count(Gated::KIND, "available", 8).await;
+    assert_eq!(test.table.count(Gated::KIND, "running").await, 2);
     gate.open(10);
     stopping.await.expect("it does not panic").expect("it stops cleanly");
 
-    assert_eq!(shop.table.count(Gated::KIND, "done").await, 2);
-    assert_eq!(shop.effects().await, 2);
+    assert_eq!(test.table.count(Gated::KIND, "done").await, 2);
+    assert_eq!(test.effects().await, 2);
     let uncounted = "SELECT count(*) = $1 FROM jobs WHERE state = 'available' AND attempts = 0 AND kind = 'test.gated'";
-    shop.table.wait_until(uncounted, 8).await;
+    test.table.wait_until(uncounted, 8).await;
 }
 
 #[tokio::test]
 async fn a_job_that_does_not_finish_in_time_is_rolled_back_and_given_back() {
-    let mut shop = Shop::open().await;
-    shop.config.shutdown = Duration::from_millis(100);
+    let mut test = TestWorker::open().await;
+    test.config.shutdown = Duration::from_millis(100);
     let gate = Gate::of("does_not_finish_in_time");
-    let id = shop.add(&Gated { gate: "does_not_finish_in_time".into() }).await;
-    let worker = shop.worker();
+    let id = test.add(&Gated { gate: "does_not_finish_in_time".into() }).await;
+    let worker = test.worker();
     gate.arrived(1).await;
     let stopped = worker.stop().await;
     assert!(matches!(stopped, Err(RunError::Interrupted { jobs: 1, .. })), "{stopped:?}");
-    let row = shop.table.row(id).await;
+    let row = test.table.row(id).await;
     assert_eq!((row.state.as_str(), row.attempts), ("available", 0));
     gate.open(1);
-    assert_eq!(shop.effects().await, 0);
+    assert_eq!(test.effects().await, 0);
 }
 
 #[tokio::test]
 async fn a_job_does_not_wait_behind_a_long_one_while_another_worker_is_idle() {
-    let mut shop = Shop::open().await;
-    shop.config.concurrency = 1;
+    let mut test = TestWorker::open().await;
+    test.config.concurrency = 1;
     let gate = Gate::of("behind_a_long_one");
     for _ in 0..2 {
-        shop.add(&Gated { gate: "behind_a_long_one".into() }).await;
+        test.add(&Gated { gate: "behind_a_long_one".into() }).await;
     }
     // It fetches both, and cannot know that the first one is long.
-    let one = shop.worker();
+    let one = test.worker();
     gate.arrived(1).await;
-    let other = shop.worker();
+    let other = test.worker();
     gate.arrived(1).await;
     gate.open(2);
-    shop.table.wait_for_count(Gated::KIND, "done", 2).await;
+    test.table.wait_for_count(Gated::KIND, "done", 2).await;
     for worker in [one, other] {
         worker.stop().await.expect("it stops cleanly");
     }
-    assert_eq!(shop.effects().await, 2);
+    assert_eq!(test.effects().await, 2);
 }
 
 #[tokio::test]
 async fn more_dealerships_than_fit_a_claim_are_served_in_turn() {
-    let mut shop = Shop::open().await;
+    let mut test = TestWorker::open().await;
     let mut owners = BTreeMap::new();
-    let mut tx = shop.db.system().await.expect("the database is there");
+    let mut tx = test.db.system().await.expect("the database is there");
     for number in 1..=40 {
         let dealership = DealershipId::from(Uuid::from_u128(number));
         for _ in 0..10 {
@@ -133,30 +133,30 @@ async fn more_dealerships_than_fit_a_claim_are_served_in_turn() {
         }
     }
     tx.commit().await.expect("it can be committed");
-    let worker = shop.worker();
-    shop.table.wait_for_count(Plain::KIND, "done", 400).await;
+    let worker = test.worker();
+    test.table.wait_for_count(Plain::KIND, "done", 400).await;
     worker.stop().await.expect("it stops cleanly");
-    let effects = shop.table.payloads(Effect::KIND).await;
+    let effects = test.table.payloads(Effect::KIND).await;
     let early = effects.iter().take(100).map(|effect| owners[&effect["of"].as_i64().expect("it is an id")]);
     assert_eq!(early.collect::<BTreeSet<_>>().len(), 40, "of which dealerships are the first hundred of 400");
 }
 
 #[tokio::test]
 async fn each_queue_has_slots_of_its_own() {
-    let mut shop = Shop::open().await;
-    shop.config.concurrency = 2;
+    let mut test = TestWorker::open().await;
+    test.config.concurrency = 2;
     let gate = Gate::of("slots_of_its_own");
     for _ in 0..3 {
-        shop.add(&Gated { gate: "slots_of_its_own".into() }).await;
+        test.add(&Gated { gate: "slots_of_its_own".into() }).await;
     }
-    let worker = shop.worker();
+    let worker = test.worker();
     gate.arrived(2).await;
     // There is no slot for the third.
-    shop.table.wait_for_count(Gated::KIND, "available", 1).await;
-    let elsewhere = shop.add(&Elsewhere {}).await;
-    shop.table.wait_for(elsewhere, "done").await;
-    assert_eq!(shop.table.count(Gated::KIND, "running").await, 2);
+    test.table.wait_for_count(Gated::KIND, "available", 1).await;
+    let elsewhere = test.add(&Elsewhere {}).await;
+    test.table.wait_for(elsewhere, "done").await;
+    assert_eq!(test.table.count(Gated::KIND, "running").await, 2);
     gate.open(3);
-    shop.table.wait_for_count(Gated::KIND, "done", 3).await;
+    test.table.wait_for_count(Gated::KIND, "done", 3).await;
     worker.stop().await.expect("it stops cleanly");
 }

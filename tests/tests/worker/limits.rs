@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use worker::{IdempotentJob, JobContext, JobError, Registry, Services, SystemJob};
 
 use super::{
-    Shop,
+    TestWorker,
     kinds::{Gate, Plain},
 };
 
@@ -72,19 +72,19 @@ fn registry() -> Registry {
         .idempotent::<Repeated>()
 }
 
-async fn add_to<const N: usize>(shop: &Shop, gate: &str) {
-    shop.add(&InQueue::<N> { gate: gate.to_owned() }).await;
+async fn add_to<const N: usize>(test: &TestWorker, gate: &str) {
+    test.add(&InQueue::<N> { gate: gate.to_owned() }).await;
 }
 
-async fn add_many<J: Job>(shop: &Shop, job: &J, jobs: usize) {
-    let mut tx = shop.db.system().await.expect("the database is there");
+async fn add_many<J: Job>(test: &TestWorker, job: &J, jobs: usize) {
+    let mut tx = test.db.system().await.expect("the database is there");
     for _ in 0..jobs {
         enqueue(&mut tx, &NewJob::now(job)).await.expect("it can be enqueued");
     }
     tx.commit().await.expect("it can be committed");
 }
 
-impl Shop {
+impl TestWorker {
     /// The names of the connections of all workers.
     async fn connections(&self) -> Vec<String> {
         let mut superuser = PgConnection::connect(&self.url).await.expect("the database is there");
@@ -104,87 +104,88 @@ impl Shop {
 
 #[tokio::test]
 async fn connections_do_not_multiply_with_queues() {
-    let mut shop = Shop::open().await;
-    shop.config.connections = 5;
-    let worker = shop.worker_of(registry());
+    let mut test = TestWorker::open().await;
+    test.config.connections = 5;
+    let worker = test.worker_of(registry());
     let gate = Gate::of("do_not_multiply");
     for _ in 0..4 {
-        add_to::<0>(&shop, "do_not_multiply").await;
-        add_to::<1>(&shop, "do_not_multiply").await;
-        add_to::<2>(&shop, "do_not_multiply").await;
-        add_to::<3>(&shop, "do_not_multiply").await;
-        add_to::<4>(&shop, "do_not_multiply").await;
-        shop.add(&Repeated { gate: "do_not_multiply".into() }).await;
+        add_to::<0>(&test, "do_not_multiply").await;
+        add_to::<1>(&test, "do_not_multiply").await;
+        add_to::<2>(&test, "do_not_multiply").await;
+        add_to::<3>(&test, "do_not_multiply").await;
+        add_to::<4>(&test, "do_not_multiply").await;
+        test.add(&Repeated { gate: "do_not_multiply".into() }).await;
     }
     // All of them have slots, and as many as there are connections for have come to the gate.
-    shop.table.wait_until("SELECT count(*) = $1 FROM jobs WHERE state = 'running'", 24).await;
+    test.table.wait_until("SELECT count(*) = $1 FROM jobs WHERE state = 'running'", 24).await;
     gate.arrived(3).await;
     for left in (0..24).rev() {
-        let connections = shop.connections().await;
+        let connections = test.connections().await;
         let of_pool = connections.iter().filter(|name| *name == "norvalt worker").count();
         assert!((1..=5).contains(&of_pool) && connections.len() <= 5 + 5, "{connections:?}");
+        assert!(gate.is_empty(), "more jobs at once than there are connections for");
         gate.open(1);
         if left >= 3 {
             gate.arrived(1).await;
         }
     }
-    shop.table.wait_until("SELECT count(*) = $1 FROM jobs WHERE state = 'done'", 24).await;
+    test.table.wait_until("SELECT count(*) = $1 FROM jobs WHERE state = 'done'", 24).await;
     let dedicated = ["claimer", "completer", "listener", "maintainer"].map(|name| format!("norvalt worker {name}"));
-    let connections = shop.connections().await;
+    let connections = test.connections().await;
     assert!(connections.ends_with(&dedicated) && connections.len() <= 5 + 4, "{connections:?}");
     worker.stop().await.expect("it stops cleanly");
 }
 
 #[tokio::test]
 async fn each_queue_has_its_own_concurrency() {
-    let mut shop = Shop::open().await;
-    shop.config.concurrency = 2;
-    shop.config.connections = 20;
-    shop.limit(QUEUES[0], QueueLimit { concurrency: Some(6), rate: None });
-    let worker = shop.worker_of(registry());
+    let mut test = TestWorker::open().await;
+    test.config.concurrency = 2;
+    test.config.connections = 20;
+    test.limit(QUEUES[0], QueueLimit { concurrency: Some(6), rate: None });
+    let worker = test.worker_of(registry());
     let (wide, narrow) = (Gate::of("wide"), Gate::of("narrow"));
     for _ in 0..6 {
-        add_to::<0>(&shop, "wide").await;
-        add_to::<1>(&shop, "narrow").await;
+        add_to::<0>(&test, "wide").await;
+        add_to::<1>(&test, "narrow").await;
     }
     wide.arrived(6).await;
     narrow.arrived(2).await;
     wide.open(6);
-    shop.table.wait_for_count(QUEUES[0], "done", 6).await;
+    test.table.wait_for_count(QUEUES[0], "done", 6).await;
     assert!(narrow.is_empty(), "more than two at once");
     narrow.open(6);
-    shop.table.wait_for_count(QUEUES[1], "done", 6).await;
+    test.table.wait_for_count(QUEUES[1], "done", 6).await;
     worker.stop().await.expect("it stops cleanly");
 }
 
 #[tokio::test]
 async fn a_rate_holds_and_does_not_slow_others() {
-    let mut shop = Shop::open().await;
-    shop.limit(QUEUES[0], QueueLimit { concurrency: None, rate: Some(Rate::per_second(20)) });
+    let mut test = TestWorker::open().await;
+    test.limit(QUEUES[0], QueueLimit { concurrency: None, rate: Some(Rate::per_second(20)) });
     Gate::of("rated").open(1_000);
-    add_many(&shop, &InQueue::<0> { gate: "rated".into() }, 100).await;
-    add_many(&shop, &Plain {}, 100).await;
+    add_many(&test, &InQueue::<0> { gate: "rated".into() }, 100).await;
+    add_many(&test, &Plain {}, 100).await;
     let begin = Instant::now();
-    let worker = shop.worker_of(registry());
-    shop.table.wait_for_count(Plain::KIND, "done", 100).await;
-    assert!(shop.table.count(QUEUES[0], "done").await < 100, "the others waited for it");
-    shop.table.wait_for_count(QUEUES[0], "done", 40).await;
-    let done = shop.table.count(QUEUES[0], "done").await;
+    let worker = test.worker_of(registry());
+    test.table.wait_for_count(Plain::KIND, "done", 100).await;
+    assert!(test.table.count(QUEUES[0], "done").await < 100, "the others waited for it");
+    test.table.wait_for_count(QUEUES[0], "done", 40).await;
+    let done = test.table.count(QUEUES[0], "done").await;
     assert!(done <= most(20, begin.elapsed()), "{done} jobs within {:?}", begin.elapsed());
     worker.stop().await.expect("it stops cleanly");
 }
 
 #[tokio::test]
 async fn workers_keep_a_rate_together() {
-    let mut shop = Shop::open().await;
-    shop.limit(QUEUES[0], QueueLimit { concurrency: None, rate: Some(Rate::per_second(20)) });
+    let mut test = TestWorker::open().await;
+    test.limit(QUEUES[0], QueueLimit { concurrency: None, rate: Some(Rate::per_second(20)) });
     Gate::of("together").open(1_000);
-    add_many(&shop, &InQueue::<0> { gate: "together".into() }, 100).await;
+    add_many(&test, &InQueue::<0> { gate: "together".into() }, 100).await;
     let begin = Instant::now();
-    let workers = [shop.worker_of(registry()), shop.worker_of(registry()), shop.worker_of(registry())];
+    let workers = [test.worker_of(registry()), test.worker_of(registry()), test.worker_of(registry())];
     // Longer than three times that rate would take.
-    shop.table.wait_for_count(QUEUES[0], "done", 40).await;
-    let done = shop.table.count(QUEUES[0], "done").await;
+    test.table.wait_for_count(QUEUES[0], "done", 40).await;
+    let done = test.table.count(QUEUES[0], "done").await;
     assert!(done <= most(20, begin.elapsed()), "{done} jobs within {:?}", begin.elapsed());
     for worker in workers {
         worker.stop().await.expect("they stop cleanly");

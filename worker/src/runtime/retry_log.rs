@@ -28,7 +28,6 @@ impl RetryLog {
         pause
     }
 
-    /// It worked.
     pub(super) fn over(&mut self) {
         if self.failures > 0 {
             tracing::info!(failures = self.failures, "it is possible again to {}", self.what);

@@ -49,7 +49,6 @@ impl Throttle {
         Allowed::Jobs(usize::try_from(saved).unwrap_or(usize::MAX).saturating_add(1))
     }
 
-    /// A job begins.
     pub(super) fn begins(&mut self, now: Instant) {
         let earliest = now.checked_sub(BURST).unwrap_or(now);
         if let (Some(interval), Some(next)) = (self.interval, &mut self.next) {
