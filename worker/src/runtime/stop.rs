@@ -39,8 +39,11 @@ impl Runtime {
         if !interrupted.is_empty() {
             told &= give_back(&db, &interrupted, &[], Instant::now() + LAST_WORDS).await;
         }
+        // A database that could not be told of the jobs need not be waited for again.
+        if told {
+            say_goodbye(&db, &process).await;
+        }
         told &= !self.unsettled.load(Ordering::Relaxed);
-        say_goodbye(&db, &process).await;
         db.close().await;
         match finished {
             Err(_) => Err(RunError::Interrupted { jobs: interrupted.len(), limit }),
