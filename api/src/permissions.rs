@@ -4,7 +4,7 @@ use common::{db::Caller, role::Role};
 
 use crate::problem::Problem;
 
-/// What not everybody may do. Everything else is for every member.
+/// What needs more than membership.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
     DeleteLeads,

@@ -34,7 +34,7 @@ impl WriteQuota {
 
     /// Lets a dealership write what a request with this head may bring, if it does.
     pub(crate) fn spend(&self, dealership: DealershipId, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
-        // Whoever deletes needs no storage.
+        // Deleting needs no storage.
         if *method != Method::POST && *method != Method::PATCH {
             return Ok(());
         }

@@ -1,5 +1,5 @@
 //! A limit for each client on what it may do without being known: what is public, tokens that are refused, webhooks
-//! whose signature is not valid. Whoever is authentic is never limited, also behind the same address.
+//! whose signature is not valid. Authenticated requests are never limited, even from the same address.
 
 use std::{
     collections::HashMap,
@@ -59,7 +59,7 @@ impl RateLimiter {
         Ok(())
     }
 
-    /// Whether a client may do something, which is not counted: for whoever may yet turn out to be authentic.
+    /// Whether a client is below its limit, without counting the request: it may yet turn out to be authentic.
     pub(crate) fn allows(&self, client: Client) -> Result<(), Problem> {
         let buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         self.after(&buckets, client, Instant::now()).map(drop)

@@ -37,7 +37,6 @@ pub enum ServeError {
     /// A webhook secret cannot be used.
     #[error("CLERK_WEBHOOK_SECRET cannot be used")]
     WebhookSecret(#[from] svix::webhooks::WebhookError),
-    /// The listener failed.
     #[error("cannot accept connections")]
     Listener(#[from] io::Error),
     /// The address for operators cannot be had.

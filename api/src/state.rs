@@ -10,7 +10,6 @@ use crate::{
     rate_limit::RateLimiter, signatures::Signatures,
 };
 
-/// What handlers share.
 #[derive(Clone, FromRef)]
 pub(crate) struct AppState {
     /// The way to the database.

@@ -51,7 +51,6 @@ pub(crate) async fn tabulate(connection: &mut PgConnection) -> Outcome<()> {
     Ok(())
 }
 
-/// One of them.
 pub(crate) async fn member(connection: &mut PgConnection, person: &str) -> Outcome<Member> {
     let member = "SELECT person, row_id, org, orgs, dealership FROM bench.people WHERE person = $1";
     Ok(sqlx::query_as(member).bind(person).fetch_one(connection).await?)

@@ -21,9 +21,7 @@ use crate::{
 pub(crate) enum Path {
     /// The first page of leads, with the exact total.
     Page,
-    /// One lead.
     Lead,
-    /// A new lead.
     Create,
     /// An event of Clerk's about somebody who is known.
     Webhook,

@@ -5,11 +5,8 @@ use common::leads::{LeadSource, LeadStatus};
 /// A demo dealership and those who work there.
 #[derive(Debug)]
 pub struct Dealership {
-    /// Clerk organization id.
     pub org_id: &'static str,
-    /// Display name.
     pub name: &'static str,
-    /// Clerk slug.
     pub slug: &'static str,
     /// Members of the organization.
     pub people: &'static [Person],
@@ -20,24 +17,18 @@ pub struct Dealership {
 /// A demo member of one dealership.
 #[derive(Debug)]
 pub struct Person {
-    /// Clerk user id.
     pub user_id: &'static str,
     /// Clerk organization membership id.
     pub membership_id: &'static str,
-    /// Given name.
     pub first_name: &'static str,
-    /// Family name.
     pub last_name: &'static str,
-    /// Primary e-mail address.
     pub email: &'static str,
     /// Clerk's role key, such as `org:admin`.
     pub role: &'static str,
 }
 
-/// A demo inquiry.
 #[derive(Debug)]
 pub struct DemoLead {
-    /// The customer's name.
     pub name: &'static str,
     /// The customer's e-mail address, or nothing.
     pub email: &'static str,

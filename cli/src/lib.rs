@@ -66,7 +66,7 @@ const EX_CONFIG: u8 = 78;
 /// Any error of a command: what it says goes to the terminal, with its causes.
 type CommandError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Whoever runs the command, by the name that the shell has for them.
+/// The person who runs the command, by the name that the shell has for them.
 fn operator() -> Operator {
     let name = ["USER", "LOGNAME"].iter().find_map(|name| env::var(name).ok().filter(|name| !name.is_empty()));
     Operator::new(name.unwrap_or_else(|| "unknown".to_owned()), Via::Command)

@@ -18,7 +18,6 @@ const MAX_IDS: usize = 1_000;
 /// Where an operator gave an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Via {
-    /// The operators' pages.
     Page,
     /// `norvalt`.
     Command,
@@ -37,7 +36,6 @@ impl Operator {
         Self { name: name.into(), via }
     }
 
-    /// The name alone.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -79,7 +77,6 @@ impl Verb {
 /// What an action was about.
 #[derive(Debug, Clone, Copy)]
 pub enum Subject<'a> {
-    /// These jobs.
     Jobs(&'a [i64]),
     /// These events of Clerk.
     Events(&'a [i64]),

@@ -178,7 +178,6 @@ pub async fn find(tx: &mut TenantTx, id: AutomationRuleId) -> Result<Option<Auto
     .await?)
 }
 
-/// Makes a rule.
 pub async fn create(tx: &mut TenantTx, new: &NewAutomationRule) -> Result<AutomationRule, WriteError> {
     let rule = sqlx::query_as(concat!(
         "-- automation_rules::create

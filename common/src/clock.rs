@@ -20,7 +20,6 @@ impl Clock {
         Self(Arc::new(now))
     }
 
-    /// The present moment.
     pub fn now(&self) -> DateTime<Utc> {
         (self.0)()
     }

@@ -69,7 +69,7 @@ pub struct Message {
     /// Who wrote it, by name.
     #[schema(example = "Kari Nordmann")]
     pub sender: String,
-    /// The membership of whoever wrote it, should it be a person of the dealership.
+    /// The membership of the author, if that is a person of the dealership.
     pub sender_user_id: Option<UserId>,
     /// Clerk user who acted as that person, if somebody did.
     pub impersonator: Option<String>,
@@ -179,8 +179,8 @@ const MAX_PART_BYTES: i64 = 1 << 20;
 /// Why a message was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// The membership of whoever writes has ended meanwhile.
-    #[error("whoever wrote the message is no longer a member of the dealership")]
+    /// The author's membership has ended meanwhile.
+    #[error("the author is no longer a member of the dealership")]
     AuthorGone,
     /// The database did not do it.
     #[error(transparent)]

@@ -9,7 +9,7 @@ use crate::input::{Fields, FromFields, integer_text, uuid};
 
 /// How many items of a list that is a bare array are shown at once: memory for an answer must have a bound.
 pub(crate) const MAX_PART: i64 = 500;
-/// The furthest that a page can begin. Whoever wants more wants a cursor.
+/// The largest offset. Beyond it, use a cursor.
 pub(crate) const MAX_OFFSET: i64 = 1_000_000_000;
 
 /// Which page of a collection.

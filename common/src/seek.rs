@@ -5,7 +5,6 @@ use sqlx::{Postgres, QueryBuilder};
 /// Which part of a long list is meant.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Seek {
-    /// The newest.
     #[default]
     Newest,
     /// Those older than this one.

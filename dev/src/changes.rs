@@ -18,9 +18,7 @@ const QUIET: Duration = Duration::from_millis(200);
 #[derive(Debug, thiserror::Error)]
 #[error("cannot watch {} for changes", path.display())]
 pub struct WatchError {
-    /// The directory.
     pub path: PathBuf,
-    /// Why.
     pub source: notify::Error,
 }
 

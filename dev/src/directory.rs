@@ -64,7 +64,6 @@ impl DevDirectory {
         self.path.join(name)
     }
 
-    /// The directory itself.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

@@ -35,7 +35,7 @@ pub(crate) fn print(data: Option<&Path>) -> Result<(), Failure> {
     let path = DevDirectory::path_for(Workspace::find()?.root(), data);
     let kept = files::read(&path.join(FILE))?.filter(|_| DevDirectory::is_in_use(&path));
     let text = kept.ok_or(Failure::NotRunning)?;
-    // Whoever stops reading has had enough.
+    // A reader that stops has had enough.
     let _ = io::stdout().write_all(text.as_bytes());
     Ok(())
 }

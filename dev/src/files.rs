@@ -15,7 +15,6 @@ pub struct FileError {
     pub action: &'static str,
     /// On which file or directory.
     pub path: PathBuf,
-    /// Why it failed.
     pub source: io::Error,
 }
 
@@ -40,7 +39,7 @@ pub fn read(path: &Path) -> Result<Option<String>, FileError> {
     }
 }
 
-/// Replaces a file, readable by its owner only. Whoever reads it meets the old content or the new, never a part.
+/// Replaces a file, readable by its owner only. A reader gets the old content or the new, never a part.
 pub fn write_private(path: &Path, content: &str) -> Result<(), FileError> {
     let draft = path.with_extension(format!("{}.new", std::process::id()));
     let written = OpenOptions::new()

@@ -13,10 +13,7 @@ use crate::clerk::Instance;
 pub enum NotOurs {
     /// There are tables or functions, and nothing says that `cargo dev` made them.
     #[error("it holds {relations} tables and views that `cargo dev` did not make")]
-    Unmarked {
-        /// How many.
-        relations: i64,
-    },
+    Unmarked { relations: i64 },
     /// Made by `cargo dev`, but by that of another checkout or from before a reset, whose stand-in knows other people.
     #[error("`cargo dev` of another checkout made it, or this one before a reset")]
     Marked,

@@ -6,9 +6,7 @@ use crate::failure::Failure;
 
 /// Where the person wants the processes to listen.
 pub(crate) struct WantedAddresses {
-    /// The API.
     pub(crate) port: u16,
-    /// The API's metrics.
     pub(crate) api_admin: Option<SocketAddr>,
     /// The worker's metrics and its health.
     pub(crate) worker_admin: Option<SocketAddr>,
@@ -16,7 +14,6 @@ pub(crate) struct WantedAddresses {
 
 /// Where the processes listen.
 pub(crate) struct Addresses {
-    /// The API's port.
     pub(crate) port: u16,
     /// Where the API serves its metrics.
     pub(crate) api_admin: SocketAddr,

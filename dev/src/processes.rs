@@ -73,7 +73,6 @@ pub enum StartError {
     Spawn {
         /// Its name in the Procfile.
         name: String,
-        /// Why.
         source: std::io::Error,
     },
     /// The record of what runs cannot be kept.

@@ -15,7 +15,6 @@ pub struct Entry {
 pub struct InvalidLine {
     /// Counted from 1.
     pub line: usize,
-    /// The line.
     pub text: String,
 }
 

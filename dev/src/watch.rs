@@ -33,7 +33,6 @@ pub(crate) struct Watch<'a> {
     pub(crate) entries: &'a [Entry],
     /// The programs that run now.
     pub(crate) started_from: Fingerprints,
-    /// The API's.
     pub(crate) port: u16,
     /// Whether migrations have changed since the release step last succeeded.
     pub(crate) release_due: bool,
@@ -42,7 +41,7 @@ pub(crate) struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    /// Follows every change. Nothing that goes wrong ends this: the next change may mend it.
+    /// Follows every change. Nothing that goes wrong ends this: the next change may fix it.
     pub(crate) async fn run(mut self) -> ! {
         loop {
             tokio::select! {

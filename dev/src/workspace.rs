@@ -57,7 +57,6 @@ impl Workspace {
         &self.binaries
     }
 
-    /// Builds the programs.
     pub(crate) async fn build(&self, console: &Console) -> Result<(), Failure> {
         console.say("dev", &format!("building {}", PROGRAMS.join(", ")));
         let mut command = self.build_command();

@@ -44,7 +44,6 @@ impl Limits {
 /// How far the process is on its way out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
-    /// As usual.
     Serving,
     /// Not ready any more, but serving, until balancers have seen that.
     Draining,
@@ -63,7 +62,6 @@ pub async fn reached(mut phase: watch::Receiver<Phase>, wanted: Phase) {
 pub struct HangUp(Arc<Notify>);
 
 impl HangUp {
-    /// Closes it.
     pub fn now(&self) {
         self.0.notify_one();
     }

@@ -6,9 +6,7 @@ use serde_json::Value;
 /// What the API answered.
 #[derive(Debug)]
 pub struct Answer {
-    /// The status.
     pub status: StatusCode,
-    /// The headers.
     pub headers: HeaderMap,
     /// The body, null if it is not JSON.
     pub json: Value,

@@ -37,9 +37,7 @@ pub struct TestApp {
     pub database_url: String,
     /// The doors to that database.
     pub db: Db,
-    /// Issues its tokens.
     pub clerk: StandIn,
-    /// Where it is.
     pub url: String,
     http: Client,
     _database: Option<TestDatabase>,
@@ -174,16 +172,12 @@ impl TestApp {
 /// A dealership of a test.
 pub struct Dealership<'a> {
     app: &'a TestApp,
-    /// The tenant.
     pub id: DealershipId,
-    /// Its Clerk organization.
     pub org: ClerkOrgId,
-    /// Its name.
     pub name: String,
 }
 
 impl<'a> Dealership<'a> {
-    /// Its administrator.
     pub fn admin(&self) -> Person<'a> {
         self.person("admin")
     }
@@ -293,7 +287,6 @@ pub struct Person<'a> {
     app: &'a TestApp,
     /// Their membership, should they have one.
     pub id: UserId,
-    /// Their Clerk id.
     pub user: ClerkUserId,
     org: Option<ClerkOrgId>,
 }

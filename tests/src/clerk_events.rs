@@ -29,13 +29,11 @@ pub struct Membership<'a> {
     pub id: &'a str,
     /// `org_…`
     pub org: &'a str,
-    /// As embedded.
     pub org_name: &'a str,
     /// When the embedded organization was last changed.
     pub org_at: i64,
     /// `user_…`
     pub user: &'a str,
-    /// Given name.
     pub first_name: &'a str,
     /// E-mail address, phone number or user name.
     pub identifier: Option<&'a str>,

@@ -31,7 +31,6 @@ impl JobTable {
         Self(PgConnection::connect(url).await.expect("the test's database is there"))
     }
 
-    /// One job.
     pub async fn row(&mut self, id: i64) -> JobRow {
         sqlx::query_as("SELECT state::text, attempts, run_at, errors FROM jobs WHERE id = $1")
             .bind(id)

@@ -24,7 +24,6 @@ pub struct LoggedProcess {
 }
 
 impl LoggedProcess {
-    /// Starts it.
     pub fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
         let (saying, said) = watch::channel(String::new());

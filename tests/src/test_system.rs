@@ -58,7 +58,6 @@ impl TestSystem {
         system
     }
 
-    /// Adds a worker.
     pub fn hire(&mut self) {
         self.workers.push(start_worker(&self.database_url));
     }

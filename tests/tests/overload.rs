@@ -292,7 +292,7 @@ async fn whoever_is_not_known_may_not_ask_for_everything_all_the_time() {
         assert_eq!(limited.headers["retry-after"], "1", "{what}");
         limited.expect_problem(429, "too-many-requests");
     }
-    // Whoever is authentic is not limited, nor are health checks, nor is anybody else.
+    // Authenticated requests are not limited, nor are health checks, nor other clients.
     for _ in 0..30 {
         Answer::of(public(1, "/api/v1/leads").bearer_auth(kari.token())).await.expect(200);
         Answer::of(public(3, "/health")).await.expect(200);

@@ -56,7 +56,6 @@ impl Apart {
         self.clerk.change(|instance, _| Ok((change(instance)?, Vec::new()))).expect("a valid change")
     }
 
-    /// These events arrive.
     async fn hear(&self, events: &[Event]) {
         for event in events {
             let event = common::clerk::Event::parse(&event.body().to_string()).expect("a well-formed event");

@@ -30,7 +30,6 @@ const END_OF_TIME: f64 = 253_402_300_800.0;
 /// The categories, where one is given: of session tokens, and the one that says to ignore categories.
 const CATEGORIES: [&str; 2] = ["cl_B7d4PD111AAA", "cl_I7d4PD111III"];
 
-/// Verifies session tokens.
 pub(crate) struct Verifier {
     issuer: String,
     authorized_parties: Vec<String>,

@@ -20,7 +20,6 @@ const EXAMPLE_IDS: [(&str, &str); 3] = [
     ("/api/v1/automation-rules/", "dc97351f-239a-53bf-a88f-518bcaf7c80b"),
 ];
 
-/// Completes the document.
 pub(crate) fn finish(document: &mut OpenApi) {
     answers_are_whole(document);
     add_components(document);
@@ -47,7 +46,7 @@ fn complete(path: &str, operation: &mut Operation) {
             response.headers.insert("X-Request-Id".to_owned(), RefOr::Ref(problems::header("RequestId")));
         }
     }
-    // Whoever is a member may do what says nothing else.
+    // Any member may call an operation that names no role.
     if operation.security.is_none() {
         let extensions = operation.extensions.get_or_insert_with(Extensions::default);
         extensions.entry("x-role".to_owned()).or_insert_with(|| json!(Role::SalesRep));

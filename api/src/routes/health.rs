@@ -48,7 +48,7 @@ pub(crate) async fn index(_: RateLimited) -> Json<Index> {
     Json(Index { message: "Norvalt backend", version: common::VERSION, docs: "/docs" })
 }
 
-/// Whether the process lives. Asks nobody else: restarting it would not mend a database.
+/// Whether the process lives. It asks nothing else: restarting it would not fix a database.
 #[utoipa::path(get, path = "/health", tag = "Service", operation_id = "getHealth", security(()),
     responses((status = 200, description = "It lives", body = Health)))]
 pub(crate) async fn live() -> Json<Health> {

@@ -18,7 +18,7 @@ use crate::{
     demo::{self, Dealership, DemoLead, Person},
 };
 
-/// Connections are of no use to one command at a time.
+/// One command at a time needs no more connections.
 const CONNECTIONS: u32 = 2;
 /// How long the demo people take to answer.
 const ANSWERED_AFTER: TimeDelta = TimeDelta::minutes(3);

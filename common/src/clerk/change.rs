@@ -10,20 +10,15 @@ pub type Version = i64;
 pub enum Change {
     /// An organization looks like this.
     Organization {
-        /// Which one.
         id: ClerkOrgId,
         /// When it came to look like this.
         version: Version,
         /// When it was last known to be there: by Clerk's clock for an event, by ours for an answer.
         seen: Version,
-        /// Its attributes.
         organization: Organization,
     },
     /// An organization is gone for good.
-    OrganizationDeleted {
-        /// Which one.
-        id: ClerkOrgId,
-    },
+    OrganizationDeleted { id: ClerkOrgId },
     /// A person is a member of an organization.
     Membership {
         /// Which membership; a person who rejoins has a new one.
@@ -41,50 +36,40 @@ pub enum Change {
     },
     /// Clerk had no such organization when it was asked. Unlike a deletion, this is over once it is seen later.
     OrganizationMissing {
-        /// Which one.
         id: ClerkOrgId,
         /// When Clerk was asked.
         at: Version,
     },
     /// Clerk had no such membership when it was asked.
     MembershipMissing {
-        /// Which one.
         id: ClerkMembershipId,
-        /// Whose.
         user: ClerkUserId,
         /// When Clerk was asked.
         at: Version,
     },
     /// Clerk had no such person when it was asked.
     UserMissing {
-        /// Which one.
         id: ClerkUserId,
         /// When Clerk was asked.
         at: Version,
     },
     /// A membership ended.
     MembershipDeleted {
-        /// Which one.
         id: ClerkMembershipId,
         /// Whose, if told.
         user: Option<ClerkUserId>,
     },
     /// A person looks like this.
     User {
-        /// Which one.
         id: ClerkUserId,
         /// When they came to look like this.
         version: Version,
         /// As of an organization.
         seen: Version,
-        /// Their attributes.
         profile: UserProfile,
     },
     /// A person is gone for good, and is to be forgotten.
-    UserDeleted {
-        /// Which one.
-        id: ClerkUserId,
-    },
+    UserDeleted { id: ClerkUserId },
 }
 
 impl Change {
@@ -140,16 +125,13 @@ impl Change {
 /// Attributes of an organization. Never its identity: two may share all of them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Organization {
-    /// Display name.
     pub name: Option<String>,
 }
 
 /// A person's place in an organization.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Membership {
-    /// Where.
     pub org: ClerkOrgId,
-    /// Who.
     pub user: ClerkUserId,
     /// Clerk's role key, such as `org:admin`.
     pub role: String,
@@ -169,7 +151,6 @@ pub struct PersonHint {
 pub struct UserProfile {
     /// Given and family name, or else what the person signs in with.
     pub name: Option<String>,
-    /// Primary e-mail address.
     pub email: Option<String>,
     /// Banned people have no access, and otherwise stay who they are.
     pub banned: bool,

@@ -103,7 +103,6 @@ pub(super) async fn is_ours(
 /// How the last reconciliation ended that could have written.
 #[derive(Debug, Clone, FromRow)]
 pub struct LastReconciliation {
-    /// When.
     pub ended_at: DateTime<Utc>,
     /// Why nothing was written, if it was refused.
     pub refusal: Option<String>,

@@ -154,7 +154,6 @@ impl Record for User {
     }
 }
 
-/// A membership.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Membership {

@@ -39,9 +39,7 @@ pub struct Reconciliation {
 pub struct Drift {
     /// How many organizations Clerk has.
     pub organizations: usize,
-    /// How many people.
     pub users: usize,
-    /// How many memberships.
     pub memberships: usize,
     /// How many objects Clerk no longer has that were known here.
     pub missing: usize,

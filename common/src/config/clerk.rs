@@ -74,7 +74,6 @@ impl ClerkFrontend {
 /// How Clerk's Backend API is reached.
 #[derive(Debug, Clone)]
 pub struct ClerkBackend {
-    /// Where it is.
     pub url: String,
     /// Lets us in, and says which instance is meant.
     pub secret_key: Secret,

@@ -6,7 +6,7 @@ pub enum Error {
     /// The database cannot be reached or is not serving now. Trying again later is right.
     #[error("{}", unavailable(.0))]
     Unavailable(#[source] sqlx::Error),
-    /// The database refused the statement. Trying again is of no use unless the cause is mended.
+    /// The database refused the statement. Trying again is pointless until the cause is fixed.
     #[error("the database refused a statement")]
     Refused(#[source] sqlx::Error),
 }
@@ -54,7 +54,7 @@ impl Error {
         matches!(self.code().as_deref(), Some("22023" | "42P01"))
     }
 
-    /// The constraint that stands against the statement, if one does.
+    /// The constraint that the statement violates, if any.
     pub(crate) fn constraint(&self) -> Option<&str> {
         let (Self::Refused(error) | Self::Unavailable(error)) = self;
         error.as_database_error().and_then(sqlx::error::DatabaseError::constraint)

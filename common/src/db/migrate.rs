@@ -61,7 +61,6 @@ pub struct Migration {
     pub version: i64,
     /// The second part of the file's name.
     pub description: String,
-    /// What would run.
     pub sql: String,
 }
 

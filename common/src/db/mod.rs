@@ -161,7 +161,6 @@ impl Db {
 /// What a job finds behind its dealership's door.
 #[derive(Debug)]
 pub enum TenantForJob {
-    /// The dealership's rows.
     Open(TenantTx),
     /// Its Clerk organization was deleted: nobody has access to the rows.
     Closed,

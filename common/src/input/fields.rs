@@ -57,7 +57,7 @@ pub trait FromFields: Sized {
         fields.finish(value)
     }
 
-    /// Reads a query string. Parameters that are not asked for, or that come twice, are errors: a misspelt filter must
+    /// Reads a query string. Parameters that are not asked for, or that come twice, are errors: a misspelled filter must
     /// not show everything.
     fn read_query(pairs: Vec<(String, String)>) -> Result<Self, Vec<FieldError>> {
         let mut fields = Fields::new(BTreeMap::new());
@@ -85,7 +85,6 @@ pub enum Patch<T> {
 }
 
 impl<T> Patch<T> {
-    /// The same, borrowed.
     pub fn as_ref(&self) -> Patch<&T> {
         match self {
             Self::Keep => Patch::Keep,

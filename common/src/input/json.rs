@@ -1,4 +1,4 @@
-//! JSON that is kept for whoever sent it: nothing of it is computed with, so nothing of it may be lost.
+//! JSON that is stored for its sender: nothing is computed from it, so nothing of it may be lost.
 
 use std::collections::BTreeMap;
 

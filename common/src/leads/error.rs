@@ -12,8 +12,8 @@ pub enum WriteError {
     /// The change would leave nothing by which to reach the customer.
     #[error("neither an e-mail address nor a phone number would be left")]
     NoContact,
-    /// The membership of whoever makes the change has ended meanwhile.
-    #[error("whoever changed the lead is no longer a member of the dealership")]
+    /// The author's membership has ended meanwhile.
+    #[error("the author of the change is no longer a member of the dealership")]
     AuthorGone,
     /// The dealership has been destroyed meanwhile.
     #[error("the dealership does not exist any more")]

@@ -56,7 +56,7 @@ pub enum AssignedTo {
     Member(UserId),
 }
 
-/// The filter that a request gives, in which `me` stands for whoever asks.
+/// The filter of a request, in which `me` stands for the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeadQuery {
     filter: LeadFilter,

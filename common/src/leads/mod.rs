@@ -36,13 +36,13 @@ text_enum!(
     LeadStatus {
         /// Nobody has answered yet.
         New = "new",
-        /// Somebody has.
+        /// The dealership has answered.
         Contacted = "contacted",
         /// Likely to buy.
         Qualified = "qualified",
-        /// Bought.
+        /// The customer has bought.
         Won = "won",
-        /// Did not.
+        /// The customer has not bought.
         Lost = "lost",
     }
 );
@@ -68,7 +68,7 @@ pub struct Lead {
     pub id: LeadId,
     /// The dealership it belongs to.
     pub dealership_id: DealershipId,
-    /// The membership of whoever takes care of it.
+    /// The member who takes care of it.
     pub assigned_to: Option<UserId>,
     /// The same person, with name and role.
     pub assigned_user: Option<UserSummary>,

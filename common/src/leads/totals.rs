@@ -71,7 +71,7 @@ async fn step(db: &Db, dealership: DealershipId) -> Result<bool> {
     .fetch_optional(tx.conn())
     .await?;
     tx.conn().execute(LIMIT_STATEMENTS).await?;
-    // Whoever adds a lead holds a weaker lock on this row, by its foreign key, until the lead is there for everybody. So
+    // A transaction that adds a lead holds a weaker lock on this row, by its foreign key, until the lead is there for everybody. So
     // nobody is about to add one that would not be counted; the lock comes first, that the count sees all who were.
     let lock = "-- leads::count
                 SELECT FROM dealerships WHERE id = $1 FOR UPDATE";

@@ -14,7 +14,6 @@ const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub struct Exposition {
     /// The value of the header `Content-Type`.
     pub content_type: &'static str,
-    /// The body.
     pub text: String,
 }
 

@@ -17,7 +17,6 @@ pub struct Place {
     pub dealership: DealershipId,
     /// Table and column, such as `email_accounts.password`; a rename must keep the old name here.
     pub column: &'static str,
-    /// The row's id.
     pub row: Uuid,
 }
 

@@ -25,8 +25,6 @@ pub struct TracesConfig {
 pub enum LogFormat {
     /// Text on a terminal, JSON otherwise.
     Auto,
-    /// Lines for people.
     Text,
-    /// Lines for machines.
     Json,
 }

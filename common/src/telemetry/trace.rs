@@ -54,7 +54,7 @@ impl Trace {
         format!("00-{}-{}-{:02x}", context.trace_id(), context.span_id(), context.trace_flags())
     }
 
-    /// Says something of the span. Nothing personal: it leaves the house.
+    /// Says something of the span. Nothing personal: it leaves the system.
     pub fn set(&self, attribute: &'static str, value: impl Into<Value>) {
         self.0.span().set_attribute(KeyValue::new(attribute, value));
     }

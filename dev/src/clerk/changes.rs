@@ -32,11 +32,8 @@ pub struct NewMember {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UserChange {
-    /// Given name.
     pub first_name: Option<String>,
-    /// Family name.
     pub last_name: Option<String>,
-    /// Primary e-mail address.
     pub email: Option<String>,
     /// Whether they may sign in.
     pub banned: Option<bool>,

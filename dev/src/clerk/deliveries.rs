@@ -31,7 +31,6 @@ pub struct Delivery {
     pub number: usize,
     /// The same for every attempt, and when it is sent again.
     pub svix_id: String,
-    /// The event's type.
     #[serde(rename = "type")]
     pub kind: String,
     /// What was tried so far.

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{ChangeError, Event, Instance};
 
-/// What can be wrong with the Backend API: whoever relies on it has to stand all of it.
+/// What can be wrong with the Backend API: a client has to cope with all of it.
 #[derive(Default)]
 pub struct Faults(Mutex<State>);
 
@@ -49,7 +49,7 @@ impl Faults {
         self.state().nameless = true;
     }
 
-    /// Leaves these out of the lists of everything, as may happen to whoever pages through a list that changes.
+    /// Leaves these out of the lists of everything, as may happen while paging through a list that changes.
     pub fn pass_over(&self, ids: Vec<String>) {
         self.state().unlisted = ids;
     }

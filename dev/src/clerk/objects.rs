@@ -58,7 +58,6 @@ impl Instance {
         })
     }
 
-    /// A user.
     pub fn user_json(&self, user: &User) -> Value {
         let email_id = user.email.as_ref().map(|_| user.id.replacen("user_", "idn_", 1));
         json!({

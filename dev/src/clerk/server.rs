@@ -44,7 +44,6 @@ pub struct Options {
     pub initial: Instance,
     /// Where it keeps what it knows; without it, nothing outlives it.
     pub state_file: Option<PathBuf>,
-    /// Its time.
     pub clock: Clock,
     /// Hears of each attempt to deliver a webhook.
     pub tell: Box<dyn Fn(&str) + Send + Sync>,
@@ -127,7 +126,6 @@ impl StandIn {
         Ok(Self { clerk, address, stop: Some(stop), server })
     }
 
-    /// Where it listens.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -197,7 +195,6 @@ impl StandIn {
         self.clerk.change(change).map(|(outcome, _)| outcome)
     }
 
-    /// Its deliveries.
     pub fn webhooks(&self) -> &Webhooks {
         self.clerk.webhooks()
     }

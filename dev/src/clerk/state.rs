@@ -14,7 +14,6 @@ pub struct Instance {
     pub organizations: Vec<Organization>,
     /// All people, members or not.
     pub users: Vec<User>,
-    /// Who belongs where.
     pub memberships: Vec<Membership>,
     /// Ids of the organizations and users that were deleted.
     #[serde(default)]
@@ -26,34 +25,24 @@ pub struct Instance {
 pub struct Organization {
     /// `org_…`
     pub id: String,
-    /// Display name.
     pub name: String,
-    /// Unique short name.
     pub slug: String,
     /// The user who created it, if a user did.
     pub created_by: Option<String>,
-    /// Creation.
     pub created_at: i64,
-    /// Last change.
     pub updated_at: i64,
 }
 
-/// A person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
     /// `user_…`
     pub id: String,
-    /// Given name.
     pub first_name: Option<String>,
-    /// Family name.
     pub last_name: Option<String>,
-    /// Primary e-mail address.
     pub email: Option<String>,
     /// Banned people cannot sign in.
     pub banned: bool,
-    /// Creation.
     pub created_at: i64,
-    /// Last change.
     pub updated_at: i64,
 }
 
@@ -62,15 +51,11 @@ pub struct User {
 pub struct Membership {
     /// `orgmem_…`, a new one each time somebody joins.
     pub id: String,
-    /// Where.
     pub organization_id: String,
-    /// Who.
     pub user_id: String,
     /// In full, such as `org:admin`.
     pub role: String,
-    /// Creation.
     pub created_at: i64,
-    /// Last change.
     pub updated_at: i64,
 }
 

@@ -21,7 +21,6 @@ pub enum StoreError {
     /// Something else is in the file.
     #[error("{path} is damaged; delete it and the stand-in starts again with the demo dealerships")]
     Damaged {
-        /// The file.
         path: String,
         /// What is wrong with it.
         source: serde_json::Error,

@@ -128,7 +128,6 @@ impl SessionToken {
         self
     }
 
-    /// The signed token.
     pub fn mint(&self, key: &SigningKey) -> String {
         let header = json!({ "alg": self.algorithm.name(), "cat": SESSION, "kid": key.kid(), "typ": "JWT" });
         let header = overridden(header, &self.header).to_string();

@@ -31,12 +31,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 #[derive(Clone, PartialEq, Eq)]
 pub enum Access {
     /// At 127.0.0.1.
-    Tcp {
-        /// The port.
-        port: u16,
-        /// The superuser's password.
-        password: String,
-    },
+    Tcp { port: u16, password: String },
     /// Through a socket in the cluster's own directory, by whoever may enter that directory: its owner and root.
     Socket,
 }

@@ -41,7 +41,6 @@ pub enum PostgresError {
         directory.display()
     )]
     OtherMajor {
-        /// The data directory.
         directory: PathBuf,
         /// The major version that made it.
         data_major: u32,
@@ -50,18 +49,11 @@ pub enum PostgresError {
     },
     /// A program could not be started at all.
     #[error("cannot run {program}")]
-    Run {
-        /// Which.
-        program: String,
-        /// Why.
-        source: io::Error,
-    },
+    Run { program: String, source: io::Error },
     /// A program gave up.
     #[error("{program} failed ({status}):\n{output}")]
     Failed {
-        /// Which.
         program: String,
-        /// How it ended.
         status: ExitStatus,
         /// The end of what it said.
         output: String,
@@ -76,12 +68,7 @@ pub enum PostgresError {
     },
     /// A server of an earlier run will not end.
     #[error("PostgreSQL (process {pid}) of an earlier run still uses {} and does not end", directory.display())]
-    Leftover {
-        /// The server.
-        pid: String,
-        /// Its data.
-        directory: PathBuf,
-    },
+    Leftover { pid: String, directory: PathBuf },
     /// The server runs but does not do as asked.
     #[error("PostgreSQL does not accept a connection of its own superuser, or refuses to create a database")]
     Sql(#[from] sqlx::Error),

@@ -62,7 +62,6 @@ impl KeptCluster {
         self.port
     }
 
-    /// The server's programs.
     pub fn binaries(&self) -> &Binaries {
         self.cluster.binaries()
     }

@@ -41,7 +41,6 @@ pub(super) fn journey() -> impl Strategy<Value = Journey> {
     })
 }
 
-/// One event arriving.
 #[derive(Debug, Clone)]
 pub(super) struct Arrival {
     pub(super) svix_id: String,
