@@ -57,7 +57,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(error = telemetry::chain(&*error), "the API ended");
+            tracing::error!(error = telemetry::error_chain(&*error), "the API ended");
             ExitCode::FAILURE
         }
     }

@@ -10,7 +10,7 @@ use axum::{
 use common::{
     db::{self, AccessError},
     input::FieldError,
-    telemetry::chain,
+    telemetry::error_chain,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -268,15 +268,18 @@ impl From<db::Error> for Problem {
     fn from(error: db::Error) -> Self {
         match &error {
             _ if error.is_conflict() => {
-                tracing::info!(error = chain(&error), "the database gave the transaction up in favour of another one");
+                tracing::info!(
+                    error = error_chain(&error),
+                    "the database gave the transaction up in favour of another one"
+                );
                 Self { is_conflict: true, ..Self::unavailable() }
             }
             db::Error::Unavailable(_) => {
-                tracing::warn!(error = chain(&error), "the database is unavailable");
+                tracing::warn!(error = error_chain(&error), "the database is unavailable");
                 Self::unavailable()
             }
             db::Error::Refused(_) => {
-                tracing::error!(error = chain(&error), "the database refused a statement");
+                tracing::error!(error = error_chain(&error), "the database refused a statement");
                 Self::internal()
             }
         }

@@ -25,7 +25,7 @@ pub async fn run(options: Options) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", common::telemetry::chain(&*error));
+            eprintln!("error: {}", common::telemetry::error_chain(&*error));
             ExitCode::FAILURE
         }
     }

@@ -105,7 +105,7 @@ impl ConfiguredCommand {
             Err(error) => {
                 match error.downcast_ref::<db::Error>() {
                     Some(error) if error.means_not_migrated() => eprintln!("norvalt: {}", NotUsable::NotMigrated),
-                    _ => eprintln!("norvalt: {}", telemetry::chain(&*error)),
+                    _ => eprintln!("norvalt: {}", telemetry::error_chain(&*error)),
                 }
                 ExitCode::FAILURE
             }

@@ -1,6 +1,6 @@
 use std::{io, process::ExitStatus};
 
-use common::{config::ConfigError, telemetry::chain};
+use common::{config::ConfigError, telemetry::error_chain};
 use dev::{
     changes::WatchError,
     clerk::{KeyError, StoreError},
@@ -32,13 +32,13 @@ pub(crate) enum Failure {
     NotRunning,
     #[error(
         "refusing to write into the database of DATABASE_URL, which is set in {source_of_url}: {}\n\n{GIVEN_DATABASE}",
-        chain(.reason)
+        error_chain(.reason)
     )]
     GivenDatabase { reason: NotOurs, source_of_url: &'static str },
     #[error(
         "refusing to write into the private database: {}. Nothing was written. `cargo dev --reset` forgets it and \
          starts with a new one",
-        chain(.0)
+        error_chain(.0)
     )]
     PrivateDatabase(NotOurs),
     #[error("{0} holds files that `cargo dev` did not make; --data needs a directory of its own")]

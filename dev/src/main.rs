@@ -90,7 +90,7 @@ async fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("\n{}: {}", console.bold("error"), common::telemetry::chain(&failure));
+            eprintln!("\n{}: {}", console.bold("error"), common::telemetry::error_chain(&failure));
             ExitCode::FAILURE
         }
     }

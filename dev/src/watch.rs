@@ -4,7 +4,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use common::telemetry::chain;
+use common::telemetry::error_chain;
 use dev::{
     changes::Changes,
     console::Console,
@@ -47,7 +47,7 @@ impl Watch<'_> {
             tokio::select! {
                 changed = self.changes.next() => {
                     if let Err(failure) = self.follow(&changed).await {
-                        self.say(&chain(&failure));
+                        self.say(&error_chain(&failure));
                     }
                 }
                 ended = self.processes.next_end() => self.tell(&ended),

@@ -130,6 +130,6 @@ async fn execute(url: &str, statement: &str) -> sqlx::Result<()> {
 fn or_panic<T>(outcome: Outcome<T>) -> T {
     match outcome {
         Ok(value) => value,
-        Err(error) => panic!("no database for this test: {}", common::telemetry::chain(error.as_ref())),
+        Err(error) => panic!("no database for this test: {}", common::telemetry::error_chain(error.as_ref())),
     }
 }

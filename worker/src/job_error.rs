@@ -1,6 +1,6 @@
 use std::{error::Error, time::Duration};
 
-use common::{db, telemetry::chain};
+use common::{db, telemetry::error_chain};
 
 /// Why an attempt failed, and whether another one could succeed.
 #[derive(Debug)]
@@ -35,8 +35,8 @@ impl JobError {
     /// The whole chain of causes.
     pub fn reason(&self) -> String {
         match self {
-            Self::Retry(cause) | Self::Later(_, cause) | Self::Dead(cause) => chain(&**cause),
-            Self::DatabaseUnavailable(error) => chain(error),
+            Self::Retry(cause) | Self::Later(_, cause) | Self::Dead(cause) => error_chain(&**cause),
+            Self::DatabaseUnavailable(error) => error_chain(error),
         }
     }
 }

@@ -65,7 +65,7 @@ async fn serve() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(error = telemetry::chain(&error), "the worker ended");
+            tracing::error!(error = telemetry::error_chain(&error), "the worker ended");
             ExitCode::FAILURE
         }
     }

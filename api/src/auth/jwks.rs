@@ -104,7 +104,7 @@ impl Jwks {
         let jwks = Arc::clone(self);
         tokio::spawn(async move {
             if let Err(error) = jwks.fetch(last).await {
-                tracing::warn!(error = common::telemetry::chain(&error), "known keys stay in use");
+                tracing::warn!(error = common::telemetry::error_chain(&error), "known keys stay in use");
             }
         });
     }

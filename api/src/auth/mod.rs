@@ -15,7 +15,7 @@ use axum::{
 };
 use common::{
     db::{self, Caller, Identity, TenantTx},
-    telemetry::{Trace, chain},
+    telemetry::{Trace, error_chain},
 };
 use serde::Serialize;
 use tracing::{Span, record_all};
@@ -171,10 +171,10 @@ impl Authenticator {
             Ok(identity) => Ok(identity),
             Err(error) if error.is_ours() => {
                 self.metrics.token_refused(error.label());
-                tracing::info!(reason = chain(&error), "token refused");
+                tracing::info!(reason = error_chain(&error), "token refused");
                 Err(Problem::unavailable())
             }
-            Err(error) => refuse(error.label(), &chain(&error)),
+            Err(error) => refuse(error.label(), &error_chain(&error)),
         }
     }
 }

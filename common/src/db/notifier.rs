@@ -8,7 +8,7 @@ use std::{
 use tokio::{sync::watch, time::sleep};
 
 use super::{Begin, Pool, Result, with_timeout};
-use crate::telemetry::chain;
+use crate::telemetry::error_chain;
 
 /// The channel on which committed work is announced, and on which workers listen.
 pub(crate) const CHANNEL: &str = "norvalt_jobs";
@@ -74,7 +74,10 @@ async fn announce(pool: Pool, queues: Arc<Queues>, mut requests: watch::Receiver
         if !queues.is_empty()
             && let Err(error) = announce_once(&pool, &queues).await
         {
-            tracing::warn!(error = chain(&error), "could not wake the workers; they will find the work by polling");
+            tracing::warn!(
+                error = error_chain(&error),
+                "could not wake the workers; they will find the work by polling"
+            );
         }
         done.send_replace(wanted);
         sleep(INTERVAL).await;

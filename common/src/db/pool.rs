@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{Begin, Error, Result, cancel::Canceller, isolation::Isolation, pooler::Pooling};
-use crate::telemetry::chain;
+use crate::telemetry::error_chain;
 
 /// How long somebody waits for a connection before the database counts as unavailable, and a connection for its server
 /// to begin or to roll back before it counts as lost.
@@ -214,7 +214,10 @@ impl Pool {
                         Ok(true) => {}
                         Ok(false) => break false,
                         Err(error) => {
-                            tracing::warn!(error = chain(&error), "cannot cancel a statement that nobody waits for");
+                            tracing::warn!(
+                                error = error_chain(&error),
+                                "cannot cancel a statement that nobody waits for"
+                            );
                             break matches!(timeout(TIME_LIMIT, rollback).await, Ok(Ok(_)));
                         }
                     }

@@ -4,7 +4,7 @@ use sqlx::FromRow;
 use tokio::{sync::Mutex, time::Instant};
 
 use super::{Db, DedicatedConnection, Error, Result, isolation::Isolation, migrate::newest_migration};
-use crate::telemetry::chain;
+use crate::telemetry::error_chain;
 
 /// How long an answer holds: however many ask, the database is not asked more often.
 const FRESH: Duration = Duration::from_millis(250);
@@ -55,7 +55,7 @@ impl ReadinessCheck {
             Ok(Answer { migrated: false, .. }) => Readiness::NotMigrated,
             Ok(_) => Readiness::Ready,
             Err(error) => {
-                tracing::warn!(error = chain(&error), "not ready");
+                tracing::warn!(error = error_chain(&error), "not ready");
                 match error {
                     Error::Unavailable(_) => Readiness::Unavailable,
                     Error::Refused(_) => Readiness::NotMigrated,

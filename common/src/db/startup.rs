@@ -7,7 +7,7 @@ use super::{
     Begin, Db, Error, IsolationError, UnusablePooler, is_migrated,
     pooler::{Pooling, recognise},
 };
-use crate::telemetry::chain;
+use crate::telemetry::error_chain;
 
 /// Why a process must not start on this database.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +46,7 @@ impl Db {
             // On the heap: it is large, and rare.
             match Box::pin(self.check_usable()).await {
                 Err(NotUsable::Db(error @ Error::Unavailable(_))) => {
-                    tracing::warn!(error = chain(&error), "waiting for the database");
+                    tracing::warn!(error = error_chain(&error), "waiting for the database");
                 }
                 outcome => return outcome,
             }

@@ -6,7 +6,7 @@ use sqlx::Executor;
 use crate::{
     db::{Db, Error, Result},
     ids::DealershipId,
-    telemetry::chain,
+    telemetry::error_chain,
 };
 
 /// A page counts fewer leads than these itself, and those of the last day.
@@ -46,7 +46,7 @@ pub async fn count(db: &Db) -> Result<u64> {
                 Err(error @ Error::Unavailable(_)) => return Err(error),
                 // Somebody is at it for long, perhaps with an import. Others are not to wait for that.
                 Err(error) => {
-                    tracing::warn!(%dealership, error = chain(&error), "leads are not counted this time; pages count them");
+                    tracing::warn!(%dealership, error = error_chain(&error), "leads are not counted this time; pages count them");
                     break;
                 }
             }

@@ -11,7 +11,7 @@ use opentelemetry_sdk::{
     trace::{SdkTracerProvider, SpanData, SpanExporter},
 };
 
-use super::{TracesConfig, chain, trace::TRACER};
+use super::{TracesConfig, error_chain, trace::TRACER};
 
 /// Starts a thread that sends what has ended, in batches. When that cannot be done, spans are dropped; nobody waits.
 pub(super) fn start(config: &TracesConfig, service: &str) -> Result<SdkTracerProvider, ExporterBuildError> {
@@ -55,7 +55,7 @@ impl SpanExporter for LoggedExporter {
         let was_failing = self.failing.swap(outcome.is_err(), Ordering::Relaxed);
         match &outcome {
             Err(error) if !was_failing => {
-                tracing::warn!(error = chain(error), "cannot export traces; they are dropped until it works");
+                tracing::warn!(error = error_chain(error), "cannot export traces; they are dropped until it works");
             }
             Ok(()) if was_failing => tracing::info!("traces are exported again"),
             _ => {}

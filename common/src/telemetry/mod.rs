@@ -47,7 +47,10 @@ pub fn init(config: &TelemetryConfig, service: &str) -> Telemetry {
     let exporting = config.traces.as_ref().and_then(|traces| {
         export::start(traces, service)
             .inspect_err(|error| {
-                tracing::error!(error = chain(error), "traces are not exported; check OTEL_EXPORTER_OTLP_ENDPOINT");
+                tracing::error!(
+                    error = error_chain(error),
+                    "traces are not exported; check OTEL_EXPORTER_OTLP_ENDPOINT"
+                );
             })
             .ok()
     });
@@ -80,7 +83,7 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
 }
 
 /// The whole chain of causes of an error, in one line. A cause that the one before it quotes is not said twice.
-pub fn chain(error: &(dyn Error + 'static)) -> String {
+pub fn error_chain(error: &(dyn Error + 'static)) -> String {
     let causes = || causes(error);
     let database = causes().find_map(|cause| cause.downcast_ref::<sqlx::Error>()?.as_database_error());
     // PostgreSQL's own words, without the line of its source that sqlx appends to them.

@@ -16,7 +16,7 @@ async fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}", common::telemetry::chain(error.as_ref()));
+            eprintln!("{}", common::telemetry::error_chain(error.as_ref()));
             ExitCode::FAILURE
         }
     }

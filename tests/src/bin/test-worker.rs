@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use common::{
     config::{Settings, WorkerConfig},
-    telemetry::chain,
+    telemetry::error_chain,
 };
 use tests::misbehaviour::Misbehave;
 use tokio::signal::unix::{SignalKind, signal};
@@ -18,7 +18,7 @@ async fn main() -> ExitCode {
     match Box::pin(worker::run(config, registry, stop)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("test-worker: {}", chain(&error));
+            eprintln!("test-worker: {}", error_chain(&error));
             ExitCode::FAILURE
         }
     }

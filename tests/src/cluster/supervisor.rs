@@ -90,7 +90,7 @@ async fn follow_commands(cluster: &mut Cluster, stop: &mut Stop) -> Outcome<()> 
         };
         let answer = match outcome {
             Ok(()) => "done\n".to_owned(),
-            Err(error) => common::telemetry::chain(&error).replace('\n', " ") + "\n",
+            Err(error) => common::telemetry::error_chain(&error).replace('\n', " ") + "\n",
         };
         // Fails when the test process was killed in the meantime.
         answers.write_all(answer.as_bytes()).await?;

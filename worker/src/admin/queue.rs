@@ -10,7 +10,7 @@ use common::{
     db::{Db, Result},
     metrics::{gauges, single},
     queue::{self, Stats},
-    telemetry::chain,
+    telemetry::error_chain,
 };
 use prometheus_client::{
     collector::Collector, encoding::DescriptorEncoder, metrics::gauge::ConstGauge, registry::Unit,
@@ -61,7 +61,7 @@ impl QueueView {
         let seen = match timeout(LIMIT, self.look()).await {
             Ok(Ok(seen)) => Some(seen),
             Ok(Err(error)) => {
-                tracing::warn!(error = chain(&error), "cannot measure the queue");
+                tracing::warn!(error = error_chain(&error), "cannot measure the queue");
                 None
             }
             Err(_) => {

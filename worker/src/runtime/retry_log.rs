@@ -1,6 +1,6 @@
 use std::{error::Error, time::Duration};
 
-use common::telemetry::chain;
+use common::telemetry::error_chain;
 
 /// Something that is tried until it works: how long to wait between two attempts, and one line in the log for the
 /// beginning and the end instead of one for each.
@@ -21,7 +21,7 @@ impl RetryLog {
         // Again about once a minute, so that somebody who looks later sees it too.
         if self.failures.is_multiple_of(64) {
             let (what, failures) = (self.what, self.failures);
-            tracing::warn!(error = chain(error), failures, "cannot {what}; it is tried until it works");
+            tracing::warn!(error = error_chain(error), failures, "cannot {what}; it is tried until it works");
         }
         let pause = Duration::from_millis(50 << self.failures.min(4));
         self.failures = self.failures.saturating_add(1);

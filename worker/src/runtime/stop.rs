@@ -3,7 +3,7 @@ use std::{sync::atomic::Ordering, time::Duration};
 use common::{
     db::{Db, Result},
     queue::{ClaimToken, DedicatedConnection, Lease, WorkerProcess},
-    telemetry::chain,
+    telemetry::error_chain,
 };
 use tokio::{
     task::JoinSet,
@@ -61,7 +61,7 @@ impl Runtime {
 async fn say_goodbye(db: &Db, process: &WorkerProcess) {
     let mut connection = DedicatedConnection::new(db, "stopping", LAST_WORDS);
     if let Ok(Err(error)) = timeout(LAST_WORDS, connection.report_stopped(process)).await {
-        tracing::debug!(error = chain(&error), "cannot say that this worker has stopped");
+        tracing::debug!(error = error_chain(&error), "cannot say that this worker has stopped");
     }
 }
 

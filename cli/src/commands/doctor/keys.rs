@@ -7,7 +7,7 @@ use common::{
     config::{ClerkBackend, ClerkEnvironment, ClerkFrontend, CliConfig},
     db::{self, Db},
     ids::ClerkInstanceId,
-    telemetry::chain,
+    telemetry::error_chain,
 };
 use serde_json::Value;
 
@@ -59,7 +59,7 @@ pub(super) async fn secret(db: &Db, config: &CliConfig) -> (Finding, Option<Veri
             };
             (Fine(fine), Some(verified))
         }
-        Ok(Err(error)) => (Wrong(chain(&error)), None),
+        Ok(Err(error)) => (Wrong(error_chain(&error)), None),
         Err(_) => {
             let wrong =
                 format!("{} gave no answer within {ANSWER_TIMEOUT:?}; check CLERK_API_URL and the network", clerk.url);
@@ -87,7 +87,7 @@ pub(super) async fn public(
             return Wrong(format!(
                 "{url} cannot be read: {}\nlet this host reach it over HTTPS (DNS, firewall, proxy), and check CLERK_PUBLISHABLE_KEY; \
                  where the keys are elsewhere, set CLERK_JWKS_URL",
-                chain(&error)
+                error_chain(&error)
             ));
         }
     };

@@ -8,7 +8,7 @@ use common::{
     db::{self, Db, pending_migrations},
     queue::{self, Stats, WorkerRecord},
     secrets::{KeyId, Keyring},
-    telemetry::chain,
+    telemetry::error_chain,
 };
 
 use self::keys::Verified;
@@ -98,10 +98,10 @@ async fn connection(config: &CliConfig) -> (Finding, bool) {
     match tokio::time::timeout(ANSWER_TIMEOUT, pending_migrations(&config.database_url)).await {
         Ok(Ok(pending)) if pending.is_empty() => {
             let server = server(config).await.map(|server| format!("{server}: reachable and migrated"));
-            (server.map_or_else(|error| Wrong(chain(&error)), Fine), true)
+            (server.map_or_else(|error| Wrong(error_chain(&error)), Fine), true)
         }
         Ok(Ok(pending)) => (Wrong(format!("{} migrations are pending; run: norvalt migrate", pending.len())), false),
-        Ok(Err(error)) => (Wrong(chain(&error)), false),
+        Ok(Err(error)) => (Wrong(error_chain(&error)), false),
         Err(_) => (Wrong(format!("no answer within {ANSWER_TIMEOUT:?}; is a firewall in between?")), false),
     }
 }
@@ -117,11 +117,11 @@ async fn server(config: &CliConfig) -> db::Result<String> {
 async fn database(config: &CliConfig) -> (Vec<(&'static str, Finding)>, Option<Verified>) {
     let db = Db::new(&config.database_url, 1, "norvalt doctor");
     let isolated = isolation(&db).await;
-    let queue = queue(&db).await.unwrap_or_else(|error| Wrong(chain(&error)));
-    let workers = workers(&db).await.unwrap_or_else(|error| Wrong(chain(&error)));
-    let events = events(&db).await.unwrap_or_else(|error| Wrong(chain(&error)));
-    let instance = keys::instance(&db, config).await.unwrap_or_else(|error| Wrong(chain(&error)));
-    let reconciliation = reconciliation(&db).await.unwrap_or_else(|error| Wrong(chain(&error)));
+    let queue = queue(&db).await.unwrap_or_else(|error| Wrong(error_chain(&error)));
+    let workers = workers(&db).await.unwrap_or_else(|error| Wrong(error_chain(&error)));
+    let events = events(&db).await.unwrap_or_else(|error| Wrong(error_chain(&error)));
+    let instance = keys::instance(&db, config).await.unwrap_or_else(|error| Wrong(error_chain(&error)));
+    let reconciliation = reconciliation(&db).await.unwrap_or_else(|error| Wrong(error_chain(&error)));
     let (backend, verified) = keys::secret(&db, config).await;
     let findings = vec![
         ("dealerships", isolated),
@@ -137,7 +137,7 @@ async fn database(config: &CliConfig) -> (Vec<(&'static str, Finding)>, Option<V
 
 async fn isolation(db: &Db) -> Finding {
     if let Err(error) = db.wait_until_usable().await {
-        return Wrong(chain(&error));
+        return Wrong(error_chain(&error));
     }
     let inherits = async { db::login_inherits(&mut db.system().await?).await };
     match inherits.await {
@@ -148,7 +148,7 @@ async fn isolation(db: &Db) -> Finding {
              before: ALTER ROLE it NOINHERIT, if it is a member of no other role that it needs"
                 .to_owned(),
         ),
-        Err(error) => Wrong(chain(&error)),
+        Err(error) => Wrong(error_chain(&error)),
     }
 }
 

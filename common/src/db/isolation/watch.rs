@@ -7,7 +7,7 @@ use super::{IsolationError, problems_of};
 use crate::{
     db::{Begin, Error, Pool, REQUEST_LIMIT, Result},
     ids::DealershipId,
-    telemetry::chain,
+    telemetry::error_chain,
 };
 
 /// How often is looked: what a careless statement opened is closed to tenants after this time.
@@ -83,7 +83,7 @@ pub(in crate::db) async fn keep_looking(isolation: Isolation, pool: Pool) {
             Err(IsolationError::Db(Error::Unavailable(sqlx::Error::PoolClosed))) => return,
             // Nothing else can be asked of the database either.
             Err(IsolationError::Db(error)) => {
-                tracing::warn!(error = chain(&error), "cannot check the isolation of dealerships");
+                tracing::warn!(error = error_chain(&error), "cannot check the isolation of dealerships");
             }
             Ok(()) | Err(IsolationError::NotIsolated(_)) => {}
         }

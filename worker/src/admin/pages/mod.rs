@@ -19,7 +19,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use common::{db, telemetry::chain};
+use common::{db, telemetry::error_chain};
 use maud::html;
 
 use super::Admin;
@@ -64,7 +64,7 @@ impl IntoResponse for PageError {
                 "There is no such page, job or event. Finished jobs and old events are deleted after a while.",
             ),
             Self::Db(error) => {
-                tracing::error!(error = chain(&error), "an operators' page could not be shown");
+                tracing::error!(error = error_chain(&error), "an operators' page could not be shown");
                 match error {
                     db::Error::Unavailable(_) => (
                         StatusCode::SERVICE_UNAVAILABLE,
