@@ -245,7 +245,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Whether the process lives. Asks nobody else: restarting it would not mend a database. */
+        /** Whether the process lives. It asks nothing else: restarting it would not fix a database. */
         get: operations["getHealth"];
         put?: never;
         post?: never;
