@@ -18,7 +18,7 @@ pub(crate) struct Linked {
 impl Linked {
     /// `next` is where the list goes on after an item.
     pub(crate) fn new<T: Serialize>(
-        tenant: &Tenant,
+        tenant: Tenant,
         part: &Part<T>,
         next: impl FnOnce(&T) -> String,
     ) -> Result<Self, Problem> {

@@ -66,3 +66,62 @@ async fn their_statements_are_cancelled_and_connections_stay_bounded() {
     timeout(SOON, Answer::of(change)).await.expect("there is a connection").expect(200);
     conn.close().await.expect("it closes");
 }
+
+async fn backends_stay_bounded(app: &TestApp, until: Instant) {
+    while Instant::now() < until {
+        let backends = app.count(BACKENDS).await;
+        assert!(backends <= i64::from(CONNECTIONS), "{backends} are more than are allowed");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn get(path: &str, token: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n")
+}
+
+#[tokio::test]
+async fn connections_that_are_being_opened_count_until_they_are_open_or_gone() {
+    let app = TestApp::start_with(|config| config.database_connections = CONNECTIONS).await;
+    let kari = app.dealership("Tesla Oslo").await.admin();
+    kari.get("/api/v1/leads").await.expect(200);
+    let mut conn = app.connect().await;
+    conn.execute("SET search_path = public").await.expect("a valid statement");
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name = 'norvalt api'";
+    sqlx::query(end).execute(&mut conn).await.expect("a superuser may");
+    // Whoever opens a connection looks at the policies, and waits here.
+    conn.execute("BEGIN; LOCK TABLE pg_policy IN ACCESS EXCLUSIVE MODE").await.expect("a superuser may");
+    let address = app.url.strip_prefix("http://").expect("an address");
+    let request = get("/api/v1/leads", &kari.token());
+    for _ in 0..8 {
+        let mut callers = Vec::new();
+        for _ in 0..CONNECTIONS {
+            let mut caller = TcpStream::connect(address).await.expect("it listens");
+            caller.write_all(request.as_bytes()).await.expect("it reads");
+            callers.push(caller);
+        }
+        backends_stay_bounded(&app, Instant::now() + Duration::from_millis(150)).await;
+        drop(callers);
+    }
+    backends_stay_bounded(&app, Instant::now() + SOON).await;
+    conn.execute("ROLLBACK").await.expect("a valid statement");
+    timeout(SOON, kari.get("/api/v1/leads")).await.expect("there is a connection").expect(200);
+}
+
+#[tokio::test]
+async fn whoever_cannot_be_looked_up_in_time_is_told_so_and_leaves_no_statement() {
+    let app = TestApp::start_with(|config| config.database_connections = CONNECTIONS).await;
+    let kari = app.dealership("Tesla Oslo").await.admin();
+    kari.get("/api/v1/leads").await.expect(200);
+    let mut conn = app.connect().await;
+    conn.execute("BEGIN; LOCK TABLE users IN ACCESS EXCLUSIVE MODE").await.expect("a superuser may");
+    let asking: Vec<_> = (0..2 * CONNECTIONS).map(|_| kari.request(Method::GET, "/api/v1/leads")).collect();
+    let answers = futures::future::join_all(asking.into_iter().map(Answer::of));
+    let (answers, ()) = tokio::join!(answers, backends_stay_bounded(&app, Instant::now() + 2 * SOON));
+    for answer in answers {
+        // The rest of one person's is not let in at all.
+        assert!([429, 503].contains(&answer.status.as_u16()), "{:#}", answer.json);
+    }
+    conn.execute("ROLLBACK").await.expect("a valid statement");
+    timeout(SOON, kari.get("/api/v1/leads")).await.expect("there is a connection").expect(200);
+}

@@ -27,6 +27,7 @@ mod observability;
 mod official_events;
 mod operators;
 mod overload;
+mod pool;
 mod pooler;
 mod provisioning;
 mod queue;

@@ -38,7 +38,9 @@ pub(crate) async fn show(
     mut tenant: Tenant,
     PathId(id): PathId<AutomationRuleId>,
 ) -> Result<Json<AutomationRule>, Problem> {
-    automation_rules::find(&mut tenant.tx, id).await?.map(Json).ok_or_else(AutomationRuleId::not_found)
+    let found = automation_rules::find(&mut tenant.tx, id).await?;
+    tenant.leave();
+    found.map(Json).ok_or_else(AutomationRuleId::not_found)
 }
 
 /// Adds a rule. For managers and admins.

@@ -36,7 +36,7 @@ pub(crate) async fn list(
         return Err(LeadId::not_found());
     }
     let part = conversations::of_lead(&mut tenant.tx, id, request).await?.ok_or_else(|| not_in_list("before"))?;
-    Linked::new(&tenant, &part, |last| format!("/api/v1/leads/{id}/conversations?before={}", last.id))
+    Linked::new(tenant, &part, |last| format!("/api/v1/leads/{id}/conversations?before={}", last.id))
 }
 
 /// Records an answer to a customer. The first one is the lead's first response.

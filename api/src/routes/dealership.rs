@@ -22,7 +22,9 @@ use crate::{
     responses((status = 200, description = "You", body = Caller), MemberProblems),
 )]
 pub(crate) async fn me(tenant: Tenant) -> Json<Caller> {
-    Json(tenant.caller)
+    let caller = tenant.caller.clone();
+    tenant.leave();
+    Json(caller)
 }
 
 /// The people of your dealership, by name in Norwegian order.
@@ -40,7 +42,7 @@ pub(crate) async fn users(
     ValidQuery(request): ValidQuery<After<UserId>>,
 ) -> Result<Linked, Problem> {
     let part = users::list(&mut tenant.tx, request).await?.ok_or_else(|| not_in_list("after"))?;
-    Linked::new(&tenant, &part, |last| format!("/api/v1/users?after={}", last.id))
+    Linked::new(tenant, &part, |last| format!("/api/v1/users?after={}", last.id))
 }
 
 /// Your dealership.
@@ -49,7 +51,9 @@ pub(crate) async fn users(
     responses((status = 200, description = "The dealership", body = Dealership), MemberProblems),
 )]
 pub(crate) async fn show(mut tenant: Tenant) -> Result<Json<Dealership>, Problem> {
-    dealerships::find(&mut tenant.tx).await?.map(Json).ok_or_else(|| AccessError::NotAMember.into())
+    let found = dealerships::find(&mut tenant.tx).await?;
+    tenant.leave();
+    found.map(Json).ok_or_else(|| AccessError::NotAMember.into())
 }
 
 /// Changes the given fields of your dealership. For admins.

@@ -39,7 +39,9 @@ pub(crate) async fn list(mut tenant: Tenant, ValidQuery(query): ValidQuery<LeadQ
     responses((status = 200, description = "The lead", body = Lead), MemberProblems, MissingLead),
 )]
 pub(crate) async fn show(mut tenant: Tenant, PathId(id): PathId<LeadId>) -> Result<Json<Lead>, Problem> {
-    leads::find(&mut tenant.tx, id).await?.map(Json).ok_or_else(LeadId::not_found)
+    let found = leads::find(&mut tenant.tx, id).await?;
+    tenant.leave();
+    found.map(Json).ok_or_else(LeadId::not_found)
 }
 
 /// Creates a lead by hand.
@@ -98,7 +100,7 @@ pub(crate) async fn history(
         return Err(LeadId::not_found());
     }
     let part = leads::history(&mut tenant.tx, id, request).await?.ok_or_else(|| not_in_list("before"))?;
-    Linked::new(&tenant, &part, |last| format!("/api/v1/leads/{id}/history?before={}", last.id))
+    Linked::new(tenant, &part, |last| format!("/api/v1/leads/{id}/history?before={}", last.id))
 }
 
 impl From<WriteError> for Problem {

@@ -35,7 +35,9 @@ pub(crate) async fn list(
     responses((status = 200, description = "The vehicle", body = Vehicle), MemberProblems, MissingVehicle),
 )]
 pub(crate) async fn show(mut tenant: Tenant, PathId(id): PathId<VehicleId>) -> Result<Json<Vehicle>, Problem> {
-    vehicles::find(&mut tenant.tx, id).await?.map(Json).ok_or_else(VehicleId::not_found)
+    let found = vehicles::find(&mut tenant.tx, id).await?;
+    tenant.leave();
+    found.map(Json).ok_or_else(VehicleId::not_found)
 }
 
 /// Adds a vehicle. For managers and admins.

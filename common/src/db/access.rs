@@ -4,7 +4,7 @@ use serde::Serialize;
 use sqlx::{Row, postgres::PgRow};
 use utoipa::ToSchema;
 
-use super::{Db, Error, TenantTx};
+use super::{Db, Error, TenantTx, lookup::Lookup};
 use crate::{
     ids::{ClerkOrgId, ClerkUserId, DealershipId, UserId},
     role::Role,
@@ -79,20 +79,10 @@ impl Db {
 
     /// Under the policies already: what is looked up is one dealership's.
     async fn enter_dealership(&self, identity: &Identity, dealership: DealershipId) -> Result<Tenant, AccessError> {
-        let mut tx = self.tenant(dealership).await?;
-        let row = sqlx::query(
-            "-- db::enter
-             SELECT u.id, u.dealership_id, d.name AS dealership_name, u.name, u.email, u.role
-             FROM users u JOIN dealerships d ON d.id = $1
-             WHERE u.dealership_id = $1 AND u.clerk_user_id = $2 AND NOT u.suspended AND d.closed_at IS NULL",
-        )
-        .bind(dealership)
-        .bind(&identity.user)
-        .fetch_optional(tx.conn())
-        .await
-        .map_err(Error::from)?;
+        let lookup = Lookup { dealership, user: &identity.user };
+        let (tx, row) = self.begin_tenant_for(&lookup).await?;
         let row = row.ok_or(AccessError::NotAMember)?;
-        Ok(Tenant { tx, caller: caller(&row, identity).map_err(Error::from)? })
+        Ok(Tenant { tx, caller: caller(&row, dealership, identity).map_err(Error::from)? })
     }
 
     /// The token does not say which dealership, so the system finds it. Its transaction then becomes the dealership's.
@@ -101,7 +91,7 @@ impl Db {
         let mut tx = self.system_for_request().await?;
         let rows = sqlx::query(
             "-- db::enter
-             SELECT u.id, u.dealership_id, d.name AS dealership_name, u.name, u.email, u.role
+             SELECT u.id, d.name AS dealership_name, u.name, u.email, u.role, u.dealership_id
              FROM users u JOIN dealerships d ON d.id = u.dealership_id
              WHERE u.clerk_user_id = $1 AND NOT u.suspended AND d.closed_at IS NULL LIMIT 2",
         )
@@ -110,7 +100,10 @@ impl Db {
         .await
         .map_err(Error::from)?;
         let caller = match rows.as_slice() {
-            [row] => caller(row, identity).map_err(Error::from)?,
+            [row] => {
+                let dealership = row.try_get("dealership_id").map_err(Error::from)?;
+                caller(row, dealership, identity).map_err(Error::from)?
+            }
             [] => return Err(AccessError::NotAMember),
             _ => return Err(AccessError::Ambiguous),
         };
@@ -118,15 +111,16 @@ impl Db {
     }
 }
 
-fn caller(row: &PgRow, identity: &Identity) -> sqlx::Result<Caller> {
+/// From a row of a [`Lookup`].
+fn caller(row: &PgRow, dealership: DealershipId, identity: &Identity) -> sqlx::Result<Caller> {
     Ok(Caller {
-        id: row.try_get("id")?,
+        id: row.try_get(0)?,
         clerk_user_id: identity.user.clone(),
-        dealership_id: row.try_get("dealership_id")?,
-        dealership_name: row.try_get("dealership_name")?,
-        name: row.try_get("name")?,
-        email: row.try_get("email")?,
-        role: row.try_get("role")?,
+        dealership_id: dealership,
+        dealership_name: row.try_get(1)?,
+        name: row.try_get(2)?,
+        email: row.try_get(3)?,
+        role: row.try_get(4)?,
         impersonator: identity.impersonator.clone(),
     })
 }

@@ -1,21 +1,24 @@
 //! What is said before any statement runs, so that it does not matter what the database, the role, an earlier user of the
 //! connection or a pooler has set.
 
-use std::time::Duration;
+use std::{fmt::Write, time::Duration};
 
-use super::{IDLE_LIMIT, REQUEST_LIMIT};
+use super::{IDLE_LIMIT, REQUEST_LIMIT, session::Session};
 use crate::ids::DealershipId;
 
-/// How a transaction begins: one message, so one round trip. `LOCAL` ends with the transaction, also behind a pooler that
-/// gives the connection to somebody else then.
+/// How a transaction begins: one message, so one round trip. How much of it must be said depends on the connection.
 #[derive(Debug, Clone)]
-pub(crate) struct Begin(String);
+pub(crate) struct Begin {
+    door: String,
+    limit: Duration,
+    then: String,
+}
 
 /// Under stricter isolation than this, concurrent writers fail that would only wait here. READ WRITE is refused by a standby,
 /// at once and not at the first statement that writes.
 const TRANSACTION: &str = "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE";
 
-/// What statements see and mean, and how values are written as text.
+/// What statements see and mean, and how values are written as text: the same for all transactions.
 const SETTINGS: [(&str, &str); 7] = [
     ("search_path", "public, pg_temp"),
     ("row_security", "on"),
@@ -29,60 +32,71 @@ const SETTINGS: [(&str, &str); 7] = [
 impl Begin {
     /// As one dealership, with so much time for each statement.
     pub(super) fn tenant(dealership: DealershipId, limit: Duration) -> Self {
-        Self::with(&format!("; {}", become_tenant(dealership)), limit)
+        Self::with(become_tenant(dealership), limit)
     }
 
     /// As the system, with so much time for each statement; zero means as much as it takes.
     pub(super) fn system(limit: Duration) -> Self {
-        Self::with("; SET LOCAL ROLE norvalt_system", limit)
+        Self::with("SET LOCAL ROLE norvalt_system; ".to_owned(), limit)
     }
 
     /// As whoever logs in, for what touches no table.
     pub(super) fn anybody() -> Self {
-        Self::with("", REQUEST_LIMIT)
+        Self::with(String::new(), REQUEST_LIMIT)
     }
 
     /// As whoever logs in, and announces something.
-    pub(crate) fn announcement(notify: &str) -> Self {
-        let Self(begin) = Self::anybody();
-        Self(format!("{begin}; {notify}"))
+    pub(super) fn announcement(notify: String) -> Self {
+        Self { then: notify, ..Self::anybody() }
     }
 
-    /// Its text. Safe: the only variable parts are numbers, the canonical form of a UUID and plain names of queues.
-    pub(super) fn as_str(&self) -> &str {
-        &self.0
+    fn with(door: String, limit: Duration) -> Self {
+        Self { door, limit, then: String::new() }
     }
 
-    fn with(door: &str, limit: Duration) -> Self {
-        let mut begin = format!(
-            "{TRANSACTION}{door}; SET LOCAL statement_timeout = {}; SET LOCAL idle_in_transaction_session_timeout = {}",
+    /// Its text. Safe: the only variable parts are numbers, the canonical form of a UUID and plain names of queues. `LOCAL`
+    /// ends with the transaction, also behind a pooler that gives the connection to somebody else then.
+    pub(super) fn over(&self, session: &Session) -> String {
+        let Self { door, limit, then } = self;
+        let mut text = format!(
+            "{TRANSACTION}; {door}SET LOCAL statement_timeout = {}; SET LOCAL idle_in_transaction_session_timeout = {}",
             limit.as_millis(),
             IDLE_LIMIT.as_millis()
         );
-        for (name, value) in SETTINGS {
-            begin.extend(["; SET LOCAL ", name, " = ", value]);
+        if !session.is_settled() {
+            let _ = write!(text, "; {}", settings("SET LOCAL"));
         }
-        Self(begin)
+        if !then.is_empty() {
+            let _ = write!(text, "; {then}");
+        }
+        text
     }
 }
 
-/// Makes a transaction the dealership's.
+/// Makes a transaction the dealership's. Ends with a semicolon.
 pub(super) fn become_tenant(dealership: DealershipId) -> String {
-    format!("SET LOCAL ROLE norvalt_tenant; SET LOCAL app.current_dealership_id = '{dealership}'")
+    format!("SET LOCAL ROLE norvalt_tenant; SET LOCAL app.current_dealership_id = '{dealership}'; ")
+}
+
+/// Says to a connection of our own, once, what is the same for all of its transactions. Whatever the database or the role
+/// carries, now or later, gives way to it.
+pub(super) fn settle() -> String {
+    settings("SET")
 }
 
 /// What a connection of the queue says once, since it is nobody else's, for statements that are transactions by themselves.
 /// Plans are remembered from when the table was small, and there is an index for each statement: reading all of the table
 /// would be slow from the next burst until it is analyzed, and compiling a plan takes longer than using it.
 pub(crate) fn dedicated_session(limit: Duration) -> String {
-    let mut session = format!(
+    format!(
         "SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off; \
          SET ROLE norvalt_system; SET statement_timeout = {}; SET idle_session_timeout = 0; \
-         SET enable_seqscan = off; SET jit = off",
-        limit.as_millis().max(1)
-    );
-    for (name, value) in SETTINGS {
-        session.extend(["; SET ", name, " = ", value]);
-    }
-    session
+         SET enable_seqscan = off; SET jit = off; {}",
+        limit.as_millis().max(1),
+        settings("SET")
+    )
+}
+
+fn settings(set: &str) -> String {
+    SETTINGS.map(|(name, value)| format!("{set} {name} = {value}")).join("; ")
 }

@@ -9,19 +9,23 @@ mod cancel;
 mod dedicated_connection;
 mod error;
 mod isolation;
+mod lookup;
 mod migrate;
 mod notifier;
+mod open_transaction;
+mod opened;
 mod pool;
 mod pooler;
 mod readiness;
 mod server;
+mod session;
 mod startup;
 mod transaction;
 mod url;
 
 use std::{sync::Arc, time::Duration};
 
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgRow};
 use tokio::task::JoinSet;
 
 pub use access::{AccessError, Caller, Identity, Tenant};
@@ -44,6 +48,7 @@ pub use url::{DatabaseUrl, InvalidDatabaseUrl};
 use self::{
     cancel::Canceller,
     isolation::{Isolation, keep_looking},
+    lookup::Lookup,
     notifier::Notifier,
     pool::TIME_LIMIT,
 };
@@ -151,6 +156,14 @@ impl Db {
         // The connection may have been a new one.
         self.isolation.require()?;
         Ok(TenantTx::new(tx, dealership, self.notifier.clone()))
+    }
+
+    /// For a request, whose caller is looked up.
+    async fn begin_tenant_for(&self, caller: &Lookup<'_>) -> Result<(TenantTx, Option<PgRow>)> {
+        self.isolation.require()?;
+        let (tx, row) = self.pool.begin_for(&Begin::tenant(caller.dealership, REQUEST_LIMIT), caller).await?;
+        self.isolation.require()?;
+        Ok((TenantTx::new(tx, caller.dealership, self.notifier.clone()), row))
     }
 
     async fn begin_system(&self, limit: Duration) -> Result<SystemTx> {

@@ -85,7 +85,7 @@ async fn announce(pool: Pool, queues: Arc<Queues>, mut requests: watch::Receiver
 }
 
 async fn announce_once(pool: &Pool, queues: &BTreeSet<String>) -> Result<()> {
-    let announcement = pool.begin(&Begin::announcement(&notify(queues))).await?;
+    let announcement = pool.begin(&Begin::announcement(notify(queues))).await?;
     with_timeout(LIMIT, announcement.commit()).await
 }
 

@@ -1,21 +1,34 @@
 use std::{
+    collections::VecDeque,
     io,
     pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, Row, postgres::PgConnectOptions};
+use sqlx::{
+    Connection, Executor,
+    postgres::{PgConnectOptions, PgRow},
+};
 use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, sleep, timeout},
+    task::yield_now,
+    time::{Instant, timeout, timeout_at},
 };
 
-use super::{Begin, Error, Result, cancel::Canceller, isolation::Isolation, pooler::Pooling};
+use super::{
+    Begin, Error, Result,
+    cancel::Canceller,
+    isolation::Isolation,
+    lookup::Lookup,
+    open_transaction::{Answer, OpenTransaction},
+    opened::Opened,
+    pooler::Pooling,
+};
 use crate::telemetry::error_chain;
 
 /// How long somebody waits for a connection before the database counts as unavailable, and a connection for its server
@@ -24,12 +37,8 @@ pub(super) const TIME_LIMIT: Duration = Duration::from_secs(3);
 /// How long a statement that nobody waits for may still run before it is cancelled, and cancelled again: most end sooner.
 const CANCEL_AFTER: Duration = Duration::from_millis(50);
 const CANCEL_AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// Between attempts to connect to a server that is starting.
-const STARTING: Duration = Duration::from_millis(50);
 /// Longer than that no connection is kept that nobody needs: what is between may have forgotten it.
 const IDLE: Duration = Duration::from_mins(10);
-/// Nor one for longer than that: the name of the host may mean another one by now.
-const LIFETIME: Duration = Duration::from_mins(30);
 
 /// Connections to be shared. Every wait for the server has an end here. sqlx's own pool has none for the ping with which
 /// it takes connections back: when a host vanishes without a word, as in a fail-over, none of those that were in use
@@ -47,7 +56,10 @@ struct Shared {
     pooling: OnceLock<Pooling>,
     /// One for each connection that is in use.
     permits: Arc<Semaphore>,
-    idle: Mutex<Vec<Idle>>,
+    unused: Mutex<Unused>,
+    /// Who waits for a permit, and how many will come back as soon as the server has rolled back.
+    waiting: AtomicUsize,
+    returning: AtomicUsize,
     timeouts: AtomicU64,
 }
 
@@ -64,13 +76,14 @@ pub struct PoolUse {
     pub timeouts: u64,
 }
 
-/// A connection and what is known of it.
-#[derive(Debug)]
-struct Opened {
-    conn: PgConnection,
-    at: Instant,
-    /// The server process behind it, where that is always the same one.
-    backend: Option<i32>,
+/// Connections that nobody uses.
+#[derive(Debug, Default)]
+struct Unused {
+    /// With no transaction. The one that was used last comes last.
+    idle: Vec<Idle>,
+    /// With a transaction that changed nothing and is yet to be ended, by number. Each has its permit.
+    left: VecDeque<(u64, OpenTransaction)>,
+    next: u64,
 }
 
 #[derive(Debug)]
@@ -79,23 +92,23 @@ struct Idle {
     since: Instant,
 }
 
-/// A connection with an open transaction. Dropping it without a commit rolls back.
-#[derive(Debug)]
-pub(crate) struct OpenTransaction {
-    /// There from the beginning of the transaction until it is given back.
-    opened: Option<Opened>,
-    /// The server process that runs the transaction, if known.
-    backend: Option<i32>,
-    permit: Option<OwnedSemaphorePermit>,
-    pool: Pool,
-}
-
 impl Pool {
     /// Connects when first used. Needs a Tokio runtime.
     pub(super) fn new(options: PgConnectOptions, limit: u32, canceller: Canceller, isolation: Isolation) -> Self {
         let permits = Arc::new(Semaphore::new(limit as usize));
-        let (idle, timeouts, pooling) = Default::default();
-        Self(Arc::new(Shared { options, limit, canceller, isolation, pooling, permits, idle, timeouts }))
+        let (unused, pooling, waiting, returning, timeouts) = Default::default();
+        Self(Arc::new(Shared {
+            options,
+            limit,
+            canceller,
+            isolation,
+            pooling,
+            permits,
+            unused,
+            waiting,
+            returning,
+            timeouts,
+        }))
     }
 
     /// How it is used.
@@ -103,7 +116,7 @@ impl Pool {
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         PoolUse {
             in_use: self.0.limit.saturating_sub(number(self.0.permits.available_permits())),
-            idle: number(self.lock().len()),
+            idle: number(self.lock().idle.len()),
             limit: self.0.limit,
             timeouts: self.0.timeouts.load(Ordering::Relaxed),
         }
@@ -115,26 +128,47 @@ impl Pool {
         let _ = self.0.pooling.set(pooling);
     }
 
-    /// Begins a transaction, in one round trip if there is an idle connection. After a restart of PostgreSQL that one is dead,
-    /// and after a fail-over it may lead to a standby. Both are found out here, where nothing has been done yet and trying
-    /// again is harmless.
+    /// Begins a transaction, in one round trip if there is an unused connection.
     pub(crate) async fn begin(&self, begin: &Begin) -> Result<OpenTransaction> {
-        let mut tx =
-            OpenTransaction { opened: None, backend: None, permit: Some(self.permit().await?), pool: self.clone() };
-        if let Some(idle) = self.idle() {
-            tx.opened = Some(idle.opened);
-            match tx.begin(begin).await {
-                Ok(()) => return Ok(tx),
+        Ok(self.begin_with(begin, None).await?.0)
+    }
+
+    /// Begins a transaction and looks its caller up in it, in the same round trip where that can be.
+    pub(super) async fn begin_for(
+        &self,
+        begin: &Begin,
+        caller: &Lookup<'_>,
+    ) -> Result<(OpenTransaction, Option<PgRow>)> {
+        let (mut tx, answer) = self.begin_with(begin, Some(caller)).await?;
+        let row = match answer {
+            Answer::Caller(row) => row,
+            Answer::NotAsked => caller.ask(tx.conn()).await?,
+        };
+        Ok((tx, row))
+    }
+
+    /// After a restart of PostgreSQL an unused connection is dead, and after a fail-over it may lead to a standby. Both are
+    /// found out here, where nothing has been done yet and trying again is harmless.
+    async fn begin_with(&self, begin: &Begin, caller: Option<&Lookup<'_>>) -> Result<(OpenTransaction, Answer)> {
+        let mut tx = match self.left() {
+            Some(left) => left,
+            None => OpenTransaction::new(self.clone(), self.permit().await?, self.idle()),
+        };
+        if tx.has_connection() {
+            match tx.begin(begin, caller).await {
+                Ok(answer) => return Ok((tx, answer)),
                 // The others lead there, too.
-                Err(error) if error.means_standby() => self.lock().clear(),
+                Err(error) if error.means_standby() => self.lock().idle.clear(),
                 Err(_) => {}
             }
         }
-        let connected = timeout(TIME_LIMIT, Box::pin(self.connect())).await.map_err(|_| self.timed_out())?;
-        let connected = connected.map_err(Error::of_begin)?;
-        tx.opened = Some(connected);
-        tx.begin(begin).await?;
-        Ok(tx)
+        let permit = match tx.into_permit() {
+            Some(permit) => permit,
+            None => self.permit().await?,
+        };
+        let mut tx = self.connect(permit).await?;
+        let answer = tx.begin(begin, caller).await?;
+        Ok((tx, answer))
     }
 
     /// Waits until all connections have been given back, and closes them. There are none after that.
@@ -144,7 +178,7 @@ impl Pool {
             all.forget();
             self.0.permits.close();
         }
-        let idle = std::mem::take(&mut *self.lock());
+        let idle = std::mem::take(&mut self.lock().idle);
         for Idle { opened, .. } in idle {
             // The server notices anyway.
             let _ = opened.conn.close().await;
@@ -152,6 +186,10 @@ impl Pool {
     }
 
     async fn permit(&self) -> Result<OwnedSemaphorePermit> {
+        if let Ok(permit) = self.0.permits.clone().try_acquire_owned() {
+            return Ok(permit);
+        }
+        let _waiting = Counted::new(self, |shared| &shared.waiting);
         match timeout(TIME_LIMIT, self.0.permits.clone().acquire_owned()).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) => Err(Error::Unavailable(sqlx::Error::PoolClosed)),
@@ -165,38 +203,84 @@ impl Pool {
     }
 
     /// The connection that was used last, so that superfluous ones grow old.
-    fn idle(&self) -> Option<Idle> {
-        let mut idle = self.lock();
-        idle.retain(|idle| idle.since.elapsed() < IDLE);
-        idle.pop()
+    fn idle(&self) -> Option<Opened> {
+        let mut unused = self.lock();
+        unused.idle.retain(|idle| idle.since.elapsed() < IDLE);
+        unused.idle.pop().map(|idle| idle.opened)
     }
 
-    /// Says nothing to the server: behind a pooler, it would be said to a connection that others use next. A new connection may
-    /// lead to another database than the last one did, so it is asked whether that keeps dealerships apart.
-    async fn connect(&self) -> sqlx::Result<Opened> {
-        let mut conn = loop {
-            match self.0.options.connect().await {
-                Err(error) if is_starting(&error) => sleep(STARTING).await,
-                other => break other?,
-            }
+    /// The transaction that was left for longest, unless others wait for its permit.
+    fn left(&self) -> Option<OpenTransaction> {
+        if self.0.waiting.load(Ordering::Relaxed) > self.0.returning.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.lock().left.pop_front().map(|(_, tx)| tx)
+    }
+
+    /// Opens a connection in a task of its own, which goes on when its caller is gone: the permit is given back when there is
+    /// no server process that nobody knows of.
+    async fn connect(&self, permit: OwnedSemaphorePermit) -> Result<OpenTransaction> {
+        let pool = self.clone();
+        let opening = tokio::spawn(async move {
+            let opened = pool.open().await?;
+            Ok(OpenTransaction::new(pool, permit, Some(opened)))
+        });
+        opening.await.unwrap_or(Err(Error::Unavailable(sqlx::Error::WorkerCrashed)))
+    }
+
+    /// A new connection may lead to another database than the last one did, so it is asked whether that keeps dealerships
+    /// apart.
+    async fn open(&self) -> Result<Opened> {
+        let until = Instant::now() + TIME_LIMIT;
+        let opened = timeout_at(until, Opened::connect(&self.0.options, self.0.pooling.get().copied())).await;
+        let mut opened = opened.map_err(|_| self.timed_out())?.map_err(Error::of_begin)?;
+        let Ok(checked) = timeout_at(until, self.0.isolation.check(&mut opened)).await else {
+            let backend = opened.session.backend();
+            self.abandon(opened, backend).await;
+            return Err(self.timed_out());
         };
-        let backend = match self.0.pooling.get() {
-            Some(Pooling::Session) => {
-                let ask = format!("{}; SELECT pg_backend_pid(); COMMIT", Begin::anybody().as_str());
-                let rows = sqlx::raw_sql(AssertSqlSafe(ask)).fetch_all(&mut conn).await?;
-                rows.first().map(|row| row.try_get(0)).transpose()?
-            }
-            Some(Pooling::Transaction) | None => None,
-        };
-        self.0.isolation.check(&mut conn).await?;
-        Ok(Opened { conn, at: Instant::now(), backend })
+        checked.map(|()| opened).map_err(Error::of_begin)
     }
 
     /// Takes back a connection that nothing is open on.
-    fn keep(&self, opened: Opened) {
-        if opened.at.elapsed() < LIFETIME {
-            self.lock().push(Idle { opened, since: Instant::now() });
+    pub(super) fn keep(&self, opened: Opened) {
+        if !opened.is_old() {
+            self.lock().idle.push(Idle { opened, since: Instant::now() });
         }
+    }
+
+    /// Leaves a transaction to whoever begins the next one, and ends it if nobody is about to.
+    pub(super) fn leave(&self, tx: OpenTransaction, runtime: &Handle) {
+        let number = {
+            let mut unused = self.lock();
+            unused.next += 1;
+            let number = unused.next;
+            unused.left.push_back((number, tx));
+            number
+        };
+        let pool = self.clone();
+        runtime.spawn(async move {
+            // Requests that are ready to begin do so first.
+            yield_now().await;
+            drop(pool.take(number));
+        });
+    }
+
+    fn take(&self, number: u64) -> Option<OpenTransaction> {
+        let mut unused = self.lock();
+        let index = unused.left.iter().position(|(of, _)| *of == number)?;
+        unused.left.remove(index).map(|(_, tx)| tx)
+    }
+
+    /// Rolls back in a task of its own. The permit is given back after that.
+    pub(super) fn end(&self, opened: Opened, backend: Option<i32>, permit: Option<OwnedSemaphorePermit>) {
+        // Without a runtime there is no waiting, and the server notices the end of the connection.
+        let Ok(runtime) = Handle::try_current() else { return };
+        let (pool, returning) = (self.clone(), Counted::new(self, |shared| &shared.returning));
+        runtime.spawn(async move {
+            pool.roll_back(opened, backend).await;
+            drop((permit, returning));
+        });
     }
 
     /// Rolls back. Whoever had the connection may have gone away in the middle of a statement, which is cancelled: else hanging
@@ -232,74 +316,38 @@ impl Pool {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {
-        // Whole also after a panic: nothing is done in several steps.
-        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl OpenTransaction {
-    pub(super) fn conn(&mut self) -> &mut PgConnection {
-        &mut self.opened.as_mut().expect("a transaction that did not begin is never handed out").conn
-    }
-
-    /// Whoever goes away meanwhile leaves a transaction that is rolled back. After an error the connection is thrown away:
-    /// nobody knows what state it is in.
-    async fn begin(&mut self, begin: &Begin) -> Result<()> {
-        // Behind a transaction-mode pooler, each transaction may have another server process.
-        let asks = matches!(self.pool.0.pooling.get(), Some(Pooling::Transaction));
-        let statement =
-            if asks { format!("{}; SELECT pg_backend_pid()", begin.as_str()) } else { begin.as_str().to_owned() };
-        self.backend = self.opened.as_ref().and_then(|opened| opened.backend);
-        let rows = sqlx::raw_sql(AssertSqlSafe(statement)).fetch_all(self.conn());
-        let rows =
-            timeout(TIME_LIMIT, rows).await.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()));
-        match rows.map_err(Error::of_begin) {
-            Ok(rows) => {
-                if let Some(row) = rows.first() {
-                    self.backend = Some(row.try_get(0)?);
-                }
-                Ok(())
-            }
-            Err(error) => {
-                self.opened = None;
-                Err(error)
-            }
-        }
-    }
-
-    /// Makes the changes durable.
-    pub(crate) async fn commit(mut self) -> sqlx::Result<()> {
-        self.conn().execute("COMMIT").await?;
-        if let Some(opened) = self.opened.take() {
-            self.pool.keep(opened);
-        }
-        Ok(())
-    }
-}
-
-impl Drop for OpenTransaction {
-    /// Without a runtime there is no waiting, and the server notices the end of the connection.
-    fn drop(&mut self) {
-        if let Some(opened) = self.opened.take()
-            && let Ok(runtime) = Handle::try_current()
+    /// Closes a connection whose server has not answered in time, and interrupts what it may be doing.
+    pub(super) async fn abandon(&self, opened: Opened, backend: Option<i32>) {
+        if let Some(backend) = backend
+            && let Err(error) = self.0.canceller.cancel(backend).await
         {
-            let (pool, backend, permit) = (self.pool.clone(), self.backend, self.permit.take());
-            runtime.spawn(async move {
-                pool.roll_back(opened, backend).await;
-                drop(permit);
-            });
+            tracing::debug!(error = error_chain(&error), "cannot cancel a statement that took too long to begin");
         }
+        drop(opened);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Unused> {
+        // Whole also after a panic: nothing is done in several steps.
+        self.0.unused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether a server that refuses may be about to start, or to have room.
-fn is_starting(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(error) => error.kind() == io::ErrorKind::ConnectionRefused,
-        // cannot_connect_now, too_many_connections
-        sqlx::Error::Database(refusal) => matches!(refusal.code().as_deref(), Some("57P03" | "53300")),
-        _ => false,
+/// Counts as one until it is dropped.
+struct Counted {
+    pool: Pool,
+    which: fn(&Shared) -> &AtomicUsize,
+}
+
+impl Counted {
+    fn new(pool: &Pool, which: fn(&Shared) -> &AtomicUsize) -> Self {
+        which(&pool.0).fetch_add(1, Ordering::Relaxed);
+        Self { pool: pool.clone(), which }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        (self.which)(&self.pool.0).fetch_sub(1, Ordering::Relaxed);
     }
 }
 

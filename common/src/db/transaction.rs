@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 use uuid::Uuid;
 
-use super::{Result, begin::become_tenant, notifier::Notifier, pool::OpenTransaction};
+use super::{Result, begin::become_tenant, notifier::Notifier, open_transaction::OpenTransaction};
 use crate::ids::DealershipId;
 
 /// A transaction bound to one dealership by Row-Level Security. Dropping it without a commit rolls back.
@@ -33,6 +33,14 @@ impl TenantTx {
         self.tx.commit().await?;
         self.notifier.notify(self.enqueued);
         Ok(())
+    }
+
+    /// Ends a transaction that only read, once its last statement has been answered. Dropping it does the same, but whoever
+    /// begins the next one cannot do both at once.
+    pub fn leave(self) {
+        if !self.elevated {
+            self.tx.leave();
+        }
     }
 
     /// # Panics

@@ -5,7 +5,7 @@ use tokio::{sync::watch, time::timeout};
 
 use super::{IsolationError, problems_of};
 use crate::{
-    db::{Begin, Error, Pool, REQUEST_LIMIT, Result},
+    db::{Begin, Error, Pool, REQUEST_LIMIT, Result, opened::Opened},
     ids::DealershipId,
     telemetry::error_chain,
 };
@@ -37,9 +37,9 @@ impl Isolation {
 
     /// Looks, over a connection on which nothing is open. What cannot be looked at, since it is not migrated yet, is no
     /// matter here: whoever uses the connection finds out.
-    pub(in crate::db) async fn check(&self, conn: &mut PgConnection) -> sqlx::Result<()> {
-        let begin = Begin::tenant(nobody(), REQUEST_LIMIT);
-        match look(conn, &begin).await {
+    pub(in crate::db) async fn check(&self, Opened { conn, session, .. }: &mut Opened) -> sqlx::Result<()> {
+        let begin = Begin::tenant(nobody(), REQUEST_LIMIT).over(session);
+        match look(conn, begin).await {
             Ok(problems) => self.record(&problems),
             Err(sqlx::Error::Database(error)) => tracing::debug!(%error, "cannot look at the isolation of dealerships"),
             Err(error) => return Err(error),
@@ -90,8 +90,8 @@ pub(in crate::db) async fn keep_looking(isolation: Isolation, pool: Pool) {
     }
 }
 
-async fn look(conn: &mut PgConnection, begin: &Begin) -> sqlx::Result<Vec<String>> {
-    sqlx::raw_sql(sqlx::AssertSqlSafe(begin.as_str())).execute(&mut *conn).await?;
+async fn look(conn: &mut PgConnection, begin: String) -> sqlx::Result<Vec<String>> {
+    sqlx::raw_sql(sqlx::AssertSqlSafe(begin)).execute(&mut *conn).await?;
     problems_of(conn).await
 }
 

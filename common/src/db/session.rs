@@ -1,0 +1,108 @@
+//! What a connection keeps from one transaction to the next. It is decided when the connection is opened, and decides what
+//! each of its transactions must say.
+
+use sqlx::{AssertSqlSafe, PgConnection, Row};
+
+use super::{begin::settle, pooler::Pooling};
+
+/// Of one connection.
+#[derive(Debug)]
+pub(super) struct Session(Keeps);
+
+#[derive(Debug)]
+enum Keeps {
+    /// Everything: it is our own. What is the same for all transactions has been said.
+    Everything { backend: i32, knows_lookup: bool },
+    /// Nothing: behind a transaction-mode pooler, each transaction may have another server process.
+    Nothing,
+    /// Nobody has looked yet.
+    Unknown,
+}
+
+impl Session {
+    /// Settles on a new connection what can be settled there. Through a pooler, it would be said to a connection that others
+    /// use next.
+    pub(super) async fn of(conn: &mut PgConnection, pooling: Option<Pooling>) -> sqlx::Result<Self> {
+        Ok(Self(match pooling {
+            Some(Pooling::Session) => {
+                let settle = format!("{}; {BACKEND}", settle());
+                let backend = sqlx::raw_sql(AssertSqlSafe(settle)).fetch_one(conn).await?.try_get(0)?;
+                Keeps::Everything { backend, knows_lookup: false }
+            }
+            Some(Pooling::Transaction) => Keeps::Nothing,
+            None => Keeps::Unknown,
+        }))
+    }
+
+    /// Whether what is the same for all transactions need not be said in each.
+    pub(super) fn is_settled(&self) -> bool {
+        matches!(self.0, Keeps::Everything { .. })
+    }
+
+    /// The server process that runs all of its transactions, where that is always the same one.
+    pub(super) fn backend(&self) -> Option<i32> {
+        match self.0 {
+            Keeps::Everything { backend, .. } => Some(backend),
+            Keeps::Nothing | Keeps::Unknown => None,
+        }
+    }
+
+    /// What asks for the server process of one transaction, where each may have another.
+    pub(super) fn asks_backend(&self) -> Option<&'static str> {
+        matches!(self.0, Keeps::Nothing).then_some(BACKEND)
+    }
+
+    /// Whether a statement that was prepared by name is still there in the next transaction; and if so, whether that of the
+    /// caller's look-up is.
+    pub(super) fn lookup_is_prepared(&self) -> Option<bool> {
+        match self.0 {
+            Keeps::Everything { knows_lookup, .. } => Some(knows_lookup),
+            Keeps::Nothing | Keeps::Unknown => None,
+        }
+    }
+
+    /// Notes that the look-up has been prepared.
+    pub(super) fn note_lookup(&mut self) {
+        if let Keeps::Everything { knows_lookup, .. } = &mut self.0 {
+            *knows_lookup = true;
+        }
+    }
+}
+
+const BACKEND: &str = "SELECT pg_backend_pid()";
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use uuid::Uuid;
+
+    use super::{Keeps, Session};
+    use crate::db::begin::{Begin, settle};
+
+    #[test]
+    fn what_a_connection_does_not_keep_is_said_in_each_transaction() {
+        let own = Session(Keeps::Everything { backend: 1, knows_lookup: false });
+        let begin = Begin::tenant(Uuid::nil().into(), Duration::from_secs(1));
+        let once = settle();
+        let said: Vec<_> = once.split("; ").map(|set| set.strip_prefix("SET ").expect("a setting")).collect();
+        assert_eq!(said.len(), 7);
+        for session in [Session(Keeps::Nothing), Session(Keeps::Unknown), own] {
+            let text = begin.over(&session);
+            for setting in &said {
+                let local = text.contains(&format!("SET LOCAL {setting}"));
+                assert_eq!(local, !session.is_settled(), "{setting}: {text}");
+            }
+            // Whatever is kept, these are never relied on.
+            for always in [
+                "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE; ",
+                "SET LOCAL ROLE norvalt_tenant; ",
+                "SET LOCAL app.current_dealership_id = '00000000-0000-0000-0000-000000000000'; ",
+                "SET LOCAL statement_timeout = 1000; ",
+                "SET LOCAL idle_in_transaction_session_timeout = ",
+            ] {
+                assert!(text.contains(always), "{text}");
+            }
+        }
+    }
+}
