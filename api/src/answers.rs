@@ -55,11 +55,15 @@ impl AnswerRoom {
 
     /// The value as JSON, for which memory is taken before it is written.
     pub(crate) fn write<T: Serialize>(&self, value: &T) -> Result<WrittenJson, Problem> {
-        let mut length = Length(0);
-        serde_json::to_writer(&mut length, value).map_err(|_| Problem::internal())?;
-        self.resize(length.0.max(ESTIMATE))?;
-        let mut json = Vec::with_capacity(length.0);
+        let mut json = Measured { json: Vec::with_capacity(ESTIMATE), length: 0 };
         serde_json::to_writer(&mut json, value).map_err(|_| Problem::internal())?;
+        let Measured { mut json, length } = json;
+        if length > ESTIMATE {
+            self.resize(length)?;
+            json = Vec::with_capacity(length);
+            serde_json::to_writer(&mut json, value).map_err(|_| Problem::internal())?;
+        }
+        json.shrink_to_fit();
         Ok(WrittenJson(json.into()))
     }
 
@@ -80,12 +84,18 @@ impl IntoResponse for WrittenJson {
     }
 }
 
-/// Counts the bytes that are written.
-struct Length(usize);
+/// Keeps what is written for as long as it fits into the memory that was taken for any answer, and counts all of it.
+struct Measured {
+    json: Vec<u8>,
+    length: usize,
+}
 
-impl io::Write for Length {
+impl io::Write for Measured {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len();
+        self.length += bytes.len();
+        if self.length <= ESTIMATE {
+            self.json.extend_from_slice(bytes);
+        }
         Ok(bytes.len())
     }
 
