@@ -27,6 +27,7 @@ mod security_headers;
 mod serve;
 mod signatures;
 mod state;
+mod unreadable;
 
 pub use checks::Checks;
 pub use router::openapi;

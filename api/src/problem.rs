@@ -118,6 +118,14 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "unreadable-request", "Unreadable request", detail)
     }
 
+    /// 431 of a request whose line and headers are too long, or too many.
+    pub(crate) fn head_too_large() -> Self {
+        let detail =
+            "The request's line and headers are larger than the 32 kB, or more than the 100, that are read here.";
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        Self::new(status, "head-too-large", "Headers too large", detail)
+    }
+
     pub(crate) fn query_not_utf8() -> Self {
         Self::unreadable("The query string is not UTF-8: write “å” as %C3%A5, as encodeURIComponent does, not as %E5.")
     }

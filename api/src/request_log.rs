@@ -20,7 +20,7 @@ use crate::{
     routes::webhooks::Accepted,
 };
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Stands for every path that is no route.
 const UNMATCHED: &str = "unmatched";
 
@@ -73,7 +73,7 @@ pub(crate) async fn with_request_id(State(log): State<RequestLog>, mut request: 
         trace.set("http.response.status_code", i64::from(status.as_u16()));
         trace.end(status.is_server_error());
         log.answered(status, in_flight.answered(status.as_u16()), response.extensions().get());
-        response.headers_mut().insert(REQUEST_ID, HeaderValue::from_str(&id).expect("a UUID or checked by given_id"));
+        response.headers_mut().insert(REQUEST_ID, header_of(&id));
         response
     }
     .instrument(span)
@@ -88,6 +88,11 @@ fn begin_trace(request: &Request, id: &str, method: &'static str, route: &str) -
     trace.set("http.route", route.to_owned());
     trace.set("norvalt.request_id", id.to_owned());
     trace
+}
+
+/// An id of a request as a header's value.
+pub(crate) fn header_of(id: &str) -> HeaderValue {
+    HeaderValue::from_str(id).expect("a UUID or checked by given_id")
 }
 
 /// The caller's own id for the request, if it is fit for a log line.

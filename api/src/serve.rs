@@ -6,7 +6,7 @@ use common::{
     db::{Db, NotUsable, ReadinessCheck},
     metrics,
 };
-use server::{Limits, Phase, reached};
+use server::{App, Limits, Phase, reached};
 use tokio::{net::TcpListener, sync::watch, time::sleep};
 
 use crate::{
@@ -20,6 +20,7 @@ use crate::{
     router,
     signatures::Signatures,
     state::AppState,
+    unreadable,
 };
 
 /// The part of all connections that one client may have: many people behind one address need some hundred.
@@ -87,7 +88,8 @@ pub async fn serve(
         readiness: Arc::new(ReadinessCheck::new(&db)),
         admission: Admission::new(db.clone(), config.database_connections),
     };
-    let app = router::router(state, &config.cors_origins);
+    let explain = unreadable::explain(state.metrics.clone());
+    let app = App::explaining(router::router(state, &config.cors_origins), explain);
     tracing::info!(address = %listener.local_addr()?, version = common::VERSION, "serving");
 
     let deadline = async {

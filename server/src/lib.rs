@@ -2,6 +2,7 @@
 //! for each client, bounded in what a slow client may make of one, and ended without losing a request.
 
 mod connections;
+mod explained;
 mod listen;
 mod serve;
 
@@ -11,8 +12,9 @@ use std::{
     time::Duration,
 };
 
+pub use explained::Explain;
 pub use listen::listen;
-pub use serve::serve;
+pub use serve::{App, serve};
 use tokio::sync::{Notify, watch};
 
 /// What clients may take up.

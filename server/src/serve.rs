@@ -31,8 +31,9 @@ use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 
 use crate::{
-    Limits, Phase,
+    Explain, Limits, Phase,
     connections::{Connections, Registered},
+    explained::Explained,
     network, reached,
 };
 
@@ -54,8 +55,29 @@ const PAUSE: Duration = Duration::from_millis(100);
 const DISCARDED: usize = 16 * 1024 * 1024;
 const DISCARDING: Duration = Duration::from_secs(5);
 
+/// What is served.
+#[derive(Debug, Clone)]
+pub struct App {
+    router: Router,
+    explain: Option<Explain>,
+}
+
+impl App {
+    /// Answers in the application's words also what is not readable as a request, and never reaches its routes.
+    pub fn explaining(router: Router, explain: Explain) -> Self {
+        Self { router, explain: Some(explain) }
+    }
+}
+
+impl From<Router> for App {
+    fn from(router: Router) -> Self {
+        Self { router, explain: None }
+    }
+}
+
 /// Serves until the process closes, and returns when the last connection has ended.
-pub async fn serve(listener: TcpListener, app: Router, limits: Limits, phase: watch::Receiver<Phase>) {
+pub async fn serve(listener: TcpListener, app: impl Into<App>, limits: Limits, phase: watch::Receiver<Phase>) {
+    let app = app.into();
     let connections = Connections::new(limits);
     let refusals = Arc::new(Semaphore::new(REFUSALS.min(limits.connections / 4)));
     let mut closing = pin!(reached(phase.clone(), Phase::Closing));
@@ -104,7 +126,7 @@ async fn refuse(mut stream: TcpStream, _refusal: OwnedSemaphorePermit) {
 
 #[derive(Clone)]
 struct Connection {
-    app: Router,
+    app: App,
     limits: Limits,
     phase: watch::Receiver<Phase>,
     connections: Arc<Connections>,
@@ -116,6 +138,7 @@ impl Connection {
         let _ = stream.set_nodelay(true);
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(self.limits.stall));
+        let stream = Explained::new(Box::pin(stream), self.app.explain.clone());
 
         let service = service_fn(|request| {
             registered.asked();
@@ -126,7 +149,7 @@ impl Connection {
             .header_read_timeout(self.limits.next_head)
             .max_header_size(HEAD)
             .max_buf_size(BUFFER)
-            .serve_connection(TokioIo::new(Box::pin(stream)), service);
+            .serve_connection(TokioIo::new(stream), service);
 
         let (mut http, mut closing) = (pin!(http), pin!(reached(self.phase.clone(), Phase::Closing)));
         let (mut first_head, mut in_time, mut closes) = (pin!(sleep(self.limits.first_head)), false, false);
@@ -158,7 +181,7 @@ impl Connection {
         let mut request = request.map(|body| Body::new(RequestBody(Some(body))));
         request.extensions_mut().insert(ConnectInfo(peer));
         request.extensions_mut().insert(registered.hang_up.clone());
-        let mut response = self.app.oneshot(request).await?;
+        let mut response = self.app.router.oneshot(request).await?;
         // Whoever reuses connections learns in time to open the next one elsewhere; and when few are left, none is kept for
         // somebody who asks nothing.
         if self.connections.are_few_left() || *self.phase.borrow() != Phase::Serving {

@@ -82,3 +82,44 @@ async fn a_request_has_one_length() {
         assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{headers:?}: {answer}");
     }
 }
+
+#[tokio::test]
+async fn what_cannot_be_read_as_a_request_is_a_problem_too() {
+    let app = TestApp::start().await;
+    let many = "\r\nX-Many: 1".repeat(150);
+    let long = "x".repeat(40_000);
+    for (head, status, kind) in [
+        ("GET / HTTP/1.1\r\nHost : a", 400, "unreadable-request"),
+        ("G@T{ / HTTP/1.1\r\nHost: a", 400, "unreadable-request"),
+        ("GET / HTTP/9\r\nHost: a", 400, "unreadable-request"),
+        (&format!("GET / HTTP/1.1\r\nHost: a\r\nCookie: {long}"), 431, "head-too-large"),
+        (&format!("GET / HTTP/1.1\r\nHost: a{many}"), 431, "head-too-large"),
+        (&format!("GET /{} HTTP/1.1\r\nHost: a", "x".repeat(70_000)), 431, "head-too-large"),
+    ] {
+        for before in ["", "GET /health HTTP/1.1\r\nHost: a\r\n\r\n"] {
+            let mut stream = TcpStream::connect(app.url.trim_start_matches("http://")).await.expect("it listens");
+            if !before.is_empty() {
+                stream.write_all(before.as_bytes()).await.expect("it reads");
+                let mut answer = Vec::new();
+                while !answer.ends_with(b"}") {
+                    assert!(stream.read_buf(&mut answer).await.expect("an answer") > 0, "the answer is whole");
+                }
+            }
+            let _ = stream.write_all(format!("{head}\r\n\r\n").as_bytes()).await;
+            let mut answer = Vec::new();
+            let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("it closes");
+            let answer = String::from_utf8(answer).expect("UTF-8");
+            let (headers, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{head:.40}: {answer}"));
+            let headers = headers.to_lowercase();
+            assert!(headers.starts_with(&format!("http/1.1 {status} ")), "{head:.40}: {headers}");
+            assert!(headers.contains("content-type: application/problem+json"), "{headers}");
+            assert!(headers.contains("connection: close") && headers.contains("date: "), "{headers}");
+            assert!(headers.contains(&format!("content-length: {}", body.len())), "{headers}");
+            let problem: serde_json::Value = serde_json::from_str(body).expect("JSON");
+            assert_eq!(problem["type"], format!("urn:norvalt:problem:{kind}"));
+            assert_eq!(problem["status"], status);
+            let id = problem["request_id"].as_str().expect("an id");
+            assert!(headers.contains(&format!("x-request-id: {id}")), "{headers}");
+        }
+    }
+}
