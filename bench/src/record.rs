@@ -17,6 +17,8 @@ pub(crate) struct Statement {
     pub(crate) sql: String,
     /// In text form; nothing where NULL was sent.
     pub(crate) parameters: Vec<Option<String>>,
+    /// What it EXECUTEs, if it does, as it was prepared.
+    pub(crate) prepared: Option<String>,
 }
 
 /// A place in the server's log from which on it is read.
@@ -52,13 +54,17 @@ fn parse(log: &str, application: &str) -> Vec<Statement> {
         }
         let message = message.trim();
         if let Some(sql) = message.strip_prefix("LOG:  statement: ") {
-            statements.push(Statement { backend, sql: sql.to_owned(), parameters: Vec::new() });
+            statements.push(Statement { backend, sql: sql.to_owned(), parameters: Vec::new(), prepared: None });
         } else if let Some((_, sql)) = message.strip_prefix("LOG:  execute ").and_then(|text| text.split_once(": ")) {
-            statements.push(Statement { backend, sql: sql.to_owned(), parameters: Vec::new() });
+            statements.push(Statement { backend, sql: sql.to_owned(), parameters: Vec::new(), prepared: None });
         } else if let Some(values) = message.strip_prefix("DETAIL:  parameters: ")
             && let Some(last) = statements.iter_mut().rfind(|statement| statement.backend == backend)
         {
             last.parameters = parameters(values);
+        } else if let Some(prepared) = message.strip_prefix("DETAIL:  prepare: ")
+            && let Some(last) = statements.iter_mut().rfind(|statement| statement.backend == backend)
+        {
+            last.prepared = prepared.split_once(" AS ").map(|(_, sql)| sql.trim_end_matches(';').to_owned());
         }
     }
     statements
@@ -95,12 +101,14 @@ mod tests {
     #[test]
     fn statements_are_read_from_the_servers_log() {
         let log = "@@norvalt api@@7@@ LOG:  statement: BEGIN; SET LOCAL ROLE x\n\
+                   @@norvalt api@@7@@ DETAIL:  prepare: PREPARE e (text) AS -- a\n\tSELECT $1;\n\
                    @@other@@8@@ LOG:  statement: SELECT 1\n\
                    @@norvalt api@@7@@ LOG:  execute sqlx_s_1: -- db::enter\n\t  SELECT $1,\n\t $2, $3\n\
                    @@norvalt api@@7@@ DETAIL:  parameters: $1 = 'it''s = ''', $2 = NULL, $3 = '{\"a\": 1}'\n";
         let statements = parse(log, "norvalt api");
         assert_eq!(statements.len(), 2);
         assert_eq!(statements[0].sql, "BEGIN; SET LOCAL ROLE x");
+        assert_eq!(statements[0].prepared.as_deref(), Some("-- a\nSELECT $1"));
         assert_eq!(statements[1].sql, "-- db::enter\n  SELECT $1,\n $2, $3");
         let expected = [Some("it's = '".to_owned()), None, Some("{\"a\": 1}".to_owned())];
         assert_eq!(statements[1].parameters, expected);

@@ -37,7 +37,12 @@ impl Script {
     fn push(&mut self, index: usize, statement: &Statement, substitutes: &[Substitute<'_>]) {
         if statement.parameters.is_empty() {
             let parts = statement.sql.split(';').map(str::trim).filter(|part| !part.is_empty());
-            let parts: Vec<String> = parts.map(|part| setting(part, substitutes)).collect();
+            let parts: Vec<String> = parts
+                .map(|part| match (&statement.prepared, part.strip_prefix("EXECUTE ")) {
+                    (Some(prepared), Some(call)) => self.inline(index, prepared, &arguments(call), substitutes),
+                    _ => setting(part, substitutes),
+                })
+                .collect();
             if let [only] = &parts[..] {
                 let _ = writeln!(self.text, "{only};");
             } else {
@@ -45,9 +50,23 @@ impl Script {
             }
             return;
         }
-        let mut sql = statement.sql.clone();
+        let sql = self.inline(index, &statement.sql, &statement.parameters, substitutes);
+        // What a later statement refers to.
+        let end = if sql.trim_end().ends_with("RETURNING id") { " \\gset returned_" } else { ";" };
+        let _ = writeln!(self.text, "{sql}{end}");
+    }
+
+    /// With a variable in the place of each parameter.
+    fn inline(
+        &mut self,
+        index: usize,
+        sql: &str,
+        parameters: &[Option<String>],
+        substitutes: &[Substitute<'_>],
+    ) -> String {
+        let mut sql = sql.to_owned();
         // From the last to the first, so that $1 is not taken for the beginning of $12.
-        for (number, value) in statement.parameters.iter().enumerate().rev() {
+        for (number, value) in parameters.iter().enumerate().rev() {
             let placeholder = format!("${}", number + 1);
             let substitute = match value {
                 None => "NULL".to_owned(),
@@ -63,10 +82,13 @@ impl Script {
             };
             sql = sql.replace(&placeholder, &substitute);
         }
-        // What a later statement refers to.
-        let end = if sql.trim_end().ends_with("RETURNING id") { " \\gset returned_" } else { ";" };
-        let _ = writeln!(self.text, "{sql}{end}");
+        sql
     }
+}
+
+/// The values of `name('a', 'b')`, none of which has a quote in it.
+fn arguments(call: &str) -> Vec<Option<String>> {
+    call.split('\'').skip(1).step_by(2).map(|value| Some(value.to_owned())).collect()
 }
 
 /// A statement without parameters. What is set to a value that changes is set by a function, which takes parameters.
@@ -92,17 +114,20 @@ mod tests {
             backend: 1,
             sql: sql.to_owned(),
             parameters: parameters.iter().map(|value| value.map(str::to_owned)).collect(),
+            prepared: Some("-- b\nSELECT $2, $1".to_owned()),
         };
         let statements = [
             statement("BEGIN; SET LOCAL ROLE x; SET LOCAL app.who = 'user_1'", &[]),
             statement("-- a\nSELECT $1::text, $2, $1", &[Some("user_1"), None]),
             statement("INSERT INTO t VALUES ($1) RETURNING id", &[Some("fixed")]),
+            statement("COMMIT; EXECUTE e('user_1', 'else')", &[]),
             statement("COMMIT", &[]),
         ];
         let script = Script::of(&statements, &[("user_1", "user")]);
         let expected = "\\startpipeline\nBEGIN;\nSET LOCAL ROLE x;\nSELECT set_config('app.who', :user, true);\n\\endpipeline\n-- a\nSELECT :user::text, NULL, :user;\n\
-                        INSERT INTO t VALUES (:s2_1) RETURNING id \\gset returned_\nCOMMIT;\n";
+                        INSERT INTO t VALUES (:s2_1) RETURNING id \\gset returned_\n\\startpipeline\nCOMMIT;\n-- b\nSELECT :s3_2, :user;\n\\endpipeline\nCOMMIT;\n";
         assert_eq!(script.text, expected);
-        assert_eq!(script.variables, [("s2_1".to_owned(), "fixed".to_owned())]);
+        let variables = [("s2_1", "fixed"), ("s3_2", "else")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(script.variables, variables);
     }
 }

@@ -165,7 +165,10 @@ fn with_plain_count(mut statements: Vec<Statement>, dealership: &str) -> Vec<Sta
     if let Some(page) = page {
         let backend = statements[page].backend;
         let sql = "SELECT count(*) FROM leads WHERE dealership_id = $1".to_owned();
-        statements.insert(page + 1, Statement { backend, sql, parameters: vec![Some(dealership.to_owned())] });
+        statements.insert(
+            page + 1,
+            Statement { backend, sql, parameters: vec![Some(dealership.to_owned())], prepared: None },
+        );
     }
     statements
 }
