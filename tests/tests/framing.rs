@@ -107,7 +107,7 @@ async fn what_cannot_be_read_as_a_request_is_a_problem_too() {
             }
             let _ = stream.write_all(format!("{head}\r\n\r\n").as_bytes()).await;
             let mut answer = Vec::new();
-            let _ = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("it closes");
+            let _ = timeout(ANSWER_TIMEOUT, stream.read_to_end(&mut answer)).await.expect("it closes");
             let answer = String::from_utf8(answer).expect("UTF-8");
             let (headers, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{head:.40}: {answer}"));
             let headers = headers.to_lowercase();
