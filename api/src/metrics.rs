@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use axum::http::Method;
-use common::metrics::Histograms;
+use common::{deliveries::Source, metrics::Histograms};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -27,7 +27,7 @@ pub(crate) struct Metrics {
     requests: Family<Answer, Counter>,
     durations: Histograms<Route>,
     in_flight: Gauge,
-    webhooks: Family<Outcome, Counter>,
+    webhooks: Family<Webhook, Counter>,
     refused_tokens: Family<Reason, Counter>,
     quota_refusals: Counter,
 }
@@ -46,7 +46,8 @@ struct Answer {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Outcome {
+struct Webhook {
+    source: &'static str,
     outcome: &'static str,
 }
 
@@ -66,7 +67,7 @@ impl Metrics {
             quota_refusals: Counter::default(),
         };
         for outcome in WEBHOOK_OUTCOMES {
-            metrics.webhooks.get_or_create(&Outcome { outcome }).inc_by(0);
+            metrics.webhooks.get_or_create(&Webhook { source: Source::Clerk.as_str(), outcome }).inc_by(0);
         }
         for reason in TOKEN_REASONS {
             metrics.refused_tokens.get_or_create(&Reason { reason }).inc_by(0);
@@ -98,8 +99,8 @@ impl Metrics {
     }
 
     /// What became of a webhook.
-    pub(crate) fn webhook(&self, outcome: &'static str) {
-        self.webhooks.get_or_create(&Outcome { outcome }).inc();
+    pub(crate) fn webhook(&self, source: Source, outcome: &'static str) {
+        self.webhooks.get_or_create(&Webhook { source: source.as_str(), outcome }).inc();
     }
 
     /// A request came without a session token that is good.

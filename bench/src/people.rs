@@ -70,7 +70,8 @@ pub(crate) fn renaming(count: i64) -> Vec<(String, String)> {
 /// Empties queue and inbox of what other parts left there.
 pub(crate) async fn clear(connection: &mut PgConnection) -> Outcome<()> {
     // Ids of events and of jobs must not look alike in what is recorded.
-    let clear = "TRUNCATE jobs, clerk_events, clerk_event_repetitions; ALTER TABLE clerk_events ALTER COLUMN id RESTART WITH 5000001";
+    let clear =
+        "TRUNCATE jobs, deliveries, delivery_repetitions; ALTER TABLE deliveries ALTER COLUMN id RESTART WITH 5000001";
     connection.execute(clear).await?;
     Ok(())
 }
@@ -80,12 +81,12 @@ pub(crate) async fn enqueue(connection: &mut PgConnection, events: &[(String, St
     let (people, bodies): (Vec<&str>, Vec<&str>) = events.iter().map(|(p, b)| (p.as_str(), b.as_str())).unzip();
     let (first_event, first_job, count): (i64, i64, i64) = sqlx::query_as(
         "WITH stored AS (
-           INSERT INTO clerk_events (svix_id, event_type, user_id, body, status)
-           SELECT 'msg_' || gen_random_uuid(), body::json ->> 'type', person, body, 'pending'
+           INSERT INTO deliveries (source, external_id, event_type, subject, body, status)
+           SELECT 'clerk', 'msg_' || gen_random_uuid(), body::json ->> 'type', person, convert_to(body, 'UTF8'), 'pending'
            FROM unnest($1::text[], $2::text[]) AS event (person, body) RETURNING id),
          enqueued AS (
            INSERT INTO jobs (queue, kind, payload, payload_version, state, max_attempts)
-           SELECT 'default', 'clerk.process_event', jsonb_build_object('event_id', id), 1, 'available', 12 FROM stored
+           SELECT 'default', 'clerk.process_event', jsonb_build_object('delivery_id', id), 1, 'available', 12 FROM stored
            RETURNING id)
          SELECT (SELECT min(id) FROM stored), (SELECT min(id) FROM enqueued), (SELECT count(*) FROM enqueued)",
     )

@@ -45,8 +45,8 @@ enum ConfiguredCommand {
     Seed,
     /// Show which Clerk instance this database belongs to, or set it.
     Instance(commands::instance::Args),
-    /// Look at what Clerk sent and what became of it, and process it again.
-    Events(commands::events::Args),
+    /// Look at what came in from outside and what became of it, and process it again.
+    Deliveries(commands::deliveries::Args),
     /// Look at the queue; retry and cancel jobs, pause queues.
     Jobs(commands::jobs::Args),
     /// Destroy the data of dealerships whose organization was deleted in Clerk (only shows it by default).
@@ -94,7 +94,7 @@ impl ConfiguredCommand {
             Self::Migrate(args) => commands::migrate::run(config, &args).await,
             Self::Seed => commands::seed::run(config).await,
             Self::Instance(args) => commands::instance::run(config, &args).await,
-            Self::Events(args) => commands::events::run(config, args).await,
+            Self::Deliveries(args) => commands::deliveries::run(config, args).await,
             Self::Jobs(args) => commands::jobs::run(config, args).await,
             Self::Purge(args) => commands::purge::run(config, &args).await,
             Self::Sync(args) => commands::sync::run(config, &args).await,

@@ -1,4 +1,4 @@
-//! Who did what to jobs, events and queues. Written in the transaction of the action, so that neither is there without
+//! Who did what to jobs, deliveries and queues. Written in the transaction of the action, so that neither is there without
 //! the other.
 
 use std::fmt;
@@ -54,7 +54,7 @@ pub enum Verb {
     Retry,
     /// Jobs do not run any more.
     Cancel,
-    /// Events are processed again.
+    /// Deliveries are processed again.
     Replay,
     /// Nothing is claimed from a queue.
     Pause,
@@ -78,8 +78,8 @@ impl Verb {
 #[derive(Debug, Clone, Copy)]
 pub enum Subject<'a> {
     Jobs(&'a [i64]),
-    /// These events of Clerk.
-    Events(&'a [i64]),
+    /// These deliveries.
+    Deliveries(&'a [i64]),
     /// This queue, and why.
     Queue(&'a str, Option<&'a str>),
 }
@@ -97,11 +97,11 @@ pub struct Action {
     pub via: String,
     /// `retry`, `cancel`, `replay`, `pause` or `resume`.
     pub action: String,
-    /// `jobs`, `events`, or a queue's name.
+    /// `jobs`, `deliveries`, or a queue's name.
     pub subject: String,
-    /// The jobs or events, the first thousand of them.
+    /// The jobs or deliveries, the first thousand of them.
     pub ids: Vec<i64>,
-    /// How many jobs, events or queues.
+    /// How many jobs, deliveries or queues.
     pub affected: i64,
     /// Why, if the operator said so.
     pub reason: Option<String>,
@@ -111,7 +111,7 @@ pub struct Action {
 pub async fn record(tx: &mut SystemTx, by: &Operator, verb: Verb, subject: Subject<'_>) -> Result<()> {
     let (name, ids, reason) = match subject {
         Subject::Jobs(ids) => ("jobs", ids, None),
-        Subject::Events(ids) => ("events", ids, None),
+        Subject::Deliveries(ids) => ("deliveries", ids, None),
         Subject::Queue(name, reason) => (name, &[][..], reason),
     };
     let affected = if matches!(subject, Subject::Queue(..)) { 1 } else { ids.len() };
@@ -153,11 +153,11 @@ pub async fn actions(tx: &mut SystemTx, seek: Seek, limit: i64) -> Result<Vec<Ac
     Ok(actions)
 }
 
-/// What was done to one job or event, newest first.
+/// What was done to one job or delivery, newest first.
 pub async fn actions_on(tx: &mut SystemTx, subject: Subject<'_>) -> Result<Vec<Action>> {
     let (name, id) = match subject {
         Subject::Jobs(ids) => ("jobs", ids.first()),
-        Subject::Events(ids) => ("events", ids.first()),
+        Subject::Deliveries(ids) => ("deliveries", ids.first()),
         Subject::Queue(name, _) => (name, None),
     };
     Ok(sqlx::query_as(

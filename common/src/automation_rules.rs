@@ -11,7 +11,7 @@ use crate::{
     ids::{AutomationRuleId, DealershipId},
     input::{Fields, FromFields, JsonText, boolean, json_object, json_objects, text},
     page::{Page, PageRequest},
-    update::Update,
+    update::{Update, lock, lock_statement},
 };
 
 /// Bytes of JSON that conditions and actions may have.
@@ -203,7 +203,8 @@ pub async fn update(
     id: AutomationRuleId,
     patch: &AutomationRulePatch,
 ) -> Result<Option<AutomationRule>> {
-    let mut update = Update::of("-- automation_rules::update\nUPDATE automation_rules");
+    let Some(now) = lock(tx, lock_statement!("automation_rules"), id).await? else { return Ok(None) };
+    let mut update = Update::at("-- automation_rules::update\nUPDATE automation_rules", now);
     update.change("name", patch.name.as_ref());
     update.change("trigger_type", patch.trigger_type.as_ref());
     update.change("trigger_conditions", patch.trigger_conditions.as_ref());

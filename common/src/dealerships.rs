@@ -108,7 +108,14 @@ pub async fn find(tx: &mut TenantTx) -> Result<Option<Dealership>> {
 
 /// Changes the dealership of the transaction, unless it has been destroyed.
 pub async fn update(tx: &mut TenantTx, patch: &DealershipPatch) -> Result<Option<Dealership>> {
-    let mut update = Update::of("-- dealerships::update\nUPDATE dealerships");
+    let lock = sqlx::query_scalar(
+        "-- dealerships::lock
+         WITH locked AS MATERIALIZED (SELECT updated_at FROM dealerships WHERE id = $1 FOR NO KEY UPDATE)
+         SELECT greatest(clock_timestamp(), updated_at + interval '1 microsecond') FROM locked",
+    );
+    let now: Option<DateTime<Utc>> = lock.bind(tx.dealership()).fetch_optional(tx.conn()).await.map_err(Error::from)?;
+    let Some(now) = now else { return Ok(None) };
+    let mut update = Update::at("-- dealerships::update\nUPDATE dealerships", now);
     update.change("email", patch.email.as_ref().map(Email::as_str));
     update.patch("phone", patch.phone.as_ref().map(|phone| phone.typed.as_str()));
     update.patch("address", patch.address.as_ref().map(String::as_str));

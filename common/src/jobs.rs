@@ -25,11 +25,14 @@ pub const KINDS: [(&str, &str); 4] = [
     (Prune::KIND, Prune::QUEUE),
 ];
 
+/// The kinds of those that process a delivery, whose payload names it as `delivery_id`.
+pub const PROCESS_DELIVERY: [&str; 1] = [ProcessClerkEvent::KIND];
+
 /// Applies one stored Clerk event to the mirror and what follows from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessClerkEvent {
-    /// `clerk_events.id`.
-    pub event_id: i64,
+    /// `deliveries.id`.
+    pub delivery_id: i64,
 }
 
 impl Job for ProcessClerkEvent {
@@ -55,7 +58,7 @@ impl Job for CountLeads {
     const KIND: &'static str = "leads.count";
 }
 
-/// Deletes what is over and was kept long enough: finished jobs and processed Clerk events.
+/// Deletes what is over and was kept long enough: finished jobs and processed deliveries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prune {}
 

@@ -1,5 +1,5 @@
 //! What the API, the worker and the command line share: configuration, domain types, the two doors to the database,
-//! Clerk's events and the queue. Knows nothing of HTTP servers, command lines or job handlers.
+//! deliveries from outside and the queue. Knows nothing of HTTP servers, command lines or job handlers.
 
 pub mod audit;
 pub mod automation_rules;
@@ -9,6 +9,7 @@ pub mod config;
 pub mod conversations;
 pub mod db;
 pub mod dealerships;
+pub mod deliveries;
 pub mod ids;
 pub mod input;
 pub mod jobs;

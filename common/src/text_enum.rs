@@ -27,9 +27,17 @@ macro_rules! text_enum {
 
             /// Reads it from a request.
             pub fn parse(value: &serde_json::Value) -> Result<Self, $crate::input::Invalid> {
-                match value.as_str().map(str::trim) {
-                    $(Some($text) => Ok(Self::$variant),)+
-                    _ => Err(format!("must be one of {}", [$($text),+].join(", ")).into()),
+                Ok(value.as_str().map(str::trim).unwrap_or_default().parse::<Self>()?)
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = String;
+
+            fn from_str(word: &str) -> Result<Self, String> {
+                match word {
+                    $($text => Ok(Self::$variant),)+
+                    _ => Err(format!("must be one of {}", [$($text),+].join(", "))),
                 }
             }
         }

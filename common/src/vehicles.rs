@@ -12,7 +12,7 @@ use crate::{
     input::{Fields, FromFields, Invalid, Patch, integer, text},
     page::{Page, PageRequest},
     text_enum::text_enum,
-    update::Update,
+    update::{Update, lock, lock_statement},
 };
 
 text_enum!(
@@ -309,7 +309,8 @@ pub async fn create(tx: &mut TenantTx, new: &NewVehicle) -> Result<Vehicle, Writ
 
 /// Changes a car, unless the dealership has none such.
 pub async fn update(tx: &mut TenantTx, id: VehicleId, patch: &VehiclePatch) -> Result<Option<Vehicle>, WriteError> {
-    let mut update = Update::of("-- vehicles::update\nUPDATE vehicles");
+    let Some(now) = lock(tx, lock_statement!("vehicles"), id).await? else { return Ok(None) };
+    let mut update = Update::at("-- vehicles::update\nUPDATE vehicles", now);
     update.change("make", patch.make.as_ref());
     update.change("model", patch.model.as_ref());
     update.change("year", patch.year);

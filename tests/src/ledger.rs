@@ -19,12 +19,12 @@ const KEEP: &str = "
     CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public AS $$
     BEGIN
       INSERT INTO ledger SELECT TG_ARGV[0], right(CASE TG_TABLE_NAME
-        WHEN 'jobs' THEN (SELECT svix_id FROM clerk_events WHERE id = (to_jsonb(NEW) #>> '{payload,event_id}')::bigint)
+        WHEN 'jobs' THEN (SELECT external_id FROM deliveries WHERE id = (to_jsonb(NEW) #>> '{payload,delivery_id}')::bigint)
         WHEN 'dealerships' THEN to_jsonb(NEW) ->> 'clerk_org_id'
-        ELSE to_jsonb(NEW) ->> 'svix_id' END, 8)::integer;
+        ELSE to_jsonb(NEW) ->> 'external_id' END, 8)::integer;
       RETURN NULL;
     END $$;
-    CREATE TRIGGER ledger AFTER UPDATE ON clerk_events
+    CREATE TRIGGER ledger AFTER UPDATE ON deliveries
       FOR EACH ROW WHEN (NEW.status = 'processed') EXECUTE FUNCTION note('processed');
     CREATE TRIGGER ledger AFTER INSERT OR UPDATE ON dealerships FOR EACH ROW EXECUTE FUNCTION note('effect');
     CREATE TRIGGER ledger AFTER UPDATE ON jobs
@@ -42,7 +42,7 @@ const OUTSTANDING: &str = "
 /// Jobs and events that are not at their end.
 const UNFINISHED: &str = "
     SELECT (SELECT count(*) FROM jobs WHERE kind = 'clerk.process_event' AND state <> 'done')
-         + (SELECT count(*) FROM clerk_events WHERE status <> 'processed' OR outcome <> 'applied')";
+         + (SELECT count(*) FROM deliveries WHERE status <> 'processed' OR outcome <> 'applied')";
 
 /// The ledger of a test's database.
 #[derive(Debug)]

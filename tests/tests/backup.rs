@@ -117,7 +117,7 @@ async fn a_dump_by_the_owner_restores_to_the_same_data_in_each_of_three_ways() {
     // Old leads that were counted, a job, an event: what has triggers and sequences.
     raw_sql(
         "INSERT INTO jobs (queue, kind, payload, max_attempts) VALUES ('default', 'prune', '{}', 12);
-         INSERT INTO clerk_events (svix_id, event_type, status) VALUES ('msg_1', 'user.created', 'pending');",
+         INSERT INTO deliveries (source, external_id, event_type, status) VALUES ('clerk', 'msg_1', 'user.created', 'pending');",
     )
     .execute(&mut superuser)
     .await

@@ -127,8 +127,8 @@ async fn add_dealerships_of_somebody_else(connection: &mut PgConnection) {
         "INSERT INTO dealerships (id, name, email, clerk_org_id) VALUES
            ('00000000-0000-4000-8000-000000000001', 'Bil Nord', 'post@nord.example', 'org_nord'),
            ('00000000-0000-4000-8000-000000000002', 'Bil Sør', 'post@sor.example', 'org_sor');
-         INSERT INTO users (dealership_id, clerk_user_id, email, name, role)
-           SELECT id, 'user_of_' || clerk_org_id, 'en@' || clerk_org_id || '.example', 'Else', 'admin' FROM dealerships;
+         INSERT INTO users (id, dealership_id, clerk_user_id, email, name, role)
+           SELECT gen_random_uuid(), id, 'user_of_' || clerk_org_id, 'en@' || clerk_org_id || '.example', 'Else', 'admin' FROM dealerships;
          INSERT INTO leads (dealership_id, customer_name, customer_email, source)
            SELECT id, 'Kunde', 'kunde@example.no', 'website' FROM dealerships;
          INSERT INTO clerk_objects (kind, id, state)

@@ -72,7 +72,7 @@ async fn migrating_twice_at_once_is_migrating_once() {
 #[tokio::test]
 async fn what_comes_before_migrating_says_so() {
     let database = empty_database().await;
-    for command in [&["seed"][..], &["jobs", "stats"], &["events", "list"]] {
+    for command in [&["seed"][..], &["jobs", "stats"], &["deliveries", "list"]] {
         let ran = norvalt(command, &[("DATABASE_URL", &database.url)]).await;
         // Roles belong to the whole cluster and are there already; tables are not.
         assert!(ran.code == Some(1) && ran.err.contains("run: norvalt migrate"), "{command:?}: {}", ran.err);
@@ -175,12 +175,12 @@ async fn an_event_whose_job_was_cancelled_is_found_and_processed_after_all() {
     let db = Db::new(&database.url.parse().expect("a valid URL"), 1, "tests");
     let event = clerk_events::organization("organization.created", "org_1", "Tesla Oslo", 1_000).to_string();
     receive(&db, None, &clerk_events::delivery("msg_1", &event)).await.expect("the database is there");
-    let replay = ["events", "replay", "--status", "pending"];
+    let replay = ["deliveries", "replay", "--status", "pending"];
     assert_eq!(norvalt(&replay, &url).await.done(), "nothing to do\n", "a job is still to process it");
     assert_eq!(norvalt(&["jobs", "cancel", "1"], &url).await.done(), "job 1 cancelled\n");
     let doctor = norvalt(&["doctor"], &url).await.out;
     assert!(
-        doctor.contains("1 event has lost its job; to process them: norvalt events replay --status pending"),
+        doctor.contains("1 delivery has lost its job; to process them: norvalt deliveries replay --status pending"),
         "{doctor}"
     );
     assert_eq!(norvalt(&replay, &url).await.done(), "event 1 will be processed again\n");
@@ -213,20 +213,22 @@ async fn the_timeline_says_what_became_of_each_event() {
     }
     process_all().await;
     let outcomes = async || -> Vec<String> {
-        let listed = norvalt(&["events", "list", "--json"], &url).await.done();
+        let listed = norvalt(&["deliveries", "list", "--json"], &url).await.done();
         let listed: Vec<serde_json::Value> = serde_json::from_str(&listed).expect("JSON");
         listed.iter().rev().map(|event| event["outcome"].as_str().unwrap_or_default().to_owned()).collect()
     };
     let dead = "malformed: missing field `id` at line 1 column 2";
     assert_eq!(outcomes().await, ["applied", "stale", "applied", "tombstoned", dead]);
-    let about = norvalt(&["events", "list", "--about", "org_1"], &url).await.done();
+    let about = norvalt(&["deliveries", "list", "--about", "org_1"], &url).await.done();
     assert!(about.contains("organization.updated") && !about.contains("user."), "{about}");
-    assert!(norvalt(&["events", "show", "1"], &url).await.done().contains("Tesla Oslo"));
-    let erased = norvalt(&["events", "show", "4"], &url).await.done();
+    assert!(norvalt(&["deliveries", "show", "1"], &url).await.done().contains("Tesla Oslo"));
+    let erased = norvalt(&["deliveries", "show", "4"], &url).await.done();
     assert!(erased.contains("user_1") && !erased.contains("Kari"), "{erased}");
 
     // Again from the beginning: nothing is news, and what was erased stays erased.
-    assert!(norvalt(&["events", "replay", "--all"], &url).await.done().contains("2 events will be processed again"));
+    assert!(
+        norvalt(&["deliveries", "replay", "--all"], &url).await.done().contains("2 deliveries will be processed again")
+    );
     process_all().await;
     assert_eq!(outcomes().await, ["stale", "stale", "applied", "tombstoned", dead]);
 }
@@ -240,9 +242,9 @@ async fn what_cannot_be_read_is_shown_as_it_is() {
     receive(&db, None, &clerk_events::delivery("msg_1", &event)).await.expect("the database is there");
     let mut jobs = JobTable::at(&database.url).await;
     for payload in [
-        r#"{"event_id":"x"}"#,
-        r#"{"event_id":1.5}"#,
-        r#"{"event_id":null}"#,
+        r#"{"delivery_id":"x"}"#,
+        r#"{"delivery_id":1.5}"#,
+        r#"{"delivery_id":null}"#,
         r#"{"a":1e400}"#,
         "[1]",
         r#""x""#,
@@ -257,9 +259,9 @@ async fn what_cannot_be_read_is_shown_as_it_is() {
         assert!(shown.contains("clerk.process_event"), "{payload}: {shown}");
     }
     assert!(norvalt(&["jobs", "list"], &url).await.done().contains("clerk.process_event"));
-    assert!(norvalt(&["events", "list"], &url).await.done().contains("organization.created"));
-    assert!(norvalt(&["events", "show", "1"], &url).await.done().contains("Tesla Oslo"));
-    norvalt(&["events", "replay", "--status", "pending"], &url).await.done();
+    assert!(norvalt(&["deliveries", "list"], &url).await.done().contains("organization.created"));
+    assert!(norvalt(&["deliveries", "show", "1"], &url).await.done().contains("Tesla Oslo"));
+    norvalt(&["deliveries", "replay", "--status", "pending"], &url).await.done();
     assert!(norvalt(&["doctor"], &url).await.out.contains("7 jobs are dead"));
 }
 
@@ -354,8 +356,8 @@ async fn a_name_that_nobody_knows_is_a_mistake_and_the_known_ones_are_named() {
         (&["jobs", "list", "--queue", "nope"], 1, "there are clerk, default"),
         (&["jobs", "pause", "nope"], 1, "there are clerk, default"),
         (&["jobs", "resume", "nope"], 1, "there are clerk, default"),
-        (&["events", "list", "--about", "foo"], 2, "user_"),
-        (&["events", "replay", "--about", "org_"], 2, "user_"),
+        (&["deliveries", "list", "--about", "foo"], 2, "user_"),
+        (&["deliveries", "replay", "--about", "org_"], 2, "user_"),
     ] {
         let ran = norvalt(arguments, &url).await;
         assert!(ran.code == Some(code) && ran.err.contains(hint), "{arguments:?}: {:?} {}", ran.code, ran.err);

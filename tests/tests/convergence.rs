@@ -179,7 +179,7 @@ fn one_look_at_clerk_repairs_what_is_missing_and_a_second_one_finds_nothing() {
     check(150, |number, history, journeys| {
         let model = Clerk::lived(number, &history);
         // Whom an earlier history left behind, this one's instance would not know.
-        world.execute("TRUNCATE clerk_objects, clerk_events, dealerships CASCADE");
+        world.execute("TRUNCATE clerk_objects, deliveries, dealerships CASCADE");
         let heard = arrivals(&model.prefix, &model.events, journeys, 20);
         world.travel(&heard);
         clerk

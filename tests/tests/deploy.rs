@@ -233,7 +233,7 @@ async fn a_rolling_restart_under_load_loses_no_request() {
     println!("{pages} pages, {leads} leads and {webhooks} webhooks during 4 restarts, and nothing lost");
     for (sql, wanted) in [
         ("SELECT count(*) FROM leads", leads),
-        ("SELECT count(*) FROM clerk_events", webhooks),
+        ("SELECT count(*) FROM deliveries", webhooks),
         ("SELECT count(*) FROM jobs WHERE kind = 'clerk.process_event'", webhooks),
     ] {
         assert_eq!(app.count(sql).await, i64::try_from(wanted).expect("few"), "{sql}");

@@ -59,7 +59,7 @@ async fn an_event_delivered_ten_times_to_a_worker_that_is_killed_has_its_one_eff
     deliver(&url, "msg_again", &body).await.expect(202);
     jobs.wait_for_count("clerk.process_event", "done", 2).await;
     let counts = "SELECT concat_ws(' ', (SELECT count(*) FROM dealerships), (SELECT count(*) FROM users),
-                                   (SELECT string_agg(outcome, ' ' ORDER BY id) FROM clerk_events),
+                                   (SELECT string_agg(outcome, ' ' ORDER BY id) FROM deliveries),
                                    (SELECT string_agg(attempts::text, ' ' ORDER BY id) FROM jobs
                                     WHERE kind = 'clerk.process_event'))";
     let counts: String = sqlx::query_scalar(counts).fetch_one(&mut lock).await.expect("a valid statement");

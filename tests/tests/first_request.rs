@@ -29,7 +29,7 @@ fn kari() -> Membership<'static> {
 /// The event arrives and is processed.
 async fn hear(app: &TestApp, svix_id: &str, event: &Value) {
     app.deliver(svix_id, event).await.expect(202);
-    let id = app.count("SELECT max(id) FROM clerk_events").await;
+    let id = app.count("SELECT max(id) FROM deliveries").await;
     let mut tx = app.db.system().await.expect("the database is there");
     process(&mut tx, id).await.expect("it can be processed");
     tx.commit().await.expect("the database is there");

@@ -120,8 +120,8 @@ async fn the_history_and_the_people_come_in_parts_too() {
         format!(
             "INSERT INTO lead_status_changes (lead_id, dealership_id, from_status, to_status, changed_at)
              SELECT '{0}', '{1}', 'new', 'won', now() - interval '1 s' * (n / 2) FROM generate_series(1, 1100) n;
-             INSERT INTO users (dealership_id, clerk_user_id, email, name, role)
-             SELECT '{1}', 'user_' || n, 'x', 'Kari ' || n / 2, 'sales_rep' FROM generate_series(1, 1099) n",
+             INSERT INTO users (id, dealership_id, clerk_user_id, email, name, role)
+             SELECT gen_random_uuid(), '{1}', 'user_' || n, 'x', 'Kari ' || n / 2, 'sales_rep' FROM generate_series(1, 1099) n",
             lead.id, oslo.id
         ),
     )
@@ -218,11 +218,11 @@ async fn people_come_in_norwegian_order_on_every_server() {
     let rows: Vec<_> = ordered
         .iter()
         .rev()
-        .map(|name| format!("('{}', 'user_{name}', 'x@example.no', '{name}', 'admin')", oslo.id))
+        .map(|name| format!("(gen_random_uuid(), '{}', 'user_{name}', 'x@example.no', '{name}', 'admin')", oslo.id))
         .collect();
     insert(
         &app,
-        format!("INSERT INTO users (dealership_id, clerk_user_id, email, name, role) VALUES {}", rows.join(", ")),
+        format!("INSERT INTO users (id, dealership_id, clerk_user_id, email, name, role) VALUES {}", rows.join(", ")),
     )
     .await;
     let all = oslo.admin().get("/api/v1/users").await.expect(200);

@@ -24,7 +24,7 @@ const EXPAND: &str = "
       END LOOP;
     END $$;
     ALTER TYPE job_state ADD VALUE 'paused';
-    ALTER TABLE clerk_events DROP CONSTRAINT clerk_events_status_check;
+    ALTER TABLE deliveries DROP CONSTRAINT deliveries_status_check;
     CREATE INDEX next_index ON leads (dealership_id, next_flag);
     CREATE TABLE next_table (id bigint PRIMARY KEY);
     INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)

@@ -51,8 +51,8 @@ async fn each_is_handled_or_ignored() {
         process(&mut tx, id).await.expect("it can be processed, or has no need");
         tx.commit().await.expect("the database is there");
     }
-    assert_eq!(app.count("SELECT count(*) FROM clerk_events WHERE status = 'processed'").await, 9);
-    assert_eq!(app.count("SELECT count(*) FROM clerk_events WHERE status = 'ignored' AND body IS NULL").await, 36);
+    assert_eq!(app.count("SELECT count(*) FROM deliveries WHERE status = 'processed'").await, 9);
+    assert_eq!(app.count("SELECT count(*) FROM deliveries WHERE status = 'ignored' AND body IS NULL").await, 36);
 }
 
 /// The event with one member after another, at whatever depth, taken away or replaced by something odd.

@@ -100,7 +100,7 @@ async fn a_dead_job_is_seen_understood_and_run_again() {
     assert_eq!(jobs.state(other).await, "dead", "another kind was meant");
     let history = desk.page("/history").await;
     assert_eq!((history.matches(">ola<").count(), history.matches(">retry<").count()), (4, 2), "{history}");
-    for missing in ["/jobs/4711", "/events/4711"] {
+    for missing in ["/jobs/4711", "/deliveries/4711"] {
         let unknown = desk.ask(Method::GET, missing).send().await.expect("it answers").status();
         assert_eq!(unknown, StatusCode::NOT_FOUND, "{missing}");
     }
@@ -159,26 +159,26 @@ async fn what_became_of_events_is_seen_without_what_is_personal() {
     let desk = Desk::open(&database).await;
     let mut jobs = JobTable::at(&database.url).await;
     jobs.wait_for_count("clerk.process_event", "done", 1).await;
-    let page = desk.page("/events").await;
+    let page = desk.page("/deliveries").await;
     for told in ["user.created", "and once more", "applied", "malformed: missing field"] {
         assert!(page.contains(told), "{told}: {page}");
     }
     assert!(!page.contains("Kari") && !page.contains("kari@"), "{page}");
-    assert!(!desk.page("/events?status=dead").await.contains("user.created"));
-    assert!(desk.page("/events?about=user_1").await.contains("user.created"));
+    assert!(!desk.page("/deliveries?status=dead").await.contains("user.created"));
+    assert!(desk.page("/deliveries?about=user_1").await.contains("user.created"));
 
     // From the event to its job and its trace, and back.
-    let page = desk.page("/events/1").await;
+    let page = desk.page("/deliveries/1").await;
     let of_trace = "/jobs?trace=4bf92f3577b34da6a3ce929d0e0e4736";
     assert!(page.contains("\"/jobs/1\"") && page.contains(of_trace) && page.contains("msg_1"), "{page}");
     assert!(!page.contains("Kari") && !page.contains("kari@"), "{page}");
     let job = desk.page("/jobs/1").await;
-    assert!(job.contains("\"/events/1\"") && job.contains(of_trace), "{job}");
+    assert!(job.contains("\"/deliveries/1\"") && job.contains(of_trace), "{job}");
     assert!(desk.page(of_trace).await.contains("\"/jobs/1\""));
 
-    let page = desk.press("/events/1/replay", "").await;
-    assert!(page.contains("1 event will be processed again."), "{page}");
-    jobs.wait_until("SELECT count(*) = $1 FROM clerk_events WHERE outcome = 'stale'", 1).await;
+    let page = desk.press("/deliveries/1/replay", "").await;
+    assert!(page.contains("1 delivery will be processed again."), "{page}");
+    jobs.wait_until("SELECT count(*) = $1 FROM deliveries WHERE outcome = 'stale'", 1).await;
     assert!(desk.page("/history").await.contains(">replay<"));
 }
 
@@ -190,18 +190,18 @@ async fn one_odd_job_does_not_hide_the_others() {
     common::clerk::receive(&db, None, &clerk_events::delivery("msg_1", &event)).await.expect("the database is there");
     let mut jobs = JobTable::at(&database.url).await;
     for payload in [
-        r#"{"event_id": "x"}"#,
-        r#"{"event_id": {}}"#,
+        r#"{"delivery_id": "x"}"#,
+        r#"{"delivery_id": {}}"#,
         "7",
         "null",
-        r#"{"event_id": 99999999999999999999}"#,
-        r#"{"event_id": 1e400}"#,
+        r#"{"delivery_id": 99999999999999999999}"#,
+        r#"{"delivery_id": 1e400}"#,
     ] {
         let odd = jobs.insert("clerk.process_event", 1, payload).await;
         jobs.change("UPDATE jobs SET state = 'dead', finished_at = now() WHERE id = $1", odd).await;
     }
     let desk = Desk::open(&database).await;
-    for path in ["/", "/jobs", "/jobs/2", "/jobs/3", "/events", "/events/1"] {
+    for path in ["/", "/jobs", "/jobs/2", "/jobs/3", "/deliveries", "/deliveries/1"] {
         desk.page(path).await;
     }
 }
@@ -264,16 +264,16 @@ async fn what_cannot_be_read_is_shown_and_only_a_database_that_is_away_is_not_no
     let event = clerk_events::user("user.created", "user_1", "Kari", None, false, 1_000).to_string();
     common::clerk::receive(&db, None, &clerk_events::delivery("msg_1", &event)).await.expect("the database is there");
     let mut jobs = JobTable::at(&database.url).await;
-    let odd = jobs.insert("clerk.process_event", 1, r#"{"event_id":"x"}"#).await;
+    let odd = jobs.insert("clerk.process_event", 1, r#"{"delivery_id":"x"}"#).await;
     jobs.change("UPDATE jobs SET state = 'dead', finished_at = now() WHERE id = $1", odd).await;
     let desk = Desk::open(&database).await;
-    assert!(desk.page("/events").await.contains("user.created"));
-    assert!(desk.page(&format!("/jobs/{odd}")).await.contains("event_id"));
+    assert!(desk.page("/deliveries").await.contains("user.created"));
+    assert!(desk.page(&format!("/jobs/{odd}")).await.contains("delivery_id"));
     desk.page("/").await;
 
     let mut conn = database.connect().await;
-    sqlx::raw_sql("ALTER TABLE clerk_event_repetitions RENAME TO gone").execute(&mut conn).await.expect("it is ours");
-    let answer = desk.ask(Method::GET, "/events").send().await.expect("it answers");
+    sqlx::raw_sql("ALTER TABLE delivery_repetitions RENAME TO gone").execute(&mut conn).await.expect("it is ours");
+    let answer = desk.ask(Method::GET, "/deliveries").send().await.expect("it answers");
     assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert!(answer.text().await.expect("text").contains("The database refused the question"));
 }
@@ -283,7 +283,7 @@ async fn nobody_else_gets_in() {
     let database = database().await;
     let desk = Desk::open(&database).await;
     let status = async |request: RequestBuilder| request.send().await.expect("it answers").status();
-    for path in ["/", "/jobs", "/jobs/1", "/events", "/events/1", "/history"] {
+    for path in ["/", "/jobs", "/jobs/1", "/deliveries", "/deliveries/1", "/history"] {
         let url = format!("{}{path}", desk.url);
         assert_eq!(status(desk.http.get(&url)).await, StatusCode::UNAUTHORIZED, "{path}");
         assert_eq!(status(desk.http.get(&url).bearer_auth(PASSWORD)).await, StatusCode::UNAUTHORIZED, "{path}");

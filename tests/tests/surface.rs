@@ -108,7 +108,7 @@ async fn contents(app: &TestApp) -> String {
                        (SELECT jsonb_agg(t ORDER BY id) FROM lead_status_changes t),
                        (SELECT jsonb_agg(t ORDER BY id) FROM vehicles t),
                        (SELECT jsonb_agg(t ORDER BY id) FROM automation_rules t),
-                       (SELECT count(*) FROM jobs), (SELECT count(*) FROM clerk_events))",
+                       (SELECT count(*) FROM jobs), (SELECT count(*) FROM deliveries))",
     )
     .fetch_one(&mut conn)
     .await

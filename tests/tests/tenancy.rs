@@ -112,7 +112,7 @@ async fn the_database_itself_keeps_dealerships_apart() {
         format!("INSERT INTO users (dealership_id, clerk_user_id, email, name, role) VALUES ('{own}', 'x', 'x', 'x', 'admin')"),
         "UPDATE dealerships SET subscription_tier = 'enterprise'".to_owned(),
         "SELECT * FROM jobs".to_owned(),
-        "SELECT * FROM clerk_events".to_owned(),
+        "SELECT * FROM deliveries".to_owned(),
         "SELECT * FROM clerk_objects".to_owned(),
         "ALTER TABLE leads DISABLE ROW LEVEL SECURITY".to_owned(),
         "DROP POLICY tenant ON leads".to_owned(),

@@ -1,8 +1,9 @@
 //! Clerk's webhooks, up to the point where they are stored and enqueued.
 
 use common::{
-    clerk::{EventFilter, process, replay, set_instance},
+    clerk::{process, set_instance},
     clock::Clock,
+    deliveries::{DeliveryFilter, Status, replay},
 };
 use dev::clerk::signed_headers;
 use reqwest::Method;
@@ -22,7 +23,7 @@ fn organization_created(org: &str) -> Value {
 }
 
 async fn stored(app: &TestApp) -> (i64, i64) {
-    (app.count("SELECT count(*) FROM clerk_events").await, app.count("SELECT count(*) FROM jobs").await)
+    (app.count("SELECT count(*) FROM deliveries").await, app.count("SELECT count(*) FROM jobs").await)
 }
 
 #[tokio::test]
@@ -58,7 +59,7 @@ async fn a_hundred_simultaneous_deliveries_of_one_message_are_one() {
     expected.push((202, "accepted".to_owned()));
     assert_eq!(answers, expected);
     assert_eq!(stored(&app).await, (1, 1));
-    assert_eq!(app.count("SELECT count(*) FROM clerk_event_repetitions").await, 99);
+    assert_eq!(app.count("SELECT count(*) FROM delivery_repetitions").await, 99);
 }
 
 #[tokio::test]
@@ -101,7 +102,7 @@ async fn what_was_not_signed_now_and_whole_is_refused() {
     // Nobody but its sender chooses the id that a message is known by.
     let unsigned = [("webhook-id", "msg_other".to_owned())];
     send(headers.iter().cloned().chain(unsigned).collect(), body.clone()).await.expect(202);
-    assert_eq!(app.count("SELECT count(*) FROM clerk_events WHERE svix_id = 'msg_1'").await, 1);
+    assert_eq!(app.count("SELECT count(*) FROM deliveries WHERE external_id = 'msg_1'").await, 1);
 
     // Unknown versions of signatures are skipped, and the unbranded names of the headers are as good.
     let headers = signed_headers(WEBHOOK_SECRET, "msg_2", Clock::system().now(), body.as_bytes()).expect("valid");
@@ -154,7 +155,7 @@ async fn types_without_a_use_are_ignored() {
         assert_eq!(app.deliver(&format!("msg_{n}"), event).await.expect(200)["status"], "ignored");
     }
     assert_eq!(app.deliver("msg_0", &json!({})).await.expect(200)["status"], "duplicate");
-    let kept = app.count("SELECT count(*) FROM clerk_events WHERE status = 'ignored' AND body IS NULL").await;
+    let kept = app.count("SELECT count(*) FROM deliveries WHERE status = 'ignored' AND body IS NULL").await;
     assert_eq!((kept, stored(&app).await), (4, (4, 0)));
 }
 
@@ -178,9 +179,9 @@ async fn another_instances_events_are_set_aside() {
 
     // An operator may know better, and says so first.
     let mut tx = app.db.system().await.expect("the database is there");
-    let all = EventFilter::default();
+    let all = DeliveryFilter::default();
     assert_eq!(replay(&mut tx, &all).await.expect("it answers"), Vec::<i64>::new());
-    let filter = EventFilter { status: Some("quarantined".to_owned()), ..all };
+    let filter = DeliveryFilter { status: Some(Status::Quarantined), ..all };
     let replayed = replay(&mut tx, &filter).await.expect("it answers");
     assert_eq!(replayed.len(), 1);
     set_instance(&mut tx, &"ins_2".parse().expect("printable")).await.expect("it answers");
@@ -206,19 +207,18 @@ async fn what_no_retry_can_mend_is_kept_as_dead_with_the_reason() {
         assert_eq!(app.deliver(&format!("msg_{n}"), event).await.expect(200)["status"], "dead", "{event}");
     }
     assert_eq!(app.deliver("msg_0", &malformed[0]).await.expect(200)["status"], "duplicate");
-    let dead =
-        app.count("SELECT count(*) FROM clerk_events WHERE status = 'dead' AND outcome LIKE 'malformed: %'").await;
+    let dead = app.count("SELECT count(*) FROM deliveries WHERE status = 'dead' AND outcome LIKE 'malformed: %'").await;
     assert_eq!((dead, app.count("SELECT count(*) FROM jobs").await), (6, 0));
     let named = app
         .count(
-            "SELECT count(*) FROM clerk_events WHERE outcome LIKE ANY (ARRAY[
+            "SELECT count(*) FROM deliveries WHERE outcome LIKE ANY (ARRAY[
                  'malformed: missing field `id`%', 'malformed: id: found integer, expected a string%',
                  'malformed: id: found map, expected a string%', 'malformed: public_user_data.user_id: must be 1 to 255%'])",
         )
         .await;
     assert_eq!(named, 4, "what is wrong is named");
     assert_eq!(
-        app.count("SELECT count(*) FROM clerk_events WHERE outcome LIKE '%Kari%'").await,
+        app.count("SELECT count(*) FROM deliveries WHERE outcome LIKE '%Kari%'").await,
         0,
         "reasons hold no names"
     );
@@ -269,7 +269,7 @@ async fn what_is_not_read_may_be_anything() {
         let answer = app.deliver_signed(WEBHOOK_SECRET, &format!("msg_{n}"), 0, body.into_bytes()).await;
         assert_eq!(answer.expect(202)["status"], "accepted");
         assert_eq!(
-            app.count("SELECT count(*) FROM clerk_events WHERE body LIKE '{ \"type\": %, \"banned\": true, %'").await,
+            app.count("SELECT count(*) FROM deliveries WHERE convert_from(body, 'UTF8') LIKE '{ \"type\": %, \"banned\": true, %'").await,
             i64::try_from(n).expect("small") + 1,
             "stored as it was signed"
         );

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use common::metrics::Histograms;
+use common::{deliveries::Source, metrics::Histograms};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -28,7 +28,7 @@ pub(crate) struct Metrics {
     slots_in_use: Family<Queue, Gauge>,
     claims: Histograms<Queue>,
     reaped: Counter,
-    clerk_events: Family<ClerkEvent, Counter>,
+    deliveries: Family<Delivery, Counter>,
 }
 
 /// How an attempt at a job ended.
@@ -64,7 +64,8 @@ struct Queue {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ClerkEvent {
+struct Delivery {
+    source: &'static str,
     r#type: String,
     outcome: &'static str,
 }
@@ -95,7 +96,7 @@ impl Metrics {
             slots_in_use: Family::default(),
             claims: Histograms::new_with_constructor(|| Histogram::new(CLAIMS)),
             reaped: Counter::default(),
-            clerk_events: Family::default(),
+            deliveries: Family::default(),
         };
         let m = &metrics;
         registry.register("job_attempts", "Attempts at jobs by how they ended", m.attempts.clone());
@@ -111,8 +112,8 @@ impl Metrics {
         registry.register_with_unit("claim_duration", help, Unit::Seconds, m.claims.clone());
         let help = "Jobs that this process took back from workers that crashed, hung or were cut off";
         registry.register("jobs_reaped", help, m.reaped.clone());
-        let help = "Clerk events by what they meant; one that is rolled back counts again";
-        registry.register("clerk_events_processed", help, m.clerk_events.clone());
+        let help = "Deliveries by what they meant; one that is rolled back counts again";
+        registry.register("deliveries_processed", help, m.deliveries.clone());
         metrics
     }
 
@@ -169,8 +170,8 @@ impl Metrics {
         self.reaped.inc_by(jobs);
     }
 
-    /// A Clerk event was applied.
-    pub(crate) fn clerk_event(&self, event_type: String, outcome: &'static str) {
-        self.clerk_events.get_or_create(&ClerkEvent { r#type: event_type, outcome }).inc();
+    /// A delivery was processed.
+    pub(crate) fn delivery(&self, source: Source, event_type: String, outcome: &'static str) {
+        self.deliveries.get_or_create(&Delivery { source: source.as_str(), r#type: event_type, outcome }).inc();
     }
 }

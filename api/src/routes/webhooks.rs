@@ -8,6 +8,7 @@ use axum::{
 };
 use common::{
     clerk::{self, Delivery, Receipt as Received},
+    deliveries::Source,
     telemetry::Trace,
 };
 use serde::Serialize;
@@ -31,15 +32,15 @@ pub(crate) struct Receipt {
 #[derive(Clone)]
 pub(crate) struct Accepted {
     svix_id: String,
-    event_id: i64,
+    delivery_id: i64,
     event_type: String,
 }
 
 impl Accepted {
     /// Says so, and how it was answered.
     pub(crate) fn tell(&self, status: u16, micros: u64) {
-        let Self { svix_id, event_id, event_type } = self;
-        tracing::info!(status, micros, svix_id, event_id, event_type, "webhook accepted");
+        let Self { svix_id, delivery_id, event_type } = self;
+        tracing::info!(status, micros, svix_id, delivery_id, event_type, "webhook accepted");
     }
 }
 
@@ -54,7 +55,7 @@ pub(crate) async fn check_headers(
     next: Next,
 ) -> Response<Body> {
     if let Err(reason) = signatures::check_headers(request.headers()) {
-        state.metrics.webhook("rejected");
+        state.metrics.webhook(Source::Clerk, "rejected");
         let problem = state.rate_limiter.refuse(client, Problem::invalid_signature());
         if !problem.is_too_many_requests() {
             tracing::warn!(%reason, "webhook refused");
@@ -65,7 +66,7 @@ pub(crate) async fn check_headers(
     if length.is_none_or(|length: u64| length > DOUBTED)
         && let Err(problem) = state.rate_limiter.allows(client)
     {
-        state.metrics.webhook("rejected");
+        state.metrics.webhook(Source::Clerk, "rejected");
         return problem.into_response();
     }
     request.extensions_mut().insert(Owner::Address(client));
@@ -90,17 +91,17 @@ pub(crate) async fn clerk(
     RawBody(body): RawBody,
 ) -> Result<(StatusCode, Option<Extension<Accepted>>, Json<Receipt>), Problem> {
     let svix_id = state.signatures.verify(&headers, &body).map_err(|problem| {
-        state.metrics.webhook("rejected");
+        state.metrics.webhook(Source::Clerk, "rejected");
         state.rate_limiter.refuse(client, problem)
     })?;
     let delivery = Delivery { svix_id, body: &body, trace_context: Some(&trace.traceparent()) };
-    let received = receive(&state, &delivery).await.inspect_err(|_| state.metrics.webhook("failed"))?;
+    let received = receive(&state, &delivery).await.inspect_err(|_| state.metrics.webhook(Source::Clerk, "failed"))?;
     let outcome = outcome(&received);
-    state.metrics.webhook(outcome);
+    state.metrics.webhook(Source::Clerk, outcome);
     tell(svix_id, &received);
     let (status, accepted) = match received {
-        Received::Accepted { event_id, event_type } => {
-            let accepted = Accepted { svix_id: svix_id.to_owned(), event_id, event_type };
+        Received::Accepted { delivery_id, event_type } => {
+            let accepted = Accepted { svix_id: svix_id.to_owned(), delivery_id, event_type };
             (StatusCode::ACCEPTED, Some(Extension(accepted)))
         }
         Received::NotJson => return Err(Problem::unreadable("The body is not JSON.")),
@@ -133,18 +134,18 @@ fn tell(svix_id: &str, received: &Received) {
         Received::Ignored { event_type } => {
             tracing::info!(svix_id, event_type, "webhook of a type that is not handled");
         }
-        Received::Dead { event_id, reason } => {
+        Received::Dead { delivery_id, reason } => {
             tracing::error!(
                 svix_id,
-                event_id,
+                delivery_id,
                 reason,
                 "webhook stored as dead: it does not have the shape of its type"
             );
         }
-        Received::Quarantined { event_id, instance } => {
+        Received::Quarantined { delivery_id, instance } => {
             tracing::error!(
                 svix_id,
-                event_id,
+                delivery_id,
                 instance,
                 "webhook of another Clerk instance set aside: check its endpoints, and CLERK_INSTANCE_ID"
             );

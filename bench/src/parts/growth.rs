@@ -282,12 +282,12 @@ async fn measure_pruning(bench: &mut Bench, connection: &mut PgConnection, datab
 
 const AVAILABLE: &str = "
     INSERT INTO jobs (queue, kind, payload, payload_version, state, max_attempts)
-    SELECT 'default', 'clerk.process_event', jsonb_build_object('event_id', n), 1, 'available', 12 FROM generate_series(1, 30000) n";
+    SELECT 'default', 'clerk.process_event', jsonb_build_object('delivery_id', n), 1, 'available', 12 FROM generate_series(1, 30000) n";
 const FINISHED: &str = "
     INSERT INTO jobs (queue, kind, payload, payload_version, state, max_attempts, attempts, finished_at)
-    SELECT 'default', 'clerk.process_event', jsonb_build_object('event_id', n), 1, 'done', 12, 1, now()
+    SELECT 'default', 'clerk.process_event', jsonb_build_object('delivery_id', n), 1, 'done', 12, 1, now()
     FROM generate_series(1, 1000000) n";
 const SCHEDULED: &str = "
     INSERT INTO jobs (queue, kind, payload, payload_version, state, max_attempts, priority, run_at)
-    SELECT 'default', 'clerk.process_event', jsonb_build_object('event_id', n), 1, 'scheduled', 12, -1, now() + interval '1 day'
+    SELECT 'default', 'clerk.process_event', jsonb_build_object('delivery_id', n), 1, 'scheduled', 12, -1, now() + interval '1 day'
     FROM generate_series(1, 200000) n";

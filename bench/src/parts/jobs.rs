@@ -94,7 +94,7 @@ pub(crate) async fn prepare(bench: &Bench, connection: &mut PgConnection) -> Out
     until_done(connection, batch, people::COUNT).await?;
     worker.stop().await?;
     people::tabulate(connection).await?;
-    for table in ["clerk_objects", "users", "jobs", "clerk_events"] {
+    for table in ["clerk_objects", "users", "jobs", "deliveries"] {
         connection.execute(sqlx::AssertSqlSafe(format!("VACUUM (ANALYZE) {table}"))).await?;
     }
     Ok(())

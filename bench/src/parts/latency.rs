@@ -50,8 +50,8 @@ pub(crate) async fn measure(bench: &mut Bench) -> Outcome<()> {
     // Both are the times at which transactions began: of the one that enqueued, and of the job's own.
     let mut starts: Vec<i64> = sqlx::query_scalar(
         "SELECT (extract(epoch FROM e.processed_at - j.created_at) * 1e6)::bigint
-         FROM jobs j JOIN clerk_events e ON e.id = (j.payload ->> 'event_id')::bigint
-         WHERE e.user_id BETWEEN '9' AND '9999999' AND j.kind = 'clerk.process_event' ORDER BY j.id",
+         FROM jobs j JOIN deliveries e ON e.id = (j.payload ->> 'delivery_id')::bigint
+         WHERE e.subject BETWEEN '9' AND '9999999' AND j.kind = 'clerk.process_event' ORDER BY j.id",
     )
     .fetch_all(&mut connection)
     .await?;

@@ -1,7 +1,7 @@
 //! One command a file.
 
+pub(crate) mod deliveries;
 pub(crate) mod doctor;
-pub(crate) mod events;
 pub(crate) mod instance;
 pub(crate) mod jobs;
 pub(crate) mod migrate;

@@ -6,6 +6,9 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
+use sqlx::FromRow;
+
 use super::{
     change,
     effect::{DealershipEffect, Effect, MemberEffect},
@@ -13,6 +16,7 @@ use super::{
 };
 use crate::{
     db::{Error, Result, SystemTx},
+    deliveries::{self, Source},
     ids::{ClerkOrgId, ClerkUserId, DealershipId, UserId},
     role::Role,
 };
@@ -28,33 +32,71 @@ pub(super) async fn project_dealership(
 ) -> Result<Option<Effect>> {
     let Some(Latest { value: change::Organization { name }, .. }) = &record.attributes else { return Ok(None) };
     let closed = record.is_closed();
-    let was_closed: Option<Option<bool>> = sqlx::query_scalar(
+    let name = name.as_deref().unwrap_or(id.as_str());
+    let Some(Dealership { name: old_name, closed: was_closed, now }) = lock(tx, DealershipId::of(id)).await? else {
+        insert_dealership(tx, id, name, closed).await?;
+        let effect = if closed { DealershipEffect::Closed } else { DealershipEffect::Opened };
+        return Ok(Some(Effect::Dealership(id.clone(), effect)));
+    };
+    let effect = match (was_closed, closed) {
+        (false, true) => DealershipEffect::Closed,
+        (true, false) => DealershipEffect::Reopened,
+        _ if old_name != name => DealershipEffect::Renamed,
+        _ => return Ok(None),
+    };
+    sqlx::query(
         "-- clerk::projection::project_dealership
-         WITH before AS (SELECT closed_at IS NOT NULL AS closed FROM dealerships WHERE clerk_org_id = $2)
-         INSERT INTO dealerships AS d (id, clerk_org_id, name, email, closed_at)
-         VALUES ($1, $2, $3, $4, CASE WHEN $5 THEN now() END)
-         ON CONFLICT (clerk_org_id) DO UPDATE
-           SET name = excluded.name, closed_at = CASE WHEN $5 THEN coalesce(d.closed_at, now()) END,
-               updated_at = greatest(clock_timestamp(), d.updated_at + interval '1 microsecond')
-           WHERE d.name <> excluded.name OR (d.closed_at IS NOT NULL) <> $5
-         RETURNING (SELECT closed FROM before)",
+         UPDATE dealerships SET name = $2, closed_at = CASE WHEN $3 THEN coalesce(closed_at, $4) END, updated_at = $4
+         WHERE id = $1",
+    )
+    .bind(DealershipId::of(id))
+    .bind(name)
+    .bind(closed)
+    .bind(now)
+    .execute(tx.conn())
+    .await
+    .map_err(Error::from)?;
+    Ok(Some(Effect::Dealership(id.clone(), effect)))
+}
+
+/// What is known of a dealership, and a time that is later than all that is recorded of it.
+#[derive(FromRow)]
+struct Dealership {
+    name: String,
+    closed: bool,
+    now: DateTime<Utc>,
+}
+
+async fn lock(tx: &mut SystemTx, id: DealershipId) -> Result<Option<Dealership>> {
+    // The clock is read outside the subquery, which means: after the lock was granted.
+    sqlx::query_as(
+        "-- clerk::projection::lock
+         WITH dealership AS MATERIALIZED (
+           SELECT name, closed_at IS NOT NULL AS closed, updated_at FROM dealerships WHERE id = $1 FOR NO KEY UPDATE)
+         SELECT name, closed, greatest(clock_timestamp(), updated_at + interval '1 microsecond') AS now FROM dealership",
+    )
+    .bind(id)
+    .fetch_optional(tx.conn())
+    .await
+    .map_err(Error::from)
+}
+
+async fn insert_dealership(tx: &mut SystemTx, id: &ClerkOrgId, name: &str, closed: bool) -> Result<()> {
+    sqlx::query(
+        "-- clerk::projection::insert_dealership
+         INSERT INTO dealerships (id, clerk_org_id, name, email, closed_at)
+         VALUES ($1, $2, $3, $4, CASE WHEN $5 THEN now() END)",
     )
     .bind(DealershipId::of(id))
     .bind(id)
-    .bind(name.as_deref().unwrap_or(id.as_str()))
+    .bind(name)
     // An organization has no address of its own. RFC 2606 keeps `.invalid` from ever receiving mail.
     .bind(format!("{id}@dealership.invalid"))
     .bind(closed)
-    .fetch_optional(tx.conn())
+    .execute(tx.conn())
     .await
     .map_err(Error::from)?;
-    let effect = was_closed.map(|before| match before {
-        Some(before) if before == closed => DealershipEffect::Renamed,
-        _ if closed => DealershipEffect::Closed,
-        Some(_) => DealershipEffect::Reopened,
-        None => DealershipEffect::Opened,
-    });
-    Ok(effect.map(|effect| Effect::Dealership(id.clone(), effect)))
+    Ok(())
 }
 
 /// Writes the person's row in each of their dealerships, and removes those that no membership justifies which did not end.
@@ -70,20 +112,40 @@ pub(super) async fn project_user(tx: &mut SystemTx, user: &ClerkUserId, record: 
         let changes = write_user(tx, org, user, record, (Role::from_clerk(&current.membership.role), missing)).await?;
         effects.extend(changes.into_iter().map(|effect| Effect::Member(user.clone(), (*org).clone(), effect)));
     }
-    let orgs: Vec<&str> = current.keys().map(|org| org.as_str()).collect();
-    let left: Vec<ClerkOrgId> = sqlx::query_scalar(
+    let stays: Vec<DealershipId> = current.keys().map(|org| DealershipId::of(org)).collect();
+    let leaves: Vec<(UserId, DealershipId, ClerkOrgId)> = sqlx::query_as(
         "-- clerk::projection::project_user
-         DELETE FROM users u USING dealerships d
-         WHERE d.id = u.dealership_id AND u.clerk_user_id = $1 AND d.clerk_org_id <> ALL ($2)
-         RETURNING d.clerk_org_id",
+         SELECT u.id, u.dealership_id, d.clerk_org_id FROM users u JOIN dealerships d ON d.id = u.dealership_id
+         WHERE u.clerk_user_id = $1 AND u.dealership_id <> ALL ($2)",
     )
     .bind(user)
-    .bind(orgs)
+    .bind(stays)
     .fetch_all(tx.conn())
     .await
     .map_err(Error::from)?;
-    effects.extend(left.into_iter().map(|org| Effect::Member(user.clone(), org, MemberEffect::Left)));
+    for (id, dealership, org) in leaves {
+        remove_user(tx, dealership, id).await?;
+        effects.push(Effect::Member(user.clone(), org, MemberEffect::Left));
+    }
     Ok(effects)
+}
+
+/// Removes somebody from a dealership: what was theirs is nobody's from then on. The lock comes first, so that nobody can
+/// give them anything meanwhile, and who was about to has been waited for.
+async fn remove_user(tx: &mut SystemTx, dealership: DealershipId, id: UserId) -> Result<()> {
+    for statement in [
+        "-- clerk::projection::remove_user\nSELECT FROM users WHERE id = $1 AND dealership_id = $2 FOR UPDATE",
+        "-- clerk::projection::remove_user
+         UPDATE leads SET assigned_to = NULL WHERE assigned_to = $1 AND dealership_id = $2",
+        "-- clerk::projection::remove_user
+         UPDATE conversations SET sender_user_id = NULL WHERE sender_user_id = $1 AND dealership_id = $2",
+        "-- clerk::projection::remove_user
+         UPDATE lead_status_changes SET changed_by = NULL WHERE changed_by = $1 AND dealership_id = $2",
+        "-- clerk::projection::remove_user\nDELETE FROM users WHERE id = $1 AND dealership_id = $2",
+    ] {
+        sqlx::query(statement).bind(id).bind(dealership).execute(tx.conn()).await.map_err(Error::from)?;
+    }
+    Ok(())
 }
 
 async fn write_user(
@@ -104,43 +166,46 @@ async fn write_user(
     let email = email.unwrap_or_else(|| format!("{user}@user.invalid"));
     let banned = profile.is_some_and(|p| p.banned);
     let suspended = banned || missing;
-    let before: Option<(Option<Role>, Option<bool>, bool)> = sqlx::query_as(
+    let dealership = DealershipId::of(org);
+    let before: Option<(Role, bool, String, String)> = sqlx::query_as(
         "-- clerk::projection::write_user
-         WITH before AS (
-           SELECT role, suspended, email, name FROM users WHERE dealership_id = $8 AND clerk_user_id = $3)
+         SELECT role, suspended, email, name FROM users WHERE dealership_id = $1 AND clerk_user_id = $2",
+    )
+    .bind(dealership)
+    .bind(user)
+    .fetch_optional(tx.conn())
+    .await
+    .map_err(Error::from)?;
+    let written = sqlx::query(
+        "-- clerk::projection::write_user
          INSERT INTO users AS u (id, dealership_id, clerk_user_id, email, name, role, suspended)
-         SELECT $1, d.id, $3, $4, $5, $6, $7 FROM dealerships d WHERE d.clerk_org_id = $2
+         SELECT $1, d.id, $3, $4, $5, $6, $7 FROM dealerships d WHERE d.id = $2
          ON CONFLICT (dealership_id, clerk_user_id) DO UPDATE
            SET email = excluded.email, name = excluded.name, role = excluded.role, suspended = excluded.suspended
            WHERE (u.email, u.name, u.role, u.suspended)
-                 IS DISTINCT FROM (excluded.email, excluded.name, excluded.role, excluded.suspended)
-         RETURNING (SELECT role FROM before), (SELECT suspended FROM before),
-                   coalesce((SELECT (b.email, b.name) = (u.email, u.name) FROM before b), false)",
+                 IS DISTINCT FROM (excluded.email, excluded.name, excluded.role, excluded.suspended)",
     )
-    .bind(UserId::of(DealershipId::of(org), user))
-    .bind(org)
+    .bind(UserId::of(dealership, user))
+    .bind(dealership)
     .bind(user)
     .bind(&email)
     .bind(&name)
     .bind(role)
     .bind(suspended)
-    .bind(DealershipId::of(org))
-    .fetch_optional(tx.conn())
+    .execute(tx.conn())
     .await
     .map_err(Error::from)?;
-    Ok(match before {
-        None => vec![],
-        Some((Some(old_role), was_suspended, same_description)) => {
-            let role = (old_role != role).then_some(MemberEffect::Role(old_role, role));
-            let ban = (was_suspended != Some(suspended)).then_some(access(banned, missing));
-            let description = (!same_description).then_some(MemberEffect::Described);
-            [role, ban, description].into_iter().flatten().collect()
-        }
-        Some((None, ..)) => {
-            let without_access = suspended.then_some(access(banned, missing));
-            std::iter::once(MemberEffect::Joined(role)).chain(without_access).collect()
-        }
-    })
+    if written.rows_affected() == 0 {
+        return Ok(vec![]);
+    }
+    let Some((old_role, was_suspended, old_email, old_name)) = before else {
+        let without_access = suspended.then_some(access(banned, missing));
+        return Ok(std::iter::once(MemberEffect::Joined(role)).chain(without_access).collect());
+    };
+    let role = (old_role != role).then_some(MemberEffect::Role(old_role, role));
+    let ban = (was_suspended != suspended).then_some(access(banned, missing));
+    let description = ((old_email, old_name) != (email, name)).then_some(MemberEffect::Described);
+    Ok([role, ban, description].into_iter().flatten().collect())
 }
 
 fn access(banned: bool, missing: bool) -> MemberEffect {
@@ -163,13 +228,5 @@ pub(super) async fn forget(tx: &mut SystemTx, user: &ClerkUserId) -> Result<()> 
     .execute(tx.conn())
     .await
     .map_err(Error::from)?;
-    // Those that wait erase themselves when they are processed.
-    sqlx::query(
-        "-- clerk::projection::forget\nUPDATE clerk_events SET body = NULL WHERE user_id = $1 AND status <> 'pending'",
-    )
-    .bind(user)
-    .execute(tx.conn())
-    .await
-    .map_err(Error::from)?;
-    Ok(())
+    deliveries::erase(tx, Source::Clerk, user.as_str()).await
 }

@@ -7,6 +7,7 @@ use sqlx::FromRow;
 use super::mirror::{self, Organization};
 use crate::{
     db::{Error, Result, SystemTx},
+    deliveries,
     ids::{ClerkOrgId, DealershipId},
 };
 
@@ -57,13 +58,23 @@ pub async fn purge(tx: &mut SystemTx, org: &ClerkOrgId) -> Result<bool> {
         return Ok(false);
     }
     mirror::observe(tx, org, purged).await?;
+    let id = DealershipId::of(org);
+    // The dealership is locked before its leads, as by all who remove leads; and leads go before the people they name.
+    for statement in [
+        "-- clerk::purge::purge\nSELECT FROM dealerships WHERE id = $1 FOR UPDATE",
+        "-- clerk::purge::purge
+         DELETE FROM leads WHERE dealership_id = (SELECT id FROM dealerships WHERE id = $1 AND closed_at IS NOT NULL)",
+    ] {
+        sqlx::query(statement).bind(id).execute(tx.conn()).await.map_err(Error::from)?;
+    }
     let deleted = sqlx::query(
         "-- clerk::purge::purge
-         DELETE FROM dealerships WHERE clerk_org_id = $1 AND closed_at IS NOT NULL",
+         DELETE FROM dealerships WHERE id = $1 AND closed_at IS NOT NULL",
     )
-    .bind(org)
+    .bind(id)
     .execute(tx.conn())
     .await
     .map_err(Error::from)?;
+    deliveries::erase_of_dealership(tx, id).await?;
     Ok(deleted.rows_affected() > 0)
 }

@@ -1,6 +1,6 @@
 use sqlx::{
     Connection, PgConnection,
-    migrate::{Migrate, MigrateError as SqlxMigrateError, Migrator},
+    migrate::{AppliedMigration, Migrate, MigrateError as SqlxMigrateError, Migrator},
 };
 
 use super::{Db, Result, url::DatabaseUrl};
@@ -36,6 +36,12 @@ pub enum MigrateError {
         "the role that migrates may not create tables in the schema public; run as an administrator: GRANT CREATE ON SCHEMA public TO that role"
     )]
     NoCreate(#[source] SqlxMigrateError),
+    /// The tables are those of a build from before the schema was first released.
+    #[error(
+        "the tables were made by a build from before the first release (migration {0}), which cannot be upgraded; \
+         use a new database (in development: cargo dev --reset)"
+    )]
+    Unreleased(i64),
     /// An applied migration is not the one we know by that name.
     #[error("migration {0} was edited after it had been applied; restore the file (in development: cargo dev --reset)")]
     Edited(i64),
@@ -71,6 +77,7 @@ pub async fn migrate(url: &DatabaseUrl) -> Result<Vec<Migration>, MigrateError> 
     // Waits for another one that migrates, however long that takes; only then is waiting for a lock bounded.
     conn.lock().await?;
     sqlx::query("SET lock_timeout = '5s'").execute(&mut conn).await.map_err(MigrateError::Connect)?;
+    refuse_unreleased(&mut conn).await?;
     let pending = pending(&mut conn).await?;
     // A release that is rolled back finds a newer schema, which it can serve: its release step must not fail.
     let mut migrator = Migrator::with_migrations(MIGRATOR.iter().cloned().collect());
@@ -81,7 +88,18 @@ pub async fn migrate(url: &DatabaseUrl) -> Result<Vec<Migration>, MigrateError> 
 
 /// What [`migrate`] would apply now.
 pub async fn pending_migrations(url: &DatabaseUrl) -> Result<Vec<Migration>, MigrateError> {
-    pending(&mut connect(url).await?).await
+    let mut conn = connect(url).await?;
+    refuse_unreleased(&mut conn).await?;
+    pending(&mut conn).await
+}
+
+/// The history of the schema begins with the first migration: an older one is of another history.
+async fn refuse_unreleased(conn: &mut PgConnection) -> Result<(), MigrateError> {
+    let first = MIGRATOR.iter().map(|migration| migration.version).min().unwrap_or_default();
+    match applied(conn).await?.iter().map(|migration| migration.version).min() {
+        Some(oldest) if oldest < first => Err(MigrateError::Unreleased(oldest)),
+        _ => Ok(()),
+    }
 }
 
 /// Whether the schema is at least what this build needs. Newer is fine: migrations only ever add first.
@@ -128,16 +146,20 @@ async fn connect(url: &DatabaseUrl) -> Result<PgConnection, MigrateError> {
     elsewhere.map_or(Ok(conn), |schema| Err(MigrateError::Elsewhere(schema)))
 }
 
-async fn pending(conn: &mut PgConnection) -> Result<Vec<Migration>, MigrateError> {
+async fn applied(conn: &mut PgConnection) -> Result<Vec<AppliedMigration>, MigrateError> {
     let exists: bool = sqlx::query_scalar("SELECT to_regclass('public._sqlx_migrations') IS NOT NULL")
         .fetch_one(&mut *conn)
         .await
         .map_err(MigrateError::Connect)?;
-    let applied = if exists {
-        conn.list_applied_migrations("_sqlx_migrations").await.map_err(MigrateError::Unreadable)?
+    if exists {
+        conn.list_applied_migrations("_sqlx_migrations").await.map_err(MigrateError::Unreadable)
     } else {
-        Vec::new()
-    };
+        Ok(Vec::new())
+    }
+}
+
+async fn pending(conn: &mut PgConnection) -> Result<Vec<Migration>, MigrateError> {
+    let applied = applied(conn).await?;
     Ok(MIGRATOR
         .iter()
         .filter(|known| !applied.iter().any(|done| done.version == known.version))

@@ -11,7 +11,7 @@ use crate::{
     db::{Db, Error, JobTx, Result, SystemTx},
     ids::DealershipId,
     input::JsonText,
-    jobs::{Job, ProcessClerkEvent},
+    jobs::PROCESS_DELIVERY,
     seek::Seek,
 };
 
@@ -66,10 +66,10 @@ impl JobRecord {
         self.trace_context.as_deref()?.split('-').nth(1)
     }
 
-    /// The stored Clerk event that it processes, if that is what it does.
-    pub fn event_id(&self) -> Option<i64> {
-        let read = || serde_json::from_str::<ProcessClerkEvent>(self.payload.get()).ok();
-        Some((self.kind == ProcessClerkEvent::KIND).then(read)??.event_id)
+    /// The delivery that it processes, if that is what it does.
+    pub fn delivery_id(&self) -> Option<i64> {
+        let read = || serde_json::from_str::<Value>(self.payload.get()).ok()?.get("delivery_id")?.as_i64();
+        PROCESS_DELIVERY.contains(&self.kind.as_str()).then(read)?
     }
 }
 
@@ -91,8 +91,8 @@ pub struct JobFilter {
     pub dealership: Option<DealershipId>,
     /// Only what this trace has caused.
     pub trace_id: Option<String>,
-    /// Only those that process this stored Clerk event.
-    pub event_id: Option<i64>,
+    /// Only those that process this delivery.
+    pub delivery_id: Option<i64>,
 }
 
 /// How many jobs of one kind are in one state.
@@ -130,7 +130,7 @@ pub async fn list(tx: &mut SystemTx, filter: &JobFilter, seek: Seek, limit: i64)
 
 /// Adds what a filter asks for, but for the state.
 fn narrow(query: &mut QueryBuilder<Postgres>, filter: &JobFilter) {
-    let JobFilter { id, state: _, kind, queue, dealership, trace_id, event_id } = filter;
+    let JobFilter { id, state: _, kind, queue, dealership, trace_id, delivery_id } = filter;
     if let Some(id) = id {
         query.push(" AND id = ").push_bind(*id);
     }
@@ -146,9 +146,9 @@ fn narrow(query: &mut QueryBuilder<Postgres>, filter: &JobFilter) {
     if let Some(trace_id) = trace_id {
         query.push(" AND substr(trace_context, 4, 32) = ").push_bind(trace_id.clone());
     }
-    if let Some(event_id) = event_id {
-        query.push(" AND kind = ").push_bind(ProcessClerkEvent::KIND);
-        query.push(" AND payload ->> 'event_id' = ").push_bind(event_id.to_string());
+    if let Some(delivery_id) = delivery_id {
+        query.push(" AND kind = ANY (").push_bind(&PROCESS_DELIVERY[..]);
+        query.push(") AND payload ->> 'delivery_id' = ").push_bind(delivery_id.to_string());
     }
 }
 

@@ -65,7 +65,7 @@ impl PrivateCluster {
         for statement in [
             format!("CREATE TABLESPACE elsewhere LOCATION '{}'", directory.display()),
             "ALTER TABLE jobs SET TABLESPACE elsewhere".to_owned(),
-            "ALTER TABLE clerk_events SET TABLESPACE elsewhere".to_owned(),
+            "ALTER TABLE deliveries SET TABLESPACE elsewhere".to_owned(),
         ] {
             or_panic(execute(&self.url, &statement).await.map_err(Into::into));
         }

@@ -10,6 +10,7 @@ use std::{
 use common::{
     clerk::{Receipt, process, receive},
     db::Db,
+    deliveries::{self, DeliveryFilter},
 };
 use futures::future::join_all;
 use proptest::{collection::vec, prelude::*};
@@ -121,29 +122,29 @@ async fn arrive(db: &Db, Arrival { svix_id, event, deaths }: &Arrival) {
     for &steps in deaths {
         Mortal { life: Box::pin(receive(db, None, &delivery)), steps }.await;
     }
-    let event_id = match receive(db, None, &delivery).await.expect("the database is there") {
-        Receipt::Accepted { event_id, .. } => event_id,
+    let delivery_id = match receive(db, None, &delivery).await.expect("the database is there") {
+        Receipt::Accepted { delivery_id, .. } => delivery_id,
         Receipt::Duplicate => known(db, svix_id).await,
         other => panic!("{other:?} to {event}"),
     };
     for &steps in deaths {
-        Mortal { life: Box::pin(work(db, event_id)), steps }.await;
+        Mortal { life: Box::pin(work(db, delivery_id)), steps }.await;
     }
-    work(db, event_id).await;
+    work(db, delivery_id).await;
 }
 
 async fn known(db: &Db, svix_id: &str) -> i64 {
     let mut tx = db.system().await.expect("the database is there");
-    let all = common::clerk::EventFilter::default();
-    let events = common::clerk::events(&mut tx, &all, 10).await.expect("it answers");
-    events.iter().find(|event| event.svix_id == svix_id).expect("it is one of the latest").id
+    let all = DeliveryFilter::default();
+    let found = deliveries::list(&mut tx, &all, 10).await.expect("it answers");
+    found.iter().find(|delivery| delivery.external_id == svix_id).expect("it is one of the latest").id
 }
 
 /// What a worker does with it, again if another one was in the way.
-async fn work(db: &Db, event_id: i64) {
+async fn work(db: &Db, delivery_id: i64) {
     loop {
         let mut tx = db.system().await.expect("the database is there");
-        match process(&mut tx, event_id).await {
+        match process(&mut tx, delivery_id).await {
             Ok(_) => return tx.commit().await.expect("the database is there"),
             Err(error) => assert!(error.to_string().contains("refused"), "{error}"),
         }

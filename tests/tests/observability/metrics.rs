@@ -99,7 +99,7 @@ async fn the_worker_counts_what_it_does_and_measures_the_queue() {
     deliver(&pair.url, "msg_1", &kari_joins()).await.expect(202);
     deliver(&pair.url, "msg_2", &json!({ "type": "user.created", "data": {} }).to_string()).await.expect(200);
     jobs.wait_for_count("clerk.process_event", "done", 1).await;
-    jobs.insert("clerk.process_event", 1, r#"{"event_id": "kari@example.no"}"#).await;
+    jobs.insert("clerk.process_event", 1, r#"{"delivery_id": "kari@example.no"}"#).await;
     jobs.insert("of.the_next_release", 1, "{}").await;
     until(&pair.worker_admin, dead, 1).await;
     let deferred = r#"norvalt_job_attempts_total{kind="of.the_next_release",outcome="deferred"}"#;
@@ -113,9 +113,9 @@ async fn the_worker_counts_what_it_does_and_measures_the_queue() {
         (r#"job_duration_seconds_count{kind="clerk.process_event"}"#, 2),
         (r#"job_wait_seconds_count{kind="clerk.process_event"}"#, 2),
         (r#"job_slots{queue="default"}"#, 10),
-        (r#"clerk_events_processed_total{type="organizationMembership.created",outcome="applied"}"#, 1),
+        (r#"deliveries_processed_total{source="clerk",type="organizationMembership.created",outcome="applied"}"#, 1),
         (r#"queue_jobs{queue="default",kind="of.the_next_release",state="scheduled"}"#, 1),
-        ("clerk_events_dead", 1),
+        (r#"deliveries_dead{source="clerk"}"#, 1),
         ("jobs_reaped_total", 0),
     ] {
         assert!(metrics.has(&format!("norvalt_{series}"), value), "{series} is not {value}\n{}", metrics.0);
@@ -143,9 +143,9 @@ async fn the_worker_says_whether_it_lives_and_whether_it_works() {
     assert_eq!(status("/health/ready").await, 200);
 
     // It stops only when the job has ended that waits for the lock.
-    raw_sql("BEGIN; LOCK TABLE clerk_events").execute(&mut superuser).await.expect("nobody holds it");
+    raw_sql("BEGIN; LOCK TABLE deliveries").execute(&mut superuser).await.expect("nobody holds it");
     let mut jobs = JobTable::at(&database.url).await;
-    jobs.insert("clerk.process_event", 1, r#"{"event_id": 1}"#).await;
+    jobs.insert("clerk.process_event", 1, r#"{"delivery_id": 1}"#).await;
     // Another job may wait for it too: events are pruned every minute.
     let waits = "SELECT $1 <= (SELECT count(*) FROM pg_stat_activity
                                WHERE datname = current_database() AND wait_event_type = 'Lock')";

@@ -1,6 +1,7 @@
 //! One database, one Clerk instance: whatever another one says is not written.
 
-use common::clerk::{KeyError, Processed, Receipt, own_instance, process, receive, replay, set_instance};
+use common::clerk::{KeyError, Processed, Receipt, own_instance, process, receive, set_instance};
+use common::deliveries::{DeliveryFilter, Status, replay};
 use serde_json::Value;
 use tests::clerk_events::{self, delivery};
 
@@ -141,7 +142,7 @@ async fn what_is_set_aside_is_processed_once_the_database_belongs_to_its_instanc
     let apart = Apart::start_with(Instance::default(), None).await;
     webhook(&apart, "msg_1", Some("ins_a"), &mut founded("org_1")).await;
     webhook(&apart, "msg_2", Some("ins_b"), &mut founded("org_2")).await;
-    let filter = common::clerk::EventFilter { status: Some("quarantined".to_owned()), ..Default::default() };
+    let filter = DeliveryFilter { status: Some(Status::Quarantined), ..DeliveryFilter::default() };
     let again = async || {
         let mut tx = apart.db.system().await.expect("the database is there");
         let replayed = replay(&mut tx, &filter).await.expect("it answers");

@@ -109,7 +109,8 @@ fn registry() -> Registry {
 async fn dealership(test: &TestWorker) -> DealershipId {
     let mut superuser = PgConnection::connect(&test.url).await.expect("the database is there");
     sqlx::query_scalar(
-        "INSERT INTO dealerships (clerk_org_id, name, email) VALUES (gen_random_uuid()::text, 'Bil AS', 'a@bil.example')
+        "INSERT INTO dealerships (id, clerk_org_id, name, email)
+         VALUES (gen_random_uuid(), gen_random_uuid()::text, 'Bil AS', 'a@bil.example')
          RETURNING id",
     )
     .fetch_one(&mut superuser)

@@ -50,7 +50,7 @@ async fn blocked_event(database: &TestDatabase) -> PgConnection {
         clerk::receive(&db, None, &clerk_events::delivery("msg_1", &body)).await.expect("the database is there");
     assert!(matches!(receipt, Receipt::Accepted { .. }), "{receipt:?}");
     let mut lock = database.connect().await;
-    sqlx::raw_sql("BEGIN; SELECT FROM clerk_events FOR UPDATE").execute(&mut lock).await.expect("the lock is free");
+    sqlx::raw_sql("BEGIN; SELECT FROM deliveries FOR UPDATE").execute(&mut lock).await.expect("the lock is free");
     lock
 }
 

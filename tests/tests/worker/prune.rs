@@ -16,9 +16,9 @@ async fn receive_events(test: &mut TestWorker) {
         tx.commit().await.expect("it can be committed");
     }
     // Nobody is to process the third meanwhile.
-    test.table.change("DELETE FROM jobs WHERE payload ->> 'event_id' = $1::text", 3).await;
-    test.table.change("UPDATE clerk_events SET received_at = now() - $1 * interval '1 d'", 91).await;
-    test.table.change("UPDATE clerk_events SET processed_at = received_at WHERE id = $1", 1).await;
+    test.table.change("DELETE FROM jobs WHERE payload ->> 'delivery_id' = $1::text", 3).await;
+    test.table.change("UPDATE deliveries SET received_at = now() - $1 * interval '1 d'", 91).await;
+    test.table.change("UPDATE deliveries SET processed_at = received_at WHERE id = $1", 1).await;
 }
 
 #[tokio::test]
@@ -40,7 +40,7 @@ async fn what_was_over_long_ago_is_pruned_and_the_rest_is_kept() {
     worker.stop().await.expect("it stops cleanly");
     assert_eq!(test.table.count(Plain::KIND, "done").await, 1);
     assert_eq!((test.table.state(recent).await.as_str(), test.table.state(dead).await.as_str()), ("done", "dead"));
-    test.table.wait_until("SELECT array_agg(id ORDER BY id) = ARRAY[2, $1] FROM clerk_events", 3).await;
+    test.table.wait_until("SELECT array_agg(id ORDER BY id) = ARRAY[2, $1] FROM deliveries", 3).await;
 
     // What Svix sends once more is processed once more, and changes nothing.
     let event = clerk_events::organization("organization.created", "org_1", "Tesla Oslo", 1_700_000_000_000);
@@ -48,6 +48,6 @@ async fn what_was_over_long_ago_is_pruned_and_the_rest_is_kept() {
         .await
         .expect("the database is there");
     let worker = test.worker_of(worker::jobs::registry(&test.config));
-    test.table.wait_until("SELECT count(*) = $1 FROM clerk_events WHERE outcome = 'stale'", 1).await;
+    test.table.wait_until("SELECT count(*) = $1 FROM deliveries WHERE outcome = 'stale'", 1).await;
     worker.stop().await.expect("it stops cleanly");
 }

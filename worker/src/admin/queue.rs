@@ -8,6 +8,7 @@ use std::{
 use common::{
     clerk,
     db::{Db, Result},
+    deliveries::{self, Source},
     metrics::{gauges, single},
     queue::{self, Stats},
     telemetry::error_chain,
@@ -41,7 +42,7 @@ pub(super) struct QueueView {
 struct Seen {
     jobs: Vec<Stats>,
     paused: Vec<String>,
-    dead_events: i64,
+    dead_deliveries: Vec<(Source, i64)>,
     refused: bool,
 }
 
@@ -81,7 +82,7 @@ impl QueueView {
         jobs.extend(missing);
         let paused = queue::paused(&mut tx).await?.into_iter().map(|queue| queue.name).collect();
         let refused = clerk::last_reconciliation(&mut tx).await?.is_some_and(|last| last.refusal.is_some());
-        Ok(Seen { jobs, paused, dead_events: clerk::count_dead(&mut tx).await?, refused })
+        Ok(Seen { jobs, paused, dead_deliveries: deliveries::count_dead(&mut tx).await?, refused })
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Seen>> {
@@ -94,7 +95,7 @@ impl Collector for QueueView {
     #[expect(clippy::cast_precision_loss, reason = "nobody tells 2^53 jobs from one more")]
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let seen = self.lock();
-        let Some(Seen { jobs, paused, dead_events, refused }) = &*seen else { return Ok(()) };
+        let Some(Seen { jobs, paused, dead_deliveries, refused }) = &*seen else { return Ok(()) };
         let of = |stats: &Stats| [("queue", stats.queue.clone()), ("kind", stats.kind.clone())];
         let in_state = |stats: &Stats, state: &str, count: i64| {
             let [queue, kind] = of(stats);
@@ -121,8 +122,11 @@ impl Collector for QueueView {
         let of = |queue: &str| [("queue", queue.to_owned())];
         let pauses = queues.iter().map(|queue| (of(queue), f64::from(u8::from(paused.iter().any(|p| p == queue)))));
         gauges(&mut encoder, ("queue_paused", "Whether an operator has paused the queue: 1 or 0", None), pauses)?;
-        let help = "Clerk events that no retry can repair";
-        single(&mut encoder, ("clerk_events_dead", help, None), &ConstGauge::new(*dead_events))?;
+        let dead = Source::ALL.into_iter().map(|source| {
+            let dead = dead_deliveries.iter().find(|(of, _)| *of == source).map_or(0, |(_, dead)| *dead);
+            ([("source", source.as_str().to_owned())], dead as f64)
+        });
+        gauges(&mut encoder, ("deliveries_dead", "Deliveries that no retry can repair", None), dead)?;
         let help = "Whether the last reconciliation with Clerk was refused, and waits for an operator";
         let refused = ConstGauge::new(i64::from(*refused));
         single(&mut encoder, ("clerk_reconciliation_refused", help, None), &refused)

@@ -1,22 +1,22 @@
 use std::time::Duration;
 
-use common::{clerk, db::Db, jobs::Prune, queue};
+use common::{db::Db, deliveries, jobs::Prune, queue};
 
 use crate::{IdempotentJob, JobContext, JobError, Services};
 
 /// How long finished jobs are kept.
 const JOBS: Duration = Duration::from_hours(7 * 24);
-/// How long processed Clerk events are kept: as long as they can be replayed, and longer than Svix sends one again.
-const CLERK_EVENTS: Duration = Duration::from_hours(90 * 24);
+/// How long processed deliveries are kept: as long as they can be replayed, and longer than Svix sends one again.
+const DELIVERIES: Duration = Duration::from_hours(90 * 24);
 
 impl IdempotentJob for Prune {
     const TIMEOUT: Duration = Duration::from_mins(10);
 
     async fn perform(self, _: &JobContext, db: &Db, _: &Services) -> Result<(), JobError> {
         let jobs = queue::prune(db, queue::Over::Finished, JOBS).await?;
-        let clerk_events = clerk::prune(db, CLERK_EVENTS).await?;
-        if jobs > 0 || clerk_events > 0 {
-            tracing::info!(jobs, clerk_events, "pruned what was over long ago");
+        let deliveries = deliveries::prune(db, DELIVERIES).await?;
+        if jobs > 0 || deliveries > 0 {
+            tracing::info!(jobs, deliveries, "pruned what was over long ago");
         }
         Ok(())
     }

@@ -3,9 +3,10 @@ mod keys;
 use std::{collections::BTreeSet, process::ExitCode, time::Duration};
 
 use common::{
-    clerk::{self, Stuck},
+    clerk,
     config::{ApiConfig, CliConfig, ConfigError, Settings, TelemetryConfig, WorkerConfig},
     db::{self, Db, pending_migrations},
+    deliveries::{self, Stuck},
     queue::{self, Stats, WorkerRecord},
     secrets::{KeyId, Keyring},
     telemetry::error_chain,
@@ -119,7 +120,7 @@ async fn database(config: &CliConfig) -> (Vec<(&'static str, Finding)>, Option<V
     let isolated = isolation(&db).await;
     let queue = queue(&db).await.unwrap_or_else(|error| Wrong(error_chain(&error)));
     let workers = workers(&db).await.unwrap_or_else(|error| Wrong(error_chain(&error)));
-    let events = events(&db).await.unwrap_or_else(|error| Wrong(error_chain(&error)));
+    let deliveries = deliveries(&db).await.unwrap_or_else(|error| Wrong(error_chain(&error)));
     let instance = keys::instance(&db, config).await.unwrap_or_else(|error| Wrong(error_chain(&error)));
     let reconciliation = reconciliation(&db).await.unwrap_or_else(|error| Wrong(error_chain(&error)));
     let (backend, verified) = keys::secret(&db, config).await;
@@ -127,7 +128,7 @@ async fn database(config: &CliConfig) -> (Vec<(&'static str, Finding)>, Option<V
         ("dealerships", isolated),
         ("queue", queue),
         ("workers", workers),
-        ("Clerk's events", events),
+        ("deliveries", deliveries),
         ("Clerk's instance", instance),
         ("Clerk's Backend API", backend),
         ("Clerk's reconciliation", reconciliation),
@@ -207,21 +208,27 @@ async fn workers(db: &Db) -> db::Result<Finding> {
     Ok(Fine(lines.join("\n")))
 }
 
-async fn events(db: &Db) -> db::Result<Finding> {
-    let Stuck { dead, quarantined, abandoned } = clerk::stuck(&mut db.system().await?).await?;
+async fn deliveries(db: &Db) -> db::Result<Finding> {
+    let Stuck { dead, quarantined, parked, abandoned } = deliveries::stuck(&mut db.system().await?).await?;
     let stuck = [
-        (dead, "event is dead", "events are dead", "to see why: norvalt events list --status dead"),
+        (dead, "delivery is dead", "deliveries are dead", "to see why: norvalt deliveries list --status dead"),
         (
             quarantined,
-            "event is of another Clerk instance",
-            "events are of another Clerk instance",
-            "to see them: norvalt events list --status quarantined",
+            "delivery is of another Clerk instance",
+            "deliveries are of another Clerk instance",
+            "to see them: norvalt deliveries list --status quarantined",
+        ),
+        (
+            parked,
+            "delivery waits for a person to decide",
+            "deliveries wait for a person to decide",
+            "to see them: norvalt deliveries list --status parked",
         ),
         (
             abandoned,
-            "event has lost its job",
-            "events have lost their jobs",
-            "to process them: norvalt events replay --status pending",
+            "delivery has lost its job",
+            "deliveries have lost their jobs",
+            "to process them: norvalt deliveries replay --status pending",
         ),
     ];
     let stuck = stuck.iter().filter(|(number, ..)| *number > 0);

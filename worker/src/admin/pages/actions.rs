@@ -1,4 +1,4 @@
-//! What operators do to jobs and events. Each action says on the next page what it did, and is recorded with their name.
+//! What operators do to jobs and deliveries. Each action says on the next page what it did, and is recorded with their name.
 
 use axum::{
     Form,
@@ -7,8 +7,8 @@ use axum::{
 };
 use common::{
     audit::{Subject, Verb, record},
-    clerk::{self, EventFilter},
     db::Db,
+    deliveries::{self, DeliveryFilter},
     queue::{self, Cancel, JobFilter},
 };
 
@@ -55,15 +55,15 @@ pub(in crate::admin) async fn cancel(
     Ok(Redirect::to(&format!("/jobs/{id}?{}", Notice::query("cancel", cancelled.len()))))
 }
 
-/// Has an event processed again. What is known already does not change.
+/// Has a delivery processed again. What is known already does not change.
 pub(in crate::admin) async fn replay(
     State(db): State<Db>,
     Path(id): Path<i64>,
     viewer: Viewer,
 ) -> Result<Redirect, PageError> {
     let mut tx = db.system_for_request().await?;
-    let replayed = clerk::replay(&mut tx, &EventFilter { id: Some(id), ..EventFilter::default() }).await?;
-    record(&mut tx, &viewer.operator, Verb::Replay, Subject::Events(&replayed)).await?;
+    let replayed = deliveries::replay(&mut tx, &DeliveryFilter { id: Some(id), ..DeliveryFilter::default() }).await?;
+    record(&mut tx, &viewer.operator, Verb::Replay, Subject::Deliveries(&replayed)).await?;
     tx.commit().await?;
-    Ok(Redirect::to(&format!("/events/{id}?{}", Notice::query("replay", replayed.len()))))
+    Ok(Redirect::to(&format!("/deliveries/{id}?{}", Notice::query("replay", replayed.len()))))
 }

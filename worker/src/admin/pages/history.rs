@@ -26,7 +26,7 @@ pub(in crate::admin) async fn show(
     let mut found = actions(&mut tx, position.seek(), limit()).await?;
     let pager = position.pager(&mut found, |action| action.id, "/history", &[]);
     let content = html! {
-        p { "Who did what to jobs, events and queues, here and with " code { "norvalt" } "." }
+        p { "Who did what to jobs, deliveries and queues, here and with " code { "norvalt" } "." }
         (actions_table(&found, &viewer))
         (pager)
     };
@@ -57,7 +57,7 @@ pub(super) fn actions_table(actions: &[Action], viewer: &Viewer) -> Markup {
 fn subject(action: &Action) -> Markup {
     let (path, one, several) = match action.subject.as_str() {
         "jobs" => ("/jobs", "job", "jobs"),
-        "events" => ("/events", "event", "events"),
+        "deliveries" => ("/deliveries", "delivery", "deliveries"),
         queue => return html! { "queue " (queue) },
     };
     html! {

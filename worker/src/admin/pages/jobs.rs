@@ -252,8 +252,8 @@ fn job_facts(job: &JobRecord, viewer: &Viewer) -> Markup {
         let id = dealership.to_string();
         known.push(("Dealership", html! { a href=(link("/jobs", &[("dealership", &id)])) { (id) } }));
     }
-    if let Some(event) = job.event_id() {
-        known.push(("Clerk event", html! { a href={ "/events/" (event) } { (event) } }));
+    if let Some(delivery) = job.delivery_id() {
+        known.push(("Delivery", html! { a href={ "/deliveries/" (delivery) } { (delivery) } }));
     }
     if let Some(trace) = job.trace_id() {
         known.push((

@@ -9,7 +9,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use crate::admin::Admin;
 
 const STYLE: &str = include_str!("style.css");
-const PAGES: [(&str, &str); 4] = [("/", "Queue"), ("/jobs", "Jobs"), ("/events", "Events"), ("/history", "History")];
+const PAGES: [(&str, &str); 4] =
+    [("/", "Queue"), ("/jobs", "Jobs"), ("/deliveries", "Deliveries"), ("/history", "History")];
 
 /// Who looks, and when.
 pub(in crate::admin) struct Viewer {

@@ -1,8 +1,8 @@
-//! What operators see of the queue and of Clerk's events, and what they can do about it. Nothing personal: ids, roles and
-//! reasons, but never the body of an event. No scripts: a confirmation is a `<details>`, a result is in the address.
+//! What operators see of the queue and of deliveries, and what they can do about it. Nothing personal: ids, roles and
+//! reasons, but never the body of a delivery. No scripts: a confirmation is a `<details>`, a result is in the address.
 
 mod actions;
-mod events;
+mod deliveries;
 mod history;
 mod jobs;
 mod layout;
@@ -37,9 +37,9 @@ pub(super) fn router() -> Router<Admin> {
         .route("/jobs/{id}", get(jobs::show))
         .route("/jobs/{id}/retry", post(actions::retry))
         .route("/jobs/{id}/cancel", post(actions::cancel))
-        .route("/events", get(events::list))
-        .route("/events/{id}", get(events::show))
-        .route("/events/{id}/replay", post(actions::replay))
+        .route("/deliveries", get(deliveries::list))
+        .route("/deliveries/{id}", get(deliveries::show))
+        .route("/deliveries/{id}/replay", post(actions::replay))
         .route("/history", get(history::show))
 }
 
@@ -61,7 +61,7 @@ impl IntoResponse for PageError {
             Self::NotFound => (
                 StatusCode::NOT_FOUND,
                 "Not found",
-                "There is no such page, job or event. Finished jobs and old events are deleted after a while.",
+                "There is no such page, job or delivery. Finished jobs and old deliveries are deleted after a while.",
             ),
             Self::Db(error) => {
                 tracing::error!(error = error_chain(&error), "an operators' page could not be shown");

@@ -28,10 +28,11 @@ impl Notice {
             ("retry", _) => (true, format!("{} will run again.", jobs())),
             ("cancel", 0) => (false, "The job was over already: nothing was done.".to_owned()),
             ("cancel", _) => (true, format!("{} cancelled. One that was running is aborted within a second.", jobs())),
-            ("replay", 0) => {
-                (false, "The event is being processed already, or its content was erased: nothing was done.".to_owned())
-            }
-            ("replay", _) => (true, format!("{} will be processed again.", count(affected, "event", "events"))),
+            ("replay", 0) => (
+                false,
+                "The delivery is being processed already, or its content was erased: nothing was done.".to_owned(),
+            ),
+            ("replay", _) => (true, format!("{} will be processed again.", count(affected, "delivery", "deliveries"))),
             ("pause", 0) => (false, "The queue was paused already.".to_owned()),
             ("pause", _) => (true, "The queue is paused: no more of its jobs begin, those that run go on.".to_owned()),
             ("resume", 0) => (false, "The queue was not paused any more.".to_owned()),

@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use axum::extract::{Query, State};
 use common::{
-    clerk,
     db::Db,
+    deliveries::{self, Stuck},
     jobs::KINDS,
     queue::{self, PausedQueue, Stats, WorkerRecord},
 };
@@ -42,7 +42,7 @@ pub(in crate::admin) async fn show(
     stats.sort_by(|a, b| (&a.queue, &a.kind).cmp(&(&b.queue, &b.kind)));
     let paused = queue::paused(&mut tx).await?;
     let workers = queue::workers(&mut tx).await?;
-    let stuck = clerk::stuck(&mut tx).await?;
+    let stuck = deliveries::stuck(&mut tx).await?;
     let mut names: Vec<&str> = stats.iter().map(|stats| stats.queue.as_str()).collect();
     names.extend(paused.iter().map(|queue| queue.name.as_str()));
     names.sort_unstable();
@@ -63,19 +63,20 @@ fn attention(
     stats: &[Stats],
     paused: &[PausedQueue],
     workers: &[WorkerRecord],
-    stuck: clerk::Stuck,
+    stuck: Stuck,
     viewer: &Viewer,
 ) -> Markup {
     let dead: i64 = stats.iter().map(|stats| stats.dead).sum();
     let there = workers.iter().any(|worker| !worker.missing);
-    let events = [
-        (stuck.dead, "dead event", "dead events", "dead"),
-        (stuck.quarantined, "quarantined event", "quarantined events", "quarantined"),
-        (stuck.abandoned, "event without a job", "events without a job", "pending"),
+    let deliveries = [
+        (stuck.dead, "dead delivery", "dead deliveries", "dead"),
+        (stuck.quarantined, "quarantined delivery", "quarantined deliveries", "quarantined"),
+        (stuck.parked, "parked delivery", "parked deliveries", "parked"),
+        (stuck.abandoned, "delivery without a job", "deliveries without a job", "pending"),
     ];
-    let events: Vec<_> = events.iter().filter(|(number, ..)| *number > 0).collect();
+    let deliveries: Vec<_> = deliveries.iter().filter(|(number, ..)| *number > 0).collect();
     let unserved = unserved(stats, workers);
-    if dead == 0 && events.is_empty() && paused.is_empty() && unserved.is_empty() && there {
+    if dead == 0 && deliveries.is_empty() && paused.is_empty() && unserved.is_empty() && there {
         return html! { p.notice.quiet { "Nothing waits for a person." } };
     }
     html! {
@@ -91,8 +92,8 @@ fn attention(
                     li { "Queue " b { (queue.name) } " is paused by " (queue.paused_by) ", " (moment(queue.paused_at, viewer.now)) "." }
                 }
                 @if dead > 0 { li { a href="/jobs?state=dead" { (count(dead, "dead job", "dead jobs")) } } }
-                @for (number, one, several, status) in events {
-                    li { a href=(link("/events", &[("status", status)])) { (count(*number, one, several)) } }
+                @for (number, one, several, status) in deliveries {
+                    li { a href=(link("/deliveries", &[("status", status)])) { (count(*number, one, several)) } }
                 }
             }
         }

@@ -1,5 +1,5 @@
 CREATE TABLE vehicles (
-  id            uuid           PRIMARY KEY DEFAULT gen_random_uuid(),
+  id            uuid           NOT NULL DEFAULT gen_random_uuid(),
   dealership_id uuid           NOT NULL REFERENCES dealerships ON DELETE CASCADE,
   make          text           NOT NULL,
   model         text           NOT NULL,
@@ -12,6 +12,7 @@ CREATE TABLE vehicles (
   listing_url   text,
   created_at    timestamptz    NOT NULL DEFAULT now(),
   updated_at    timestamptz    NOT NULL DEFAULT now(),
+  PRIMARY KEY (id, dealership_id),
   UNIQUE (dealership_id, vin)
 );
 COMMENT ON COLUMN vehicles.price IS 'Whole Norwegian kroner, taxes included.';
@@ -19,7 +20,7 @@ COMMENT ON COLUMN vehicles.mileage IS 'Kilometres.';
 CREATE INDEX vehicles_newest ON vehicles (dealership_id, created_at DESC, id DESC);
 
 CREATE TABLE automation_rules (
-  id                 uuid        PRIMARY KEY DEFAULT gen_random_uuid(),
+  id                 uuid        NOT NULL DEFAULT gen_random_uuid(),
   dealership_id      uuid        NOT NULL REFERENCES dealerships ON DELETE CASCADE,
   name               text        NOT NULL,
   trigger_type       text        NOT NULL,
@@ -27,7 +28,8 @@ CREATE TABLE automation_rules (
   actions            jsonb       NOT NULL DEFAULT '[]',
   is_active          boolean     NOT NULL DEFAULT true,
   created_at         timestamptz NOT NULL DEFAULT now(),
-  updated_at         timestamptz NOT NULL DEFAULT now()
+  updated_at         timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (id, dealership_id)
 );
 CREATE INDEX automation_rules_newest ON automation_rules (dealership_id, created_at DESC, id DESC);
 

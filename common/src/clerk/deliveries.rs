@@ -1,13 +1,13 @@
-//! The inbox: every delivery, what concerns us as it was signed, and what became of it.
+//! Clerk as a source of deliveries.
 
 use super::{
-    effect::Effect,
     event::{Event, EventError},
     instance::{is_ours, own_instance},
     provisioning::{Applied, apply},
 };
 use crate::{
-    db::{Db, Error, Result, SystemTx},
+    db::{Db, Result, SystemTx},
+    deliveries::{NewDelivery, ProcessError, Source, Status, Stored, Taken, settle, store, take},
     ids::{ClerkInstanceId, ClerkUserId, DealershipId},
     jobs::ProcessClerkEvent,
     queue::{NewJob, enqueue},
@@ -30,8 +30,8 @@ pub struct Delivery<'a> {
 pub enum Receipt {
     /// Stored and enqueued: it will have its effect.
     Accepted {
-        /// `clerk_events.id`.
-        event_id: i64,
+        /// `deliveries.id`.
+        delivery_id: i64,
         /// Clerk's name for it.
         event_type: String,
     },
@@ -42,17 +42,17 @@ pub enum Receipt {
         /// Clerk's name for it.
         event_type: String,
     },
-    /// Of a type we handle but malformed: stored as dead, for an operator to see. A retry could not mend it.
+    /// Of a type we handle but malformed: stored as dead, for an operator to see. A retry would not help.
     Dead {
-        /// `clerk_events.id`.
-        event_id: i64,
+        /// `deliveries.id`.
+        delivery_id: i64,
         /// What is wrong with it.
         reason: String,
     },
     /// Of another Clerk instance than ours: stored, and not applied unless the database turns out to belong to that one.
     Quarantined {
-        /// `clerk_events.id`.
-        event_id: i64,
+        /// `deliveries.id`.
+        delivery_id: i64,
         /// The other instance.
         instance: String,
     },
@@ -70,12 +70,12 @@ enum Reading {
 }
 
 impl Reading {
-    fn status(&self) -> &'static str {
+    fn status(&self) -> Status {
         match self {
-            Self::Event(_) => "pending",
-            Self::Ignored => "ignored",
-            Self::Malformed(_) => "dead",
-            Self::Foreign(_) => "quarantined",
+            Self::Event(_) => Status::Pending,
+            Self::Ignored => Status::Ignored,
+            Self::Malformed(_) => Status::Dead,
+            Self::Foreign(_) => Status::Quarantined,
         }
     }
 
@@ -85,6 +85,13 @@ impl Reading {
             Self::Ignored => Some("not a type that is handled".to_owned()),
             Self::Malformed(reason) => Some(format!("malformed: {reason}")),
             Self::Foreign(instance) => Some(of_another_instance(instance)),
+        }
+    }
+
+    fn dealership(&self) -> Option<DealershipId> {
+        match self {
+            Self::Event(dealership) => *dealership,
+            _ => None,
         }
     }
 }
@@ -113,62 +120,35 @@ pub async fn receive(db: &Db, operators: Option<&ClerkInstanceId>, delivery: &De
     if let Some(foreign) = instance.filter(|_| !ours && !matches!(reading, Reading::Ignored)) {
         reading = Reading::Foreign(foreign);
     }
-    let stored = store(&mut tx, delivery.svix_id, &event_type, user.as_ref(), body, &reading).await?;
-    let Some(event_id) = stored else {
-        repeat(&mut tx, delivery.svix_id).await?;
-        tx.commit().await?;
-        return Ok(Receipt::Duplicate);
+    let outcome = reading.outcome();
+    let new = NewDelivery {
+        source: Source::Clerk,
+        external_id: delivery.svix_id,
+        event_type: &event_type,
+        dealership: reading.dealership(),
+        subject: user.as_ref().map(ClerkUserId::as_str),
+        body: delivery.body,
+        status: reading.status(),
+        outcome: outcome.as_deref(),
+    };
+    let delivery_id = match store(&mut tx, &new).await? {
+        Stored::New(id) => id,
+        Stored::Repeated => {
+            tx.commit().await?;
+            return Ok(Receipt::Duplicate);
+        }
     };
     if let Reading::Event(dealership) = reading {
-        let job = ProcessClerkEvent { event_id };
+        let job = ProcessClerkEvent { delivery_id };
         enqueue(&mut tx, &NewJob { dealership, trace_context: delivery.trace_context, ..NewJob::now(&job) }).await?;
     }
     tx.commit().await?;
     Ok(match reading {
-        Reading::Event(_) => Receipt::Accepted { event_id, event_type },
+        Reading::Event(_) => Receipt::Accepted { delivery_id, event_type },
         Reading::Ignored => Receipt::Ignored { event_type },
-        Reading::Malformed(reason) => Receipt::Dead { event_id, reason },
-        Reading::Foreign(instance) => Receipt::Quarantined { event_id, instance },
+        Reading::Malformed(reason) => Receipt::Dead { delivery_id, reason },
+        Reading::Foreign(instance) => Receipt::Quarantined { delivery_id, instance },
     })
-}
-
-/// Writes a delivery down, unless it was seen before. What is of no use is not kept: it may well be personal.
-async fn store(
-    tx: &mut SystemTx,
-    svix_id: &str,
-    event_type: &str,
-    user: Option<&ClerkUserId>,
-    body: &str,
-    reading: &Reading,
-) -> Result<Option<i64>> {
-    sqlx::query_scalar(
-        "-- clerk::inbox::receive
-         INSERT INTO clerk_events (svix_id, event_type, user_id, body, status, outcome, processed_at)
-         VALUES ($1, $2, $3, $4, $5, $6, CASE WHEN $6::text IS NOT NULL THEN now() END)
-         ON CONFLICT (svix_id) DO NOTHING RETURNING id",
-    )
-    .bind(svix_id)
-    .bind(event_type)
-    .bind(user)
-    .bind((!matches!(reading, Reading::Ignored)).then_some(body))
-    .bind(reading.status())
-    .bind(reading.outcome())
-    .fetch_optional(tx.conn())
-    .await
-    .map_err(Error::from)
-}
-
-/// Notes that a delivery came again. Nothing else of it changes, and whoever processes it is not waited for.
-async fn repeat(tx: &mut SystemTx, svix_id: &str) -> Result<()> {
-    sqlx::query(
-        "-- clerk::inbox::repeat
-         INSERT INTO clerk_event_repetitions (event_id) SELECT id FROM clerk_events WHERE svix_id = $1",
-    )
-    .bind(svix_id)
-    .execute(tx.conn())
-    .await
-    .map_err(Error::from)?;
-    Ok(())
 }
 
 /// What processing a stored event came to.
@@ -195,80 +175,27 @@ pub enum Processed {
     },
 }
 
-/// Why a stored event could not be processed.
-#[derive(Debug, thiserror::Error)]
-pub enum ProcessError {
-    /// There is no such event: it was deleted since it was enqueued.
-    #[error("the event is not in the inbox")]
-    Missing,
-    /// The database did not do it.
-    #[error(transparent)]
-    Db(#[from] Error),
-}
-
 /// Applies a stored event and marks it processed, both in the caller's transaction: twice has the effect of once.
-pub async fn process(tx: &mut SystemTx, event_id: i64) -> Result<Processed, ProcessError> {
-    let stored: Option<(Option<String>, String)> = sqlx::query_as(
-        "-- clerk::inbox::process
-         SELECT body, status FROM clerk_events WHERE id = $1 FOR NO KEY UPDATE",
-    )
-    .bind(event_id)
-    .fetch_optional(tx.conn())
-    .await
-    .map_err(Error::from)?;
-    let (body, status) = stored.ok_or(ProcessError::Missing)?;
-    if status != "pending" {
-        return Ok(Processed::Before);
-    }
-    // Only what is not pending is ever erased.
-    match Event::parse(body.as_deref().unwrap_or_default()) {
+pub async fn process(tx: &mut SystemTx, delivery_id: i64) -> Result<Processed, ProcessError> {
+    let Taken::Pending(body) = take(tx, delivery_id).await? else { return Ok(Processed::Before) };
+    match Event::parse(&String::from_utf8_lossy(&body)) {
         Ok(Event { instance: Some(instance), .. })
             if own_instance(tx).await?.is_some_and(|own| own.id.as_str() != instance) =>
         {
-            mark(tx, event_id, "quarantined", &of_another_instance(&instance), &[]).await?;
+            settle(tx, delivery_id, Status::Quarantined, &of_another_instance(&instance), &[]).await?;
             Ok(Processed::Quarantined { instance })
         }
         Ok(Event { event_type, change, .. }) => {
             change.dealership().into_iter().for_each(about_dealership);
             let applied = apply(tx, change).await?;
-            let Applied { outcome, effects } = &applied;
-            mark(tx, event_id, "processed", outcome.as_str(), effects).await?;
+            let effects: Vec<_> = applied.effects.iter().map(ToString::to_string).collect();
+            settle(tx, delivery_id, Status::Processed, applied.outcome.as_str(), &effects).await?;
             Ok(Processed::Now { event_type, applied })
         }
         Err(error) => {
             let reason = error.to_string();
-            mark(tx, event_id, "dead", &reason, &[]).await?;
+            settle(tx, delivery_id, Status::Dead, &reason, &[]).await?;
             Ok(Processed::Dead { reason })
         }
     }
-}
-
-async fn mark(tx: &mut SystemTx, event_id: i64, status: &str, outcome: &str, effects: &[Effect]) -> Result<()> {
-    sqlx::query(
-        "-- clerk::inbox::mark
-         UPDATE clerk_events e SET status = $2, outcome = $3, effects = effects || $4, processed_at = now(),
-           -- What comes late about somebody who was deleted is not kept either.
-           body = CASE WHEN EXISTS (SELECT FROM clerk_objects o WHERE o.kind = 'user' AND o.id = e.user_id
-                                    AND (o.state ->> 'deleted')::boolean) THEN NULL ELSE body END
-         WHERE id = $1",
-    )
-    .bind(event_id)
-    .bind(status)
-    .bind(outcome)
-    .bind(effects.iter().map(ToString::to_string).collect::<Vec<_>>())
-    .execute(tx.conn())
-    .await
-    .map_err(Error::from)?;
-    Ok(())
-}
-
-/// How many events are dead: malformed, so that no retry can succeed, for an operator to look at.
-pub async fn count_dead(tx: &mut SystemTx) -> Result<i64> {
-    sqlx::query_scalar(
-        "-- clerk::inbox::count_dead
-         SELECT count(*) FROM clerk_events WHERE status = 'dead'",
-    )
-    .fetch_one(tx.conn())
-    .await
-    .map_err(Error::from)
 }

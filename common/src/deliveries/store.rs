@@ -1,0 +1,72 @@
+use super::{Source, Status};
+use crate::{
+    db::{Error, Result, SystemTx},
+    ids::DealershipId,
+};
+
+/// An authentic delivery, and what is known of it before a worker has read it.
+#[derive(Debug)]
+pub(crate) struct NewDelivery<'a> {
+    pub(crate) source: Source,
+    /// What the source calls it: the same for every attempt and every manual resend.
+    pub(crate) external_id: &'a str,
+    pub(crate) event_type: &'a str,
+    pub(crate) dealership: Option<DealershipId>,
+    /// Whom it is about, as the source names them, if it is about a person.
+    pub(crate) subject: Option<&'a str>,
+    /// As it was signed.
+    pub(crate) body: &'a [u8],
+    pub(crate) status: Status,
+    /// Why it is not pending.
+    pub(crate) outcome: Option<&'a str>,
+}
+
+/// Whether a delivery is new.
+#[derive(Debug)]
+pub(crate) enum Stored {
+    /// It is, and has this id.
+    New(i64),
+    /// It came before. That it came again is noted.
+    Repeated,
+}
+
+/// Writes a delivery down, unless it was seen before. What is of no use is not kept: it may well be personal.
+pub(crate) async fn store(tx: &mut SystemTx, new: &NewDelivery<'_>) -> Result<Stored> {
+    let id: Option<i64> = sqlx::query_scalar(
+        "-- deliveries::store
+         INSERT INTO deliveries (source, external_id, event_type, dealership_id, subject, body, status, outcome, processed_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, CASE WHEN $8::text IS NOT NULL THEN now() END)
+         ON CONFLICT (source, external_id) DO NOTHING RETURNING id",
+    )
+    .bind(new.source)
+    .bind(new.external_id)
+    .bind(new.event_type)
+    .bind(new.dealership)
+    .bind(new.subject)
+    .bind((new.status != Status::Ignored).then_some(new.body))
+    .bind(new.status)
+    .bind(new.outcome)
+    .fetch_optional(tx.conn())
+    .await
+    .map_err(Error::from)?;
+    if let Some(id) = id {
+        return Ok(Stored::New(id));
+    }
+    repeat(tx, new.source, new.external_id).await?;
+    Ok(Stored::Repeated)
+}
+
+/// Nothing else of the delivery changes, and whoever processes it is not waited for.
+async fn repeat(tx: &mut SystemTx, source: Source, external_id: &str) -> Result<()> {
+    sqlx::query(
+        "-- deliveries::repeat
+         INSERT INTO delivery_repetitions (delivery_id)
+         SELECT id FROM deliveries WHERE source = $1 AND external_id = $2",
+    )
+    .bind(source)
+    .bind(external_id)
+    .execute(tx.conn())
+    .await
+    .map_err(Error::from)?;
+    Ok(())
+}

@@ -1,1 +1,0 @@
-ALTER TABLE clerk_events VALIDATE CONSTRAINT clerk_events_status_check;
