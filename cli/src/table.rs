@@ -94,13 +94,13 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Says what was done to how many `things`, or prints their ids.
-pub(crate) fn report(json: bool, thing: &str, done: &str, ids: &[i64]) -> Result<(), CommandError> {
+/// Says what was done to one or several things, or prints their ids.
+pub(crate) fn report(json: bool, [one, several]: [&str; 2], done: &str, ids: &[i64]) -> Result<(), CommandError> {
     match ids {
         ids if json => println!("{}", serde_json::to_string(ids)?),
         [] => println!("nothing to do"),
-        [id] => println!("{thing} {id} {done}"),
-        ids => println!("{} {thing}s {done}", ids.len()),
+        [id] => println!("{one} {id} {done}"),
+        ids => println!("{} {several} {done}", ids.len()),
     }
     Ok(())
 }

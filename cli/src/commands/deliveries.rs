@@ -100,7 +100,7 @@ pub(crate) async fn run(config: &CliConfig, args: Args) -> Result<(), CommandErr
                 DeliveryFilter { id: which.id, about: which.about, status: which.status, ..DeliveryFilter::default() };
             let replayed = replay(&mut tx, &filter).await?;
             record(&mut tx, &operator(), Verb::Replay, Subject::Deliveries(&replayed)).await?;
-            report(args.json, "delivery", "will be processed again", &replayed)?;
+            report(args.json, ["delivery", "deliveries"], "will be processed again", &replayed)?;
         }
     }
     tx.commit().await?;

@@ -191,7 +191,7 @@ async fn retry(db: &Db, json: bool, filter: JobFilter) -> Result<(), CommandErro
     }
     explain(&mut tx, &filter, &retried, "dead").await?;
     tx.commit().await?;
-    report(json, "job", "run again", &retried)
+    report(json, ["job", "jobs"], "run again", &retried)
 }
 
 async fn cancel(db: &Db, json: bool, filter: JobFilter, running: bool) -> Result<(), CommandError> {
@@ -199,7 +199,7 @@ async fn cancel(db: &Db, json: bool, filter: JobFilter, running: bool) -> Result
     let which = if running || filter.id.is_some() { Cancel::Running } else { Cancel::Waiting };
     let cancelled = queue::cancel(db, &filter, which, &operator()).await?;
     explain(&mut db.system().await?, &filter, &cancelled, "waiting or running").await?;
-    report(json, "job", "cancelled", &cancelled)
+    report(json, ["job", "jobs"], "cancelled", &cancelled)
 }
 
 async fn pause(db: &Db, json: bool, queue: &str, reason: Option<&str>) -> Result<(), CommandError> {

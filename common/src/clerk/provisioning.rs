@@ -32,7 +32,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// As kept in the inbox.
+    /// As kept with the delivery.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Applied => "applied",

@@ -87,7 +87,7 @@ impl Db {
         Self { notifier, pool, url: url.clone(), direct, isolation, _looking: Arc::new(looking) }
     }
 
-    /// Opens the system door: all dealerships, the queue, the inbox and the mirror. For provisioning and operation,
+    /// Opens the system door: all dealerships, the queue, deliveries and the mirror. For provisioning and operation,
     /// never for a request on behalf of a person. A statement may take as long as it needs.
     pub async fn system(&self) -> Result<SystemTx> {
         self.begin_system(Duration::ZERO).await
