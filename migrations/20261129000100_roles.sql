@@ -23,6 +23,15 @@ BEGIN
 END
 $$;
 
+GRANT USAGE ON SCHEMA public TO norvalt_tenant, norvalt_system;
+-- A dump is made as norvalt_system (docs/operations/backup.md), and also holds where each sequence stands.
+ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON SEQUENCES TO norvalt_system;
+
+-- sqlx's own table, read by the readiness check and closed to everybody else.
+ALTER TABLE _sqlx_migrations ENABLE ROW LEVEL SECURITY;
+CREATE POLICY system ON _sqlx_migrations TO norvalt_system USING (true);
+GRANT SELECT ON _sqlx_migrations TO norvalt_system;
+
 -- The role that logs in may take our roles and has none of their rights by itself: whoever forgets SET ROLE sees no row.
 -- Before PostgreSQL 16 that is a property of the whole role, and is left alone where the role is a member of others:
 -- norvalt doctor then says what to do.
@@ -34,18 +43,11 @@ BEGIN
     EXECUTE 'GRANT norvalt_tenant, norvalt_system TO CURRENT_USER WITH INHERIT FALSE';
   ELSIF NOT EXISTS (SELECT FROM pg_auth_members WHERE member = current_user::regrole
                     AND roleid NOT IN ('norvalt_tenant'::regrole, 'norvalt_system'::regrole)) THEN
+    -- What it has as the owner of the database, it has by inheritance; later migrations need it.
+    GRANT USAGE, CREATE ON SCHEMA public TO CURRENT_USER;
     ALTER ROLE CURRENT_USER NOINHERIT;
   END IF;
 EXCEPTION WHEN insufficient_privilege THEN
   NULL;
 END
 $$;
-
-GRANT USAGE ON SCHEMA public TO norvalt_tenant, norvalt_system;
--- A dump is made as norvalt_system (docs/operations/backup.md), and also holds where each sequence stands.
-ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON SEQUENCES TO norvalt_system;
-
--- sqlx's own table, read by the readiness check and closed to everybody else.
-ALTER TABLE _sqlx_migrations ENABLE ROW LEVEL SECURITY;
-CREATE POLICY system ON _sqlx_migrations TO norvalt_system USING (true);
-GRANT SELECT ON _sqlx_migrations TO norvalt_system;

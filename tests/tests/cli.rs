@@ -183,7 +183,7 @@ async fn an_event_whose_job_was_cancelled_is_found_and_processed_after_all() {
         doctor.contains("1 delivery has lost its job; to process them: norvalt deliveries replay --status pending"),
         "{doctor}"
     );
-    assert_eq!(norvalt(&replay, &url).await.done(), "event 1 will be processed again\n");
+    assert_eq!(norvalt(&replay, &url).await.done(), "delivery 1 will be processed again\n");
     assert_eq!(JobTable::at(&database.url).await.count("clerk.process_event", "available").await, 1);
     assert!(!norvalt(&["doctor"], &url).await.out.contains("lost its job"));
 }

@@ -200,7 +200,7 @@ async fn nobody_serves_while_a_table_lies_open() {
         ),
         ("ALTER TABLE leads DROP CONSTRAINT leads_assigned_to_dealership_id_fkey", "leads"),
         ("ALTER TABLE conversations DROP CONSTRAINT conversations_lead_id_dealership_id_fkey", "conversations"),
-        ("ALTER TABLE users DROP CONSTRAINT users_id_dealership_id_key CASCADE", "."),
+        ("ALTER TABLE users DROP CONSTRAINT users_pkey CASCADE", "."),
         ("ALTER FUNCTION uncount_leads RESET search_path", "uncount_leads"),
         ("ALTER FUNCTION count_backdated_lead SET search_path = elsewhere, public", "count_backdated_lead"),
     ] {

@@ -76,6 +76,11 @@ impl PrivateCluster {
         self.place.cluster()
     }
 
+    /// What the server writes down.
+    pub fn log(&self) -> PathBuf {
+        self.place.cluster().join("postgres.log")
+    }
+
     async fn create() -> Outcome<Self> {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let place = Place::private(NUMBER.fetch_add(1, Ordering::Relaxed))?;
