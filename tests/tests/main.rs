@@ -11,6 +11,7 @@ mod connections;
 mod convergence;
 mod database;
 mod deploy;
+mod distributed;
 mod end_to_end;
 mod faults;
 mod first_request;

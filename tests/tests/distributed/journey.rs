@@ -1,0 +1,101 @@
+//! Everything that people of a dealership can do, and what Clerk says of them.
+
+use chrono::TimeDelta;
+use common::{
+    clerk::{Change, purge},
+    clock::Clock,
+    ids::ClerkOrgId,
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tests::{
+    answer::Answer,
+    app::{Person, TestApp, new_lead},
+    clerk_events::deleted,
+};
+
+/// Goes through all of it once, beside another dealership of which nothing is ever seen.
+pub(super) async fn walk(app: &TestApp) {
+    let (oslo, bergen) = (app.dealership("Tesla Oslo").await, app.dealership("VW Bergen").await);
+    bergen.lead("Nobodys").await;
+    let (admin, jonas) = (oslo.admin(), oslo.member("jonas", "org:member").await);
+
+    let lead = oslo.lead("Ola Nordmann").await;
+    let path = format!("/api/v1/leads/{}", lead.id);
+    let given = json!({ "status": "contacted", "assigned_to": jonas.id, "lead_score": 80 });
+    ask(&admin, Method::PATCH, &path, Some(given), 200).await;
+    let message = json!({ "lead_id": lead.id, "message_content": "Hei!", "channel": "email" });
+    let message = ask(&jonas, Method::POST, "/api/v1/conversations", Some(message), 201).await;
+    let before = message["id"].as_str().expect("an id");
+    admin.get(&format!("{path}/conversations")).await.expect(200);
+    admin.get(&format!("{path}/conversations?before={before}")).await.expect(200);
+    let history = admin.get(&format!("{path}/history")).await.expect(200);
+    let change = history[0]["id"].as_str().expect("an id");
+    admin.get(&format!("{path}/history?before={change}")).await.expect(200);
+    pages(&admin, &jonas).await;
+
+    let vehicle = json!({ "make": "VW", "model": "ID.4", "year": 2024, "vin": "WVWZZZE1ZMP000001" });
+    keep(&admin, "/api/v1/vehicles", vehicle, json!({ "status": "sold" })).await;
+    let rule = json!({ "name": "Purr", "trigger_type": "no_response", "trigger_conditions": {}, "actions": [] });
+    keep(&admin, "/api/v1/automation-rules", rule, json!({ "is_active": false })).await;
+    ask(&admin, Method::PATCH, "/api/v1/dealership", Some(json!({ "email": "post@tesla.example" })), 200).await;
+    admin.get("/api/v1/dealership").await.expect(200);
+    admin.get("/api/v1/me").await.expect(200);
+    // A session without an organization.
+    app.get_with(&admin.session().mint(&app.clerk.key()), "/api/v1/me").await.expect(200);
+    let members = admin.get("/api/v1/users").await.expect(200);
+    let first = members[0]["id"].as_str().expect("an id");
+    admin.get(&format!("/api/v1/users?after={first}")).await.expect(200);
+
+    let other = oslo.lead("Kari Nordmann").await;
+    oslo.lead_with(tests::app::NewLead { created_at: Some(Clock::system().now() - TimeDelta::days(3)), ..new_lead() })
+        .await;
+    ask(&admin, Method::DELETE, &format!("/api/v1/leads/{}", other.id), None, 204).await;
+    common::leads::count(&app.db).await.expect("the database is there");
+    leave(app, &oslo.org, &jonas).await;
+    assert!(admin.get(&path).await.expect(200)["assigned_to"].is_null());
+    close(app, &oslo.org).await;
+    assert_eq!(bergen.admin().get("/api/v1/leads").await.expect(200)["total"], 1);
+}
+
+async fn ask(person: &Person<'_>, method: Method, path: &str, body: Option<Value>, expected: u16) -> Value {
+    let request = person.request(method, path);
+    Answer::of(body.into_iter().fold(request, |request, body| request.json(&body))).await.expect(expected)
+}
+
+/// Every filter, sort and part that there is.
+async fn pages(admin: &Person<'_>, jonas: &Person<'_>) {
+    for query in [
+        String::new(),
+        "?limit=1&offset=1".to_owned(),
+        "?status=contacted&source=manual".to_owned(),
+        format!("?assigned_to={}", jonas.id),
+        "?assigned_to=none&created_from=2020-01-01&created_to=2090-01-01".to_owned(),
+        "?search=ola%20nordmann".to_owned(),
+    ] {
+        admin.get(&format!("/api/v1/leads{query}")).await.expect(200);
+    }
+}
+
+/// Something is made, looked at, changed and removed.
+async fn keep(admin: &Person<'_>, path: &str, new: Value, change: Value) {
+    let made = ask(admin, Method::POST, path, Some(new), 201).await;
+    let one = format!("{path}/{}", made["id"].as_str().expect("an id"));
+    admin.get(path).await.expect(200);
+    admin.get(&one).await.expect(200);
+    ask(admin, Method::PATCH, &one, Some(change), 200).await;
+    ask(admin, Method::DELETE, &one, None, 204).await;
+}
+
+async fn leave(app: &TestApp, org: &ClerkOrgId, person: &Person<'_>) {
+    let id = format!("orgmem_{org}_{}", person.user).parse().expect("printable");
+    app.change(Change::MembershipDeleted { id, user: Some(person.user.clone()) }).await;
+}
+
+async fn close(app: &TestApp, org: &ClerkOrgId) {
+    app.deliver("msg_closed", &deleted("organization.deleted", org.as_str(), 9_000)).await.expect(202);
+    let mut tx = app.db.system().await.expect("the database is there");
+    common::clerk::process(&mut tx, 1).await.expect("it can be processed");
+    assert!(purge(&mut tx, org).await.expect("it is closed"));
+    tx.commit().await.expect("the database is there");
+}
