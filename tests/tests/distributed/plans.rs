@@ -51,7 +51,12 @@ fn visit(node: &Value, above: &str, found: &mut Vec<String>) {
     let children = || node["Plans"].as_array().into_iter().flatten();
     // A bitmap is made by the nodes below the one that reads the table.
     let below: Vec<&str> = children().filter_map(|child| child["Index Cond"].as_str()).collect();
-    let table = node["Relation Name"].as_str().and_then(|name| SPREAD.iter().find(|(spread, _)| *spread == name));
+    // What writes a table finds the rows by a scan below it.
+    let scans = node["Node Type"].as_str().is_some_and(|kind| kind.ends_with("Scan"));
+    let table = node["Relation Name"]
+        .as_str()
+        .filter(|_| scans)
+        .and_then(|name| SPREAD.iter().find(|(spread, _)| *spread == name));
     if let Some((table, key)) = table
         && !names(&format!("{conditions}\n{}", below.join("\n")), key)
     {
@@ -61,17 +66,33 @@ fn visit(node: &Value, above: &str, found: &mut Vec<String>) {
     children().for_each(|child| visit(child, &format!("{above}\n{once}"), found));
 }
 
-/// Whether something other than the policy says which dealership: a parameter or its value.
+/// How PostgreSQL writes what a policy compares with.
+const POLICY: &str = "(NULLIF(current_setting('app.current_dealership_id'::text, true), ''::text))::uuid";
+
+/// Whether something other than the policy says which dealership: a parameter or its value. The planner compares it either
+/// with each row, or once with the policy's value, and that with each row.
 fn names(conditions: &str, key: &str) -> bool {
-    let value = |text: &str| {
-        let text = text.trim_start_matches('(');
-        text.starts_with('$') || text.starts_with('\'')
-    };
-    // The planner may compare the parameter with the policy's value once, and each row with either.
-    conditions.split(&format!("{key} = ")).skip(1).any(value)
-        || conditions.lines().any(|line| {
-            line.contains("app.current_dealership_id") && line.contains("= '")
-                || line.contains(" = $")
-                || line.contains("($")
-        })
+    let conditions = conditions.replace(POLICY, "POLICY");
+    let is_value = |text: &str| text.starts_with('$') || text.starts_with('\'');
+    conditions.split(&format!("{key} = ")).skip(1).any(is_value)
+        || conditions.split("POLICY = ").skip(1).any(is_value)
+        || conditions
+            .match_indices(" = POLICY")
+            .any(|(at, _)| conditions[..at].rsplit('(').next().is_some_and(is_value))
+}
+
+#[test]
+fn a_policy_alone_names_no_dealership() {
+    let index = format!("(dealership_id = {POLICY})");
+    assert!(
+        !names(&index, "dealership_id")
+            && !names("(id = $1)", "dealership_id")
+            && !names(&format!("({POLICY} = dealership_id)"), "dealership_id")
+    );
+    for named in ["(dealership_id = $2)", "((id = $1) AND (dealership_id = 'af0b'::uuid))"] {
+        assert!(names(named, "dealership_id"), "{named}");
+    }
+    for once in [format!("($1 = {POLICY})"), format!("('af0b'::uuid = {POLICY})"), format!("({POLICY} = $1)")] {
+        assert!(names(&format!("{once}\n{index}"), "dealership_id"), "{once}");
+    }
 }
