@@ -113,7 +113,7 @@ pub async fn update(tx: &mut TenantTx, patch: &DealershipPatch) -> Result<Option
          WITH locked AS MATERIALIZED (SELECT updated_at FROM dealerships WHERE id = $1 FOR NO KEY UPDATE)
          SELECT greatest(clock_timestamp(), updated_at + interval '1 microsecond') FROM locked",
     );
-    let now: Option<DateTime<Utc>> = lock.bind(tx.dealership()).fetch_optional(tx.conn()).await.map_err(Error::from)?;
+    let now: Option<DateTime<Utc>> = lock.bind(tx.dealership()).fetch_optional(tx.conn()).await?;
     let Some(now) = now else { return Ok(None) };
     let mut update = Update::at("-- dealerships::update\nUPDATE dealerships", now);
     update.change("email", patch.email.as_ref().map(Email::as_str));

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use common::{
-    db::{Db, MigrateError, NotUsable, migrate},
+    db::{Db, MigrateError, NotUsable, migrate, pending_migrations},
     ids::LeadId,
 };
 use futures::{StreamExt, stream};
@@ -106,6 +106,19 @@ async fn tables_elsewhere_are_refused_and_not_made_anew() {
         other => panic!("{other:?}"),
     }
     Db::new(&url(&database), 2, "tests").wait_until_usable().await.expect_err("there are no tables");
+}
+
+#[tokio::test]
+async fn tables_from_before_the_first_release_are_refused_and_left_as_they_are() {
+    let database = database().await;
+    let mut conn = database.connect().await;
+    let unreleased = "UPDATE _sqlx_migrations SET version = 20261123000100 WHERE version = (SELECT min(version) FROM _sqlx_migrations)";
+    conn.execute(unreleased).await.expect("it has migrations");
+    for refused in [migrate(&url(&database)).await.err(), pending_migrations(&url(&database)).await.err()] {
+        let refused = refused.expect("it is of another history");
+        assert!(matches!(refused, MigrateError::Unreleased(20_261_123_000_100)), "{refused:?}");
+        assert!(refused.to_string().contains("use a new database"), "{refused}");
+    }
 }
 
 #[tokio::test]

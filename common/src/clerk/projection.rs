@@ -54,8 +54,7 @@ pub(super) async fn project_dealership(
     .bind(closed)
     .bind(now)
     .execute(tx.conn())
-    .await
-    .map_err(Error::from)?;
+    .await?;
     Ok(Some(Effect::Dealership(id.clone(), effect)))
 }
 
@@ -94,8 +93,7 @@ async fn insert_dealership(tx: &mut SystemTx, id: &ClerkOrgId, name: &str, close
     .bind(format!("{id}@dealership.invalid"))
     .bind(closed)
     .execute(tx.conn())
-    .await
-    .map_err(Error::from)?;
+    .await?;
     Ok(())
 }
 
@@ -121,8 +119,7 @@ pub(super) async fn project_user(tx: &mut SystemTx, user: &ClerkUserId, record: 
     .bind(user)
     .bind(stays)
     .fetch_all(tx.conn())
-    .await
-    .map_err(Error::from)?;
+    .await?;
     for (id, dealership, org) in leaves {
         remove_user(tx, dealership, id).await?;
         effects.push(Effect::Member(user.clone(), org, MemberEffect::Left));
@@ -143,7 +140,7 @@ async fn remove_user(tx: &mut SystemTx, dealership: DealershipId, id: UserId) ->
          UPDATE lead_status_changes SET changed_by = NULL WHERE changed_by = $1 AND dealership_id = $2",
         "-- clerk::projection::remove_user\nDELETE FROM users WHERE id = $1 AND dealership_id = $2",
     ] {
-        sqlx::query(statement).bind(id).bind(dealership).execute(tx.conn()).await.map_err(Error::from)?;
+        sqlx::query(statement).bind(id).bind(dealership).execute(tx.conn()).await?;
     }
     Ok(())
 }
@@ -174,8 +171,7 @@ async fn write_user(
     .bind(dealership)
     .bind(user)
     .fetch_optional(tx.conn())
-    .await
-    .map_err(Error::from)?;
+    .await?;
     let written = sqlx::query(
         "-- clerk::projection::write_user
          INSERT INTO users AS u (id, dealership_id, clerk_user_id, email, name, role, suspended)
@@ -193,8 +189,7 @@ async fn write_user(
     .bind(role)
     .bind(suspended)
     .execute(tx.conn())
-    .await
-    .map_err(Error::from)?;
+    .await?;
     if written.rows_affected() == 0 {
         return Ok(vec![]);
     }
@@ -226,7 +221,6 @@ pub(super) async fn forget(tx: &mut SystemTx, user: &ClerkUserId) -> Result<()> 
     .bind(user)
     .bind(FORGOTTEN)
     .execute(tx.conn())
-    .await
-    .map_err(Error::from)?;
+    .await?;
     deliveries::erase(tx, Source::Clerk, user.as_str()).await
 }

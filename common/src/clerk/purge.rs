@@ -65,7 +65,7 @@ pub async fn purge(tx: &mut SystemTx, org: &ClerkOrgId) -> Result<bool> {
         "-- clerk::purge::purge
          DELETE FROM leads WHERE dealership_id = (SELECT id FROM dealerships WHERE id = $1 AND closed_at IS NOT NULL)",
     ] {
-        sqlx::query(statement).bind(id).execute(tx.conn()).await.map_err(Error::from)?;
+        sqlx::query(statement).bind(id).execute(tx.conn()).await?;
     }
     let deleted = sqlx::query(
         "-- clerk::purge::purge
@@ -73,8 +73,7 @@ pub async fn purge(tx: &mut SystemTx, org: &ClerkOrgId) -> Result<bool> {
     )
     .bind(id)
     .execute(tx.conn())
-    .await
-    .map_err(Error::from)?;
+    .await?;
     deliveries::erase_of_dealership(tx, id).await?;
     Ok(deleted.rows_affected() > 0)
 }

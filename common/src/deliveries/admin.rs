@@ -98,7 +98,7 @@ pub async fn list(tx: &mut SystemTx, filter: &DeliveryFilter, limit: i64) -> Res
         query.push(" OR position(convert_to('\"' || ").push_bind(about.clone()).push(" || '\"', 'UTF8') IN body) > 0)");
     }
     filter.seek.push_to(&mut query, limit);
-    let mut found = query.build_query_as().fetch_all(tx.conn()).await.map_err(Error::from)?;
+    let mut found = query.build_query_as().fetch_all(tx.conn()).await?;
     filter.seek.newest_first(&mut found);
     Ok(found)
 }
@@ -125,8 +125,7 @@ pub async fn replay(tx: &mut SystemTx, filter: &DeliveryFilter) -> Result<Vec<i6
     .bind(filter.source)
     .bind(&PROCESS_DELIVERY[..])
     .fetch_all(tx.conn())
-    .await
-    .map_err(Error::from)?;
+    .await?;
     for &(delivery_id, source) in &replayed {
         match source {
             Source::Clerk => enqueue(tx, &NewJob::now(&ProcessClerkEvent { delivery_id })).await?,

@@ -13,8 +13,7 @@ pub(crate) async fn erase(tx: &mut SystemTx, source: Source, subject: &str) -> R
     .bind(source)
     .bind(subject)
     .execute(tx.conn())
-    .await
-    .map_err(Error::from)?;
+    .await?;
     Ok(())
 }
 
@@ -26,8 +25,7 @@ pub(crate) async fn erase_of_dealership(tx: &mut SystemTx, dealership: Dealershi
     )
     .bind(dealership)
     .execute(tx.conn())
-    .await
-    .map_err(Error::from)?;
+    .await?;
     Ok(())
 }
 
@@ -89,7 +87,6 @@ pub(crate) async fn settle(
     .bind(outcome)
     .bind(effects)
     .execute(tx.conn())
-    .await
-    .map_err(Error::from)?;
+    .await?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 use super::{Source, Status};
 use crate::{
-    db::{Error, Result, SystemTx},
+    db::{Result, SystemTx},
     ids::DealershipId,
 };
 
@@ -47,8 +47,7 @@ pub(crate) async fn store(tx: &mut SystemTx, new: &NewDelivery<'_>) -> Result<St
     .bind(new.status)
     .bind(new.outcome)
     .fetch_optional(tx.conn())
-    .await
-    .map_err(Error::from)?;
+    .await?;
     if let Some(id) = id {
         return Ok(Stored::New(id));
     }
@@ -66,7 +65,6 @@ async fn repeat(tx: &mut SystemTx, source: Source, external_id: &str) -> Result<
     .bind(source)
     .bind(external_id)
     .execute(tx.conn())
-    .await
-    .map_err(Error::from)?;
+    .await?;
     Ok(())
 }
