@@ -312,8 +312,8 @@ async fn nobody_else_gets_in() {
         let foreign = desk.ask(Method::POST, &cancel).header("origin", origin);
         assert_eq!(status(foreign).await, StatusCode::FORBIDDEN, "{origin}");
     }
-    for system in ["cross-system", "same-system"] {
-        let foreign = desk.ask(Method::POST, &cancel).header("sec-fetch-system", system);
+    for system in ["cross-site", "same-site"] {
+        let foreign = desk.ask(Method::POST, &cancel).header("sec-fetch-site", system);
         assert_eq!(status(foreign).await, StatusCode::FORBIDDEN, "{system}");
     }
     assert_eq!(status(desk.ask(Method::GET, &cancel)).await, StatusCode::METHOD_NOT_ALLOWED, "a link does nothing");
