@@ -7,6 +7,7 @@ use common::{
     ids::DealershipId,
     queue::{Enqueued, Job, NewJob, enqueue},
 };
+use tokio::time::timeout;
 use uuid::Uuid;
 use worker::RunError;
 
@@ -14,6 +15,9 @@ use super::{
     TestWorker,
     kinds::{Effect, Elsewhere, Gate, Gated, Plain},
 };
+
+/// Sooner than a worker looks for work by itself, or a listener that has heard nothing has it look.
+const HEARD: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 async fn an_announced_job_is_run_at_once() {
@@ -23,7 +27,8 @@ async fn an_announced_job_is_run_at_once() {
     test.table.wait_for(first, "done").await;
     // The worker is idle now, and would not look for work by itself before the test gives up.
     let second = test.add(&Plain {}).await;
-    test.table.wait_for(second, "done").await;
+    let heard = test.table.wait_for(second, "done");
+    timeout(HEARD, heard).await.expect("nothing else brings it to the worker before");
     worker.stop().await.expect("it stops cleanly");
 }
 
