@@ -11,6 +11,7 @@ use common::{
     audit::{Operator, Via},
     config::{CliConfig, Settings},
     db::{self, NotUsable},
+    process::WRONG_CONFIGURATION,
     telemetry,
 };
 
@@ -60,9 +61,6 @@ enum ConfiguredCommand {
     SyncUser(commands::sync_user::Args),
 }
 
-/// Configuration error, as in <https://man.freebsd.org/cgi/man.cgi?query=sysexits>.
-const EX_CONFIG: u8 = 78;
-
 /// Any error of a command: what it says goes to the terminal, with its causes.
 type CommandError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -81,7 +79,7 @@ impl Cli {
                 Ok(config) => command.run(&config).await,
                 Err(error) => {
                     eprintln!("norvalt: {error}");
-                    ExitCode::from(EX_CONFIG)
+                    ExitCode::from(WRONG_CONFIGURATION)
                 }
             },
         }

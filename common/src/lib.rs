@@ -1,5 +1,5 @@
 //! What the API, the worker and the command line share: configuration, domain types, the two doors to the database,
-//! deliveries from outside and the queue. Knows nothing of HTTP servers, command lines or job handlers.
+//! deliveries from outside and the queue. Knows nothing of HTTP servers, commands or job handlers.
 
 pub mod audit;
 pub mod automation_rules;
@@ -16,6 +16,7 @@ pub mod jobs;
 pub mod leads;
 pub mod metrics;
 pub mod page;
+pub mod process;
 pub mod queue;
 pub mod role;
 pub mod secrets;

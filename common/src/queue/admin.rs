@@ -8,7 +8,7 @@ use sqlx::{FromRow, Postgres, QueryBuilder};
 use super::pause::announce_intervention;
 use crate::{
     audit::{Operator, Subject, Verb, record},
-    db::{Db, Error, JobTx, Result, SystemTx},
+    db::{Db, JobTx, Result, SystemTx},
     ids::DealershipId,
     input::JsonText,
     jobs::PROCESS_DELIVERY,
@@ -123,7 +123,7 @@ pub async fn list(tx: &mut SystemTx, filter: &JobFilter, seek: Seek, limit: i64)
     }
     narrow(&mut query, filter);
     seek.push_to(&mut query, limit);
-    let mut jobs = query.build_query_as().fetch_all(tx.conn()).await.map_err(Error::from)?;
+    let mut jobs = query.build_query_as().fetch_all(tx.conn()).await?;
     seek.newest_first(&mut jobs);
     Ok(jobs)
 }
@@ -154,32 +154,27 @@ fn narrow(query: &mut QueryBuilder<Postgres>, filter: &JobFilter) {
 
 /// The kinds of jobs in the table.
 pub async fn kinds(tx: &mut SystemTx) -> Result<Vec<String>> {
-    sqlx::query_scalar("-- queue::kinds\nSELECT DISTINCT kind FROM jobs ORDER BY kind")
-        .fetch_all(tx.conn())
-        .await
-        .map_err(Error::from)
+    Ok(sqlx::query_scalar("-- queue::kinds\nSELECT DISTINCT kind FROM jobs ORDER BY kind").fetch_all(tx.conn()).await?)
 }
 
 /// The queues that have jobs, workers, or were ever paused.
 pub async fn queues(tx: &mut SystemTx) -> Result<Vec<String>> {
-    sqlx::query_scalar(
+    Ok(sqlx::query_scalar(
         "-- queue::queues
          SELECT name FROM queues UNION SELECT unnest(queues) FROM workers UNION SELECT queue FROM jobs ORDER BY 1",
     )
     .fetch_all(tx.conn())
-    .await
-    .map_err(Error::from)
+    .await?)
 }
 
 /// How many jobs there are of each kind and state.
 pub async fn count(tx: &mut SystemTx) -> Result<Vec<JobCount>> {
-    sqlx::query_as(
+    Ok(sqlx::query_as(
         "-- queue::count
          SELECT kind, state::text AS state, count(*) AS count, min(run_at) AS oldest FROM jobs GROUP BY 1, 2 ORDER BY 1, 2",
     )
     .fetch_all(tx.conn())
-    .await
-    .map_err(Error::from)
+    .await?)
 }
 
 /// Makes dead jobs available again, with all their attempts, and returns which. What is not dead is left alone, so
@@ -200,7 +195,7 @@ pub async fn retry(tx: &mut SystemTx, filter: &JobFilter, by: &Operator) -> Resu
                              AND other.state IN ('available', 'scheduled', 'retryable', 'running')))
          RETURNING id, queue",
     );
-    let retried: Vec<(i64, String)> = query.build_query_as().fetch_all(tx.conn()).await.map_err(Error::from)?;
+    let retried: Vec<(i64, String)> = query.build_query_as().fetch_all(tx.conn()).await?;
     for (_, queue) in &retried {
         tx.note_enqueued(queue);
     }
@@ -241,7 +236,7 @@ pub async fn cancel(db: &Db, filter: &JobFilter, which: Cancel, by: &Operator) -
              UPDATE jobs j SET state = 'cancelled', finished_at = now(), lease_token = NULL, lease_until = NULL
              FROM next WHERE j.id = next.id RETURNING j.id, next.state = 'running'",
         );
-        let batch: Vec<(i64, bool)> = query.build_query_as().fetch_all(tx.conn()).await.map_err(Error::from)?;
+        let batch: Vec<(i64, bool)> = query.build_query_as().fetch_all(tx.conn()).await?;
         let ids: Vec<i64> = batch.iter().map(|(id, _)| *id).collect();
         record(&mut tx, by, Verb::Cancel, Subject::Jobs(&ids)).await?;
         if batch.iter().any(|(_, ran)| *ran) {

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::{
-    db::{Error, JobTx, Result},
+    db::{JobTx, Result},
     ids::DealershipId,
     jobs::Job,
 };
@@ -67,8 +67,7 @@ pub async fn enqueue<J: Job>(tx: &mut impl JobTx, new: &NewJob<'_, J>) -> Result
     .bind(tx.owner().or(new.dealership))
     .bind(J::BURIED_BY_WORKER)
     .fetch_optional(tx.elevate().await?.conn())
-    .await
-    .map_err(Error::from)?;
+    .await?;
     tx.lower().await?;
     Ok(match id {
         Some(id) => {

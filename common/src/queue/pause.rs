@@ -7,7 +7,7 @@ use sqlx::FromRow;
 use super::DedicatedConnection;
 use crate::{
     audit::{Operator, Subject, Verb, record},
-    db::{CHANNEL, Error, Result, SystemTx},
+    db::{CHANNEL, Result, SystemTx},
 };
 
 /// What is announced besides work: an operator has paused or resumed a queue, or cancelled a job that runs.
@@ -37,13 +37,12 @@ pub struct Interventions {
 
 /// The queues that are paused.
 pub async fn paused(tx: &mut SystemTx) -> Result<Vec<PausedQueue>> {
-    sqlx::query_as(
+    Ok(sqlx::query_as(
         "-- queue::paused
          SELECT name, paused_at, paused_by, reason FROM queues WHERE paused_at IS NOT NULL ORDER BY name",
     )
     .fetch_all(tx.conn())
-    .await
-    .map_err(Error::from)
+    .await?)
 }
 
 /// Lets no more jobs of a queue begin, until it is resumed; those that run go on. Returns whether it ran before.
@@ -58,8 +57,7 @@ pub async fn pause(tx: &mut SystemTx, queue: &str, reason: Option<&str>, by: &Op
     .bind(by.name())
     .bind(reason)
     .execute(tx.conn())
-    .await
-    .map_err(Error::from)?;
+    .await?;
     decided(tx, changed.rows_affected(), Verb::Pause, Subject::Queue(queue, reason), by).await
 }
 
@@ -71,8 +69,7 @@ pub async fn resume(tx: &mut SystemTx, queue: &str, by: &Operator) -> Result<boo
     )
     .bind(queue)
     .execute(tx.conn())
-    .await
-    .map_err(Error::from)?;
+    .await?;
     decided(tx, changed.rows_affected(), Verb::Resume, Subject::Queue(queue, None), by).await
 }
 
@@ -90,8 +87,7 @@ pub(super) async fn announce_intervention(tx: &mut SystemTx) -> Result<()> {
         .bind(CHANNEL)
         .bind(INTERVENTION)
         .execute(tx.conn())
-        .await
-        .map_err(Error::from)?;
+        .await?;
     Ok(())
 }
 

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::db::{Db, Error, Result, SystemTx};
+use crate::db::{Db, Result, SystemTx};
 
 /// Jobs that are over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -48,6 +48,6 @@ pub async fn prunable(tx: &mut SystemTx, over: Over, age: Duration) -> Result<u6
              SELECT count(*) FROM jobs WHERE state = 'dead' AND finished_at < now() - $1"
         }
     };
-    let count: i64 = sqlx::query_scalar(statement).bind(age).fetch_one(tx.conn()).await.map_err(Error::from)?;
+    let count: i64 = sqlx::query_scalar(statement).bind(age).fetch_one(tx.conn()).await?;
     Ok(count.unsigned_abs())
 }

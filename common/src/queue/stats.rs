@@ -1,6 +1,6 @@
 use sqlx::FromRow;
 
-use crate::db::{Error, Result, SystemTx};
+use crate::db::{Result, SystemTx};
 
 /// The jobs of one kind in one queue that are not over, or that wait for an operator.
 #[derive(Debug, Clone, Default, PartialEq, FromRow)]
@@ -39,7 +39,7 @@ impl Stats {
 
 /// Counts the jobs, each state by its own index: finished ones, however many there are, cost nothing.
 pub async fn stats(tx: &mut SystemTx) -> Result<Vec<Stats>> {
-    sqlx::query_as(
+    Ok(sqlx::query_as(
         "-- queue::stats
          WITH live AS (
            SELECT queue, kind, state, attempts, run_at FROM jobs WHERE state = 'available'
@@ -60,6 +60,5 @@ pub async fn stats(tx: &mut SystemTx) -> Result<Vec<Stats>> {
          FROM live GROUP BY queue, kind ORDER BY queue, kind",
     )
     .fetch_all(tx.conn())
-    .await
-    .map_err(Error::from)
+    .await?)
 }

@@ -8,7 +8,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::DedicatedConnection;
-use crate::db::{Error, Result, SystemTx};
+use crate::db::{Result, SystemTx};
 
 /// A worker process, as it introduces itself.
 #[derive(Debug, Clone)]
@@ -50,14 +50,13 @@ pub struct WorkerRecord {
 
 /// The workers that have been seen within the last hour and did not say goodbye.
 pub async fn workers(tx: &mut SystemTx) -> Result<Vec<WorkerRecord>> {
-    sqlx::query_as(
+    Ok(sqlx::query_as(
         "-- queue::workers
          SELECT host, pid, version, queues, slots, running, started_at, seen_at, seen_at < now() - interval '30 s' AS missing
          FROM workers WHERE seen_at > now() - interval '1 h' ORDER BY missing, host, started_at",
     )
     .fetch_all(tx.conn())
-    .await
-    .map_err(Error::from)
+    .await?)
 }
 
 impl DedicatedConnection {
