@@ -37,8 +37,13 @@ impl Script {
     fn push(&mut self, index: usize, statement: &Statement, substitutes: &[Substitute<'_>]) {
         if statement.parameters.is_empty() {
             let parts = statement.sql.split(';').map(str::trim).filter(|part| !part.is_empty());
+            // What is prepared in the same message is executed in it.
+            let (prepare, parts): (Vec<&str>, Vec<&str>) = parts.partition(|part| part.starts_with("PREPARE "));
+            let here = prepare.first().and_then(|part| part.split_once(" AS ")).map(|(_, sql)| sql);
+            let prepared = statement.prepared.as_deref().or(here);
             let parts: Vec<String> = parts
-                .map(|part| match (&statement.prepared, part.strip_prefix("EXECUTE ")) {
+                .into_iter()
+                .map(|part| match (prepared, part.strip_prefix("EXECUTE ")) {
                     (Some(prepared), Some(call)) => self.inline(index, prepared, &arguments(call), substitutes),
                     _ => setting(part, substitutes),
                 })
