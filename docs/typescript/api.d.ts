@@ -1016,7 +1016,7 @@ export interface components {
         /** @description What became of a webhook. */
         Receipt: {
             /**
-             * @description `accepted`, `duplicate`, `ignored`, `dead` for what no retry could mend, or `quarantined` for what is of another
+             * @description `accepted`, `duplicate`, `ignored`, `dead` for what no retry could fix, or `quarantined` for what is of another
              *     Clerk instance.
              * @example accepted
              */
@@ -2391,7 +2391,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Seen before, of no use, or malformed beyond mending */
+            /** @description Seen before, not needed, or malformed */
             200: {
                 headers: {
                     "X-Request-Id": components["headers"]["RequestId"];

@@ -22,7 +22,7 @@ use crate::{
 /// What became of a webhook.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Receipt {
-    /// `accepted`, `duplicate`, `ignored`, `dead` for what no retry could mend, or `quarantined` for what is of another
+    /// `accepted`, `duplicate`, `ignored`, `dead` for what no retry could fix, or `quarantined` for what is of another
     /// Clerk instance.
     #[schema(example = "accepted")]
     status: &'static str,
@@ -79,7 +79,7 @@ pub(crate) async fn check_headers(
     request_body(content = Object, description = "The event, signed in the headers svix-id, svix-timestamp, svix-signature"),
     responses(
         (status = 202, description = "Stored and enqueued", body = Receipt),
-        (status = 200, description = "Seen before, of no use, or malformed beyond mending", body = Receipt),
+        (status = 200, description = "Seen before, not needed, or malformed", body = Receipt),
         WebhookProblems,
     ),
 )]

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 
 use crate::{
-    db::{Db, Error, Result, SystemTx},
+    db::{Db, Result, SystemTx},
     ids::ClerkInstanceId,
 };
 
@@ -40,13 +40,12 @@ impl LearntFrom {
 
 /// The instance that the database belongs to, if that is known yet.
 pub async fn own_instance(tx: &mut SystemTx) -> Result<Option<OwnInstance>> {
-    sqlx::query_as(
+    Ok(sqlx::query_as(
         "-- clerk::instance::own_instance
          SELECT id, learnt_from, learnt_at FROM clerk_instance",
     )
     .fetch_optional(tx.conn())
-    .await
-    .map_err(Error::from)
+    .await?)
 }
 
 /// Has the database belong to this instance, whatever it belonged to before: an operator's decision.
@@ -59,15 +58,14 @@ pub async fn set_instance(tx: &mut SystemTx, id: &ClerkInstanceId) -> Result<()>
     .bind(id)
     .bind(LearntFrom::Operator.as_str())
     .execute(tx.conn())
-    .await
-    .map_err(Error::from)?;
+    .await?;
     Ok(())
 }
 
 /// Has the database belong to this instance unless it belongs to one already, and returns which one that is. Of two who
 /// say so at the same moment, the second waits for the first.
 pub(super) async fn learn(tx: &mut SystemTx, id: &ClerkInstanceId, from: LearntFrom) -> Result<ClerkInstanceId> {
-    sqlx::query_scalar(
+    Ok(sqlx::query_scalar(
         "-- clerk::instance::learn
          INSERT INTO clerk_instance AS known (id, learnt_from) VALUES ($1, $2)
          ON CONFLICT (singleton) DO UPDATE SET singleton = known.singleton RETURNING id",
@@ -75,8 +73,7 @@ pub(super) async fn learn(tx: &mut SystemTx, id: &ClerkInstanceId, from: LearntF
     .bind(id)
     .bind(from.as_str())
     .fetch_one(tx.conn())
-    .await
-    .map_err(Error::from)
+    .await?)
 }
 
 /// Whether an authentic event that names this instance is for us. The first one that does says whose database it is,
@@ -110,13 +107,12 @@ pub struct LastReconciliation {
 
 /// How the last reconciliation ended, if there was one.
 pub async fn last_reconciliation(tx: &mut SystemTx) -> Result<Option<LastReconciliation>> {
-    sqlx::query_as(
+    Ok(sqlx::query_as(
         "-- clerk::instance::last_reconciliation
          SELECT ended_at, refusal FROM clerk_reconciliation",
     )
     .fetch_optional(tx.conn())
-    .await
-    .map_err(Error::from)
+    .await?)
 }
 
 pub(super) async fn record_reconciliation(db: &Db, refusal: Option<&str>) -> Result<()> {
@@ -128,7 +124,6 @@ pub(super) async fn record_reconciliation(db: &Db, refusal: Option<&str>) -> Res
     )
     .bind(refusal)
     .execute(tx.conn())
-    .await
-    .map_err(Error::from)?;
+    .await?;
     tx.commit().await
 }

@@ -11,7 +11,7 @@ use sqlx::types::Json;
 
 use super::change::{self, Version};
 use crate::{
-    db::{Error, Result, SystemTx},
+    db::{Result, SystemTx},
     ids::{ClerkMembershipId, ClerkOrgId, ClerkUserId},
 };
 
@@ -221,8 +221,7 @@ pub(super) async fn observe<R: Record>(tx: &mut SystemTx, id: &R::Id, seen: R) -
     .bind(R::KIND)
     .bind(id.to_string())
     .fetch_one(tx.conn())
-    .await
-    .map_err(Error::from)?;
+    .await?;
     let after = before.clone().merge(seen);
     let observed = Observed { before, after };
     if observed.before != observed.after {
@@ -237,8 +236,7 @@ pub(super) async fn observe<R: Record>(tx: &mut SystemTx, id: &R::Id, seen: R) -
         .bind(pair.map(|(org, _)| org))
         .bind(pair.map(|(_, user)| user))
         .execute(tx.conn())
-        .await
-        .map_err(Error::from)?;
+        .await?;
     }
     Ok(observed)
 }
@@ -258,8 +256,7 @@ pub(super) async fn memberships_of(tx: &mut SystemTx, user: &ClerkUserId) -> Res
     )
     .bind(user)
     .fetch_all(tx.conn())
-    .await
-    .map_err(Error::from)?;
+    .await?;
     let present = |record: &Membership| !record.presence.is_missing();
     let mut alive: Vec<_> =
         rows.into_iter().filter_map(|(id, Json(record))| Some((present(&record), record.attributes?, id))).collect();
@@ -291,8 +288,7 @@ pub(super) async fn known(tx: &mut SystemTx) -> Result<Known> {
            AND (state #>> '{presence,missing}')::bigint > (state #>> '{presence,seen}')::bigint IS NOT TRUE",
     )
     .fetch_all(tx.conn())
-    .await
-    .map_err(Error::from)?;
+    .await?;
     let users: Vec<ClerkUserId> = sqlx::query_scalar(
         "-- clerk::mirror::known
          SELECT id FROM clerk_objects WHERE kind = 'user' AND (state ->> 'deleted')::boolean IS NOT TRUE
@@ -300,8 +296,7 @@ pub(super) async fn known(tx: &mut SystemTx) -> Result<Known> {
            AND (state #>> '{presence,missing}')::bigint > (state #>> '{presence,seen}')::bigint IS NOT TRUE",
     )
     .fetch_all(tx.conn())
-    .await
-    .map_err(Error::from)?;
+    .await?;
     let memberships: Vec<(ClerkMembershipId, ClerkOrgId, ClerkUserId)> = sqlx::query_as(
         "-- clerk::mirror::known
          SELECT id, org_id, user_id FROM clerk_objects WHERE kind = 'membership' AND user_id IS NOT NULL
@@ -309,16 +304,14 @@ pub(super) async fn known(tx: &mut SystemTx) -> Result<Known> {
            AND (state #>> '{presence,missing}')::bigint > (state #>> '{presence,seen}')::bigint IS NOT TRUE",
     )
     .fetch_all(tx.conn())
-    .await
-    .map_err(Error::from)?;
+    .await?;
     let latest: Option<Version> = sqlx::query_scalar(
         "-- clerk::mirror::known
          SELECT max(greatest((state #>> '{presence,missing}')::bigint, (state #>> '{presence,seen}')::bigint))
          FROM clerk_objects",
     )
     .fetch_one(tx.conn())
-    .await
-    .map_err(Error::from)?;
+    .await?;
     Ok(Known {
         organizations: organizations.into_iter().collect(),
         users: users.into_iter().collect(),
@@ -339,8 +332,7 @@ pub(super) async fn sample(tx: &mut SystemTx, limit: i64) -> Result<(Vec<ClerkOr
     )
     .bind(limit)
     .fetch_all(tx.conn())
-    .await
-    .map_err(Error::from)?;
+    .await?;
     let of_kind = |wanted: &'static str| sample.iter().filter(move |(kind, _)| kind == wanted).map(|(_, id)| id);
     Ok((
         of_kind(Organization::KIND).filter_map(|id| id.parse().ok()).collect(),

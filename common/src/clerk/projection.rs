@@ -15,7 +15,7 @@ use super::{
     mirror::{self, Latest, Organization, User},
 };
 use crate::{
-    db::{Error, Result, SystemTx},
+    db::{Result, SystemTx},
     deliveries::{self, Source},
     ids::{ClerkOrgId, ClerkUserId, DealershipId, UserId},
     role::Role,
@@ -68,7 +68,7 @@ struct Dealership {
 
 async fn lock(tx: &mut SystemTx, id: DealershipId) -> Result<Option<Dealership>> {
     // The clock is read outside the subquery, which means: after the lock was granted.
-    sqlx::query_as(
+    Ok(sqlx::query_as(
         "-- clerk::projection::lock
          WITH dealership AS MATERIALIZED (
            SELECT name, closed_at IS NOT NULL AS closed, updated_at FROM dealerships WHERE id = $1 FOR NO KEY UPDATE)
@@ -76,8 +76,7 @@ async fn lock(tx: &mut SystemTx, id: DealershipId) -> Result<Option<Dealership>>
     )
     .bind(id)
     .fetch_optional(tx.conn())
-    .await
-    .map_err(Error::from)
+    .await?)
 }
 
 async fn insert_dealership(tx: &mut SystemTx, id: &ClerkOrgId, name: &str, closed: bool) -> Result<()> {

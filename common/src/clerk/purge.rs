@@ -6,7 +6,7 @@ use sqlx::FromRow;
 
 use super::mirror::{self, Organization};
 use crate::{
-    db::{Error, Result, SystemTx},
+    db::{Result, SystemTx},
     deliveries,
     ids::{ClerkOrgId, DealershipId},
 };
@@ -34,7 +34,7 @@ pub struct ClosedDealership {
 
 /// The dealerships that were closed before this time.
 pub async fn closed_dealerships(tx: &mut SystemTx, before: DateTime<Utc>) -> Result<Vec<ClosedDealership>> {
-    sqlx::query_as(
+    Ok(sqlx::query_as(
         "-- clerk::purge::closed_dealerships
          SELECT id, clerk_org_id, name, closed_at,
                 (SELECT count(*) FROM leads WHERE dealership_id = d.id) AS leads,
@@ -45,8 +45,7 @@ pub async fn closed_dealerships(tx: &mut SystemTx, before: DateTime<Utc>) -> Res
     )
     .bind(before)
     .fetch_all(tx.conn())
-    .await
-    .map_err(Error::from)
+    .await?)
 }
 
 /// Destroys a closed dealership with everything in it. Its tombstone stays, so that no late event brings it back.

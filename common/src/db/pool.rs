@@ -284,7 +284,7 @@ impl Pool {
     }
 
     /// Rolls back. Whoever had the connection may have gone away in the middle of a statement, which is cancelled: else hanging
-    /// up and asking again would make the server work for ever more that nobody waits for. As long as the server answers, this
+    /// up and asking again would make the server work on and on for nobody. As long as the server answers, this
     /// takes as long as the statement does, so that there are never more statements than connections allowed. From a server
     /// that does not answer, nothing is waited for: the connection is closed.
     async fn roll_back(&self, mut opened: Opened, backend: Option<i32>) {
@@ -351,7 +351,7 @@ impl Drop for Counted {
     }
 }
 
-/// Waits for something that can hang with the network, but not for ever.
+/// Waits for something that can hang with the network, but not forever.
 pub(crate) async fn with_timeout<T>(limit: Duration, work: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
     let timed_out = |_| Error::Unavailable(sqlx::Error::Io(io::ErrorKind::TimedOut.into()));
     Ok(timeout(limit, work).await.map_err(timed_out)??)

@@ -7,7 +7,7 @@ use sqlx::{FromRow, Postgres, QueryBuilder};
 
 use super::{Source, Status};
 use crate::{
-    db::{Error, Result, SystemTx},
+    db::{Result, SystemTx},
     ids::DealershipId,
     jobs::{PROCESS_DELIVERY, ProcessClerkEvent},
     queue::{NewJob, Seek, enqueue},
@@ -149,7 +149,7 @@ pub struct Stuck {
 
 /// Counts the deliveries that wait for an operator, but for those whose jobs are dead.
 pub async fn stuck(tx: &mut SystemTx) -> Result<Stuck> {
-    sqlx::query_as(
+    Ok(sqlx::query_as(
         "-- deliveries::stuck
          SELECT count(*) FILTER (WHERE status = 'dead') AS dead, count(*) FILTER (WHERE status = 'quarantined') AS quarantined,
                 count(*) FILTER (WHERE status = 'parked') AS parked, count(*) FILTER (WHERE status = 'pending') AS abandoned
@@ -160,6 +160,5 @@ pub async fn stuck(tx: &mut SystemTx) -> Result<Stuck> {
     )
     .bind(&PROCESS_DELIVERY[..])
     .fetch_one(tx.conn())
-    .await
-    .map_err(Error::from)
+    .await?)
 }

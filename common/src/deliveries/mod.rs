@@ -14,7 +14,7 @@ pub use prune::prune;
 pub(crate) use store::{NewDelivery, Stored, store};
 
 use crate::{
-    db::{Error, Result, SystemTx},
+    db::{Result, SystemTx},
     text_enum::text_enum,
 };
 
@@ -57,11 +57,10 @@ impl Status {
 
 /// How many deliveries of each source are dead, for an operator to look at.
 pub async fn count_dead(tx: &mut SystemTx) -> Result<Vec<(Source, i64)>> {
-    sqlx::query_as(
+    Ok(sqlx::query_as(
         "-- deliveries::count_dead
          SELECT source, count(*) FROM deliveries WHERE status = 'dead' GROUP BY source",
     )
     .fetch_all(tx.conn())
-    .await
-    .map_err(Error::from)
+    .await?)
 }

@@ -68,7 +68,7 @@ struct Row {
 impl DedicatedConnection {
     /// Claims up to `limit` jobs of a queue for the length of `lease`. Dealerships are served in turn, beginning with the
     /// one that follows `after`: up to `limit` of them, the same number of jobs each, and each dealership's in the order of
-    /// priority and age. The attempt counts from here, so that a job which kills its process does not do so for ever.
+    /// priority and age. The attempt counts from here, so that a job which kills its process does not do so forever.
     /// Nothing is claimed from a queue that is paused.
     pub async fn claim(
         &mut self,

@@ -70,7 +70,7 @@ impl Isolation {
     }
 }
 
-/// Looks from time to time, for ever.
+/// Looks from time to time, forever.
 pub(in crate::db) async fn keep_looking(isolation: Isolation, pool: Pool) {
     let mut state = isolation.0.subscribe();
     loop {
