@@ -2,7 +2,10 @@ use serde::Serialize;
 use sqlx::{Postgres, QueryBuilder};
 use utoipa::ToSchema;
 
-use super::{AssignedTo, Cursor, Lead, LeadFilter, Paging, search::Search};
+use super::{
+    AssignedTo, Cursor, Lead, LeadFilter, Paging,
+    search::{Pattern, Search},
+};
 use crate::{
     db::{Result, TenantTx},
     ids::LeadId,
@@ -174,8 +177,11 @@ fn push_conditions(query: &mut QueryBuilder<Postgres>, tx: &TenantTx, filter: &L
     }
 }
 
-fn push_patterns(query: &mut QueryBuilder<Postgres>, patterns: &[String]) {
+fn push_patterns(query: &mut QueryBuilder<Postgres>, patterns: &[Pattern]) {
     for (index, pattern) in patterns.iter().enumerate() {
-        query.push(if index == 0 { "search LIKE " } else { " AND search LIKE " }).push_bind(pattern.clone());
+        if index > 0 {
+            query.push(" AND ");
+        }
+        pattern.push_to(query);
     }
 }
