@@ -11,7 +11,7 @@ use crate::{directory::DevDirectory, failure::Failure, workspace::Workspace};
 /// The file with the environment of what runs, in the directory of its data.
 const FILE: &str = "environment";
 /// What `norvalt` and `psql` read.
-const EXPORTED: [&str; 2] = ["DATABASE_URL", "CLERK_"];
+const EXPORTED: [&str; 3] = ["DATABASE_URL", "CLERK_", "SECRETS_KEYS"];
 
 /// Keeps what `cargo dev env` prints, for as long as everything runs.
 pub(crate) fn keep(directory: &DevDirectory, environment: &[(String, String)]) -> Result<(), Failure> {

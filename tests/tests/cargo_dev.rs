@@ -300,6 +300,8 @@ async fn a_real_clerk_gets_the_private_database_and_its_own_keys() {
     assert!(log.contains("ignoring DATABASE_URL"), "{log}");
     let (code, exports) = output(cargo_dev(&directory, &["env"])).await;
     assert!(code == Some(0) && exports.contains("@127.0.0.1:"), "{exports}");
+    let keys = std::fs::read_to_string(directory.join("data/secrets.keys")).expect("they are kept");
+    assert!(keys.starts_with("dev:") && exports.contains(keys.trim()), "{exports}");
 
     let line = running.screen().iter().find(|line| line.starts_with("API ")).expect("it says where");
     let url = format!("{}/me", line.split_whitespace().nth(1).expect("an address"));
