@@ -62,7 +62,7 @@ async fn purge(app: &TestApp, dealership: &Dealership<'_>) -> db::Result<bool> {
 #[tokio::test]
 async fn a_dealership_is_destroyed_while_its_leads_are_removed() {
     let app = TestApp::start().await;
-    for n in 0..25 {
+    for n in 0..100 {
         let doomed = app.dealership(&format!("Konkurs {n}")).await;
         let (first, second) = (doomed.lead("Ola").await, doomed.lead("Kari").await);
         app.change(Change::OrganizationDeleted { id: doomed.org.clone() }).await;
@@ -90,7 +90,7 @@ async fn somebody_leaves_while_they_answer_their_leads() {
     let app = TestApp::start().await;
     let oslo = app.dealership("Tesla Oslo").await;
     let kari = oslo.admin();
-    for n in 0..25 {
+    for n in 0..100 {
         let jonas = oslo.member(&format!("jonas{n}"), "org:member").await;
         let url = create_lead(&kari).await;
         let given = send(&kari, Method::PATCH, &url, &json!({ "assigned_to": jonas.id })).await.expect(200);
