@@ -60,9 +60,9 @@ fn collect(source: &Path, named: &mut BTreeSet<String>) {
     named.extend(text.split("\"-- ").skip(1).filter_map(|rest| name(&format!("-- {rest}")).map(str::to_owned)));
 }
 
-/// `leads::page` of `-- leads::page`.
+/// `leads::page` of `-- leads::page`. What is prepared by name comes after what prepares it.
 fn name(text: &str) -> Option<&str> {
-    let rest = text.strip_prefix("-- ")?;
+    let (_, rest) = text.split_once("-- ")?;
     let end = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':')).unwrap_or(rest.len());
     Some(&rest[..end]).filter(|name| name.contains("::"))
 }
