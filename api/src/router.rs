@@ -58,25 +58,19 @@ fn service_routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(health::index)).routes(routes!(health::live)).routes(routes!(health::ready))
 }
 
-/// All of them in one.
-fn assemble(
-    members: OpenApiRouter<AppState>,
-    webhooks: OpenApiRouter<AppState>,
-    service: OpenApiRouter<AppState>,
-) -> OpenApiRouter<AppState> {
-    let mut router =
-        OpenApiRouter::with_openapi(Document::openapi()).nest("/api/v1", members).merge(webhooks).merge(service);
-    openapi::finish(router.get_openapi_mut());
-    router
-}
-
 /// The OpenAPI 3.1 document of all routes.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    assemble(member_routes(), webhook_routes(), service_routes()).into_openapi()
+    let all = OpenApiRouter::with_openapi(Document::openapi())
+        .nest("/api/v1", member_routes())
+        .merge(webhook_routes())
+        .merge(service_routes());
+    let mut document = all.into_openapi();
+    openapi::finish(&mut document);
+    document
 }
 
-/// What a route takes is said here. In this order, from the last line to the first: whose request it is, then its body,
-/// then the time for the rest.
+/// What a group of routes takes is said here: bodies, time, and whose browsers may call it. In this order, from the last
+/// line of a group to its first: whose request it is, then its body, then the time for the rest.
 pub(crate) fn router(state: AppState, cors_origins: &[String]) -> Router {
     let limits = || BodyLimits { bytes: JSON, time: JSON_TIME, memory: FairMemory::new(BODIES, BODIES_SHARE) };
     let time = || TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_LIMIT);
@@ -88,25 +82,29 @@ pub(crate) fn router(state: AppState, cors_origins: &[String]) -> Router {
         .layer(answers())
         .layer(from_fn_with_state(limits(), body::buffer))
         .layer(from_fn_with_state(state.clone(), auth::members_only));
+    // Called by servers: no browser is let in.
     let webhooks = webhook_routes()
         .layer(time())
         .layer(from_fn_with_state(limits(), body::buffer))
         .layer(from_fn_with_state(state.clone(), webhooks::check_headers));
-    let (router, document) = assemble(members, webhooks, service_routes().layer(time())).split_for_parts();
-    router
-        .merge(
-            Router::from(docs(document))
-                .layer(answers())
-                .layer(from_fn(security_headers::add_for_docs))
-                .layer(from_extractor_with_state::<RateLimited, _>(state.clone())),
-        )
+    let docs = Router::from(docs(openapi()))
+        .layer(answers())
+        .layer(from_fn(security_headers::add_for_docs))
+        .layer(from_extractor_with_state::<RateLimited, _>(state.clone()));
+    let dashboard = OpenApiRouter::new().nest("/api/v1", members).merge(service_routes().layer(time()));
+    Router::from(dashboard)
+        .merge(docs)
         .fallback(|_: RateLimited| async { Problem::no_such_route() })
-        .method_not_allowed_fallback(|_: RateLimited| async { Problem::method_not_allowed() })
-        .layer(CatchPanicLayer::custom(request_log::panicked))
-        // Whatever is for other origins than the dashboard's is merged below this line, with a layer of its own.
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(cors::layer(cors_origins))
+        .merge(Router::from(webhooks).method_not_allowed_fallback(method_not_allowed))
+        .layer(CatchPanicLayer::custom(request_log::panicked))
         .layer(from_fn(framing::check))
         .layer(from_fn_with_state(state.trusted_proxies, security_headers::add))
         .layer(from_fn_with_state(RequestLog::new(state.metrics.clone()), request_log::with_request_id))
         .with_state(state)
+}
+
+async fn method_not_allowed(_: RateLimited) -> Problem {
+    Problem::method_not_allowed()
 }

@@ -187,4 +187,13 @@ async fn browsers_of_configured_origins_may_call() {
             "errors must be readable too"
         );
     }
+    for method in [Method::OPTIONS, Method::POST, Method::GET] {
+        let webhook = app.request(method, "/webhooks/clerk").header("origin", FRONTEND);
+        let webhook = webhook.header("access-control-request-method", "POST").send().await.expect("an answer");
+        assert!(!webhook.status().is_success() && !webhook.headers().contains_key("access-control-allow-origin"));
+    }
+    let on_member =
+        app.request(Method::PUT, "/api/v1/leads").header("origin", FRONTEND).send().await.expect("an answer");
+    assert_eq!(on_member.status(), 405);
+    assert!(on_member.headers().contains_key("access-control-allow-origin"));
 }
