@@ -1,8 +1,10 @@
 //! What may stand between us and PostgreSQL is found out by how it behaves.
 
+use std::{cell::Cell, time::Duration};
+
 use common::{
     config::{CliConfig, Settings},
-    db::{Db, NotUsable, UnusablePooler},
+    db::{DatabaseUrl, Db, Identity, NotUsable, UnusablePooler},
 };
 use reqwest::Method;
 use serde_json::json;
@@ -12,6 +14,7 @@ use tests::{
     cluster::database,
     pgbouncer::{PgBouncer, SKIPPED, version},
 };
+use tokio::time::timeout;
 
 const TRANSACTION_MODE: &str = "pool_mode = transaction\ndefault_pool_size = 3";
 
@@ -69,9 +72,43 @@ async fn in_transaction_mode_sessions_take_the_direct_way() {
     let refused = start(&bouncer.url, Some(&bouncer.url)).await.expect_err("that is not direct");
     assert!(matches!(refused, NotUsable::Pooler(UnusablePooler::DirectUrlIsPooled)), "{refused}");
     start(&bouncer.url, Some(&database.url)).await.expect("all that is needed");
-    let direct = database.url.parse::<common::db::DatabaseUrl>().expect("a URL");
+    let direct = database.url.parse::<DatabaseUrl>().expect("a URL");
     let app = TestApp::start_on(&bouncer.url, |config| {
         config.database_url = config.database_url.clone().with_direct(direct);
     });
     write(&app.await, 96).await;
+}
+
+#[tokio::test]
+async fn in_transaction_mode_nobody_keeps_a_server_process_from_others() {
+    if version().await.is_none_or(|version| version < (1, 21)) {
+        return println!("{SKIPPED} 1.21 or later");
+    }
+    let app = TestApp::start().await;
+    let oslo = app.dealership("Tesla Oslo").await;
+    let (user, organization) = (oslo.admin().user.clone(), Some(oslo.org.clone()));
+    let kari = Identity { user, organization, impersonator: None };
+    // Finding out what is in between takes two.
+    let two = "pool_mode = transaction\ndefault_pool_size = 2\nmax_prepared_statements = 200";
+    let bouncer = PgBouncer::before(&app.database_url, two).await;
+    let [url, direct] = [&bouncer.url, &app.database_url].map(|url| url.parse::<DatabaseUrl>().expect("a URL"));
+    let [busy, other] = ["busy", "other"].map(|name| Db::new(&url.clone().with_direct(direct.clone()), 2, name));
+    for db in [&busy, &other] {
+        db.wait_until_usable().await.expect("all that is needed");
+    }
+    let done = Cell::new(false);
+    let reading = async || {
+        while !done.get() {
+            busy.enter(&kari).await.expect("a member").tx.leave();
+        }
+    };
+    let waiting = async {
+        for _ in 0..10 {
+            let turn = timeout(Duration::from_secs(1), other.system()).await.expect("in time");
+            turn.expect("its turn").commit().await.expect("it commits");
+        }
+        done.set(true);
+    };
+    let shared = async { tokio::join!(reading(), reading(), waiting) };
+    timeout(Duration::from_secs(20), shared).await.expect("it is shared");
 }

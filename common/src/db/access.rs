@@ -4,7 +4,7 @@ use serde::Serialize;
 use sqlx::{Row, postgres::PgRow};
 use utoipa::ToSchema;
 
-use super::{Db, Error, TenantTx, lookup::Lookup};
+use super::{Db, Error, LOOKUP_LIMIT, TenantTx, lookup::Lookup, with_timeout};
 use crate::{
     ids::{ClerkOrgId, ClerkUserId, DealershipId, UserId},
     role::Role,
@@ -89,16 +89,14 @@ impl Db {
     async fn enter_only_dealership(&self, identity: &Identity) -> Result<Tenant, AccessError> {
         self.isolation.require()?;
         let mut tx = self.system_for_request().await?;
-        let rows = sqlx::query(
+        let asked = sqlx::query(
             "-- db::enter
              SELECT u.id, d.name AS dealership_name, u.name, u.email, u.role, u.dealership_id
              FROM users u JOIN dealerships d ON d.id = u.dealership_id
              WHERE u.clerk_user_id = $1 AND NOT u.suspended AND d.closed_at IS NULL LIMIT 2",
         )
-        .bind(&identity.user)
-        .fetch_all(tx.conn())
-        .await
-        .map_err(Error::from)?;
+        .bind(&identity.user);
+        let rows = with_timeout(LOOKUP_LIMIT, asked.fetch_all(tx.conn())).await?;
         let caller = match rows.as_slice() {
             [row] => {
                 let dealership = row.try_get("dealership_id").map_err(Error::from)?;

@@ -3,7 +3,7 @@
 
 use std::{fmt::Write, time::Duration};
 
-use super::{IDLE_LIMIT, REQUEST_LIMIT, session::Session};
+use super::{IDLE_LIMIT, LOOKUP_LIMIT, REQUEST_LIMIT, session::Session};
 use crate::ids::DealershipId;
 
 /// How a transaction begins: one message, so one round trip. How much of it must be said depends on the connection.
@@ -55,11 +55,13 @@ impl Begin {
     }
 
     /// Its text. Safe: the only variable parts are numbers, the canonical form of a UUID and plain names of queues. `LOCAL`
-    /// ends with the transaction, also behind a pooler that gives the connection to somebody else then.
-    pub(super) fn over(&self, session: &Session) -> String {
+    /// ends with the transaction, also behind a pooler that gives the connection to somebody else then. The `lookup` of a caller
+    /// comes before its statements get their time, so that it has that of the connection.
+    pub(super) fn over(&self, session: &Session, lookup: Option<&str>) -> String {
         let Self { door, limit, then } = self;
         let mut text = format!(
-            "{TRANSACTION}; {door}SET LOCAL statement_timeout = {}; SET LOCAL idle_in_transaction_session_timeout = {}",
+            "{TRANSACTION}; {door}{}SET LOCAL statement_timeout = {}; SET LOCAL idle_in_transaction_session_timeout = {}",
+            lookup.unwrap_or_default(),
             limit.as_millis(),
             IDLE_LIMIT.as_millis()
         );
@@ -81,7 +83,7 @@ pub(super) fn become_tenant(dealership: DealershipId) -> String {
 /// Says to a connection of our own, once, what is the same for all of its transactions. Whatever the database or the role
 /// carries, now or later, gives way to it.
 pub(super) fn settle() -> String {
-    settings("SET")
+    format!("{}; SET statement_timeout = {}", settings("SET"), LOOKUP_LIMIT.as_millis())
 }
 
 /// What a connection of the queue says once, since it is nobody else's, for statements that are transactions by themselves.

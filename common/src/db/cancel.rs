@@ -1,6 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
-use sqlx::{ConnectOptions, PgConnection, postgres::PgConnectOptions};
+use chrono::{DateTime, Utc};
+use sqlx::{ConnectOptions, PgConnection, Row, postgres::PgConnectOptions, postgres::PgRow};
 use tokio::sync::Mutex;
 
 use super::{Result, pool::with_timeout};
@@ -8,8 +9,28 @@ use super::{Result, pool::with_timeout};
 /// How long a cancellation may take.
 const TIME_LIMIT: Duration = Duration::from_secs(1);
 
-/// Cancels statements that nobody waits for any more, over one connection of its own: those of the pool are what is missing
-/// then. Takes no role: PostgreSQL lets a login cancel what runs under the same login.
+/// A server process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Backend {
+    pub(super) pid: i32,
+    /// Tells it from one of the server that has taken over, which may have the same number.
+    pub(super) since: Option<DateTime<Utc>>,
+}
+
+impl Backend {
+    /// What asks for it where it is always the same one.
+    pub(super) const OWN: &str = "SELECT pid, backend_start FROM pg_stat_get_activity(pg_backend_pid())";
+    /// What asks for it in a transaction: a dealership's may not know since when it has been there.
+    pub(super) const OF_TRANSACTION: &str = "SELECT pg_backend_pid(), NULL::timestamptz";
+
+    /// From the answer to either.
+    pub(super) fn of(row: &PgRow) -> sqlx::Result<Self> {
+        Ok(Self { pid: row.try_get(0)?, since: row.try_get(1)? })
+    }
+}
+
+/// Ends what nobody waits for any more, over one connection of its own: those of the pool are what is missing then. Takes no
+/// role: PostgreSQL lets a login do this to what runs under the same login.
 #[derive(Debug, Clone)]
 pub(super) struct Canceller(Arc<Inner>);
 
@@ -19,6 +40,12 @@ struct Inner {
     idle: Mutex<Option<PgConnection>>,
 }
 
+const CANCEL: &str = "-- db::cancel
+    SELECT pg_cancel_backend(pid) FROM pg_stat_get_activity($1) WHERE $2::timestamptz IS NULL OR backend_start = $2";
+/// Waits until it is gone, for half a second at most. One that is a pooler's may be others' by now.
+const TERMINATE: &str = "-- db::terminate
+    SELECT pg_terminate_backend(pid, 500) FROM pg_stat_get_activity($1) WHERE backend_start = $2";
+
 impl Canceller {
     /// Connects when first needed.
     pub(super) fn new(options: PgConnectOptions) -> Self {
@@ -27,23 +54,37 @@ impl Canceller {
 
     /// Interrupts what this backend runs now, if anything. Returns whether there is such a backend. Only for whoever holds its
     /// connection, until this returns: later it might be somebody else's statement.
-    pub(super) async fn cancel(&self, backend: i32) -> Result<bool> {
-        let mut idle = self.0.idle.lock().await;
-        if let Some(conn) = idle.take()
-            && let Ok((conn, found)) = Self::cancel_over(conn, backend).await
-        {
-            *idle = Some(conn);
-            return Ok(found);
-        }
-        let conn = with_timeout(TIME_LIMIT, self.0.options.connect()).await?;
-        let (conn, found) = Self::cancel_over(conn, backend).await?;
-        *idle = Some(conn);
-        Ok(found)
+    pub(super) async fn cancel(&self, backend: Backend) -> Result<bool> {
+        Ok(self.run(CANCEL, backend).await?.is_some())
     }
 
-    async fn cancel_over(mut conn: PgConnection, backend: i32) -> Result<(PgConnection, bool)> {
-        let cancel = sqlx::query_scalar("-- db::cancel\nSELECT pg_cancel_backend($1)").bind(backend);
-        let found = with_timeout(TIME_LIMIT, cancel.fetch_one(&mut conn)).await?;
-        Ok((conn, found))
+    /// Ends this backend, and returns when it is gone.
+    pub(super) async fn terminate(&self, backend: Backend) -> Result<()> {
+        while self.run(TERMINATE, backend).await? == Some(false) {}
+        Ok(())
+    }
+
+    async fn run(&self, statement: &'static str, backend: Backend) -> Result<Option<bool>> {
+        let mut idle = self.0.idle.lock().await;
+        if let Some(conn) = idle.take()
+            && let Ok((conn, done)) = Self::run_over(conn, statement, backend).await
+        {
+            *idle = Some(conn);
+            return Ok(done);
+        }
+        let conn = with_timeout(TIME_LIMIT, self.0.options.connect()).await?;
+        let (conn, done) = Self::run_over(conn, statement, backend).await?;
+        *idle = Some(conn);
+        Ok(done)
+    }
+
+    async fn run_over(
+        mut conn: PgConnection,
+        statement: &'static str,
+        Backend { pid, since }: Backend,
+    ) -> Result<(PgConnection, Option<bool>)> {
+        let statement = sqlx::query_scalar(statement).bind(pid).bind(since);
+        let done = with_timeout(TIME_LIMIT, statement.fetch_optional(&mut conn)).await?;
+        Ok((conn, done))
     }
 }

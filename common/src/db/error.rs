@@ -32,12 +32,18 @@ impl Error {
         matches!(self.code().as_deref(), Some("0A000" | "25006"))
     }
 
-    /// Why a transaction could not begin: another server may be the one that takes it.
+    /// Whether the server took longer than it may.
+    pub(super) fn means_too_slow(&self) -> bool {
+        // query_canceled
+        self.code().as_deref() == Some("57014")
+    }
+
+    /// Why a transaction could not begin: another server may be the one that takes it, or this one later.
     pub(super) fn of_begin(error: sqlx::Error) -> Self {
         let error = Self::from(error);
-        let standby = error.means_standby();
+        let passes = error.means_standby() || error.means_too_slow();
         match error {
-            Self::Refused(error) if standby => Self::Unavailable(error),
+            Self::Refused(error) if passes => Self::Unavailable(error),
             error => error,
         }
     }

@@ -1,6 +1,8 @@
+use std::fmt::Write;
+
 use sqlx::{PgConnection, postgres::PgRow};
 
-use super::session::Session;
+use super::{LOOKUP_LIMIT, Result, with_timeout};
 use crate::ids::{ClerkUserId, DealershipId};
 
 /// Looks for the caller among the members of a dealership, under its policies: `id`, the dealership's name, `name`, `email`
@@ -20,21 +22,39 @@ macro_rules! statement {
     };
 }
 
-const PREPARE: &str = concat!("PREPARE norvalt_enter (uuid, text) AS ", statement!(), "; ");
+/// The same as a statement that a connection remembers by name.
+#[derive(Debug, Default)]
+pub(super) struct PreparedLookup {
+    /// How often somebody set about preparing it. Part of the name: of one who was interrupted, nobody knows how far they came.
+    attempts: u32,
+    is_there: bool,
+}
+
+impl PreparedLookup {
+    /// Notes that the message that prepares it has been answered.
+    pub(super) fn note(&mut self) {
+        self.is_there = true;
+    }
+}
 
 impl Lookup<'_> {
     /// What stands in one message with the beginning of the transaction, where the connection remembers what is prepared:
-    /// a plan that is made for each request costs more than a message does.
-    pub(super) fn joined(&self, session: &mut Session) -> Option<String> {
-        let prepare = if session.lookup_is_prepared()? { "" } else { PREPARE };
-        // Before it is: should the answer get lost, the connection does not survive the next transaction either way.
-        session.note_lookup();
-        Some(format!("{prepare}EXECUTE norvalt_enter('{}', {})", self.dealership, literal(self.user.as_str())))
+    /// a plan that is made for each request costs more than a message does. Ends with a semicolon.
+    pub(super) fn joined(&self, prepared: &mut PreparedLookup) -> String {
+        let mut text = String::new();
+        if !prepared.is_there {
+            prepared.attempts += 1;
+            let _ = write!(text, "PREPARE norvalt_enter_{} (uuid, text) AS {}; ", prepared.attempts, statement!());
+        }
+        let (dealership, user) = (self.dealership, literal(self.user.as_str()));
+        let _ = write!(text, "EXECUTE norvalt_enter_{}('{dealership}', {user}); ", prepared.attempts);
+        text
     }
 
     /// By itself.
-    pub(super) async fn ask(&self, conn: &mut PgConnection) -> sqlx::Result<Option<PgRow>> {
-        sqlx::query(statement!()).bind(self.dealership).bind(self.user).fetch_optional(conn).await
+    pub(super) async fn ask(&self, conn: &mut PgConnection) -> Result<Option<PgRow>> {
+        let asked = sqlx::query(statement!()).bind(self.dealership).bind(self.user);
+        with_timeout(LOOKUP_LIMIT, asked.fetch_optional(conn)).await
     }
 }
 

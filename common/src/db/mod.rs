@@ -56,6 +56,9 @@ use crate::ids::DealershipId;
 
 /// No transaction stays open across a wait for anything but the database. Should one, the server ends it after this time.
 const IDLE_LIMIT: Duration = Duration::from_secs(30);
+/// How long it may take to find out who asks. What keeps it waiting is no row but a change of the schema, and its end is
+/// better waited for outside.
+const LOOKUP_LIMIT: Duration = Duration::from_secs(2);
 /// No request is worth a statement that takes longer: the server ends it.
 pub const REQUEST_LIMIT: Duration = Duration::from_secs(15);
 

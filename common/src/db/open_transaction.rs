@@ -1,10 +1,11 @@
 use std::io;
 
-use sqlx::{AssertSqlSafe, Executor, PgConnection, Row, postgres::PgRow};
+use sqlx::{AssertSqlSafe, Executor, PgConnection, postgres::PgRow};
 use tokio::{runtime::Handle, sync::OwnedSemaphorePermit, time::timeout};
 
 use super::{
     Begin, Error, Result,
+    cancel::Backend,
     lookup::Lookup,
     opened::Opened,
     pool::{Pool, TIME_LIMIT},
@@ -18,7 +19,7 @@ pub(crate) struct OpenTransaction {
     /// Whether a transaction has begun, or is about to.
     begun: bool,
     /// The server process that runs the transaction, if known.
-    backend: Option<i32>,
+    backend: Option<Backend>,
     permit: Option<OwnedSemaphorePermit>,
     pool: Pool,
 }
@@ -52,15 +53,16 @@ impl OpenTransaction {
     }
 
     /// Ends the one before, if that was left, and begins. Whoever goes away meanwhile leaves a transaction that is rolled
-    /// back. After an error the connection is thrown away: nobody knows what state it is in.
+    /// back. So does one that was taking too long for the server. After other errors the connection is thrown away: nobody
+    /// knows what state it is in.
     pub(super) async fn begin(&mut self, begin: &Begin, caller: Option<&Lookup<'_>>) -> Result<Answer> {
         let opened = self.opened.as_mut().expect(BEGUN);
         let mut message = if self.begun { "ROLLBACK; ".to_owned() } else { String::new() };
-        message += &begin.over(&opened.session);
-        let joined = caller.and_then(|caller| caller.joined(&mut opened.session));
+        let joined = caller.and_then(|caller| Some(caller.joined(opened.session.lookup()?)));
+        message += &begin.over(&opened.session, joined.as_deref());
         let asks_backend = opened.session.asks_backend();
-        for more in [asks_backend, joined.as_deref()].into_iter().flatten() {
-            message.extend(["; ", more]);
+        if let Some(asks) = asks_backend {
+            message.extend(["; ", asks]);
         }
         self.begun = true;
         self.backend = opened.session.backend();
@@ -69,8 +71,11 @@ impl OpenTransaction {
         let mut rows = match timeout(TIME_LIMIT, answer).await {
             Ok(Ok(rows)) => rows,
             Ok(Err(error)) => {
-                self.opened = None;
-                return Err(Error::of_begin(error));
+                let error = Error::of_begin(error);
+                if !error.means_too_slow() {
+                    self.opened = None;
+                }
+                return Err(error);
             }
             Err(_) => {
                 self.abandon();
@@ -78,9 +83,15 @@ impl OpenTransaction {
             }
         };
         if asks_backend.is_some() {
-            self.backend = rows.first().and_then(|row| row.try_get(0).ok());
+            self.backend = rows.first().and_then(|row| Backend::of(row).ok());
         }
-        Ok(if joined.is_some() { Answer::Caller(rows.pop()) } else { Answer::NotAsked })
+        Ok(match opened.session.lookup() {
+            Some(lookup) if joined.is_some() => {
+                lookup.note();
+                Answer::Caller(rows.pop())
+            }
+            _ => Answer::NotAsked,
+        })
     }
 
     /// Makes the changes durable.
@@ -93,10 +104,11 @@ impl OpenTransaction {
     }
 
     /// Ends a transaction that changed nothing and whose last statement has been answered, at no cost if somebody else is about
-    /// to begin: the next transaction's first message says it.
+    /// to begin: the next transaction's first message says it. Not behind a pooler: a connection that always has a transaction
+    /// keeps a server process from all others there.
     pub(super) fn leave(self) {
         if let Ok(runtime) = Handle::try_current()
-            && self.opened.as_ref().is_some_and(|opened| !opened.is_old())
+            && self.opened.as_ref().is_some_and(|opened| opened.session.is_settled() && !opened.is_old())
         {
             self.pool.clone().leave(self, &runtime);
         }

@@ -1,7 +1,7 @@
 use std::{
     collections::VecDeque,
     io,
-    pin::pin,
+    pin::{Pin, pin},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -22,7 +22,7 @@ use tokio::{
 
 use super::{
     Begin, Error, Result,
-    cancel::Canceller,
+    cancel::{Backend, Canceller},
     isolation::Isolation,
     lookup::Lookup,
     open_transaction::{Answer, OpenTransaction},
@@ -37,6 +37,7 @@ pub(super) const TIME_LIMIT: Duration = Duration::from_secs(3);
 /// How long a statement that nobody waits for may still run before it is cancelled, and cancelled again: most end sooner.
 const CANCEL_AFTER: Duration = Duration::from_millis(50);
 const CANCEL_AGAIN_AFTER: Duration = Duration::from_secs(1);
+const CANCELLATIONS: u32 = 3;
 /// Longer than that no connection is kept that nobody needs: what is between may have forgotten it.
 const IDLE: Duration = Duration::from_mins(10);
 
@@ -157,6 +158,8 @@ impl Pool {
         if tx.has_connection() {
             match tx.begin(begin, caller).await {
                 Ok(answer) => return Ok((tx, answer)),
+                // The server is there, and another connection would make it no faster.
+                Err(error) if error.means_too_slow() => return Err(error),
                 // The others lead there, too.
                 Err(error) if error.means_standby() => self.lock().idle.clear(),
                 Err(_) => {}
@@ -173,6 +176,8 @@ impl Pool {
 
     /// Waits until all connections have been given back, and closes them. There are none after that.
     pub(super) async fn close(&self) {
+        // For good: what is left from now on ends.
+        self.0.waiting.fetch_add(self.0.limit as usize, Ordering::Relaxed);
         // An error means that it was closed before.
         if let Ok(all) = self.0.permits.acquire_many(self.0.limit).await {
             all.forget();
@@ -258,11 +263,11 @@ impl Pool {
             unused.left.push_back((number, tx));
             number
         };
-        let pool = self.clone();
+        let left = Left { pool: self.clone(), number };
         runtime.spawn(async move {
             // Requests that are ready to begin do so first.
             yield_now().await;
-            drop(pool.take(number));
+            drop(left);
         });
     }
 
@@ -273,13 +278,13 @@ impl Pool {
     }
 
     /// Rolls back in a task of its own. The permit is given back after that.
-    pub(super) fn end(&self, opened: Opened, backend: Option<i32>, permit: Option<OwnedSemaphorePermit>) {
+    pub(super) fn end(&self, opened: Opened, backend: Option<Backend>, permit: Option<OwnedSemaphorePermit>) {
         // Without a runtime there is no waiting, and the server notices the end of the connection.
         let Ok(runtime) = Handle::try_current() else { return };
         let (pool, returning) = (self.clone(), Counted::new(self, |shared| &shared.returning));
         runtime.spawn(async move {
-            pool.roll_back(opened, backend).await;
-            drop((permit, returning));
+            pool.roll_back(opened, backend, returning).await;
+            drop(permit);
         });
     }
 
@@ -287,28 +292,16 @@ impl Pool {
     /// up and asking again would make the server work on and on for nobody. As long as the server answers, this
     /// takes as long as the statement does, so that there are never more statements than connections allowed. From a server
     /// that does not answer, nothing is waited for: the connection is closed.
-    async fn roll_back(&self, mut opened: Opened, backend: Option<i32>) {
+    async fn roll_back(&self, mut opened: Opened, backend: Option<Backend>, returning: Counted) {
         let ended = {
             let mut rollback = pin!(opened.conn.execute("ROLLBACK"));
-            match (timeout(CANCEL_AFTER, &mut rollback).await, backend) {
+            let soon = timeout(CANCEL_AFTER, &mut rollback).await;
+            // Whoever waits can no longer count on it.
+            drop(returning);
+            match (soon, backend) {
                 (Ok(ended), _) => ended.is_ok(),
                 (Err(_), None) => matches!(timeout(TIME_LIMIT, rollback).await, Ok(Ok(_))),
-                (Err(_), Some(backend)) => loop {
-                    match self.0.canceller.cancel(backend).await {
-                        Ok(true) => {}
-                        Ok(false) => break false,
-                        Err(error) => {
-                            tracing::warn!(
-                                error = error_chain(&error),
-                                "cannot cancel a statement that nobody waits for"
-                            );
-                            break matches!(timeout(TIME_LIMIT, rollback).await, Ok(Ok(_)));
-                        }
-                    }
-                    if let Ok(ended) = timeout(CANCEL_AGAIN_AFTER, &mut rollback).await {
-                        break ended.is_ok();
-                    }
-                },
+                (Err(_), Some(backend)) => self.interrupt(backend, rollback).await,
             }
         };
         if ended {
@@ -316,19 +309,62 @@ impl Pool {
         }
     }
 
-    /// Closes a connection whose server has not answered in time, and interrupts what it may be doing.
-    pub(super) async fn abandon(&self, opened: Opened, backend: Option<i32>) {
-        if let Some(backend) = backend
-            && let Err(error) = self.0.canceller.cancel(backend).await
-        {
-            tracing::debug!(error = error_chain(&error), "cannot cancel a statement that took too long to begin");
+    /// Cancels what keeps a ROLLBACK waiting, and ends the server process if that is of no use. Returns whether the connection
+    /// can be used again.
+    async fn interrupt<T>(
+        &self,
+        backend: Backend,
+        mut rollback: Pin<&mut impl Future<Output = sqlx::Result<T>>>,
+    ) -> bool {
+        for _ in 0..CANCELLATIONS {
+            match self.0.canceller.cancel(backend).await {
+                Ok(true) => {}
+                Ok(false) => return false,
+                Err(error) => {
+                    tracing::warn!(error = error_chain(&error), "cannot cancel a statement that nobody waits for");
+                    // It may yet be carried out, on whatever runs then.
+                    let _ = timeout(TIME_LIMIT, rollback).await;
+                    return false;
+                }
+            }
+            if let Ok(ended) = timeout(CANCEL_AGAIN_AFTER, rollback.as_mut()).await {
+                return ended.is_ok();
+            }
+        }
+        self.terminate(backend).await;
+        false
+    }
+
+    /// Closes a connection whose server has not answered in time. As long as the server answers others, this takes until the
+    /// process that is behind it is gone.
+    pub(super) async fn abandon(&self, opened: Opened, backend: Option<Backend>) {
+        if let Some(backend) = backend {
+            self.terminate(backend).await;
         }
         drop(opened);
+    }
+
+    async fn terminate(&self, backend: Backend) {
+        if let Err(error) = self.0.canceller.terminate(backend).await {
+            tracing::warn!(error = error_chain(&error), "cannot end a server process that does not answer");
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Unused> {
         // Whole also after a panic: nothing is done in several steps.
         self.0.unused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A transaction that was left, until somebody takes it. Ends it when dropped, be it by a runtime that shuts down.
+struct Left {
+    pool: Pool,
+    number: u64,
+}
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        drop(self.pool.take(self.number));
     }
 }
 

@@ -1,9 +1,9 @@
 //! What a connection keeps from one transaction to the next. It is decided when the connection is opened, and decides what
 //! each of its transactions must say.
 
-use sqlx::{AssertSqlSafe, PgConnection, Row};
+use sqlx::{AssertSqlSafe, PgConnection};
 
-use super::{begin::settle, pooler::Pooling};
+use super::{begin::settle, cancel::Backend, lookup::PreparedLookup, pooler::Pooling};
 
 /// Of one connection.
 #[derive(Debug)]
@@ -12,7 +12,7 @@ pub(super) struct Session(Keeps);
 #[derive(Debug)]
 enum Keeps {
     /// Everything: it is our own. What is the same for all transactions has been said.
-    Everything { backend: i32, knows_lookup: bool },
+    Everything { backend: Backend, lookup: PreparedLookup },
     /// Nothing: behind a transaction-mode pooler, each transaction may have another server process.
     Nothing,
     /// Nobody has looked yet.
@@ -25,9 +25,9 @@ impl Session {
     pub(super) async fn of(conn: &mut PgConnection, pooling: Option<Pooling>) -> sqlx::Result<Self> {
         Ok(Self(match pooling {
             Some(Pooling::Session) => {
-                let settle = format!("{}; {BACKEND}", settle());
-                let backend = sqlx::raw_sql(AssertSqlSafe(settle)).fetch_one(conn).await?.try_get(0)?;
-                Keeps::Everything { backend, knows_lookup: false }
+                let settle = format!("{}; {}", settle(), Backend::OWN);
+                let backend = Backend::of(&sqlx::raw_sql(AssertSqlSafe(settle)).fetch_one(conn).await?)?;
+                Keeps::Everything { backend, lookup: PreparedLookup::default() }
             }
             Some(Pooling::Transaction) => Keeps::Nothing,
             None => Keeps::Unknown,
@@ -40,7 +40,7 @@ impl Session {
     }
 
     /// The server process that runs all of its transactions, where that is always the same one.
-    pub(super) fn backend(&self) -> Option<i32> {
+    pub(super) fn backend(&self) -> Option<Backend> {
         match self.0 {
             Keeps::Everything { backend, .. } => Some(backend),
             Keeps::Nothing | Keeps::Unknown => None,
@@ -49,27 +49,17 @@ impl Session {
 
     /// What asks for the server process of one transaction, where each may have another.
     pub(super) fn asks_backend(&self) -> Option<&'static str> {
-        matches!(self.0, Keeps::Nothing).then_some(BACKEND)
+        matches!(self.0, Keeps::Nothing).then_some(Backend::OF_TRANSACTION)
     }
 
-    /// Whether a statement that was prepared by name is still there in the next transaction; and if so, whether that of the
-    /// caller's look-up is.
-    pub(super) fn lookup_is_prepared(&self) -> Option<bool> {
-        match self.0 {
-            Keeps::Everything { knows_lookup, .. } => Some(knows_lookup),
+    /// The caller's look-up, where a statement that was prepared by name is still there in the next transaction.
+    pub(super) fn lookup(&mut self) -> Option<&mut PreparedLookup> {
+        match &mut self.0 {
+            Keeps::Everything { lookup, .. } => Some(lookup),
             Keeps::Nothing | Keeps::Unknown => None,
         }
     }
-
-    /// Notes that the look-up has been prepared.
-    pub(super) fn note_lookup(&mut self) {
-        if let Keeps::Everything { knows_lookup, .. } = &mut self.0 {
-            *knows_lookup = true;
-        }
-    }
 }
-
-const BACKEND: &str = "SELECT pg_backend_pid()";
 
 #[cfg(test)]
 mod tests {
@@ -77,18 +67,21 @@ mod tests {
 
     use uuid::Uuid;
 
-    use super::{Keeps, Session};
+    use super::{Backend, Keeps, PreparedLookup, Session};
     use crate::db::begin::{Begin, settle};
 
     #[test]
     fn what_a_connection_does_not_keep_is_said_in_each_transaction() {
-        let own = Session(Keeps::Everything { backend: 1, knows_lookup: false });
+        let backend = Backend { pid: 1, since: None };
+        let own = Session(Keeps::Everything { backend, lookup: PreparedLookup::default() });
         let begin = Begin::tenant(Uuid::nil().into(), Duration::from_secs(1));
         let once = settle();
-        let said: Vec<_> = once.split("; ").map(|set| set.strip_prefix("SET ").expect("a setting")).collect();
+        let mut said: Vec<_> = once.split("; ").map(|set| set.strip_prefix("SET ").expect("a setting")).collect();
+        // Holds until a transaction says its own.
+        assert!(said.pop().is_some_and(|last| last.starts_with("statement_timeout")));
         assert_eq!(said.len(), 7);
         for session in [Session(Keeps::Nothing), Session(Keeps::Unknown), own] {
-            let text = begin.over(&session);
+            let text = begin.over(&session, None);
             for setting in &said {
                 let local = text.contains(&format!("SET LOCAL {setting}"));
                 assert_eq!(local, !session.is_settled(), "{setting}: {text}");

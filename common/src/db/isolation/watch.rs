@@ -38,7 +38,7 @@ impl Isolation {
     /// Looks, over a connection on which nothing is open. What cannot be looked at, since it is not migrated yet, is no
     /// matter here: whoever uses the connection finds out.
     pub(in crate::db) async fn check(&self, Opened { conn, session, .. }: &mut Opened) -> sqlx::Result<()> {
-        let begin = Begin::tenant(nobody(), REQUEST_LIMIT).over(session);
+        let begin = Begin::tenant(nobody(), REQUEST_LIMIT).over(session, None);
         match look(conn, begin).await {
             Ok(problems) => self.record(&problems),
             Err(sqlx::Error::Database(error)) => tracing::debug!(%error, "cannot look at the isolation of dealerships"),
