@@ -176,6 +176,23 @@ async fn what_cannot_be_cancelled_is_ended_and_keeps_nobody_else_waiting() {
     assert!(app.count(BACKENDS).await <= 1, "it is gone");
 }
 
+/// A process that does nothing for as long as this is there. Left so, it would stop all of its cluster at the next DROP DATABASE.
+struct Stopped(Pid);
+
+impl Stopped {
+    fn now(pid: Pid) -> Self {
+        kill_process(pid, Signal::STOP).expect("it is there");
+        Self(pid)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        // An error means that it is gone.
+        let _ = kill_process(self.0, Signal::CONT);
+    }
+}
+
 #[tokio::test]
 async fn a_server_process_that_does_not_answer_counts_until_it_is_gone() {
     let app = TestApp::start().await;
@@ -184,7 +201,7 @@ async fn a_server_process_that_does_not_answer_counts_until_it_is_gone() {
     let pid =
         "SELECT pid::bigint FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'pool'";
     let pid = i32::try_from(app.count(pid).await).ok().and_then(Pid::from_raw).expect("a process");
-    kill_process(pid, Signal::STOP).expect("it is there");
+    let stopped = Stopped::now(pid);
     let refused = async {
         db.system().await.expect_err("there is only one connection");
     };
@@ -196,7 +213,7 @@ async fn a_server_process_that_does_not_answer_counts_until_it_is_gone() {
         }
     };
     tokio::join!(refused, counting);
-    kill_process(pid, Signal::CONT).expect("it is there");
+    drop(stopped);
     timeout(SOON, db.system()).await.expect("in time").expect("there is another").commit().await.expect("it commits");
     assert_eq!(app.count(BACKENDS).await, 1);
 }
