@@ -281,7 +281,12 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Takes a webhook of Clerk, signed by Svix: once this answers 2xx, the event will have its effect, exactly once. */
+        /**
+         * Takes a webhook of Clerk, signed by Svix: once this answers 2xx, the event will have its effect, exactly once.
+         * @description A signature takes the secret and the time, so there is no example that could be sent as it is. With `cargo dev`, the stand-in
+         *     for Clerk signs events and sends them here when something changes there:
+         *     `curl -s -X POST http://localhost:8001/organizations -d '{"name": "Bil Vest"}'`
+         */
         post: operations["receiveClerkWebhook"];
         delete?: never;
         options?: never;

@@ -32,6 +32,8 @@ use tokio::{
 const START_LIMIT: Duration = Duration::from_mins(5);
 /// The last words of the page that says that everything runs.
 const LAST_WORDS: &str = "Ctrl-C stops everything";
+/// Of the stand-in for Clerk, unless something else is there.
+const DEFAULT_ADDRESS: &str = "localhost:8001";
 /// Only that of the stand-in counts.
 const FOREIGN_SECRET_KEY: &str = "sk_live_somebody_elses";
 
@@ -257,6 +259,10 @@ async fn one_page_says_all_and_its_commands_work() {
     for words in ["customer_name", "the API lets them in", "ok"] {
         assert!(out.contains(words), "{words}: {out}{err}");
     }
+    let webhook = webhook_command(screen);
+    let ran = Command::new("sh").args(["-euc", &webhook]).output().await.expect("a shell");
+    let sent: Value = serde_json::from_slice(&ran.stdout).expect("JSON");
+    assert!(sent["sent"][0]["outcome"].as_str().is_some_and(|answer| answer.contains("202")), "{webhook}: {sent:#}");
     running.stop().await;
 
     let (code, said) = output(cargo_dev(&directory, &["env"])).await;
@@ -277,6 +283,18 @@ fn script(screen: &[String], directory: &Directory) -> String {
     script
         .replace("cargo dev env", &env)
         .replace("cargo run -q --bin norvalt", &format!("'{}'", binary("norvalt").display()))
+}
+
+/// What the API's document tells to type for an authentic webhook, with this test's port.
+fn webhook_command(screen: &[String]) -> String {
+    let document: Value = serde_json::from_str(include_str!("../../docs/openapi.json")).expect("JSON");
+    let text = document["paths"]["/webhooks/clerk"]["post"]["description"].as_str().expect("a text");
+    let command = text.split('`').find(|part| part.starts_with("curl ")).expect("a command");
+    let token = screen.iter().find(|line| line.contains("TOKEN=")).expect("one line gets a token");
+    let (address, _) = token.split_once("/token").expect("from the stand-in");
+    let (_, address) = address.split_once('\'').expect("it is quoted");
+    assert!(command.contains(DEFAULT_ADDRESS), "{command}");
+    command.replace(DEFAULT_ADDRESS, address.trim_start_matches("http://"))
 }
 
 fn path() -> String {

@@ -74,6 +74,10 @@ pub(crate) async fn check_headers(
 }
 
 /// Takes a webhook of Clerk, signed by Svix: once this answers 2xx, the event will have its effect, exactly once.
+///
+/// A signature takes the secret and the time, so there is no example that could be sent as it is. With `cargo dev`, the stand-in
+/// for Clerk signs events and sends them here when something changes there:
+/// `curl -s -X POST http://localhost:8001/organizations -d '{"name": "Bil Vest"}'`
 #[utoipa::path(
     post, path = "/webhooks/clerk", tag = "Webhooks", operation_id = "receiveClerkWebhook", security(()),
     request_body(content = Object, description = "The event, signed in the headers svix-id, svix-timestamp, svix-signature"),
