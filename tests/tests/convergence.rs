@@ -107,7 +107,7 @@ async fn state(conn: &mut PgConnection, prefix: &str) -> BTreeSet<String> {
 #[test]
 fn every_order_of_every_history_ends_where_clerk_is() {
     let world = World::new();
-    check(800, |number, history, journeys| {
+    check(300, |number, history, journeys| {
         let clerk = Clerk::lived(number, &history);
         let arrivals = arrivals(&clerk.prefix, &clerk.events, journeys, 0);
         world.travel(&arrivals);
@@ -132,7 +132,7 @@ async fn travel_with_looks(db: &Db, arrivals: &[Arrival], looks: &[(usize, Chang
 fn what_was_not_found_is_withdrawn_until_it_is_seen_later_in_every_order() {
     let world = World::new();
     let looks = vec(look(), 1..12);
-    check_with(300, looks, |number, history, journeys, looks: Vec<Look>| {
+    check_with(120, looks, |number, history, journeys, looks: Vec<Look>| {
         let clerk = Clerk::lived(number, &history);
         let looks: Vec<_> = looks.iter().filter_map(|look| clerk.look(look)).collect();
         let arrivals = arrivals(&clerk.prefix, &clerk.events, journeys, 0);
@@ -146,7 +146,7 @@ fn what_was_not_found_is_withdrawn_until_it_is_seen_later_in_every_order() {
 #[test]
 fn what_was_withdrawn_stays_withdrawn_whatever_is_missing() {
     let world = World::new();
-    check(400, |number, history, journeys| {
+    check(150, |number, history, journeys| {
         let clerk = Clerk::lived(number, &history);
         let arrivals = arrivals(&clerk.prefix, &clerk.events, journeys, 30);
         world.travel(&arrivals);
@@ -176,7 +176,7 @@ fn one_look_at_clerk_repairs_what_is_missing_and_a_second_one_finds_nothing() {
     });
     let how = Reconciliation { allow_mass_deletion: true, ..Reconciliation::default() };
     let look = || world.runtime.block_on(reconcile(&world.db, &backend, how)).expect("both answer");
-    check(150, |number, history, journeys| {
+    check(60, |number, history, journeys| {
         let model = Clerk::lived(number, &history);
         // Whom an earlier history left behind, this one's instance would not know.
         world.execute("TRUNCATE clerk_objects, deliveries, dealerships CASCADE");
