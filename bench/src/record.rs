@@ -64,7 +64,9 @@ fn parse(log: &str, application: &str) -> Vec<Statement> {
         } else if let Some(prepared) = message.strip_prefix("DETAIL:  prepare: ")
             && let Some(last) = statements.iter_mut().rfind(|statement| statement.backend == backend)
         {
-            last.prepared = prepared.split_once(" AS ").map(|(_, sql)| sql.trim_end_matches(';').to_owned());
+            // The whole message is told in which it was prepared.
+            let sql = prepared.split_once(" AS ").and_then(|(_, rest)| rest.split(';').next());
+            last.prepared = sql.map(str::to_owned);
         }
     }
     statements
@@ -101,7 +103,7 @@ mod tests {
     #[test]
     fn statements_are_read_from_the_servers_log() {
         let log = "@@norvalt api@@7@@ LOG:  statement: BEGIN; SET LOCAL ROLE x\n\
-                   @@norvalt api@@7@@ DETAIL:  prepare: PREPARE e (text) AS -- a\n\tSELECT $1;\n\
+                   @@norvalt api@@7@@ DETAIL:  prepare: BEGIN; PREPARE e (text) AS -- a\n\tSELECT $1; EXECUTE e('x');\n\
                    @@other@@8@@ LOG:  statement: SELECT 1\n\
                    @@norvalt api@@7@@ LOG:  execute sqlx_s_1: -- db::enter\n\t  SELECT $1,\n\t $2, $3\n\
                    @@norvalt api@@7@@ DETAIL:  parameters: $1 = 'it''s = ''', $2 = NULL, $3 = '{\"a\": 1}'\n";
