@@ -126,8 +126,8 @@ async fn script(bench: &Bench, path: Path) -> Outcome<Script> {
     let subject = traffic.subject.ok_or("a request was made")?;
     let (dealership, lead) = (subject.dealership.to_string(), subject.lead.to_string());
     let created = created.map(|id| id.to_string()).unwrap_or_default();
-    let svix_id = statements.iter().find(|statement| statement.sql.starts_with("-- clerk::inbox::receive"));
-    let svix_id = svix_id.and_then(|statement| statement.parameters.first()?.clone()).unwrap_or_default();
+    let svix_id = statements.iter().find(|statement| statement.sql.starts_with("-- deliveries::store"));
+    let svix_id = svix_id.and_then(|statement| statement.parameters.get(1)?.clone()).unwrap_or_default();
     let statements = if path == Path::Page { with_plain_count(statements, &dealership) } else { statements };
     let substitutes = [
         (subject.user_id.as_str(), "user_id"),
