@@ -88,7 +88,8 @@ impl SystemTx {
     pub(super) async fn into_tenant(mut self, dealership: DealershipId) -> Result<TenantTx> {
         // Safe: the only variable part is the canonical form of a UUID.
         self.conn().execute(AssertSqlSafe(become_tenant(dealership))).await?;
-        Ok(TenantTx::new(self.tx, dealership, self.notifier))
+        let tenant = TenantTx::new(self.tx, dealership, self.notifier);
+        Ok(TenantTx { enqueued: self.enqueued, ..tenant })
     }
 }
 
