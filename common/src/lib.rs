@@ -12,6 +12,7 @@ pub mod dealerships;
 pub mod deliveries;
 pub mod ids;
 pub mod input;
+pub mod inquiry;
 pub mod jobs;
 pub mod leads;
 pub mod metrics;
