@@ -15,6 +15,7 @@ use server::HangUp;
 use tokio::time::timeout;
 
 use crate::{
+    client::{Client, TrustedProxies},
     memory::{FairMemory, Full, Owner, Reservation},
     problem::Problem,
 };
@@ -40,6 +41,13 @@ pub(crate) struct BodyLimits {
 /// What became of a body. In the request's extensions, so that a handler's other arguments are judged first.
 #[derive(Clone)]
 pub(crate) struct BufferedBody(pub(crate) Result<Bytes, Problem>);
+
+/// Notes that a request is its client's, where nobody says who they are.
+pub(crate) async fn of_address(State(proxies): State<TrustedProxies>, request: Request, next: Next) -> Response<Body> {
+    let (mut parts, body) = request.into_parts();
+    parts.extensions.insert(Owner::Address(Client::of(&parts, proxies)));
+    next.run(Request::from_parts(parts, body)).await
+}
 
 /// Reads the whole body of a request whose [`Owner`] a layer before has noted.
 pub(crate) async fn buffer(State(limits): State<BodyLimits>, mut request: Request, next: Next) -> Response<Body> {

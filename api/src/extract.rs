@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderMap, Method, header, request::Parts},
 };
 use common::{
-    ids::{AutomationRuleId, LeadId, VehicleId},
+    ids::{AutomationRuleId, CustomerId, LeadId, SourceId, VehicleId},
     input::FromFields,
 };
 use percent_encoding::percent_decode_str;
@@ -122,6 +122,44 @@ impl InPath for AutomationRuleId {
     fn not_found() -> Problem {
         let detail = "Your dealership has no automation rule with this id.";
         Problem::not_found("automation-rule-not-found", "Automation rule not found", detail)
+    }
+}
+
+impl InPath for CustomerId {
+    fn not_found() -> Problem {
+        Problem::not_found("customer-not-found", "Customer not found", "Your dealership has no customer with this id.")
+    }
+}
+
+impl InPath for SourceId {
+    fn not_found() -> Problem {
+        let detail = "Your dealership has no source of leads with this id.";
+        Problem::not_found("lead-source-not-found", "Source of leads not found", detail)
+    }
+}
+
+/// The number of something that came in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InboundId(pub(crate) i64);
+
+impl FromStr for InboundId {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+impl Display for InboundId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl InPath for InboundId {
+    fn not_found() -> Problem {
+        let detail = "Nothing with this number came in for your dealership.";
+        Problem::not_found("inbound-not-found", "Nothing of this number", detail)
     }
 }
 

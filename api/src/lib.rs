@@ -11,6 +11,7 @@ mod cors;
 mod created;
 mod extract;
 mod framing;
+mod inbound;
 mod linked;
 mod log_sample;
 mod memory;

@@ -11,6 +11,9 @@ pub(crate) enum Action {
     ChangeVehicles,
     ChangeAutomationRules,
     ChangeDealership,
+    ChangeLeadSources,
+    DecideOnInbound,
+    MergeCustomers,
 }
 
 impl Action {
@@ -21,13 +24,20 @@ impl Action {
             Self::ChangeVehicles => "change_vehicles",
             Self::ChangeAutomationRules => "change_automation_rules",
             Self::ChangeDealership => "change_dealership",
+            Self::ChangeLeadSources => "change_lead_sources",
+            Self::DecideOnInbound => "decide_on_inbound",
+            Self::MergeCustomers => "merge_customers",
         }
     }
 
     fn least_role(self) -> Role {
         match self {
-            Self::DeleteLeads | Self::ChangeVehicles | Self::ChangeAutomationRules => Role::Manager,
-            Self::ChangeDealership => Role::Admin,
+            Self::DeleteLeads
+            | Self::ChangeVehicles
+            | Self::ChangeAutomationRules
+            | Self::DecideOnInbound
+            | Self::MergeCustomers => Role::Manager,
+            Self::ChangeDealership | Self::ChangeLeadSources => Role::Admin,
         }
     }
 }

@@ -87,6 +87,36 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, slug, title, detail)
     }
 
+    /// 404 of a form: nobody has it, or no longer.
+    pub(crate) fn no_such_form() -> Self {
+        let detail = "There is no form with this key; copy the address of the form from the dealership's settings.";
+        Self::new(StatusCode::NOT_FOUND, "form-not-found", "Form not found", detail)
+    }
+
+    /// 409 of something that came in and does not wait for a decision.
+    pub(crate) fn not_parked() -> Self {
+        let detail = "It does not wait for a decision: somebody has decided, or nobody has to. Read it again.";
+        Self::new(StatusCode::CONFLICT, "not-parked", "Not parked", detail)
+    }
+
+    /// 409 of something that came in and cannot become a lead.
+    pub(crate) fn nothing_in_it() -> Self {
+        let detail = "There is no inquiry in it that could become a lead, or its content was erased; reject it.";
+        Self::new(StatusCode::CONFLICT, "no-inquiry", "No inquiry in it", detail)
+    }
+
+    /// 409 of two records that are one person already.
+    pub(crate) fn same_customer() -> Self {
+        let detail = "The two are the same customer already.";
+        Self::new(StatusCode::CONFLICT, "same-customer", "The same customer", detail)
+    }
+
+    /// 409 of a page of Facebook.
+    pub(crate) fn page_taken() -> Self {
+        let detail = "This page is connected to another dealership; it has to be removed there first.";
+        Self::new(StatusCode::CONFLICT, "page-taken", "Page connected elsewhere", detail)
+    }
+
     pub(crate) fn no_such_route() -> Self {
         Self::new(
             StatusCode::NOT_FOUND,

@@ -1,9 +1,12 @@
 //! Every route on one screen.
 
+use std::time::Duration;
+
 use axum::{
     Router,
     http::StatusCode,
     middleware::{from_extractor_with_state, from_fn, from_fn_with_state},
+    routing::options,
 };
 use common::db::REQUEST_LIMIT;
 use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
@@ -15,12 +18,16 @@ use crate::{
     auth,
     body::{self, BodyLimits, JSON, JSON_TIME},
     cors, framing,
+    inbound::form::{self, FORM},
     memory::FairMemory,
     openapi::{self, Document, docs},
     problem::Problem,
     rate_limit::RateLimited,
     request_log::{self, RequestLog},
-    routes::{automation_rules, conversations, dealership, health, leads, vehicles, webhooks},
+    routes::{
+        automation_rules, conversations, customers, dealership, health, inbound, lead_sources, leads, vehicles,
+        webhooks,
+    },
     security_headers,
     state::AppState,
 };
@@ -28,6 +35,10 @@ use crate::{
 /// Memory for bodies of members, and of webhooks: for all, and for one person or one address.
 const BODIES: usize = 24 * JSON;
 const BODIES_SHARE: usize = 4 * JSON;
+/// The same for forms, which take longer from telephones.
+const FORMS: usize = 6 * FORM;
+const FORMS_SHARE: usize = 2 * FORM;
+const FORM_TIME: Duration = Duration::from_secs(30);
 /// The same for answers that are being made or were not taken yet.
 const ANSWERS: usize = 36 * 1024 * 1024;
 const ANSWERS_SHARE: usize = 24 * 1024 * 1024;
@@ -38,6 +49,21 @@ fn member_routes() -> OpenApiRouter<AppState> {
         .routes(routes!(leads::list, leads::create))
         .routes(routes!(leads::show, leads::update, leads::delete))
         .routes(routes!(leads::history))
+        .routes(routes!(customers::list))
+        .routes(routes!(customers::show))
+        .routes(routes!(customers::merge))
+        .routes(routes!(customers::unmerge))
+        .routes(routes!(customers::split))
+        .routes(routes!(lead_sources::list, lead_sources::create))
+        .routes(routes!(lead_sources::show, lead_sources::update, lead_sources::delete))
+        .routes(routes!(lead_sources::rotate))
+        .routes(routes!(lead_sources::embed))
+        .routes(routes!(lead_sources::connect))
+        .routes(routes!(inbound::list))
+        .routes(routes!(inbound::ledger))
+        .routes(routes!(inbound::show))
+        .routes(routes!(inbound::accept))
+        .routes(routes!(inbound::reject))
         .routes(routes!(conversations::list))
         .routes(routes!(conversations::create))
         .routes(routes!(vehicles::list, vehicles::create))
@@ -53,6 +79,11 @@ fn webhook_routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(webhooks::clerk))
 }
 
+/// For pages of the dealerships' web sites.
+fn form_routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(form::submit))
+}
+
 /// For anybody, without a body.
 fn service_routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(health::index)).routes(routes!(health::live)).routes(routes!(health::ready))
@@ -63,6 +94,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     let all = OpenApiRouter::with_openapi(Document::openapi())
         .nest("/api/v1", member_routes())
         .merge(webhook_routes())
+        .merge(form_routes())
         .merge(service_routes());
     let mut document = all.into_openapi();
     openapi::finish(&mut document);
@@ -87,6 +119,12 @@ pub(crate) fn router(state: AppState, cors_origins: &[String]) -> Router {
         .layer(time())
         .layer(from_fn_with_state(limits(), body::buffer))
         .layer(from_fn_with_state(state.clone(), webhooks::check_headers));
+    let form_limits = BodyLimits { bytes: FORM, time: FORM_TIME, memory: FairMemory::new(FORMS, FORMS_SHARE) };
+    let forms = Router::from(form_routes())
+        .layer(time())
+        .layer(from_fn_with_state(form_limits, body::buffer))
+        .layer(from_fn_with_state(state.trusted_proxies, body::of_address))
+        .route("/webhooks/form/{key}", options(form::preflight));
     let docs = Router::from(docs(openapi()))
         .layer(answers())
         .layer(from_fn(security_headers::add_for_docs))
@@ -97,7 +135,7 @@ pub(crate) fn router(state: AppState, cors_origins: &[String]) -> Router {
         .fallback(|_: RateLimited| async { Problem::no_such_route() })
         .method_not_allowed_fallback(method_not_allowed)
         .layer(cors::layer(cors_origins))
-        .merge(Router::from(webhooks).method_not_allowed_fallback(method_not_allowed))
+        .merge(Router::from(webhooks).merge(forms).method_not_allowed_fallback(method_not_allowed))
         .layer(CatchPanicLayer::custom(request_log::panicked))
         .layer(from_fn(framing::check))
         .layer(from_fn_with_state(state.trusted_proxies, security_headers::add))

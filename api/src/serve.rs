@@ -16,10 +16,10 @@ use crate::{
     client::TrustedProxies,
     metrics::Metrics,
     quota::WriteQuota,
-    rate_limit::RateLimiter,
+    rate_limit::{FormLimits, RateLimiter},
     router,
     signatures::Signatures,
-    state::AppState,
+    state::{Addresses, AppState},
     unreadable,
 };
 
@@ -83,6 +83,9 @@ pub async fn serve(
         metrics,
         write_quota: Arc::new(WriteQuota::new(config.dealership_quota)),
         rate_limiter,
+        form_limits: Arc::new(FormLimits::new()),
+        addresses: Arc::new(Addresses { public_url: config.public_url, inbound_domain: config.inbound_domain }),
+        keyring: config.keyring,
         trusted_proxies,
         phase: phase.clone(),
         readiness: Arc::new(ReadinessCheck::new(&db)),

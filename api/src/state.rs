@@ -1,13 +1,18 @@
 use std::sync::Arc;
 
 use axum::extract::FromRef;
-use common::{db::ReadinessCheck, ids::ClerkInstanceId};
+use common::{db::ReadinessCheck, ids::ClerkInstanceId, secrets::Keyring};
 use server::Phase;
 use tokio::sync::watch;
 
 use crate::{
-    admission::Admission, auth::Authenticator, client::TrustedProxies, metrics::Metrics, quota::WriteQuota,
-    rate_limit::RateLimiter, signatures::Signatures,
+    admission::Admission,
+    auth::Authenticator,
+    client::TrustedProxies,
+    metrics::Metrics,
+    quota::WriteQuota,
+    rate_limit::{FormLimits, RateLimiter},
+    signatures::Signatures,
 };
 
 #[derive(Clone, FromRef)]
@@ -21,9 +26,22 @@ pub(crate) struct AppState {
     pub(crate) clerk_instance: Option<Arc<ClerkInstanceId>>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) rate_limiter: Arc<RateLimiter>,
+    pub(crate) form_limits: Arc<FormLimits>,
+    /// Where senders reach us.
+    pub(crate) addresses: Arc<Addresses>,
+    /// Seals what dealerships give us to keep.
+    pub(crate) keyring: Keyring,
     /// What each dealership may write.
     pub(crate) write_quota: Arc<WriteQuota>,
     pub(crate) trusted_proxies: TrustedProxies,
     /// Whether the process is on its way out.
     pub(crate) phase: watch::Receiver<Phase>,
+}
+
+/// Where senders reach us, as far as we are told.
+pub(crate) struct Addresses {
+    /// Of the API, without a slash at the end.
+    pub(crate) public_url: Option<String>,
+    /// Of mails.
+    pub(crate) inbound_domain: Option<String>,
 }

@@ -42,6 +42,7 @@ fn lead(number: u32) -> Lead {
         source_url: Some("https://bilhuset.example/biler/123".into()),
         source_metadata: json!({}).into(),
         status: LeadStatus::New,
+        customer_id: None,
         customer_name: Some("Bjørn Håkonsen".into()),
         customer_email: Some("bjorn.hakonsen@example.no".into()),
         customer_phone: Some("+47 912 34 567".into()),

@@ -98,6 +98,10 @@ fn arguments(call: &str) -> Vec<Option<String>> {
 
 /// A statement without parameters. What is set to a value that changes is set by a function, which takes parameters.
 fn setting(statement: &str, substitutes: &[Substitute<'_>]) -> String {
+    if statement.starts_with("NOTIFY ") {
+        // What follows a colon would be a variable, in quotes too.
+        return statement.replace(':', " ");
+    }
     let assignment = statement.strip_prefix("SET LOCAL ").and_then(|assignment| assignment.split_once(" = "));
     let changing = assignment.and_then(|(name, value)| {
         let value = value.trim_matches('\'');
@@ -127,10 +131,12 @@ mod tests {
             statement("INSERT INTO t VALUES ($1) RETURNING id", &[Some("fixed")]),
             statement("COMMIT; EXECUTE e('user_1', 'else')", &[]),
             statement("COMMIT", &[]),
+            statement("NOTIFY jobs, 'queues:default'", &[]),
         ];
         let script = Script::of(&statements, &[("user_1", "user")]);
         let expected = "\\startpipeline\nBEGIN;\nSET LOCAL ROLE x;\nSELECT set_config('app.who', :user, true);\n\\endpipeline\n-- a\nSELECT :user::text, NULL, :user;\n\
-                        INSERT INTO t VALUES (:s2_1) RETURNING id \\gset returned_\n\\startpipeline\nCOMMIT;\n-- b\nSELECT :s3_2, :user;\n\\endpipeline\nCOMMIT;\n";
+                        INSERT INTO t VALUES (:s2_1) RETURNING id \\gset returned_\n\\startpipeline\nCOMMIT;\n-- b\nSELECT :s3_2, :user;\n\\endpipeline\nCOMMIT;\n\
+                        NOTIFY jobs, 'queues default';\n";
         assert_eq!(script.text, expected);
         let variables = [("s2_1", "fixed"), ("s3_2", "else")].map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(script.variables, variables);

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::{FromRow, Row};
 use utoipa::ToSchema;
 
@@ -106,6 +106,8 @@ pub struct NewMessage {
     pub sender_type: SenderType,
     /// The text of the message.
     pub message_content: String,
+    /// What else the channel told, as a JSON object.
+    pub message_metadata: Value,
     /// When it was written, if that was not now.
     pub created_at: Option<DateTime<Utc>>,
 }
@@ -168,6 +170,7 @@ impl Reply {
             impersonator: sender.impersonator.clone(),
             sender_type: SenderType::Human,
             message_content: self.message_content.clone(),
+            message_metadata: json!({}),
             created_at: None,
         }
     }
@@ -258,8 +261,8 @@ pub async fn create(tx: &mut TenantTx, new: &NewMessage) -> Result<Option<Messag
                  THEN least(first_response_time, greatest($8 - created_at, interval '0')) ELSE first_response_time END
            WHERE id = $1 AND dealership_id = $2)
          INSERT INTO conversations (lead_id, dealership_id, channel, direction, sender, sender_type, message_content,
-                                    created_at, sender_user_id, sender_clerk_user_id, impersonator)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+                                    created_at, sender_user_id, sender_clerk_user_id, impersonator, message_metadata)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $13)
          RETURNING ",
         columns!()
     ))
@@ -275,6 +278,7 @@ pub async fn create(tx: &mut TenantTx, new: &NewMessage) -> Result<Option<Messag
     .bind(&new.sender_clerk_user_id)
     .bind(&new.impersonator)
     .bind(lead.now)
+    .bind(&new.message_metadata)
     .fetch_optional(tx.conn())
     .await
     .map_err(|error| Error::from(error).into())

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use crate::{
     db::{Result, TenantTx},
     ids::DealershipId,
-    input::{Email, Fields, FromFields, Patch, Phone, parsed, text},
+    input::{Email, Fields, FromFields, Patch, Phone, integer, parsed, text},
     text_enum::text_enum,
     update::Update,
 };
@@ -61,6 +61,9 @@ pub struct Dealership {
     pub subscription_status: SubscriptionStatus,
     /// What it pays for.
     pub subscription_tier: SubscriptionTier,
+    /// What a known customer writes within so many days of an open lead belongs to that lead.
+    #[schema(example = 7)]
+    pub same_lead_days: i16,
     /// When it came to us.
     pub created_at: DateTime<Utc>,
     /// When it last changed.
@@ -79,6 +82,9 @@ pub struct DealershipPatch {
     /// Where it is; null clears it.
     #[schema(value_type = Option<String>, example = "Økernveien 115, 0579 Oslo")]
     pub address: Patch<String>,
+    /// What a known customer writes within so many days of an open lead belongs to that lead; 0 for never.
+    #[schema(value_type = Option<i64>, minimum = 0, maximum = 90, example = 7)]
+    pub same_lead_days: Option<i16>,
 }
 
 impl FromFields for DealershipPatch {
@@ -87,14 +93,20 @@ impl FromFields for DealershipPatch {
             email: fields.change("email", parsed),
             phone: fields.patch("phone", parsed),
             address: fields.patch("address", text(500)),
+            same_lead_days: fields.change("same_lead_days", integer(0..=90)).map(days),
         })
     }
+}
+
+fn days(days: i64) -> i16 {
+    i16::try_from(days).expect("within its bounds")
 }
 
 /// What is read of a row. Never `*`: a column that a later release adds must not change what this one prepared.
 macro_rules! columns {
     () => {
-        "id, clerk_org_id, name, email, phone, address, subscription_status, subscription_tier, created_at, updated_at"
+        "id, clerk_org_id, name, email, phone, address, subscription_status, subscription_tier, same_lead_days, \
+         created_at, updated_at"
     };
 }
 
@@ -119,6 +131,7 @@ pub async fn update(tx: &mut TenantTx, patch: &DealershipPatch) -> Result<Option
     update.change("email", patch.email.as_ref().map(Email::as_str));
     update.patch("phone", patch.phone.as_ref().map(|phone| phone.typed.as_str()));
     update.patch("address", patch.address.as_ref().map(String::as_str));
+    update.change("same_lead_days", patch.same_lead_days);
     let mut query = update.finish();
     query.push(" WHERE id = ").push_bind(tx.dealership()).push(concat!(" RETURNING ", columns!()));
     Ok(query.build_query_as().fetch_optional(tx.conn()).await?)

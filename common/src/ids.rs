@@ -71,6 +71,43 @@ uuid_id!(
     /// An automation rule.
     AutomationRuleId
 );
+uuid_id!(
+    /// Somebody who writes to a dealership.
+    CustomerId
+);
+uuid_id!(
+    /// A form, an address, a page: one of the places from which a dealership's inquiries come.
+    SourceId
+);
+uuid_id!(
+    /// What is told to whoever sends an inquiry. The id of the lead, if it makes one.
+    ReceiptId
+);
+
+/// Names the receipts. Never change it: a delivery that is read once more must have the same.
+const RECEIPTS: Uuid = Uuid::from_u128(0x0d5e_8a6b_43f1_4c8e_b2a7_6f90_1d3c_58e4);
+
+impl SourceId {
+    /// The source of a kind that every dealership has by itself.
+    pub fn first_of(dealership: DealershipId, kind: &str) -> Self {
+        Self(Uuid::new_v5(&dealership.0, format!("source {kind}").as_bytes()))
+    }
+}
+
+impl ReceiptId {
+    /// Of one inquiry of a delivery, by what the source calls the delivery. Derived, so that it is the same however often
+    /// the delivery comes or is read.
+    pub fn of(source: SourceId, external_id: &str, place: usize) -> Self {
+        let delivery = Uuid::new_v5(&RECEIPTS, source.0.as_bytes());
+        Self(Uuid::new_v5(&delivery, format!("{place} {external_id}").as_bytes()))
+    }
+}
+
+impl From<ReceiptId> for LeadId {
+    fn from(receipt: ReceiptId) -> Self {
+        Self(receipt.0)
+    }
+}
 
 /// Names the ids that we derive from Clerk's. Never change it: the ids of all dealerships and users follow from it.
 const FROM_CLERK: Uuid = Uuid::from_u128(0x6b1f_0c52_7a2e_4d0b_9a57_3f0c_5e8d_21b4);

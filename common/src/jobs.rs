@@ -18,15 +18,17 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
 }
 
 /// The kinds of all jobs that this release knows, each with its queue.
-pub const KINDS: [(&str, &str); 4] = [
+pub const KINDS: [(&str, &str); 5] = [
     (ProcessClerkEvent::KIND, ProcessClerkEvent::QUEUE),
+    (ReadInquiry::KIND, ReadInquiry::QUEUE),
     (ReconcileClerk::KIND, ReconcileClerk::QUEUE),
     (CountLeads::KIND, CountLeads::QUEUE),
     (Prune::KIND, Prune::QUEUE),
 ];
 
 /// The kinds of those that process a delivery, whose payload names it as `delivery_id`.
-pub const PROCESS_DELIVERY: [&str; 1] = [ProcessClerkEvent::KIND];
+pub const PROCESS_DELIVERY: [&str; 4] =
+    [ProcessClerkEvent::KIND, ReadInquiry::KIND, CheckForm::KIND, ReadFacebookLead::KIND];
 
 /// Applies one stored Clerk event to the mirror and what follows from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +39,44 @@ pub struct ProcessClerkEvent {
 
 impl Job for ProcessClerkEvent {
     const KIND: &'static str = "clerk.process_event";
+}
+
+/// Reads what came from one of a dealership's sources, and makes a lead of it or a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadInquiry {
+    /// `deliveries.id`.
+    pub delivery_id: i64,
+}
+
+impl Job for ReadInquiry {
+    const KIND: &'static str = "inquiries.read";
+    const QUEUE: &'static str = "inquiries";
+}
+
+/// Asks whether a form was filled in by a person, and reads it then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckForm {
+    /// `deliveries.id`.
+    pub delivery_id: i64,
+}
+
+impl Job for CheckForm {
+    const KIND: &'static str = "inquiries.check_form";
+    const QUEUE: &'static str = "inquiries";
+    const BURIED_BY_WORKER: bool = true;
+}
+
+/// Fetches a lead that Facebook announced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadFacebookLead {
+    /// `deliveries.id`.
+    pub delivery_id: i64,
+}
+
+impl Job for ReadFacebookLead {
+    const KIND: &'static str = "facebook.read_lead";
+    const QUEUE: &'static str = "facebook";
+    const BURIED_BY_WORKER: bool = true;
 }
 
 /// Compares what is known with what Clerk's Backend API says, and imports the difference.

@@ -7,6 +7,7 @@
 SET citus.enable_unsafe_triggers = on;
 SELECT create_distributed_table('dealerships', 'id', shard_count => 32);
 SELECT create_distributed_table(name, 'dealership_id', colocate_with => 'dealerships')
-FROM unnest(ARRAY['users', 'leads', 'conversations', 'lead_status_changes', 'vehicles', 'automation_rules']) AS name;
+FROM unnest(ARRAY['users', 'leads', 'conversations', 'lead_status_changes', 'vehicles', 'automation_rules', 'customers',
+                  'customer_identities', 'inquiries', 'lead_sources']) AS name;
 -- A system transaction goes on as the dealership's.
 GRANT norvalt_tenant TO norvalt_system;

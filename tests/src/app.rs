@@ -81,6 +81,7 @@ impl TestApp {
             ("CLERK_JWKS_URL", clerk.jwks_url()),
             ("CLERK_WEBHOOK_SECRET", format!("{WEBHOOK_SECRET},{OLD_WEBHOOK_SECRET}")),
             ("CLERK_AUTHORIZED_PARTIES", FRONTEND.to_owned()),
+            ("SECRETS_KEYS", "tests:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=".to_owned()),
             ("DRAIN_SECONDS", "0".to_owned()),
             ("CORS_ORIGINS", format!("{FRONTEND},https://*.vercel.app")),
         ];
@@ -224,6 +225,7 @@ impl<'a> Dealership<'a> {
             impersonator: None,
             sender_type: SenderType::Human,
             message_content: message.to_owned(),
+            message_metadata: json!({}),
             created_at,
         };
         let mut tx = self.app.db.tenant(self.id).await.expect("the database is there");

@@ -11,7 +11,7 @@ use tests::{app::TestApp, cluster::private_cluster};
 use self::{journey::walk, plans::Executed};
 
 /// Tables of which every row is a dealership's, with the column that says whose. The others stay on one machine.
-const SPREAD: [(&str, &str); 7] = [
+const SPREAD: [(&str, &str); 11] = [
     ("dealerships", "id"),
     ("users", "dealership_id"),
     ("leads", "dealership_id"),
@@ -19,6 +19,10 @@ const SPREAD: [(&str, &str); 7] = [
     ("lead_status_changes", "dealership_id"),
     ("vehicles", "dealership_id"),
     ("automation_rules", "dealership_id"),
+    ("customers", "dealership_id"),
+    ("customer_identities", "dealership_id"),
+    ("inquiries", "dealership_id"),
+    ("lead_sources", "dealership_id"),
 ];
 
 #[tokio::test]

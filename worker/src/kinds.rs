@@ -13,6 +13,7 @@ use common::{
     config::ClerkBackend,
     db::{Db, SystemTx, TenantTx},
     queue::Job,
+    secrets::Keyring,
 };
 
 use crate::{job_error::JobError, metrics::Metrics};
@@ -101,5 +102,7 @@ pub struct JobContext {
     pub attempt: i16,
     /// After how many the job is dead.
     pub max_attempts: i16,
+    /// Opens what dealerships gave us to keep.
+    pub keyring: Keyring,
     pub(crate) metrics: Arc<Metrics>,
 }

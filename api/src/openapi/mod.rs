@@ -11,8 +11,9 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 pub(crate) use finish::finish;
 pub(crate) use problems::{
-    BodyProblems, MemberProblems, MissingAutomationRule, MissingLead, MissingVehicle, PublicProblems, QueryProblems,
-    ReadinessProblems, WebhookProblems,
+    BodyProblems, ConflictProblems, FormProblems, MemberProblems, MissingAutomationRule, MissingCustomer,
+    MissingInbound, MissingLead, MissingSource, MissingVehicle, PublicProblems, QueryProblems, ReadinessProblems,
+    WebhookProblems,
 };
 
 use crate::problem::ProblemBody;
@@ -31,10 +32,12 @@ use crate::problem::ProblemBody;
     tags(
         (name = "Leads", description = "Customers' inquiries"),
         (name = "Conversations", description = "What is said to and by customers"),
+        (name = "Customers", description = "Who asks, with everything they asked"),
+        (name = "Sources", description = "Where inquiries come from, and what became of all that came in"),
         (name = "Vehicles", description = "The dealership's cars"),
         (name = "Automation rules", description = "What happens by itself"),
         (name = "Dealership", description = "The dealership, its people and you"),
-        (name = "Webhooks", description = "What Clerk tells us"),
+        (name = "Webhooks", description = "What Clerk tells us, and what customers send"),
         (name = "Service", description = "What this is and how it is"),
     ),
     servers((url = "/", description = "The server that this document is from")),

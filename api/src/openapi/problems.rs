@@ -13,7 +13,11 @@ use utoipa::{
     },
 };
 
-use crate::{body, extract::InPath, problem::Problem};
+use crate::{
+    body,
+    extract::{InPath, InboundId},
+    problem::Problem,
+};
 
 /// Of the examples.
 pub(super) const REQUEST_ID: &str = "019ab0c4-5a3e-7b51-9f0e-3f6f5f0d2a11";
@@ -46,6 +50,15 @@ fn refusals() -> Vec<Refusal> {
             "AutomationRuleNotFound",
             "The dealership has no automation rule with this id.",
             vec![ids::AutomationRuleId::not_found()],
+        ),
+        refusal("CustomerNotFound", "The dealership has no customer with this id.", vec![ids::CustomerId::not_found()]),
+        refusal("SourceNotFound", "The dealership has no source with this id.", vec![ids::SourceId::not_found()]),
+        refusal("InboundNotFound", "Nothing with this number came in.", vec![InboundId::not_found()]),
+        refusal("FormNotFound", "Nobody has a form with this key, or no longer.", vec![Problem::no_such_form()]),
+        refusal(
+            "Conflict",
+            "It does not fit what is there.",
+            vec![Problem::not_parked(), Problem::nothing_in_it(), Problem::same_customer(), Problem::page_taken()],
         ),
         refusal("UnreadableQuery", "The query string is not UTF-8.", vec![Problem::query_not_utf8()]),
         refusal(
@@ -162,6 +175,16 @@ pub(crate) struct MissingLead;
 pub(crate) struct MissingVehicle;
 /// What a request for an automation rule may be answered with besides.
 pub(crate) struct MissingAutomationRule;
+/// What a request for a customer may be answered with besides.
+pub(crate) struct MissingCustomer;
+/// What a request for a source may be answered with besides.
+pub(crate) struct MissingSource;
+/// What a request for something that came in may be answered with besides.
+pub(crate) struct MissingInbound;
+/// What a request may be answered with besides that does not fit what is there.
+pub(crate) struct ConflictProblems;
+/// What a form may be answered with.
+pub(crate) struct FormProblems;
 /// What a request that needs no token may be answered with.
 pub(crate) struct PublicProblems;
 /// What a webhook may be answered with.
@@ -186,6 +209,11 @@ answered_with! {
     MissingLead: "LeadNotFound";
     MissingVehicle: "VehicleNotFound";
     MissingAutomationRule: "AutomationRuleNotFound";
+    MissingCustomer: "CustomerNotFound";
+    MissingSource: "SourceNotFound";
+    MissingInbound: "InboundNotFound";
+    ConflictProblems: "Conflict";
+    FormProblems: "UnreadableBody", "FormNotFound", "BodyTooSlow", "BodyTooLarge", "InvalidBody", "TooManyRequests", "InternalError", "Unavailable";
     PublicProblems: "TooManyRequests";
     WebhookProblems: "UnauthenticWebhook", "BodyTooSlow", "BodyTooLarge", "TooManyRequests", "InternalError", "Unavailable";
     ReadinessProblems: "NotReady";

@@ -2,6 +2,7 @@ use axum::{Json, http::StatusCode};
 use common::{
     db::AccessError,
     ids::{LeadId, StatusChangeId},
+    intake,
     leads::{self, Lead, LeadFilter, LeadPage, LeadPatch, LeadQuery, NewLead, StatusChange, WriteError},
     page::Before,
 };
@@ -33,13 +34,18 @@ pub(crate) async fn list(mut tenant: Tenant, ValidQuery(query): ValidQuery<LeadQ
     tenant.answer(&page)
 }
 
-/// One lead.
+/// One lead, by its id or by the receipt that was given to whoever sent its inquiry.
 #[utoipa::path(
     get, path = "/leads/{id}", tag = "Leads", operation_id = "getLead", params(("id" = LeadId, Path)),
     responses((status = 200, description = "The lead", body = Lead), MemberProblems, MissingLead),
 )]
 pub(crate) async fn show(mut tenant: Tenant, PathId(id): PathId<LeadId>) -> Result<Json<Lead>, Problem> {
-    let found = leads::find(&mut tenant.tx, id).await?;
+    let mut found = leads::find(&mut tenant.tx, id).await?;
+    if found.is_none()
+        && let Some(lead) = intake::lead_of_receipt(&mut tenant.tx, id).await?
+    {
+        found = leads::find(&mut tenant.tx, lead).await?;
+    }
     tenant.leave();
     found.map(Json).ok_or_else(LeadId::not_found)
 }

@@ -2,8 +2,11 @@
 
 pub(crate) mod automation_rules;
 pub(crate) mod conversations;
+pub(crate) mod customers;
 pub(crate) mod dealership;
 pub(crate) mod health;
+pub(crate) mod inbound;
+pub(crate) mod lead_sources;
 pub(crate) mod leads;
 pub(crate) mod vehicles;
 pub(crate) mod webhooks;

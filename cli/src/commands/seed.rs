@@ -5,8 +5,12 @@ use common::{
     clock::Clock,
     config::CliConfig,
     conversations::{self, Channel, Direction, NewMessage, SenderType},
+    customers::{self, Contact},
     db::{Db, TenantTx},
-    ids::{AutomationRuleId, ClerkOrgId, ClerkUserId, DealershipId, LeadId, UserId, VehicleId},
+    ids::{AutomationRuleId, ClerkOrgId, ClerkUserId, DealershipId, LeadId, SourceId, UserId, VehicleId},
+    inquiry::form,
+    intake::{ReceivedForm, receive_form},
+    lead_sources::{self, SourceKind},
     leads::{self, LeadFilter, LeadSource, LeadStatus, NewLead},
     vehicles::{self, NewVehicle, VehicleStatus},
 };
@@ -73,6 +77,13 @@ async fn add_leads(db: &Db, dealership: &Dealership, now: DateTime<Utc>) -> Resu
         return Ok(Some(0));
     }
     for (n, demo_lead) in dealership.leads.iter().enumerate() {
+        let customer = example_id(id, &format!("customer {n}")).into();
+        let (email, phone) = (demo_lead.email.parse().ok(), demo_lead.phone.parse().ok());
+        let contact = Contact { name: Some(demo_lead.name), email: email.as_ref(), phone: phone.as_ref() };
+        match customers::recognise_as(&mut tx, &contact, customer).await.map_err(leads::WriteError::from) {
+            Err(leads::WriteError::DealershipGone) => return Ok(None),
+            recognised => recognised?,
+        };
         let person = &dealership.people[n % dealership.people.len()];
         let user = UserId::of(id, &person.user_id.parse()?);
         let received = now - TimeDelta::minutes(i64::from(demo_lead.minutes_ago));
@@ -88,6 +99,7 @@ async fn add_leads(db: &Db, dealership: &Dealership, now: DateTime<Utc>) -> Resu
         }
     }
     add_vehicle_and_rule(&mut tx).await?;
+    park_forms(&mut tx).await?;
     tx.commit().await?;
     Ok(Some(dealership.leads.len()))
 }
@@ -95,6 +107,24 @@ async fn add_leads(db: &Db, dealership: &Dealership, now: DateTime<Utc>) -> Resu
 /// The same in every demo, so that the examples of the API's document can be tried out as they are.
 fn example_id(dealership: DealershipId, name: &str) -> Uuid {
     Uuid::new_v5(&dealership.into(), name.as_bytes())
+}
+
+/// Two forms that may be a program's, for a person to decide on.
+async fn park_forms(tx: &mut TenantTx) -> Result<(), CommandError> {
+    let form = SourceId::first_of(tx.dealership(), SourceKind::Form.as_str());
+    let Some(settings) = lead_sources::settings(tx, form).await? else { return Ok(()) };
+    for (nonce, phone, message) in [
+        ("demo 1", "912 34 567", "Hei, selger dere også dekk?"),
+        ("demo 2", "923 45 678", "Cheap web traffic for your shop!!!"),
+    ] {
+        let body = json!({ "name": "Ukjent", "phone": phone, "message": message, "_nonce": nonce, "_elapsed": 300 });
+        let body = body.to_string();
+        let Ok(form) = form::read("application/json", &body.clone().into()) else { continue };
+        let received =
+            ReceivedForm { content_type: "application/json", origin: None, body: body.as_bytes(), trace_context: None };
+        receive_form(tx, &settings, &form, &received).await?;
+    }
+    Ok(())
 }
 
 async fn add_vehicle_and_rule(tx: &mut TenantTx) -> Result<(), CommandError> {
@@ -161,6 +191,7 @@ fn messages(
         LeadSource::Email => Channel::Email,
         LeadSource::Facebook => Channel::Facebook,
         LeadSource::Manual => Channel::Manual,
+        LeadSource::Adf => Channel::Website,
     };
     let inquiry = NewMessage {
         lead_id: id,
@@ -172,6 +203,7 @@ fn messages(
         impersonator: None,
         sender_type: SenderType::Customer,
         message_content: lead.message.to_owned(),
+        message_metadata: json!({}),
         created_at: Some(received),
     };
     let answer = lead.answer.map(|answer| NewMessage {
@@ -181,6 +213,7 @@ fn messages(
         sender_clerk_user_id: person.user_id.parse().ok(),
         sender_type: SenderType::Human,
         message_content: answer.to_owned(),
+        message_metadata: json!({}),
         created_at: Some(received + ANSWERED_AFTER),
         ..inquiry.clone()
     });

@@ -1,5 +1,7 @@
 //! Clerk as a source of deliveries.
 
+use serde_json::json;
+
 use super::{
     event::{Event, EventError},
     instance::{is_ours, own_instance},
@@ -126,7 +128,9 @@ pub async fn receive(db: &Db, operators: Option<&ClerkInstanceId>, delivery: &De
         external_id: delivery.svix_id,
         event_type: &event_type,
         dealership: reading.dealership(),
+        source_id: None,
         subject: user.as_ref().map(ClerkUserId::as_str),
+        headers: json!({}),
         body: delivery.body,
         status: reading.status(),
         outcome: outcome.as_deref(),

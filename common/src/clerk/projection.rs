@@ -18,6 +18,7 @@ use crate::{
     db::{Result, SystemTx},
     deliveries::{self, Source},
     ids::{ClerkOrgId, ClerkUserId, DealershipId, UserId},
+    lead_sources,
     role::Role,
 };
 
@@ -93,7 +94,7 @@ async fn insert_dealership(tx: &mut SystemTx, id: &ClerkOrgId, name: &str, close
     .bind(closed)
     .execute(tx.conn())
     .await?;
-    Ok(())
+    lead_sources::create_defaults(tx, DealershipId::of(id)).await
 }
 
 /// Writes the person's row in each of their dealerships, and removes those that no membership justifies which did not end.
@@ -133,6 +134,8 @@ async fn remove_user(tx: &mut SystemTx, dealership: DealershipId, id: UserId) ->
         "-- clerk::projection::remove_user\nSELECT FROM users WHERE id = $1 AND dealership_id = $2 FOR UPDATE",
         "-- clerk::projection::remove_user
          UPDATE leads SET assigned_to = NULL WHERE assigned_to = $1 AND dealership_id = $2",
+        "-- clerk::projection::remove_user
+         UPDATE lead_sources SET assigned_to = NULL WHERE assigned_to = $1 AND dealership_id = $2",
         "-- clerk::projection::remove_user
          UPDATE conversations SET sender_user_id = NULL WHERE sender_user_id = $1 AND dealership_id = $2",
         "-- clerk::projection::remove_user

@@ -63,6 +63,8 @@ pub async fn purge(tx: &mut SystemTx, org: &ClerkOrgId) -> Result<bool> {
         "-- clerk::purge::purge\nSELECT FROM dealerships WHERE id = $1 FOR UPDATE",
         "-- clerk::purge::purge
          DELETE FROM leads WHERE dealership_id = (SELECT id FROM dealerships WHERE id = $1 AND closed_at IS NOT NULL)",
+        "-- clerk::purge::purge
+         DELETE FROM source_keys WHERE dealership_id = (SELECT id FROM dealerships WHERE id = $1 AND closed_at IS NOT NULL)",
     ] {
         sqlx::query(statement).bind(id).execute(tx.conn()).await?;
     }

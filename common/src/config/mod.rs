@@ -19,7 +19,7 @@ pub use settings::{ConfigError, Settings};
 use reqwest::Url;
 
 pub use crate::telemetry::TelemetryConfig;
-use crate::{db::DatabaseUrl, ids::ClerkInstanceId, secrets::Keyring};
+use crate::{db::DatabaseUrl, ids::ClerkInstanceId, input::is_origin, secrets::Keyring};
 
 const JWKS_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -48,6 +48,10 @@ pub struct ApiConfig {
     pub clerk_instance: Option<ClerkInstanceId>,
     /// Browser origins that may call the API; `*` in one stands for any run of letters, digits and hyphens.
     pub cors_origins: Vec<String>,
+    /// Where browsers and senders reach this API, without a slash at the end: what forms and web hooks are addressed by.
+    pub public_url: Option<String>,
+    /// The domain of the addresses that customers' mails are forwarded to.
+    pub inbound_domain: Option<String>,
     /// Proxies in front of this process, each of which adds to `X-Forwarded-For` where a request came from.
     pub trusted_proxies: u32,
     /// Bytes that a dealership may write in a day through this process.
@@ -116,6 +120,8 @@ impl ApiConfig {
         let port = s.optional("PORT", port).unwrap_or(8000);
         let admin_address = s.optional("API_ADMIN_ADDRESS", address);
         let database_connections = s.number("DATABASE_CONNECTIONS", 8, 2..=500);
+        let public_url = s.optional("PUBLIC_URL", http_url);
+        let inbound_domain = s.optional("INBOUND_DOMAIN", domain);
         let trusted_proxies = s.number("TRUSTED_PROXIES", 0, 0..=10);
         let dealership_quota = u64::from(s.number("DEALERSHIP_QUOTA_MIB", 1024, 1..=1_000_000)) << 20;
         let shutdown = shutdown(s);
@@ -133,6 +139,8 @@ impl ApiConfig {
                 webhook_secrets,
                 clerk_instance,
                 cors_origins,
+                public_url,
+                inbound_domain,
                 trusted_proxies,
                 dealership_quota,
                 clients: ClientLimits::default(),
@@ -255,17 +263,15 @@ fn origins(text: &str) -> Result<Vec<String>, &'static str> {
     }
 }
 
-/// Whether a browser would write it like that. <https://html.spec.whatwg.org/multipage/browsers.html#ascii-serialisation-of-an-origin>
-fn is_origin(text: &str) -> bool {
-    let Ok(url) = Url::parse(text) else { return false };
-    if text.contains('*') {
-        return false;
+fn domain(text: &str) -> Result<String, &'static str> {
+    let domain = text.trim_start_matches('@').to_ascii_lowercase();
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-');
+    let is_domain = domain.contains('.') && domain.len() <= 253 && domain.bytes().all(plain);
+    if is_domain {
+        Ok(domain)
+    } else {
+        Err("must be a domain whose mail is handed over here, such as inbound.norvalt.no")
     }
-    if matches!(url.scheme(), "http" | "https") {
-        return url.origin().ascii_serialization() == text;
-    }
-    // Of a browser's extension, or a shell around the web site.
-    text.split_once("://").is_some_and(|(_, host)| !host.is_empty() && !host.contains(['/', '?', '#']))
 }
 
 fn http_url(text: &str) -> Result<String, &'static str> {

@@ -4,9 +4,9 @@ use serde::Serialize;
 use sqlx::{Row, postgres::PgRow};
 use utoipa::ToSchema;
 
-use super::{Db, Error, LOOKUP_LIMIT, TenantTx, lookup::Lookup, with_timeout};
+use super::{Db, Error, LOOKUP_LIMIT, SystemTx, TenantTx, lookup::Lookup, with_timeout};
 use crate::{
-    ids::{ClerkOrgId, ClerkUserId, DealershipId, UserId},
+    ids::{ClerkOrgId, ClerkUserId, DealershipId, SourceId, UserId},
     role::Role,
 };
 
@@ -67,7 +67,25 @@ pub enum AccessError {
     Db(#[from] Error),
 }
 
+/// A source of inquiries together with the transaction that is bound to its dealership.
+#[derive(Debug)]
+pub struct EnteredSource {
+    /// The open tenant transaction.
+    pub tx: TenantTx,
+    pub id: SourceId,
+}
+
 impl Db {
+    /// Opens the transaction of the dealership whose source senders know by this key. `None` if nobody has the key, or no
+    /// longer, or the dealership is closed.
+    pub async fn enter_source(&self, kind: &str, key: &str) -> Result<Option<EnteredSource>, Error> {
+        self.isolation.require()?;
+        let mut tx = self.system_for_request().await?;
+        let found = with_timeout(LOOKUP_LIMIT, find_source(&mut tx, kind, key)).await?;
+        let Some((dealership, id)) = found else { return Ok(None) };
+        Ok(Some(EnteredSource { tx: tx.into_tenant(dealership).await?, id }))
+    }
+
     /// Opens the dealership's transaction and looks the caller up in it: somebody whose membership ended has no access from
     /// the next request on, however long their token lives.
     pub async fn enter(&self, identity: &Identity) -> Result<Tenant, AccessError> {
@@ -107,6 +125,16 @@ impl Db {
         };
         Ok(Tenant { tx: tx.into_tenant(caller.dealership_id).await?, caller })
     }
+}
+
+/// Whose source senders know by this key, and which. `None` if nobody has it, or no longer, or the dealership is closed.
+pub async fn find_source(tx: &mut SystemTx, kind: &str, key: &str) -> sqlx::Result<Option<(DealershipId, SourceId)>> {
+    let asked = sqlx::query_as(
+        "-- db::find_source
+         SELECT k.dealership_id, k.source_id FROM source_keys k JOIN dealerships d ON d.id = k.dealership_id
+         WHERE k.kind = $1 AND k.key = $2 AND (k.expires_at IS NULL OR k.expires_at > now()) AND d.closed_at IS NULL",
+    );
+    asked.bind(kind).bind(key).fetch_optional(tx.conn()).await
 }
 
 /// From a row of a [`Lookup`].

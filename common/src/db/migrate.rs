@@ -1,9 +1,16 @@
+use std::time::Duration;
+
 use sqlx::{
     Connection, PgConnection,
     migrate::{AppliedMigration, Migrate, MigrateError as SqlxMigrateError, Migrator},
 };
 
+use tokio::time::sleep;
+
 use super::{Db, Result, url::DatabaseUrl};
+
+/// How often to ask whether another one still migrates.
+const POLL: Duration = Duration::from_millis(200);
 
 static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
 
@@ -74,8 +81,7 @@ pub struct Migration {
 /// nothing to do. A statement that cannot get its lock within 5 s fails rather than queue up the whole application.
 pub async fn migrate(url: &DatabaseUrl) -> Result<Vec<Migration>, MigrateError> {
     let mut conn = connect(url).await?;
-    // Waits for another one that migrates, however long that takes; only then is waiting for a lock bounded.
-    conn.lock().await?;
+    wait_for_others(&mut conn).await?;
     sqlx::query("SET lock_timeout = '5s'").execute(&mut conn).await.map_err(MigrateError::Connect)?;
     refuse_unreleased(&mut conn).await?;
     let pending = pending(&mut conn).await?;
@@ -84,6 +90,18 @@ pub async fn migrate(url: &DatabaseUrl) -> Result<Vec<Migration>, MigrateError> 
     migrator.set_ignore_missing(true).set_locking(false).run_direct(None, &mut conn, false).await?;
     conn.close().await.map_err(MigrateError::Connect)?;
     Ok(pending)
+}
+
+/// Waits for another one that migrates, however long that takes. Asking again instead of waiting in one statement: such a
+/// statement has a snapshot, for the end of which CREATE INDEX CONCURRENTLY would wait.
+async fn wait_for_others(conn: &mut PgConnection) -> Result<(), MigrateError> {
+    loop {
+        let lock = sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended('norvalt migrate', 0))");
+        if lock.fetch_one(&mut *conn).await.map_err(MigrateError::Connect)? {
+            return Ok(());
+        }
+        sleep(POLL).await;
+    }
 }
 
 /// What [`migrate`] would apply now.

@@ -28,7 +28,7 @@ use std::{sync::Arc, time::Duration};
 use sqlx::postgres::{PgConnectOptions, PgRow};
 use tokio::task::JoinSet;
 
-pub use access::{AccessError, Caller, Identity, Tenant};
+pub use access::{AccessError, Caller, EnteredSource, Identity, Tenant, find_source};
 pub(crate) use begin::Begin;
 pub(crate) use dedicated_connection::CONNECT_TIMEOUT;
 pub use dedicated_connection::DedicatedConnection;
@@ -42,7 +42,7 @@ pub use pooler::UnusablePooler;
 pub use readiness::{Readiness, ReadinessCheck};
 pub use server::{login_inherits, server_version};
 pub use startup::NotUsable;
-pub use transaction::{Elevated, JobTx, SystemTx, TenantTx};
+pub use transaction::{Elevated, Inner, JobTx, SystemTx, TenantTx, Transaction};
 pub use url::{DatabaseUrl, InvalidDatabaseUrl};
 
 use self::{

@@ -93,6 +93,34 @@ impl SystemTx {
     }
 }
 
+/// A transaction through either door, for the few statements that mean the same behind both.
+pub trait Transaction: Send {
+    #[doc(hidden)]
+    fn connection(&mut self) -> Inner<'_>;
+}
+
+/// A connection inside a transaction. Only this crate's statements can be run on it.
+#[derive(Debug)]
+pub struct Inner<'a>(&'a mut PgConnection);
+
+impl<'a> Inner<'a> {
+    pub(crate) fn conn(self) -> &'a mut PgConnection {
+        self.0
+    }
+}
+
+impl Transaction for TenantTx {
+    fn connection(&mut self) -> Inner<'_> {
+        Inner(self.conn())
+    }
+}
+
+impl Transaction for SystemTx {
+    fn connection(&mut self) -> Inner<'_> {
+        Inner(self.conn())
+    }
+}
+
 /// A transaction through either door: in both, jobs are enqueued and ended together with what causes them.
 pub trait JobTx: Send {
     /// Whose jobs it enqueues, if a dealership's.

@@ -9,7 +9,7 @@ use super::{Source, Status};
 use crate::{
     db::{Result, SystemTx},
     ids::DealershipId,
-    jobs::{PROCESS_DELIVERY, ProcessClerkEvent},
+    jobs::{PROCESS_DELIVERY, ProcessClerkEvent, ReadFacebookLead, ReadInquiry},
     queue::{NewJob, Seek, enqueue},
 };
 
@@ -106,18 +106,19 @@ pub async fn list(tx: &mut SystemTx, filter: &DeliveryFilter, limit: i64) -> Res
 /// Has deliveries processed again, and returns which: those that were processed, or that have the status which is asked
 /// for. Those that were erased, or never kept, stay as they are, as do those that a job is still to process.
 pub async fn replay(tx: &mut SystemTx, filter: &DeliveryFilter) -> Result<Vec<i64>> {
-    let replayed: Vec<(i64, Source)> = sqlx::query_as(
+    let replayed: Vec<(i64, Source, Option<DealershipId>)> = sqlx::query_as(
         "-- deliveries::replay
          UPDATE deliveries d SET status = 'pending', outcome = NULL, processed_at = NULL
          WHERE body IS NOT NULL
            AND (status <> 'pending' OR NOT EXISTS (
              SELECT FROM jobs j WHERE j.kind = ANY ($5) AND j.payload ->> 'delivery_id' = d.id::text
                AND j.state IN ('available', 'scheduled', 'retryable', 'running')))
+           AND (source = 'clerk' OR dealership_id IS NOT NULL)
            AND ($1::bigint IS NULL OR id = $1)
            AND ($4::text IS NULL OR source = $4)
            AND CASE WHEN $3::text IS NULL THEN status = 'processed' OR $1::bigint IS NOT NULL ELSE status = $3 END
            AND ($2::text IS NULL OR subject = $2 OR position(convert_to('\"' || $2 || '\"', 'UTF8') IN body) > 0)
-         RETURNING id, source",
+         RETURNING id, source, dealership_id",
     )
     .bind(filter.id)
     .bind(&filter.about)
@@ -126,12 +127,19 @@ pub async fn replay(tx: &mut SystemTx, filter: &DeliveryFilter) -> Result<Vec<i6
     .bind(&PROCESS_DELIVERY[..])
     .fetch_all(tx.conn())
     .await?;
-    for &(delivery_id, source) in &replayed {
+    for &(delivery_id, source, dealership) in &replayed {
         match source {
             Source::Clerk => enqueue(tx, &NewJob::now(&ProcessClerkEvent { delivery_id })).await?,
+            Source::Facebook => {
+                let job = ReadFacebookLead { delivery_id };
+                enqueue(tx, &NewJob { dealership, ..NewJob::now(&job) }).await?
+            }
+            Source::Form | Source::Email | Source::Adf => {
+                enqueue(tx, &NewJob { dealership, ..NewJob::now(&ReadInquiry { delivery_id }) }).await?
+            }
         };
     }
-    Ok(replayed.into_iter().map(|(id, _)| id).collect())
+    Ok(replayed.into_iter().map(|(id, ..)| id).collect())
 }
 
 /// How many deliveries do not go on by themselves.

@@ -3,15 +3,19 @@
 //! decides how a delivery is verified, read and answered, and which job processes it.
 
 mod admin;
+mod inbound;
+mod ledger;
 mod process;
 mod prune;
 mod store;
 
 pub use admin::{DeliveryFilter, StoredDelivery, Stuck, list, replay, stuck};
+pub use inbound::{Inbound, InboundFilter, Own, erase_own, find_own, list_own, settle_own, take_own};
+pub use ledger::{LedgerFilter, LedgerRow, ledger};
 pub use process::ProcessError;
 pub(crate) use process::{Taken, erase, erase_of_dealership, settle, take};
 pub use prune::prune;
-pub(crate) use store::{NewDelivery, Stored, store};
+pub use store::{NewDelivery, Stored, store};
 
 use crate::{
     db::{Result, SystemTx},
@@ -20,15 +24,24 @@ use crate::{
 
 text_enum!(
     /// Who sends.
+    #[derive(Hash, PartialOrd, Ord)]
     Source {
         /// Clerk, through Svix.
         Clerk = "clerk",
+        /// A form on a web site.
+        Form = "form",
+        /// Whoever mails are sent to for us.
+        Email = "email",
+        /// A system that sends ADF documents.
+        Adf = "adf",
+        /// Facebook, of a page's lead ads.
+        Facebook = "facebook",
     }
 );
 
 impl Source {
     /// Every source there is.
-    pub const ALL: [Self; 1] = [Self::Clerk];
+    pub const ALL: [Self; 5] = [Self::Clerk, Self::Form, Self::Email, Self::Adf, Self::Facebook];
 }
 
 text_enum!(

@@ -1,29 +1,35 @@
 use super::{Source, Status};
+use serde_json::Value;
+
 use crate::{
-    db::{Result, SystemTx},
-    ids::DealershipId,
+    db::{JobTx, Result, Transaction},
+    ids::{DealershipId, SourceId},
 };
 
 /// An authentic delivery, and what is known of it before a worker has read it.
 #[derive(Debug)]
-pub(crate) struct NewDelivery<'a> {
-    pub(crate) source: Source,
+pub struct NewDelivery<'a> {
+    pub source: Source,
     /// What the source calls it: the same for every attempt and every manual resend.
-    pub(crate) external_id: &'a str,
-    pub(crate) event_type: &'a str,
-    pub(crate) dealership: Option<DealershipId>,
+    pub external_id: &'a str,
+    pub event_type: &'a str,
+    pub dealership: Option<DealershipId>,
+    /// Which of the dealership's sources it came from.
+    pub source_id: Option<SourceId>,
     /// Whom it is about, as the source names them, if it is about a person.
-    pub(crate) subject: Option<&'a str>,
+    pub subject: Option<&'a str>,
+    /// What of the request's head matters for reading the body.
+    pub headers: Value,
     /// As it was signed.
-    pub(crate) body: &'a [u8],
-    pub(crate) status: Status,
+    pub body: &'a [u8],
+    pub status: Status,
     /// Why it is not pending.
-    pub(crate) outcome: Option<&'a str>,
+    pub outcome: Option<&'a str>,
 }
 
 /// Whether a delivery is new.
 #[derive(Debug)]
-pub(crate) enum Stored {
+pub enum Stored {
     /// It is, and has this id.
     New(i64),
     /// It came before. That it came again is noted.
@@ -31,11 +37,12 @@ pub(crate) enum Stored {
 }
 
 /// Writes a delivery down, unless it was seen before. What is of no use is not kept: it may well be personal.
-pub(crate) async fn store(tx: &mut SystemTx, new: &NewDelivery<'_>) -> Result<Stored> {
+pub async fn store(tx: &mut (impl Transaction + JobTx), new: &NewDelivery<'_>) -> Result<Stored> {
     let id: Option<i64> = sqlx::query_scalar(
         "-- deliveries::store
-         INSERT INTO deliveries (source, external_id, event_type, dealership_id, subject, body, status, outcome, processed_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, CASE WHEN $8::text IS NOT NULL THEN now() END)
+         INSERT INTO deliveries (source, external_id, event_type, dealership_id, subject, body, status, outcome, processed_at,
+                                 source_id, headers)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, CASE WHEN $8::text IS NOT NULL THEN now() END, $9, $10)
          ON CONFLICT (source, external_id) DO NOTHING RETURNING id",
     )
     .bind(new.source)
@@ -46,7 +53,9 @@ pub(crate) async fn store(tx: &mut SystemTx, new: &NewDelivery<'_>) -> Result<St
     .bind((new.status != Status::Ignored).then_some(new.body))
     .bind(new.status)
     .bind(new.outcome)
-    .fetch_optional(tx.conn())
+    .bind(new.source_id)
+    .bind(&new.headers)
+    .fetch_optional(tx.connection().conn())
     .await?;
     if let Some(id) = id {
         return Ok(Stored::New(id));
@@ -56,7 +65,7 @@ pub(crate) async fn store(tx: &mut SystemTx, new: &NewDelivery<'_>) -> Result<St
 }
 
 /// Nothing else of the delivery changes, and whoever processes it is not waited for.
-async fn repeat(tx: &mut SystemTx, source: Source, external_id: &str) -> Result<()> {
+async fn repeat(tx: &mut impl JobTx, source: Source, external_id: &str) -> Result<()> {
     sqlx::query(
         "-- deliveries::repeat
          INSERT INTO delivery_repetitions (delivery_id)
@@ -64,7 +73,7 @@ async fn repeat(tx: &mut SystemTx, source: Source, external_id: &str) -> Result<
     )
     .bind(source)
     .bind(external_id)
-    .execute(tx.conn())
+    .execute(tx.elevate().await?.conn())
     .await?;
-    Ok(())
+    tx.lower().await
 }

@@ -1,6 +1,10 @@
 //! What a customer asks, whatever the source. A reader makes it of bytes, without the database and without the network,
 //! and refuses nothing that a person wrote: what does not fit a field is kept among the details.
 
+pub mod charset;
+pub mod form;
+pub mod multipart;
+
 use serde_json::{Map, Value};
 
 use crate::input::{Email, Phone};
@@ -30,6 +34,36 @@ pub struct Inquiry {
     pub source_url: Option<String>,
     /// Everything else that the source told, by its names for it.
     pub details: Map<String, Value>,
+}
+
+/// An inquiry of a delivery, and what it is known by besides.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Asked {
+    pub inquiry: Inquiry,
+    /// What the source calls it, if it does: the same whenever it comes again, in whatever delivery.
+    pub key: Option<String>,
+    /// Message-ID of the mail.
+    pub mail_id: Option<String>,
+    /// The mails that it answers, by Message-ID.
+    pub answers: Vec<String>,
+}
+
+impl From<Inquiry> for Asked {
+    fn from(inquiry: Inquiry) -> Self {
+        Self { inquiry, ..Self::default() }
+    }
+}
+
+/// What a reader makes of a delivery.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reading {
+    Inquiries(Vec<Asked>),
+    /// A person decides whether they are any.
+    Doubtful(String, Vec<Asked>),
+    /// Of no use by design, for this reason.
+    Ignored(String),
+    /// It cannot be read, for this reason.
+    Dead(String),
 }
 
 impl Inquiry {

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use super::{Lead, LeadSource, LeadStatus, WriteError, page::details};
 use crate::{
+    customers::{Contact, recognise},
     db::TenantTx,
     ids::{LeadId, UserId},
     input::{Email, Fields, FromFields, JsonText, Phone, integer, json_object, parsed, text, uuid},
@@ -97,14 +98,20 @@ pub async fn create(tx: &mut TenantTx, new: &NewLead) -> Result<Lead, WriteError
     if let Some(assignee) = new.assigned_to {
         check_assignee(tx, assignee).await?;
     }
+    let contact = Contact {
+        name: new.customer_name.as_deref(),
+        email: new.customer_email.as_ref(),
+        phone: new.customer_phone.as_ref(),
+    };
+    let customer = recognise(tx, &contact).await?;
     let lead = sqlx::query_as(concat!(
         "-- leads::create
          WITH l AS (
            INSERT INTO leads (id, dealership_id, source, source_url, source_metadata, status, assigned_to, customer_name,
                               customer_email, customer_phone, customer_phone_e164, vehicle_interest, initial_message,
-                              lead_score, created_at, updated_at, converted_at)
+                              lead_score, created_at, updated_at, converted_at, customer_id)
            VALUES (coalesce($15, gen_random_uuid()), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, coalesce($14, now()), coalesce($14, now()),
-                   CASE WHEN $5 = 'won' THEN coalesce($14, now()) END)
+                   CASE WHEN $5 = 'won' THEN coalesce($14, now()) END, $16)
            RETURNING *)",
         details!("$1")
     ))
@@ -123,6 +130,7 @@ pub async fn create(tx: &mut TenantTx, new: &NewLead) -> Result<Lead, WriteError
     .bind(new.lead_score)
     .bind(new.created_at)
     .bind(new.id)
+    .bind(customer)
     .fetch_one(tx.conn())
     .await?;
     Ok(lead)

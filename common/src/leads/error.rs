@@ -28,7 +28,7 @@ impl From<db::Error> for WriteError {
         match error.constraint() {
             Some("leads_assigned_to_dealership_id_fkey") => Self::AssigneeNotAMember,
             Some("lead_status_changes_changed_by_dealership_id_fkey") => Self::AuthorGone,
-            Some("leads_dealership_id_fkey") => Self::DealershipGone,
+            Some("leads_dealership_id_fkey" | "customers_dealership_id_fkey") => Self::DealershipGone,
             _ => Self::Db(error),
         }
     }

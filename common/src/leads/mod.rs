@@ -20,12 +20,12 @@ pub use error::WriteError;
 pub use filter::{AssignedTo, Cursor, LeadFilter, LeadQuery, Paging};
 pub use history::{ChangedBy, StatusChange, history};
 pub(crate) use lock::lock;
-pub use page::{LeadPage, exists, find, page};
+pub use page::{LeadPage, exists, find, of_customer, page};
 pub use totals::count;
 pub use update::{LeadPatch, delete, update};
 
 use crate::{
-    ids::{DealershipId, LeadId, UserId},
+    ids::{CustomerId, DealershipId, LeadId, UserId},
     input::JsonText,
     text_enum::text_enum,
     users::UserSummary,
@@ -58,6 +58,8 @@ text_enum!(
         Facebook = "facebook",
         /// Entered by a person.
         Manual = "manual",
+        /// An ADF document of a portal or another system.
+        Adf = "adf",
     }
 );
 
@@ -81,6 +83,8 @@ pub struct Lead {
     pub source_metadata: JsonText,
     /// How far it has come.
     pub status: LeadStatus,
+    /// Who asks, with all their leads: `GET /customers/{id}`.
+    pub customer_id: Option<CustomerId>,
     /// The customer's name.
     #[schema(example = "Bjørn Håkonsen")]
     pub customer_name: Option<String>,
@@ -146,6 +150,7 @@ impl FromRow<'_, PgRow> for Lead {
             source_url: row.try_get("source_url")?,
             source_metadata: row.try_get("source_metadata")?,
             status: row.try_get("status")?,
+            customer_id: row.try_get("customer_id")?,
             customer_name: row.try_get("customer_name")?,
             customer_email: row.try_get("customer_email")?,
             customer_phone: row.try_get("customer_phone")?,

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     db::{Result, TenantTx},
-    ids::LeadId,
+    ids::{CustomerId, LeadId},
     page::page_count,
 };
 
@@ -38,7 +38,7 @@ macro_rules! details {
         concat!(
             "
         SELECT l.id, l.dealership_id, l.assigned_to, l.source, l.source_url, l.source_metadata, l.status, l.customer_name,
-               l.customer_email, l.customer_phone, l.customer_phone_e164, l.vehicle_interest, l.initial_message, l.lead_score,
+               l.customer_email, l.customer_phone, l.customer_phone_e164, l.vehicle_interest, l.initial_message, l.lead_score, l.customer_id,
                l.created_at, l.updated_at, l.last_contact_at, l.converted_at,
                extract(epoch FROM l.first_response_time)::float8 AS first_response_seconds,
                u.name AS assignee_name, u.email AS assignee_email, u.role AS assignee_role,
@@ -59,6 +59,22 @@ pub async fn find(tx: &mut TenantTx, id: LeadId) -> Result<Option<Lead>> {
         details!("$1")
     ));
     Ok(find.bind(tx.dealership()).bind(id).fetch_optional(tx.conn()).await?)
+}
+
+/// The latest leads of a customer, newest first, of all records that are the same person.
+pub async fn of_customer(tx: &mut TenantTx, customer: CustomerId) -> Result<Vec<Lead>> {
+    let find = sqlx::query_as(concat!(
+        "-- leads::of_customer
+         WITH RECURSIVE same AS (
+           SELECT $2::uuid AS id UNION
+           SELECT m.id FROM customers m JOIN same ON m.merged_into = same.id WHERE m.dealership_id = $1),
+         l AS (
+           SELECT * FROM leads WHERE dealership_id = $1 AND customer_id IN (SELECT id FROM same)
+           ORDER BY created_at DESC, id DESC LIMIT 100)",
+        details!("$1"),
+        " ORDER BY l.created_at DESC, l.id DESC"
+    ));
+    Ok(find.bind(tx.dealership()).bind(customer).fetch_all(tx.conn()).await?)
 }
 
 /// Whether the dealership has a lead with this id.

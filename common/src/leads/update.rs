@@ -9,7 +9,8 @@ use super::{
 };
 use crate::{
     db::{Caller, Result, TenantTx},
-    ids::{LeadId, UserId},
+    deliveries::erase_own,
+    ids::{CustomerId, LeadId, UserId},
     input::{Email, Fields, FromFields, JsonText, Patch, Phone, integer, json_object, parsed, text, uuid},
     update::Update,
 };
@@ -147,5 +148,45 @@ pub async fn delete(tx: &mut TenantTx, id: LeadId) -> Result<bool> {
         .bind(tx.dealership())
         .execute(tx.conn())
         .await?;
-    tx.delete("-- leads::delete\nDELETE FROM leads WHERE id = $1 AND dealership_id = $2", id).await
+    let customer: Option<Option<CustomerId>> = sqlx::query_scalar(
+        "-- leads::delete\nDELETE FROM leads WHERE id = $1 AND dealership_id = $2 RETURNING customer_id",
+    )
+    .bind(id)
+    .bind(tx.dealership())
+    .fetch_optional(tx.conn())
+    .await?;
+    if let Some(customer) = customer {
+        forget(tx, id, customer).await?;
+    }
+    Ok(customer.is_some())
+}
+
+/// Erases what else holds something of the customer of a lead that is gone: what came in for it, and the customer, unless
+/// they have other leads.
+async fn forget(tx: &mut TenantTx, id: LeadId, customer: Option<CustomerId>) -> Result<()> {
+    let deliveries: Vec<i64> = sqlx::query_scalar(
+        "-- leads::forget
+         UPDATE inquiries SET fingerprint = NULL WHERE lead_id = $1 AND dealership_id = $2 RETURNING delivery_id",
+    )
+    .bind(id)
+    .bind(tx.dealership())
+    .fetch_all(tx.conn())
+    .await?;
+    if !deliveries.is_empty() {
+        erase_own(tx, &deliveries).await?;
+    }
+    let Some(customer) = customer else { return Ok(()) };
+    tx.delete(
+        "-- leads::forget
+         DELETE FROM customers WHERE dealership_id = $2 AND id IN (
+           SELECT c.id FROM customers c
+           WHERE c.id = $1 AND c.dealership_id = $2
+             AND NOT EXISTS (SELECT FROM leads l WHERE l.customer_id = c.id AND l.dealership_id = $2)
+             AND NOT EXISTS (SELECT FROM customers m WHERE m.merged_into = c.id AND m.dealership_id = $2)
+           -- Whoever holds it is about to give it another lead.
+           FOR UPDATE SKIP LOCKED)",
+        customer,
+    )
+    .await?;
+    Ok(())
 }

@@ -48,6 +48,11 @@ impl Sealed {
         Self([&[VERSION, length(key)], key, nonce, ciphertext].concat())
     }
 
+    /// Which key it is sealed with, if it is a sealed secret of a version that is known.
+    pub fn key(&self) -> Option<KeyId> {
+        self.parts().map(|parts| parts.key)
+    }
+
     /// Nothing, if it is no sealed secret of a version that is known.
     pub(super) fn parts(&self) -> Option<Parts<'_>> {
         let (&[version, length], rest) = self.0.split_first_chunk()?;

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use common::{
     clerk::{Change, purge},
     clock::Clock,
-    ids::ClerkOrgId,
+    ids::{ClerkOrgId, DealershipId},
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -33,6 +33,8 @@ pub(super) async fn walk(app: &TestApp) {
     let change = history[0]["id"].as_str().expect("an id");
     admin.get(&format!("{path}/history?before={change}")).await.expect(200);
     pages(&admin, &jonas).await;
+    sources(app, oslo.id, &admin).await;
+    customers(&admin).await;
 
     let vehicle = json!({ "make": "VW", "model": "ID.4", "year": 2024, "vin": "WVWZZZE1ZMP000001" });
     keep(&admin, "/api/v1/vehicles", vehicle, json!({ "status": "sold" })).await;
@@ -61,6 +63,72 @@ pub(super) async fn walk(app: &TestApp) {
 async fn ask(person: &Person<'_>, method: Method, path: &str, body: Option<Value>, expected: u16) -> Value {
     let request = person.request(method, path);
     Answer::of(body.into_iter().fold(request, |request, body| request.json(&body))).await.expect(expected)
+}
+
+/// Inquiries come in, and are looked up and decided on.
+async fn sources(app: &TestApp, oslo: DealershipId, admin: &Person<'_>) {
+    let list = admin.get("/api/v1/lead-sources").await.expect(200);
+    let form = list.as_array().expect("a list").iter().find(|source| source["kind"] == "form").expect("each has one");
+    let key = form["key"].as_str().expect("a key");
+    let post = format!("/webhooks/form/{key}");
+    let inquiry =
+        json!({ "name": "Per", "email": "per@example.no", "phone": "91234567", "message": "Hei", "_nonce": "n" });
+    let first = Answer::of(app.request(Method::POST, &post).json(&inquiry)).await.expect(200);
+    Answer::of(app.request(Method::POST, &post).json(&inquiry)).await.expect(200);
+    let more = json!({ "email": "per@example.no", "message": "Er den solgt?" });
+    let more = Answer::of(app.request(Method::POST, &post).json(&more)).await.expect(200);
+    admin.get(&format!("/api/v1/leads/{}", more["lead_id"].as_str().expect("an id"))).await.expect(200);
+    let lead = first["lead_id"].as_str().expect("an id");
+    for message in ["Parkert", "Avvist"] {
+        let robot = json!({ "email": "robot@example.no", "message": message, "_gotcha": "x" });
+        Answer::of(app.request(Method::POST, &post).json(&robot)).await.expect(200);
+    }
+    let parked = admin.get("/api/v1/inbound?status=parked&source=form").await.expect(200);
+    let id = |place: usize| parked[place]["id"].as_i64().expect("an id");
+    admin.get(&format!("/api/v1/inbound?before={}", id(0))).await.expect(200);
+    admin.get(&format!("/api/v1/inbound/{}", id(0))).await.expect(200);
+    ask(admin, Method::POST, &format!("/api/v1/inbound/{}/accept", id(0)), None, 200).await;
+    let rejected = admin.request(Method::POST, &format!("/api/v1/inbound/{}/reject", id(1)));
+    Answer::of(rejected).await.expect(204);
+    admin.get("/api/v1/inbound/ledger").await.expect(200);
+    ask(admin, Method::DELETE, &format!("/api/v1/leads/{lead}"), None, 204).await;
+    let new = json!({ "kind": "form", "name": "Kampanje" });
+    let made = ask(admin, Method::POST, "/api/v1/lead-sources", Some(new), 201).await;
+    let one = format!("/api/v1/lead-sources/{}", made["id"].as_str().expect("an id"));
+    admin.get(&one).await.expect(200);
+    ask(admin, Method::PATCH, &one, Some(json!({ "name": "Høst" })), 200).await;
+    ask(admin, Method::POST, &format!("{one}/rotate-key"), Some(json!({ "keep_days": 7 })), 200).await;
+    ask(admin, Method::DELETE, &one, None, 204).await;
+    for _ in 0..2 {
+        let page = json!({ "page_id": "1234", "page_name": "Bil Vest", "page_token": "EAAB" });
+        let page = ask(admin, Method::POST, "/api/v1/lead-sources/facebook/connect", Some(page), 200).await;
+        let id = page["id"].as_str().expect("an id").parse().expect("a UUID");
+        let mut tx = app.db.tenant(oslo).await.expect("the database is there");
+        common::lead_sources::mark_broken(&mut tx, id, "the token has expired").await.expect("it is there");
+        tx.commit().await.expect("the database is there");
+    }
+}
+
+/// Two records turn out to be one person, and then not to be.
+async fn customers(admin: &Person<'_>) {
+    for address in ["siri@example.no", "siri@jobb.example"] {
+        let lead = json!({ "customer_name": "Siri", "customer_email": address });
+        ask(admin, Method::POST, "/api/v1/leads", Some(lead), 201).await;
+    }
+    let list = admin.get("/api/v1/customers?email=siri@example.no").await.expect(200);
+    admin.get("/api/v1/customers").await.expect(200);
+    let other = admin.get("/api/v1/customers?email=siri@jobb.example").await.expect(200);
+    let id = |page: &Value| page["items"][0]["id"].as_str().expect("an id").to_owned();
+    let (id, other) = (id(&list), id(&other));
+    let path = format!("/api/v1/customers/{id}");
+    admin.get(&path).await.expect(200);
+    for dry_run in [true, false] {
+        let merge = json!({ "customer_id": other, "dry_run": dry_run });
+        ask(admin, Method::POST, &format!("{path}/merge"), Some(merge), 200).await;
+    }
+    ask(admin, Method::POST, &format!("/api/v1/customers/{other}/unmerge"), None, 200).await;
+    let part = json!({ "identities": [{ "kind": "email", "value": "siri@example.no" }] });
+    ask(admin, Method::POST, &format!("{path}/split"), Some(part), 201).await;
 }
 
 /// Every filter, sort and part that there is.
@@ -95,7 +163,8 @@ async fn leave(app: &TestApp, org: &ClerkOrgId, person: &Person<'_>) {
 async fn close(app: &TestApp, org: &ClerkOrgId) {
     app.deliver("msg_closed", &deleted("organization.deleted", org.as_str(), 9_000)).await.expect(202);
     let mut tx = app.db.system().await.expect("the database is there");
-    common::clerk::process(&mut tx, 1).await.expect("it can be processed");
+    let id = app.count("SELECT id FROM deliveries WHERE external_id = 'msg_closed'").await;
+    common::clerk::process(&mut tx, id).await.expect("it can be processed");
     assert!(purge(&mut tx, org).await.expect("it is closed"));
     tx.commit().await.expect("the database is there");
 }

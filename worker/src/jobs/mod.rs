@@ -4,13 +4,14 @@
 mod count_leads;
 mod process_clerk_event;
 mod prune;
+mod read_inquiry;
 mod reconcile_clerk;
 
 use std::time::Duration;
 
 use common::{
     config::WorkerConfig,
-    jobs::{CountLeads, ProcessClerkEvent, Prune, ReconcileClerk},
+    jobs::{CountLeads, ProcessClerkEvent, Prune, ReadInquiry, ReconcileClerk},
 };
 
 use crate::Registry;
@@ -19,6 +20,7 @@ use crate::Registry;
 pub fn registry(config: &WorkerConfig) -> Registry {
     let registry = Registry::default()
         .system::<ProcessClerkEvent>()
+        .tenant::<ReadInquiry>()
         .idempotent::<CountLeads>()
         .idempotent::<Prune>()
         .every(Duration::from_hours(1), &CountLeads {})

@@ -9,6 +9,7 @@ use std::{
 use common::{
     db::{Db, TenantForJob},
     queue::{ClaimedJob, LeaseError, NextState, Retry, defer, drop_pointless, fail},
+    secrets::Keyring,
     telemetry::Trace,
 };
 use tokio::time::{Instant, sleep};
@@ -39,6 +40,7 @@ const RECORD: Duration = Duration::from_secs(5);
 pub(super) struct Execution {
     pub(super) db: Db,
     pub(super) services: Services,
+    pub(super) keyring: Keyring,
     pub(super) registry: Registry,
     pub(super) local_queue: Arc<LocalQueue>,
     pub(super) completions: Completions,
@@ -130,6 +132,7 @@ impl Execution {
             job_id: job.lease.job_id(),
             attempt: job.attempt,
             max_attempts: job.max_attempts,
+            keyring: self.keyring.clone(),
             metrics: self.metrics.clone(),
         };
         let mut network = None;

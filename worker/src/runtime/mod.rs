@@ -134,6 +134,7 @@ impl Runtime {
             let execution = Execution {
                 db: db.clone(),
                 services: Services { clerk: config.clerk.clone() },
+                keyring: config.keyring.clone(),
                 registry: registry.clone(),
                 local_queue: local_queue.clone(),
                 completions: completions.clone(),

@@ -12,12 +12,16 @@ pub(super) struct Finding {
 
 /// References into another dealership cannot be written while these are there. Referential checks bypass policies, so that
 /// policies cannot guard them.
-pub(super) const KEYS: [(&str, &str); 6] = [
+pub(super) const KEYS: [(&str, &str); 10] = [
     ("conversations", "lead_id"),
     ("conversations", "sender_user_id"),
     ("lead_status_changes", "lead_id"),
     ("lead_status_changes", "changed_by"),
+    ("customer_identities", "customer_id"),
+    ("customers", "merged_into"),
+    ("lead_sources", "assigned_to"),
     ("leads", "assigned_to"),
+    ("leads", "customer_id"),
     ("leads", "dealership_id"),
 ];
 

@@ -1,0 +1,192 @@
+//! Forms of the dealerships' web sites.
+
+use axum::{
+    Extension, Json,
+    extract::{Path, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use common::{
+    db::EnteredSource,
+    deliveries::Source,
+    ids::ReceiptId,
+    input::{FieldError, origin_of},
+    inquiry::form::{self, NotAForm, Submission},
+    intake::{FormAnswer, ReceivedForm, receive_form},
+    lead_sources::{self, Settings, SourceKind},
+    telemetry::Trace,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{client::Client, extract::RawBody, openapi::FormProblems, problem::Problem, state::AppState};
+
+/// The largest form, in bytes: files that come with one are not kept.
+pub(crate) const FORM: usize = 4 * 1024 * 1024;
+
+/// What a form's sender is told, whether we know them or not.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct FormReceipt {
+    #[schema(example = "received")]
+    status: &'static str,
+    /// A receipt, which the dealership can look up: the id of the lead, if the inquiry made one.
+    lead_id: ReceiptId,
+}
+
+/// Takes a form of a dealership's web site. Its key stands in the address; the dealership's id is its first form's.
+///
+/// As JSON it is answered with JSON. A plain HTML form leads to the page that `_next` names, if it is of one of the form's
+/// web sites, or to a page of thanks. Fields that are not known here are kept with the lead. `_nonce` may be anything that is
+/// the same whenever the same filled-in form is sent again.
+#[utoipa::path(
+    post, path = "/webhooks/form/{key}", tag = "Webhooks", operation_id = "receiveForm", security(()),
+    params(("key" = String, Path, description = "The form's key.")),
+    request_body(content = Object, example = json!({ "name": "Bjørn Håkonsen", "phone": "+47 912 34 567", "email": "bjorn.hakonsen@example.no", "vehicle_interest": "Tesla Model Y Long Range", "message": "Hei! Har dere denne på lager?", "source_url": "https://www.bilvest.example/modeller/model-y" })),
+    responses(
+        (status = 200, description = "It is received", body = FormReceipt),
+        (status = 303, description = "It is received; of a plain form"),
+        FormProblems,
+    ),
+)]
+pub(crate) async fn submit(
+    State(state): State<AppState>,
+    Extension(trace): Extension<Trace>,
+    client: Client,
+    Path(key): Path<String>,
+    headers: HeaderMap,
+    RawBody(body): RawBody,
+) -> Response {
+    let plain = wants_page(&headers);
+    let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok()).map(str::to_owned);
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let received = ReceivedForm {
+        content_type,
+        origin: origin.as_deref(),
+        body: &body,
+        trace_context: Some(&trace.traceparent()),
+    };
+    let submission = match state.form_limits.check(client, &key).and_then(|()| {
+        form::read(content_type, &body).map_err(|error| match error {
+            NotAForm::NotJson => Problem::unreadable("The body is neither a JSON object nor a form."),
+            NotAForm::NotInParts(_) => Problem::unreadable("The body's parts cannot be told apart."),
+        })
+    }) {
+        Ok(submission) => submission,
+        Err(problem) => return open_to_all(problem.into_response()),
+    };
+    match receive(&state, &key, &submission, &received).await {
+        Ok((settings, receipt)) => {
+            let response = if plain { thank(&settings, &submission) } else { tell(receipt) };
+            with_cors(response, &settings, origin.as_deref())
+        }
+        Err(problem) => open_to_all(problem.into_response()),
+    }
+}
+
+/// Whether whoever sends the form shows the answer to a person.
+fn wants_page(headers: &HeaderMap) -> bool {
+    let has =
+        |name, text: &str| headers.get(name).and_then(|value| value.to_str().ok()).is_some_and(|v| v.contains(text));
+    has(header::ACCEPT, "text/html") && !has(header::CONTENT_TYPE, "json")
+}
+
+async fn receive(
+    state: &AppState,
+    key: &str,
+    submission: &Submission,
+    received: &ReceivedForm<'_>,
+) -> Result<(Settings, ReceiptId), Problem> {
+    let permit = state.admission.webhook().await?;
+    for attempt in 1.. {
+        let entered = permit.db().enter_source(SourceKind::Form.as_str(), key).await?;
+        let Some(EnteredSource { mut tx, id }) = entered else { return Err(Problem::no_such_form()) };
+        let Some(settings) = lead_sources::settings(&mut tx, id).await? else { return Err(Problem::no_such_form()) };
+        if !submission.mistakes.is_empty() {
+            return Err(mistakes(submission));
+        }
+        let done = match receive_form(&mut tx, &settings, submission, received).await {
+            Ok(answer) => tx.commit().await.map(|()| answer).map_err(Problem::from),
+            Err(error) => Err(error.into()),
+        };
+        match done {
+            Err(problem) if problem.is_conflict() && attempt < ATTEMPTS => {}
+            Err(problem) => return Err(problem),
+            Ok(answer) => {
+                state.metrics.webhook(Source::Form, label(answer));
+                return Ok((settings, answer.receipt()));
+            }
+        }
+    }
+    unreachable!("the last attempt returns")
+}
+
+/// How often a transaction is tried that others keep getting in the way of.
+const ATTEMPTS: u32 = 5;
+
+fn label(answer: FormAnswer) -> &'static str {
+    match answer {
+        FormAnswer::TakenIn(_) => "accepted",
+        FormAnswer::Waiting(_) => "waiting",
+        FormAnswer::Repeated(_) => "duplicate",
+    }
+}
+
+/// What is wrong with a form whose sender nobody could reach.
+fn mistakes(submission: &Submission) -> Problem {
+    let message = |field: &str| match field {
+        "email" => "must be an e-mail address, such as kari@example.no",
+        "phone" => "must be a phone number, such as +47 912 34 567; one from abroad begins with + or 00",
+        _ => "or phone is required, so that you can be answered",
+    };
+    let error = |mistake: &&'static str| {
+        let field = if *mistake == "contact" { "email" } else { mistake };
+        FieldError { field: field.to_owned(), message: message(mistake).to_owned() }
+    };
+    Problem::invalid_input(submission.mistakes.iter().map(error).collect())
+}
+
+fn tell(receipt: ReceiptId) -> Response {
+    Json(FormReceipt { status: "received", lead_id: receipt }).into_response()
+}
+
+/// Leads to the page that the form names, if it is of one of the form's web sites, or to the dealership's, or to ours.
+fn thank(settings: &Settings, submission: &Submission) -> Response {
+    let own = |next: &&String| origin_of(next).is_some_and(|origin| settings.allowed_origins.contains(&origin));
+    let next = submission.next.as_ref().filter(own).or(settings.thank_you_url.as_ref());
+    let ours = || format!("/forms/{}/thanks", settings.key);
+    let next = next.cloned().unwrap_or_else(ours);
+    match HeaderValue::try_from(next).or_else(|_| HeaderValue::try_from(ours())) {
+        Ok(location) => (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response(),
+        Err(_) => StatusCode::NO_CONTENT.into_response(),
+    }
+}
+
+/// Which pages may see the answer.
+fn with_cors(mut response: Response, settings: &Settings, origin: Option<&str>) -> Response {
+    let allowed = origin.filter(|origin| settings.allows(origin)).and_then(|origin| HeaderValue::try_from(origin).ok());
+    let headers = response.headers_mut();
+    headers.append(header::VARY, HeaderValue::from_static("Origin"));
+    if let Some(origin) = allowed {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    }
+    response
+}
+
+/// What says nothing of anybody's form may be seen by any page.
+fn open_to_all(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("retry-after, x-request-id"));
+    response
+}
+
+/// Lets any page ask: what a page may not send is parked, and its answer is not shown to it.
+pub(crate) async fn preflight() -> Response {
+    let headers = [
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "POST"),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, "content-type, accept"),
+        (header::ACCESS_CONTROL_MAX_AGE, "3600"),
+    ];
+    (StatusCode::NO_CONTENT, headers).into_response()
+}

@@ -1,0 +1,164 @@
+//! A dealership's own deliveries: read and settled through the tenant door, and shown to its people.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::{FromRow, QueryBuilder};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{Source, Status, process::ProcessError};
+use crate::{
+    db::{Error, Result, TenantTx},
+    ids::SourceId,
+    input::{Fields, FromFields, integer_text},
+};
+
+/// Something that came in, as a dealership sees it: what came and what became of it, without its content.
+#[derive(Debug, Clone, Serialize, FromRow, ToSchema)]
+pub struct Inbound {
+    /// Identifies what came in.
+    pub id: i64,
+    /// Who sent it.
+    pub source: Source,
+    /// Which of the dealership's sources it came from; null once that was removed.
+    pub source_id: Option<SourceId>,
+    /// What has become of it.
+    pub status: Status,
+    /// What it came to, or why to nothing.
+    #[schema(example = "became lead 018f3a2c-9f6e-7c31-8a44-2f1c7f0f9a11")]
+    pub outcome: Option<String>,
+    /// When it came.
+    pub received_at: DateTime<Utc>,
+    /// When that was decided.
+    pub processed_at: Option<DateTime<Utc>>,
+}
+
+/// Which of what came in, newest first.
+#[derive(Debug, Clone, Copy, Default, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct InboundFilter {
+    /// Only with this status.
+    #[param(schema_with = Status::or_blank)]
+    pub status: Option<Status>,
+    /// Only from there.
+    #[param(schema_with = Source::or_blank)]
+    pub source: Option<Source>,
+    /// Only what is older than the one with this id.
+    #[param(minimum = 1)]
+    pub before: Option<i64>,
+}
+
+impl FromFields for InboundFilter {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        Some(Self {
+            status: fields.optional("status", Status::parse),
+            source: fields.optional("source", Source::parse),
+            before: fields.optional("before", integer_text(1..=i64::MAX)),
+        })
+    }
+}
+
+/// How many are shown at once.
+const LIST: i64 = 100;
+
+/// What is read of a row. Never `*`: a column that a later release adds must not change what this one prepared.
+macro_rules! columns {
+    () => {
+        "id, source, source_id, status, outcome, received_at, processed_at"
+    };
+}
+
+/// What came in for the dealership, newest first, and whether there is more.
+pub async fn list_own(tx: &mut TenantTx, filter: &InboundFilter) -> Result<(Vec<Inbound>, bool)> {
+    let mut query = QueryBuilder::new(concat!(
+        "-- deliveries::list_own\nSELECT ",
+        columns!(),
+        " FROM deliveries WHERE dealership_id = "
+    ));
+    query.push_bind(tx.dealership()).push(" AND source <> 'clerk'");
+    // Spelled out, for the planner to find the index of a status.
+    if let Some(status) = filter.status {
+        query.push(format_args!(" AND status = '{}'", status.as_str()));
+    }
+    if let Some(source) = filter.source {
+        query.push(" AND source = ").push_bind(source);
+    }
+    if let Some(before) = filter.before {
+        query.push(" AND id < ").push_bind(before);
+    }
+    query.push(" ORDER BY id DESC LIMIT ").push_bind(LIST + 1);
+    let mut items: Vec<Inbound> = query.build_query_as().fetch_all(tx.conn()).await?;
+    let more = i64::try_from(items.len()).is_ok_and(|count| count > LIST);
+    items.truncate(LIST.try_into().unwrap_or(usize::MAX));
+    Ok((items, more))
+}
+
+/// One of them.
+pub async fn find_own(tx: &mut TenantTx, id: i64) -> Result<Option<Inbound>> {
+    let find = sqlx::query_as(concat!(
+        "-- deliveries::find_own\nSELECT ",
+        columns!(),
+        " FROM deliveries WHERE id = $1 AND dealership_id = $2 AND source <> 'clerk'"
+    ));
+    Ok(find.bind(id).bind(tx.dealership()).fetch_optional(tx.conn()).await?)
+}
+
+/// A dealership's delivery that nobody else processes before the transaction ends.
+#[derive(Debug, FromRow)]
+pub struct Own {
+    pub id: i64,
+    pub source: Source,
+    pub external_id: String,
+    /// None where it came for nobody's source.
+    pub source_id: Option<SourceId>,
+    /// What of the request's head matters for reading the body.
+    pub headers: Value,
+    /// As it was signed; nothing once it was erased.
+    pub body: Option<Vec<u8>>,
+    pub status: Status,
+    pub received_at: DateTime<Utc>,
+}
+
+/// Locks one of the dealership's deliveries for processing.
+pub async fn take_own(tx: &mut TenantTx, id: i64) -> Result<Own, ProcessError> {
+    let taken: Option<Own> = sqlx::query_as(
+        "-- deliveries::take_own
+         SELECT id, source, external_id, source_id, headers, body, status, received_at
+         FROM deliveries WHERE id = $1 AND dealership_id = $2 AND source <> 'clerk' FOR NO KEY UPDATE",
+    )
+    .bind(id)
+    .bind(tx.dealership())
+    .fetch_optional(tx.conn())
+    .await
+    .map_err(Error::from)?;
+    taken.ok_or(ProcessError::Missing)
+}
+
+/// Notes what one of the dealership's deliveries came to, in the transaction of its effects.
+pub async fn settle_own(tx: &mut TenantTx, id: i64, status: Status, outcome: &str, effects: &[String]) -> Result<()> {
+    sqlx::query(
+        "-- deliveries::settle_own
+         UPDATE deliveries SET status = $3, outcome = $4, effects = effects || $5, processed_at = now()
+         WHERE id = $1 AND dealership_id = $2",
+    )
+    .bind(id)
+    .bind(tx.dealership())
+    .bind(status)
+    .bind(outcome)
+    .bind(effects)
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Erases the bodies of some of the dealership's deliveries.
+pub async fn erase_own(tx: &mut TenantTx, ids: &[i64]) -> Result<()> {
+    sqlx::query(
+        "-- deliveries::erase_own\nUPDATE deliveries SET body = NULL WHERE id = ANY ($1) AND dealership_id = $2",
+    )
+    .bind(ids)
+    .bind(tx.dealership())
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,190 @@
+//! What becomes of an inquiry: a lead, or a message of a lead that is open, or nothing, since it came before. Whatever it
+//! becomes is written in one transaction with what the inquiry is known by, so that it becomes that once.
+
+mod decide;
+mod form;
+mod read;
+mod record;
+mod resolve;
+
+use serde_json::{Map, Value};
+
+pub use decide::{DecideError, accept, reject};
+pub use form::{FormAnswer, ReceivedForm, receive_form};
+pub use read::{ReadError, Settled, process, process_fetched};
+pub use record::lead_of_receipt;
+use record::record;
+use resolve::{lock, resolve};
+
+use crate::{
+    conversations::{self, Channel, Direction, NewMessage, SenderType},
+    customers::{Contact, recognise},
+    db::{self, TenantTx},
+    deliveries::Source,
+    ids::{LeadId, MessageId, ReceiptId, SourceId, UserId},
+    inquiry::Inquiry,
+    leads::{self, LeadSource, LeadStatus, NewLead},
+};
+
+/// Where an inquiry comes from, and what it is known by.
+#[derive(Debug, Clone)]
+pub struct Origin<'a> {
+    pub source: Source,
+    pub source_id: SourceId,
+    pub delivery_id: i64,
+    /// What whoever sent it is told.
+    pub receipt: ReceiptId,
+    /// What the source calls the inquiry, if it does: the same whenever it comes again, in whatever delivery.
+    pub key: Option<&'a str>,
+    /// Message-ID of a mail.
+    pub mail_id: Option<&'a str>,
+    /// The mails that it answers, by Message-ID.
+    pub answers: &'a [String],
+    /// Who gets what becomes of it.
+    pub assigned_to: Option<UserId>,
+}
+
+/// What an inquiry became.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Became {
+    Lead(LeadId),
+    Message(LeadId, MessageId),
+    /// It had become that before: of this lead, which may have been deleted since.
+    Known(LeadId),
+}
+
+impl Became {
+    /// The lead that it is about.
+    pub fn lead(self) -> LeadId {
+        match self {
+            Self::Lead(lead) | Self::Message(lead, _) | Self::Known(lead) => lead,
+        }
+    }
+
+    /// As a delivery notes it.
+    pub fn outcome(self) -> String {
+        match self {
+            Self::Lead(lead) => format!("became lead {lead}"),
+            Self::Message(lead, _) => format!("became a message of lead {lead}"),
+            Self::Known(lead) => format!("known already, as lead {lead}"),
+        }
+    }
+}
+
+/// Why an inquiry was not written down.
+#[derive(Debug, thiserror::Error)]
+pub enum IntakeError {
+    #[error(transparent)]
+    Lead(#[from] leads::WriteError),
+    #[error(transparent)]
+    Message(#[from] conversations::WriteError),
+    #[error(transparent)]
+    Db(#[from] db::Error),
+}
+
+/// Writes an inquiry down, once. Who sends the same as within minutes before sends it again; a known customer with an open
+/// lead that is not old writes to that lead.
+pub async fn take_in(tx: &mut TenantTx, inquiry: &Inquiry, origin: &Origin<'_>) -> Result<Became, IntakeError> {
+    lock(tx, inquiry, origin).await?;
+    let found = resolve(tx, inquiry, origin).await?;
+    if let Some(lead) = found.known {
+        return Ok(Became::Known(lead));
+    }
+    let added = match found.open_lead {
+        Some(lead) => add_message(tx, lead, inquiry, origin).await?.map(|message| Became::Message(lead, message)),
+        None => None,
+    };
+    let became = match added {
+        Some(became) => became,
+        None => Became::Lead(create_lead(tx, inquiry, origin).await?),
+    };
+    record(tx, inquiry, origin, became).await?;
+    Ok(became)
+}
+
+async fn create_lead(tx: &mut TenantTx, inquiry: &Inquiry, origin: &Origin<'_>) -> Result<LeadId, IntakeError> {
+    let new = NewLead {
+        id: Some(origin.receipt.into()),
+        source: lead_source(origin.source),
+        source_url: inquiry.source_url.clone(),
+        source_metadata: Value::Object(inquiry.details.clone()).into(),
+        status: LeadStatus::New,
+        assigned_to: origin.assigned_to,
+        customer_name: inquiry.name.clone(),
+        customer_email: inquiry.email.clone(),
+        customer_phone: inquiry.phone.clone(),
+        vehicle_interest: inquiry.vehicle_interest.clone(),
+        initial_message: inquiry.message.clone(),
+        lead_score: 50,
+        created_at: None,
+    };
+    Ok(leads::create(tx, &new).await?.id)
+}
+
+/// Everything of the inquiry is kept with the message. `None` if the lead has been deleted meanwhile.
+async fn add_message(
+    tx: &mut TenantTx,
+    lead: LeadId,
+    inquiry: &Inquiry,
+    origin: &Origin<'_>,
+) -> Result<Option<MessageId>, IntakeError> {
+    // What they are reached at by now may be new.
+    recognise(tx, &contact(inquiry)).await?;
+    let new = NewMessage {
+        lead_id: lead,
+        channel: channel(origin.source),
+        direction: Direction::Inbound,
+        sender: sender(inquiry),
+        sender_user_id: None,
+        sender_clerk_user_id: None,
+        impersonator: None,
+        sender_type: SenderType::Customer,
+        message_content: inquiry.message.clone().or_else(|| inquiry.vehicle_interest.clone()).unwrap_or_default(),
+        message_metadata: metadata(inquiry),
+        created_at: None,
+    };
+    Ok(conversations::create(tx, &new).await?.map(|message| message.id))
+}
+
+fn contact(inquiry: &Inquiry) -> Contact<'_> {
+    Contact { name: inquiry.name.as_deref(), email: inquiry.email.as_ref(), phone: inquiry.phone.as_ref() }
+}
+
+fn sender(inquiry: &Inquiry) -> String {
+    let email = || inquiry.email.as_ref().map(|email| email.as_str().to_owned());
+    let phone = || inquiry.phone.as_ref().map(|phone| phone.typed.clone());
+    inquiry.name.clone().or_else(email).or_else(phone).unwrap_or_default()
+}
+
+fn metadata(inquiry: &Inquiry) -> Value {
+    let text = |value: &Option<String>| value.clone().map(Value::from);
+    let given = [
+        ("name", text(&inquiry.name)),
+        ("email", inquiry.email.as_ref().map(|email| email.as_str().into())),
+        ("phone", inquiry.phone.as_ref().map(|phone| phone.typed.as_str().into())),
+        ("vehicle_interest", text(&inquiry.vehicle_interest)),
+        ("source_url", text(&inquiry.source_url)),
+        ("details", Some(Value::Object(inquiry.details.clone())).filter(|_| !inquiry.details.is_empty())),
+    ];
+    let given = given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    Value::Object(given.collect::<Map<_, _>>())
+}
+
+fn lead_source(source: Source) -> LeadSource {
+    match source {
+        Source::Form => LeadSource::Website,
+        Source::Email => LeadSource::Email,
+        Source::Adf => LeadSource::Adf,
+        Source::Facebook => LeadSource::Facebook,
+        Source::Clerk => LeadSource::Manual,
+    }
+}
+
+fn channel(source: Source) -> Channel {
+    match source {
+        Source::Form | Source::Adf => Channel::Website,
+        Source::Email => Channel::Email,
+        Source::Facebook => Channel::Facebook,
+        Source::Clerk => Channel::Manual,
+    }
+}

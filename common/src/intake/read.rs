@@ -1,0 +1,138 @@
+use multer::bytes::Bytes;
+
+use super::{Became, IntakeError, Origin, take_in};
+use crate::{
+    db::TenantTx,
+    deliveries::{Own, ProcessError, Source, Status, settle_own, take_own},
+    ids::{ReceiptId, SourceId},
+    inquiry::{Asked, Reading, form},
+    lead_sources::{self, Settings},
+};
+
+/// What a delivery came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    pub status: Status,
+    /// Ids and reasons, nothing of the customer.
+    pub outcome: String,
+}
+
+/// Why a delivery was not read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    #[error(transparent)]
+    Intake(#[from] IntakeError),
+    /// What a worker has to fetch is not here.
+    #[error("it is not read but fetched")]
+    NotHere,
+    #[error(transparent)]
+    Db(#[from] crate::db::Error),
+}
+
+/// Reads a pending delivery of the dealership and writes down what it says. `None` if that was done before.
+pub async fn process(tx: &mut TenantTx, id: i64) -> Result<Option<Settled>, ReadError> {
+    let delivery = take_own(tx, id).await?;
+    if delivery.status != Status::Pending {
+        return Ok(None);
+    }
+    let settings = match delivery.source_id {
+        Some(source) => lead_sources::settings(tx, source).await?,
+        None => None,
+    };
+    let reading = match &settings {
+        None => Reading::Doubtful("its source was removed".to_owned(), Vec::new()),
+        Some(settings) if !settings.enabled => Reading::Doubtful("its source is switched off".to_owned(), Vec::new()),
+        Some(settings) => read(&delivery, settings)?,
+    };
+    let settled = write_down(tx, &delivery, settings.as_ref(), reading).await?;
+    settle_own(tx, id, settled.status, &settled.outcome, &[]).await?;
+    Ok(Some(settled))
+}
+
+/// Writes down what was fetched for a pending delivery. `None` if that was done before.
+pub async fn process_fetched(
+    tx: &mut TenantTx,
+    id: i64,
+    reading: impl FnOnce(&Own) -> Reading + Send,
+) -> Result<Option<Settled>, ReadError> {
+    let delivery = take_own(tx, id).await?;
+    if delivery.status != Status::Pending {
+        return Ok(None);
+    }
+    let settings = match delivery.source_id {
+        Some(source) => lead_sources::settings(tx, source).await?,
+        None => None,
+    };
+    let reading = reading(&delivery);
+    let settled = write_down(tx, &delivery, settings.as_ref(), reading).await?;
+    settle_own(tx, id, settled.status, &settled.outcome, &[]).await?;
+    Ok(Some(settled))
+}
+
+/// What a delivery says, whether its source is switched on or not.
+pub(super) fn read(delivery: &Own, _settings: &Settings) -> Result<Reading, ReadError> {
+    let body = Bytes::copy_from_slice(delivery.body.as_deref().unwrap_or_default());
+    let content_type = delivery.headers["content-type"].as_str().unwrap_or_default();
+    Ok(match delivery.source {
+        Source::Form => match form::read(content_type, &body) {
+            Ok(form) => Reading::Inquiries(vec![form.inquiry.into()]),
+            Err(error) => Reading::Dead(error.to_string()),
+        },
+        Source::Email | Source::Adf => Reading::Dead("nobody reads it yet".to_owned()),
+        Source::Facebook | Source::Clerk => return Err(ReadError::NotHere),
+    })
+}
+
+async fn write_down(
+    tx: &mut TenantTx,
+    delivery: &Own,
+    settings: Option<&Settings>,
+    reading: Reading,
+) -> Result<Settled, IntakeError> {
+    let inquiries = match reading {
+        Reading::Inquiries(inquiries) => inquiries,
+        Reading::Doubtful(reason, _) => return Ok(Settled { status: Status::Parked, outcome: reason }),
+        Reading::Ignored(reason) => return Ok(Settled { status: Status::Ignored, outcome: reason }),
+        Reading::Dead(reason) => return Ok(Settled { status: Status::Dead, outcome: reason }),
+    };
+    if !inquiries.iter().any(|asked| asked.inquiry.is_reachable()) {
+        let outcome = "nobody can be reached by what it says".to_owned();
+        return Ok(Settled { status: Status::Parked, outcome });
+    }
+    let Some(source) = delivery.source_id else {
+        return Ok(Settled { status: Status::Parked, outcome: "it is for no source".to_owned() });
+    };
+    let became = take_in_all(tx, delivery, source, settings, &inquiries).await?;
+    Ok(Settled { status: Status::Processed, outcome: outcome(&became) })
+}
+
+/// Each of a delivery's inquiries, in their order.
+pub(super) async fn take_in_all(
+    tx: &mut TenantTx,
+    delivery: &Own,
+    source_id: SourceId,
+    settings: Option<&Settings>,
+    inquiries: &[Asked],
+) -> Result<Vec<Became>, IntakeError> {
+    let mut all = Vec::with_capacity(inquiries.len());
+    for (place, asked) in inquiries.iter().enumerate() {
+        let origin = Origin {
+            source: delivery.source,
+            source_id,
+            delivery_id: delivery.id,
+            receipt: ReceiptId::of(source_id, &delivery.external_id, place),
+            key: asked.key.as_deref(),
+            mail_id: asked.mail_id.as_deref(),
+            answers: &asked.answers,
+            assigned_to: settings.and_then(|settings| settings.assigned_to),
+        };
+        all.push(take_in(tx, &asked.inquiry, &origin).await?);
+    }
+    Ok(all)
+}
+
+pub(super) fn outcome(became: &[Became]) -> String {
+    became.iter().map(|became| became.outcome()).collect::<Vec<_>>().join("; ")
+}

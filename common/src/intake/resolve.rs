@@ -1,0 +1,88 @@
+use aws_lc_rs::digest::{Context, SHA256};
+use sqlx::FromRow;
+
+use super::{Origin, contact};
+use crate::{
+    customers::{lock_key, lock_keys},
+    db::{Result, TenantTx},
+    ids::LeadId,
+    inquiry::Inquiry,
+};
+
+/// Minutes within which the same text of the same person is the same inquiry.
+const REPEATED_WITHIN: i32 = 5;
+
+/// Waits for whoever writes down the same inquiry, or another one of the same person. Held until the transaction ends.
+pub(super) async fn lock(tx: &mut TenantTx, inquiry: &Inquiry, origin: &Origin<'_>) -> Result<()> {
+    let mut keys = lock_keys(tx.dealership(), &contact(inquiry));
+    keys.extend(origin.key.map(|key| lock_key(tx.dealership(), "inquiry", key)));
+    // In one order: nobody waits in a circle.
+    keys.sort_unstable();
+    keys.dedup();
+    sqlx::query("-- intake::lock\nSELECT pg_advisory_xact_lock(k) FROM unnest($1::bigint[]) AS k")
+        .bind(keys)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// What is known of an inquiry.
+#[derive(Debug, FromRow)]
+pub(super) struct Found {
+    /// What it became before.
+    pub(super) known: Option<LeadId>,
+    /// The lead that it belongs to.
+    pub(super) open_lead: Option<LeadId>,
+}
+
+pub(super) async fn resolve(tx: &mut TenantTx, inquiry: &Inquiry, origin: &Origin<'_>) -> Result<Found> {
+    let (kinds, values) = contact(inquiry).identities();
+    Ok(sqlx::query_as(
+        "-- intake::resolve
+         WITH RECURSIVE record AS (
+           SELECT i.customer_id AS id FROM customer_identities i
+           JOIN unnest($2::text[], $3::text[]) AS g (kind, value) ON g.kind = i.kind AND g.value = i.value
+           WHERE i.dealership_id = $1
+           UNION
+           SELECT m.merged_into FROM customers m JOIN record r ON m.id = r.id
+           WHERE m.dealership_id = $1 AND m.merged_into IS NOT NULL),
+         same AS (
+           SELECT id FROM record UNION
+           SELECT m.id FROM customers m JOIN same ON m.merged_into = same.id WHERE m.dealership_id = $1)
+         SELECT coalesce(
+           (SELECT lead_id FROM inquiries WHERE dealership_id = $1 AND (key = $4 OR id = $5) LIMIT 1),
+           (SELECT lead_id FROM inquiries
+            WHERE dealership_id = $1 AND fingerprint = $6 AND received_at > now() - make_interval(mins => $7) LIMIT 1)) AS known,
+         coalesce(
+           (SELECT i.lead_id FROM inquiries i JOIN leads l ON l.id = i.lead_id AND l.dealership_id = $1
+            WHERE i.dealership_id = $1 AND i.mail_id = ANY ($8) ORDER BY i.received_at DESC LIMIT 1),
+           (SELECT l.id FROM leads l
+            WHERE l.dealership_id = $1 AND l.customer_id IN (SELECT id FROM same) AND l.status IN ('new', 'contacted', 'qualified')
+              AND l.created_at > now() - make_interval(days => (SELECT same_lead_days FROM dealerships WHERE id = $1)::int)
+            ORDER BY l.created_at DESC LIMIT 1)) AS open_lead",
+    )
+    .bind(tx.dealership())
+    .bind(kinds)
+    .bind(values)
+    .bind(origin.key)
+    .bind(origin.receipt)
+    .bind(fingerprint(inquiry, origin))
+    .bind(REPEATED_WITHIN)
+    .bind(origin.answers)
+    .fetch_one(tx.conn())
+    .await?)
+}
+
+/// Of who asks and what they write.
+pub(super) fn fingerprint(inquiry: &Inquiry, origin: &Origin<'_>) -> Vec<u8> {
+    let (kinds, values) = contact(inquiry).identities();
+    let mut hash = Context::new(&SHA256);
+    // Salted, so that a short list of numbers does not tell whose it is.
+    hash.update(uuid::Uuid::from(origin.source_id).as_bytes());
+    let texts = [inquiry.message.as_deref(), inquiry.vehicle_interest.as_deref()].map(Option::unwrap_or_default);
+    for part in kinds.iter().copied().chain(values.iter().map(String::as_str)).chain(texts) {
+        hash.update(&u64::try_from(part.len()).expect("a text is shorter").to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.finish().as_ref().to_vec()
+}

@@ -1,0 +1,145 @@
+use std::collections::BTreeSet;
+
+use super::{KeyTaken, Source, SourceKind, find, keys};
+use crate::{
+    db::{Error, Result, SystemTx, TenantTx},
+    ids::{DealershipId, SourceId},
+    secrets::{KeyId, Keyring, NoKey, OpenError, Place, Sealed, Secret},
+};
+
+/// What a source keeps sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceSecret {
+    /// Of a form's check for bots.
+    Turnstile,
+    /// With which a page's leads are read.
+    PageToken,
+}
+
+impl SourceSecret {
+    fn place(self, dealership: DealershipId, row: SourceId) -> Place {
+        let column = match self {
+            Self::Turnstile => "lead_sources.turnstile_secret",
+            Self::PageToken => "lead_sources.page_token",
+        };
+        Place { dealership, column, row: row.into() }
+    }
+
+    pub(super) fn seal(
+        self,
+        keyring: &Keyring,
+        dealership: DealershipId,
+        id: SourceId,
+        secret: &Secret,
+    ) -> Result<Sealed, NoKey> {
+        keyring.seal(secret, &self.place(dealership, id))
+    }
+
+    /// Opens what was sealed for this source.
+    pub fn open(
+        self,
+        keyring: &Keyring,
+        dealership: DealershipId,
+        id: SourceId,
+        sealed: &Sealed,
+    ) -> Result<Secret, OpenError> {
+        keyring.open(sealed, &self.place(dealership, id))
+    }
+}
+
+/// Why a page was not connected.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// It is connected to another dealership, which alone can let it go.
+    #[error("the page is connected to another dealership")]
+    TakenByAnother,
+    #[error(transparent)]
+    NoKey(#[from] NoKey),
+    /// The database did not do it.
+    #[error(transparent)]
+    Db(#[from] Error),
+}
+
+impl From<sqlx::Error> for ConnectError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Db(error.into())
+    }
+}
+
+/// A page of Facebook, with the token that reads its leads.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// Facebook's id.
+    pub id: String,
+    pub name: String,
+    pub token: Secret,
+}
+
+/// Connects a page to the dealership, or repairs it with a new token.
+pub async fn connect_page(tx: &mut TenantTx, keyring: &Keyring, page: &Page) -> Result<Source, ConnectError> {
+    let known: Option<SourceId> = sqlx::query_scalar(
+        "-- lead_sources::connect_page
+         SELECT id FROM lead_sources WHERE dealership_id = $1 AND kind = 'facebook' AND key = $2 FOR NO KEY UPDATE",
+    )
+    .bind(tx.dealership())
+    .bind(&page.id)
+    .fetch_optional(tx.conn())
+    .await?;
+    let id = match known {
+        Some(id) => id,
+        None => insert_page(tx, page).await?,
+    };
+    let sealed = SourceSecret::PageToken.seal(keyring, tx.dealership(), id, &page.token)?;
+    sqlx::query(
+        "-- lead_sources::connect_page
+         UPDATE lead_sources SET page_token = $3, broken_since = NULL, broken_reason = NULL, updated_at = now()
+         WHERE id = $1 AND dealership_id = $2",
+    )
+    .bind(id)
+    .bind(tx.dealership())
+    .bind(sealed)
+    .execute(tx.conn())
+    .await?;
+    Ok(find(tx, id).await?.expect("it was written in this transaction"))
+}
+
+async fn insert_page(tx: &mut TenantTx, page: &Page) -> Result<SourceId, ConnectError> {
+    let id: SourceId = sqlx::query_scalar(
+        "-- lead_sources::insert_page
+         INSERT INTO lead_sources (dealership_id, kind, name, key) VALUES ($1, 'facebook', $2, $3) RETURNING id",
+    )
+    .bind(tx.dealership())
+    .bind(&page.name)
+    .bind(&page.id)
+    .fetch_one(tx.conn())
+    .await?;
+    keys::insert(tx, SourceKind::Facebook, &page.id, id).await.map_err(|error| match error {
+        KeyTaken::Taken => ConnectError::TakenByAnother,
+        KeyTaken::Db(error) => error.into(),
+    })?;
+    Ok(id)
+}
+
+/// Notes that a source does not work until a person repairs it. Says whether it is news.
+pub async fn mark_broken(tx: &mut TenantTx, id: SourceId, reason: &str) -> Result<bool> {
+    let marked = sqlx::query(
+        "-- lead_sources::mark_broken
+         UPDATE lead_sources SET broken_since = now(), broken_reason = $3
+         WHERE id = $1 AND dealership_id = $2 AND broken_since IS NULL",
+    );
+    let marked = marked.bind(id).bind(tx.dealership()).bind(reason).execute(tx.conn()).await?;
+    Ok(marked.rows_affected() > 0)
+}
+
+/// The keys that secrets of sources are sealed with.
+pub async fn keys_in_use(tx: &mut SystemTx) -> Result<BTreeSet<KeyId>> {
+    let sealed: Vec<Sealed> = sqlx::query_scalar(
+        "-- lead_sources::keys_in_use
+         SELECT DISTINCT ON (substr(sealed, 1, 2 + get_byte(sealed, 1))) sealed
+         FROM (SELECT turnstile_secret AS sealed FROM lead_sources WHERE turnstile_secret IS NOT NULL
+               UNION ALL SELECT page_token FROM lead_sources WHERE page_token IS NOT NULL) secrets",
+    )
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(sealed.iter().filter_map(Sealed::key).collect())
+}

@@ -1,0 +1,1 @@
+ALTER TABLE leads VALIDATE CONSTRAINT leads_customer_id_dealership_id_fkey;
