@@ -1,7 +1,9 @@
 //! What a customer asks, whatever the source. A reader makes it of bytes, without the database and without the network,
 //! and refuses nothing that a person wrote: what does not fit a field is kept among the details.
 
+pub mod adf;
 pub mod charset;
+pub mod facebook;
 pub mod form;
 pub mod multipart;
 
