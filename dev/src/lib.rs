@@ -1,11 +1,12 @@
-//! What development and the tests need and no production binary contains: private PostgreSQL servers, a stand-in for
-//! Clerk, and a runner for the Procfile.
+//! What development and the tests need and no production binary contains: private PostgreSQL servers, stand-ins
+//! for Clerk, Meta's Graph API and Turnstile, and a runner for the Procfile.
 
 pub mod changes;
 pub mod clerk;
 pub mod console;
 pub mod files;
 pub mod fingerprint;
+pub mod graph;
 pub mod hostile;
 pub mod ownership;
 pub mod postgres;
@@ -13,3 +14,5 @@ pub mod process_table;
 pub mod processes;
 pub mod procfile;
 pub mod random;
+pub mod serving;
+pub mod turnstile;

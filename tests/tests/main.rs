@@ -1,4 +1,5 @@
-//! The tests of the whole, one subject a file. Nothing of ours is replaced; only Clerk is a stand-in.
+//! The tests of the whole, one subject a file. Nothing of ours is replaced; only what others run
+//! is a stand-in.
 
 mod api;
 mod backup;
@@ -19,6 +20,7 @@ mod first_request;
 mod forms;
 mod framing;
 mod frontend;
+mod graph;
 mod hang_ups;
 mod isolation;
 mod layers;
@@ -46,5 +48,6 @@ mod surface;
 mod tenancy;
 mod tokens;
 mod totals;
+mod turnstile;
 mod webhooks;
 mod worker;

@@ -1,6 +1,4 @@
 use std::{
-    io,
-    net::SocketAddr,
     path::PathBuf,
     sync::{
         Arc, PoisonError, RwLock,
@@ -18,13 +16,14 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio::net::TcpListener;
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
 
 use super::{
     ChangeError, Endpoint, Event, Faults, INSTANCE_ID, Instance, SessionToken, SigningKey, StoreError, Webhooks,
     backend_api, control, jwks, store::Store,
 };
+use crate::serving::{self, Serving};
 
 /// What a stand-in starts with.
 pub struct Options {
@@ -70,9 +69,7 @@ impl Options {
 /// A running stand-in. It ends when it is dropped.
 pub struct StandIn {
     clerk: Clerk,
-    address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    server: JoinHandle<io::Result<()>>,
+    serving: Serving,
 }
 
 /// What the request handlers share.
@@ -98,9 +95,7 @@ struct Shared {
 
 impl StandIn {
     /// Serves on `listener` until [`StandIn::stop`].
-    #[expect(clippy::unused_async, reason = "it needs a Tokio runtime, and `await` is the proof that there is one")]
     pub async fn start(listener: TcpListener, options: Options) -> Result<Self, StoreError> {
-        let address = listener.local_addr().expect("a listener that was bound has an address");
         let clerk = Clerk(Arc::new(Shared {
             keys: RwLock::new(vec![Arc::new(options.key)]),
             store: Store::open(options.state_file, options.initial)?,
@@ -109,7 +104,7 @@ impl StandIn {
             secret_key: options.secret_key,
             api: options.api,
             authorized_party: options.authorized_party,
-            url: format!("http://{address}"),
+            url: format!("http://{}", serving::address(&listener)),
             jwks_requests: AtomicU64::new(0),
             outage: AtomicBool::new(false),
             no_keys: AtomicBool::new(false),
@@ -117,17 +112,12 @@ impl StandIn {
             instance_id: options.instance_id,
             faults: Faults::default(),
         }));
-        let (stop, stopped) = oneshot::channel();
-        let server = axum::serve(listener, router(clerk.clone())).with_graceful_shutdown(async {
-            // A sender that was dropped means the same.
-            let _ = stopped.await;
-        });
-        let server = tokio::spawn(async move { server.await });
-        Ok(Self { clerk, address, stop: Some(stop), server })
+        let serving = Serving::start(listener, router(clerk.clone())).await;
+        Ok(Self { clerk, serving })
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.serving.url()
     }
 
     /// Where its public keys are.
@@ -200,16 +190,8 @@ impl StandIn {
     }
 
     /// Finishes the requests under way and ends. Webhooks that were not delivered yet are forgotten.
-    pub async fn stop(mut self) {
-        drop(self.stop.take());
-        // Its only error is a listener that broke, which makes no difference any more.
-        let _ = (&mut self.server).await;
-    }
-}
-
-impl Drop for StandIn {
-    fn drop(&mut self) {
-        self.server.abort();
+    pub async fn stop(self) {
+        self.serving.stop().await;
     }
 }
 
