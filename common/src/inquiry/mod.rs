@@ -3,6 +3,7 @@
 
 pub mod adf;
 pub mod charset;
+pub mod email;
 pub mod facebook;
 pub mod form;
 pub mod multipart;
