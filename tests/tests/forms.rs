@@ -24,9 +24,9 @@ async fn send(app: &TestApp, path: &str, body: &Value) -> Value {
     Answer::of(app.request(Method::POST, path).json(body)).await.expect(200)
 }
 
-async fn change(person: &Person<'_>, source: &Value, patch: Value) -> Value {
+async fn change(person: &Person<'_>, source: &Value, changes: Value) -> Value {
     let path = format!("/api/v1/lead-sources/{}", source["id"].as_str().expect("an id"));
-    Answer::of(person.request(Method::PATCH, &path).json(&patch)).await.expect(200)
+    Answer::of(person.request(Method::PATCH, &path).json(&changes)).await.expect(200)
 }
 
 fn receipt(answer: &Value) -> String {

@@ -156,6 +156,7 @@ fn embed_line(url: &str, key: &str) -> String {
 
 /// A page that an admin connects by its token.
 #[derive(Debug, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the names are those of the body")]
 pub(crate) struct ConnectPage {
     /// Facebook's id of the page.
     #[schema(value_type = String, max_length = 40, example = "107766554433221")]

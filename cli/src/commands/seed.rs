@@ -187,11 +187,10 @@ fn messages(
     received: DateTime<Utc>,
 ) -> Vec<NewMessage> {
     let channel = match lead.source {
-        LeadSource::Website => Channel::Website,
+        LeadSource::Website | LeadSource::Adf => Channel::Website,
         LeadSource::Email => Channel::Email,
         LeadSource::Facebook => Channel::Facebook,
         LeadSource::Manual => Channel::Manual,
-        LeadSource::Adf => Channel::Website,
     };
     let inquiry = NewMessage {
         lead_id: id,

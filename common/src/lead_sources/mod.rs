@@ -51,6 +51,7 @@ text_enum!(
 
 /// A source as the API shows it.
 #[derive(Debug, Clone, Serialize, FromRow, ToSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a member of the answer")]
 pub struct Source {
     /// Identifies the source.
     pub id: SourceId,

@@ -21,11 +21,10 @@ impl TenantJob for ReadInquiry {
 
 /// What became of a delivery, for operators.
 pub(super) fn tell(delivery_id: i64, settled: Option<Settled>) {
-    match settled {
-        Some(Settled { status, outcome }) => {
-            tracing::info!(delivery_id, status = status.as_str(), outcome, "read what came in");
-        }
-        None => tracing::info!(delivery_id, "what came in had been read before"),
+    if let Some(Settled { status, outcome }) = settled {
+        tracing::info!(delivery_id, status = status.as_str(), outcome, "read what came in");
+    } else {
+        tracing::info!(delivery_id, "what came in had been read before");
     }
 }
 
