@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::input::Email;
 
 /// As the definition has it.
 const PROPER: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
@@ -52,7 +53,7 @@ fn every_part_of_a_proper_document_is_kept() {
     let Prospect { inquiry, key, is_resend } = one(PROPER);
     assert_eq!((key.as_deref(), is_resend), (Some(r#"["bilportalen.example","bp-88123"]"#), false));
     assert_eq!(inquiry.name.as_deref(), Some("Bjørn Åge Håkonsen"));
-    assert_eq!(inquiry.email.as_ref().map(|email| email.as_str()), Some("bjorn@example.no"));
+    assert_eq!(inquiry.email.as_ref().map(Email::as_str), Some("bjorn@example.no"));
     assert_eq!(inquiry.phone.as_ref().map(|phone| phone.e164.as_str()), Some("+4791234567"));
     assert_eq!(inquiry.vehicle_interest.as_deref(), Some("2023 Toyota RAV4 Plug-in Hybrid Active"));
     assert_eq!(inquiry.message.as_deref(), Some("Er den fortsatt til salgs?"));
@@ -90,7 +91,7 @@ fn assert_read(document: &[u8], charset: Option<&str>, expected: Expected) {
     let inquiry = &prospects[0].inquiry;
     let found = (
         inquiry.name.as_deref().unwrap_or_default(),
-        inquiry.email.as_ref().map(|email| email.as_str()).unwrap_or_default(),
+        inquiry.email.as_ref().map(Email::as_str).unwrap_or_default(),
         inquiry.phone.as_ref().map(|phone| phone.e164.as_str()).unwrap_or_default(),
         inquiry.vehicle_interest.as_deref().unwrap_or_default(),
     );

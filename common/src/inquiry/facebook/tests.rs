@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::input::Email;
 
 fn leadgen(entry: &Value, value: &Value) -> Vec<u8> {
     json!({ "object": "page", "entry": [{ "id": entry, "time": 1_790_000_000, "changes": [{ "field": "leadgen", "value": value }] }] })
@@ -115,7 +116,7 @@ fn every_value_of_every_question_is_kept_with_its_label() {
     assert_eq!(lead.created_time, time("2026-09-21T12:13:18Z"));
     let inquiry = lead.inquiry(Some(&questions));
     assert_eq!(inquiry.name.as_deref(), Some("Bjørn Håkonsen"));
-    assert_eq!(inquiry.email.as_ref().map(|email| email.as_str()), Some("bjorn@example.no"));
+    assert_eq!(inquiry.email.as_ref().map(Email::as_str), Some("bjorn@example.no"));
     assert_eq!(inquiry.phone.as_ref().map(|phone| phone.e164.as_str()), Some("+4791234567"));
     assert_eq!(inquiry.vehicle_interest.as_deref(), Some("Model Y, Model 3"));
     assert_eq!(
