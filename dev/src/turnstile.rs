@@ -56,9 +56,12 @@ struct Token {
     hostname: String,
     action: String,
     given_at: DateTime<Utc>,
-    /// The idempotency key that it was verified with.
-    spent: Option<Option<String>>,
+    spent: Option<Spent>,
 }
+
+/// That a token was verified, with which idempotency key.
+#[derive(PartialEq)]
+struct Spent(Option<String>);
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -147,11 +150,12 @@ impl Turnstile {
 impl Token {
     /// Once, or again with the key of that time.
     fn verify(&mut self, key: Option<String>, now: DateTime<Utc>) -> Value {
-        let is_repeated = self.spent.as_ref().is_some_and(|spent| key.is_some() && *spent == key);
+        let spent = Spent(key);
+        let is_repeated = spent.0.is_some() && self.spent.as_ref() == Some(&spent);
         if !is_repeated && (self.spent.is_some() || now - self.given_at > LIFETIME) {
             return refused("timeout-or-duplicate");
         }
-        self.spent = Some(key);
+        self.spent = Some(spent);
         passed(&self.hostname, &self.action, self.given_at)
     }
 }

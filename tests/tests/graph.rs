@@ -163,8 +163,8 @@ async fn who_asks_must_have_the_right_to() {
     let path = both.client.lead(&both.token, &format!("../{lead}")).await;
     assert!(path.is_err(), "an id is no path");
 
-    let forger = client(&both.stand_in.api_url(), "1234567890123456", "another secret");
-    let forged = forger.lead(&both.token, &lead).await;
+    let stranger = client(&both.stand_in.api_url(), "1234567890123456", "another secret");
+    let forged = stranger.lead(&both.token, &lead).await;
     assert!(matches!(forged, Err(GraphError::Refused { code: 100, subcode: None })), "{forged:?}");
     let nobody = both.client.lead(&Secret::new("EAAG-unknown"), &lead).await;
     assert!(matches!(nobody, Err(GraphError::Reconnect { reason: ReconnectReason::Invalid, .. })), "{nobody:?}");

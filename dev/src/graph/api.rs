@@ -84,7 +84,7 @@ async fn forms(
     Query(query): Query<Parameters>,
 ) -> Result<Json<Value>, Refusal> {
     caller.of_page(&id)?;
-    listed(&graph, &format!("{id}/leadgen_forms"), &query, graph.with(|state| state.forms_of(&id)), "name,status")
+    listed(&graph, &format!("{id}/leadgen_forms"), &query, &graph.with(|state| state.forms_of(&id)), "name,status")
 }
 
 async fn leads(
@@ -100,7 +100,7 @@ async fn leads(
         None => 0,
     };
     let all = graph.with(|state| state.leads_of(&id, after));
-    listed(&graph, &format!("{id}/leads"), &query, all, "created_time,field_data")
+    listed(&graph, &format!("{id}/leads"), &query, &all, "created_time,field_data")
 }
 
 async fn accounts(
@@ -111,9 +111,9 @@ async fn accounts(
     let Caller::User = caller else { return Err(Refusal::MISSING) };
     let pages = graph.with(|state| {
         let page = |page: &super::Page| json!({ "id": page.id, "name": page.name, "access_token": page.token });
-        state.pages.iter().map(page).collect()
+        state.pages.iter().map(page).collect::<Vec<_>>()
     });
-    listed(&graph, "me/accounts", &query, pages, "name,access_token")
+    listed(&graph, "me/accounts", &query, &pages, "name,access_token")
 }
 
 async fn subscribe(
@@ -142,13 +142,7 @@ async fn subscriptions(
 }
 
 /// A page of a list, with the address of the next one, which holds the token as Graph's does.
-fn listed(
-    graph: &Graph,
-    path: &str,
-    query: &Parameters,
-    all: Vec<Value>,
-    fields: &str,
-) -> Result<Json<Value>, Refusal> {
+fn listed(graph: &Graph, path: &str, query: &Parameters, all: &[Value], fields: &str) -> Result<Json<Value>, Refusal> {
     let number = |name: &str, default: usize| match query.get(name) {
         Some(text) => text.parse().map_err(|_| Refusal::INVALID_PARAMETER),
         None => Ok(default),

@@ -262,7 +262,8 @@ impl Graph {
     fn proof(&self, token: &Secret) -> String {
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.app_secret.expose().as_bytes());
         let tag = hmac::sign(&key, token.expose().as_bytes());
-        tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+        let digits = tag.as_ref().iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
     }
 
     fn address(&self, path: &[&str], query: &[(&str, &str)]) -> Url {
