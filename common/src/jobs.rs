@@ -18,9 +18,11 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
 }
 
 /// The kinds of all jobs that this release knows, each with its queue.
-pub const KINDS: [(&str, &str); 5] = [
+pub const KINDS: [(&str, &str); 7] = [
     (ProcessClerkEvent::KIND, ProcessClerkEvent::QUEUE),
     (ReadInquiry::KIND, ReadInquiry::QUEUE),
+    (CheckForm::KIND, CheckForm::QUEUE),
+    (ReadFacebookLead::KIND, ReadFacebookLead::QUEUE),
     (ReconcileClerk::KIND, ReconcileClerk::QUEUE),
     (CountLeads::KIND, CountLeads::QUEUE),
     (Prune::KIND, Prune::QUEUE),

@@ -5,6 +5,7 @@ mod clients;
 mod env_file;
 mod operators;
 mod queues;
+mod senders;
 mod settings;
 mod telemetry;
 
@@ -14,6 +15,7 @@ pub use clerk::{ClerkBackend, ClerkEnvironment, ClerkFrontend, PublishableKey, W
 pub use clients::ClientLimits;
 pub use operators::Operators;
 pub use queues::{QueueLimit, Rate};
+pub use senders::{MailSenders, MetaApp, Outside, Senders};
 pub use settings::{ConfigError, Settings};
 
 use reqwest::Url;
@@ -52,6 +54,8 @@ pub struct ApiConfig {
     pub public_url: Option<String>,
     /// The domain of the addresses that customers' mails are forwarded to.
     pub inbound_domain: Option<String>,
+    /// How whoever passes inquiries on shows that it is them.
+    pub senders: Senders,
     /// Proxies in front of this process, each of which adds to `X-Forwarded-For` where a request came from.
     pub trusted_proxies: u32,
     /// Bytes that a dealership may write in a day through this process.
@@ -83,6 +87,8 @@ pub struct WorkerConfig {
     pub poll: Duration,
     /// Clerk's Backend API, when there is a secret key for it.
     pub clerk: Option<ClerkBackend>,
+    /// Whom else jobs ask.
+    pub outside: Outside,
     /// How often to compare what is known with what that API says.
     pub sync_interval: Duration,
     /// How long jobs may take to finish after SIGTERM.
@@ -104,6 +110,8 @@ pub struct CliConfig {
     pub clerk: Option<ClerkBackend>,
     /// Which Clerk instance the database has to belong to, if told.
     pub clerk_instance: Option<ClerkInstanceId>,
+    /// The domain of the addresses that customers' mails are forwarded to.
+    pub inbound_domain: Option<String>,
 }
 
 impl ApiConfig {
@@ -122,6 +130,7 @@ impl ApiConfig {
         let database_connections = s.number("DATABASE_CONNECTIONS", 8, 2..=500);
         let public_url = s.optional("PUBLIC_URL", http_url);
         let inbound_domain = s.optional("INBOUND_DOMAIN", domain);
+        let senders = Senders::read(s);
         let trusted_proxies = s.number("TRUSTED_PROXIES", 0, 0..=10);
         let dealership_quota = u64::from(s.number("DEALERSHIP_QUOTA_MIB", 1024, 1..=1_000_000)) << 20;
         let shutdown = shutdown(s);
@@ -141,6 +150,7 @@ impl ApiConfig {
                 cors_origins,
                 public_url,
                 inbound_domain,
+                senders,
                 trusted_proxies,
                 dealership_quota,
                 clients: ClientLimits::default(),
@@ -163,6 +173,7 @@ impl WorkerConfig {
         let poll = Duration::from_secs(s.number("WORKER_POLL_SECONDS", 1, 1..=60).into());
         let clerk_instance = clerk::instance(s);
         let clerk = ClerkBackend::read(s, clerk_instance);
+        let outside = Outside::read(s);
         let sync_interval = Duration::from_hours(s.number("CLERK_SYNC_HOURS", 6, 1..=720).into());
         let shutdown = shutdown(s);
         let admin_address = s.optional("WORKER_ADMIN_ADDRESS", address);
@@ -176,6 +187,7 @@ impl WorkerConfig {
             lease,
             poll,
             clerk,
+            outside,
             sync_interval,
             shutdown,
             admin_address,
@@ -192,7 +204,9 @@ impl CliConfig {
         let keyring = keyring(s);
         let clerk_instance = clerk::instance(s);
         let clerk = ClerkBackend::read(s, clerk_instance.clone());
-        let config = database_url.map(|database_url| Self { database_url, keyring, clerk, clerk_instance });
+        let inbound_domain = s.optional("INBOUND_DOMAIN", domain);
+        let config =
+            database_url.map(|database_url| Self { database_url, keyring, clerk, clerk_instance, inbound_domain });
         s.finish(config)
     }
 }

@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{Source, Status, process::ProcessError};
 use crate::{
-    db::{Error, Result, TenantTx},
+    db::{Error, JobTx, Result, TenantTx},
     ids::SourceId,
     input::{Fields, FromFields, integer_text},
 };
@@ -149,6 +149,21 @@ pub async fn settle_own(tx: &mut TenantTx, id: i64, status: Status, outcome: &st
     .execute(tx.conn())
     .await?;
     Ok(())
+}
+
+/// Takes up again what waited for a page of Facebook to be connected, or to be repaired, and returns which that is.
+pub async fn resume_of_page(tx: &mut TenantTx, source: SourceId, page: &str) -> Result<Vec<i64>> {
+    let resumed = sqlx::query_scalar(
+        "-- deliveries::resume_of_page
+         UPDATE deliveries SET dealership_id = $1, source_id = $2, status = 'pending', outcome = NULL, processed_at = NULL
+         WHERE source = 'facebook' AND status = 'parked' AND body IS NOT NULL
+           AND (source_id = $2 OR (dealership_id IS NULL AND headers ->> 'page_id' = $3))
+         RETURNING id",
+    );
+    let resumed = resumed.bind(tx.dealership()).bind(source).bind(page);
+    let ids = resumed.fetch_all(tx.elevate().await?.conn()).await?;
+    tx.lower().await?;
+    Ok(ids)
 }
 
 /// Erases the bodies of some of the dealership's deliveries.

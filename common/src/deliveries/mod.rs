@@ -10,7 +10,7 @@ mod prune;
 mod store;
 
 pub use admin::{DeliveryFilter, StoredDelivery, Stuck, list, replay, stuck};
-pub use inbound::{Inbound, InboundFilter, Own, erase_own, find_own, list_own, settle_own, take_own};
+pub use inbound::{Inbound, InboundFilter, Own, erase_own, find_own, list_own, resume_of_page, settle_own, take_own};
 pub use ledger::{LedgerFilter, LedgerRow, ledger};
 pub use process::ProcessError;
 pub(crate) use process::{Taken, erase, erase_of_dealership, settle, take};

@@ -3,6 +3,7 @@
 
 mod decide;
 mod form;
+mod mail;
 mod read;
 mod record;
 mod resolve;
@@ -11,6 +12,7 @@ use serde_json::{Map, Value};
 
 pub use decide::{DecideError, accept, reject};
 pub use form::{FormAnswer, ReceivedForm, receive_form};
+pub use mail::{PostedMail, receive_mail};
 pub use read::{ReadError, Settled, process, process_fetched};
 pub use record::lead_of_receipt;
 use record::record;

@@ -5,7 +5,12 @@ use crate::{
     db::TenantTx,
     deliveries::{Own, ProcessError, Source, Status, settle_own, take_own},
     ids::{ReceiptId, SourceId},
-    inquiry::{Asked, Reading, form},
+    inquiry::{
+        Asked, Reading, adf,
+        charset::parameter,
+        email::{self, OwnAddresses, Provider, portal::SenderRules},
+        form,
+    },
     lead_sources::{self, Settings},
 };
 
@@ -72,7 +77,7 @@ pub async fn process_fetched(
 }
 
 /// What a delivery says, whether its source is switched on or not.
-pub(super) fn read(delivery: &Own, _settings: &Settings) -> Result<Reading, ReadError> {
+pub(super) fn read(delivery: &Own, settings: &Settings) -> Result<Reading, ReadError> {
     let body = Bytes::copy_from_slice(delivery.body.as_deref().unwrap_or_default());
     let content_type = delivery.headers["content-type"].as_str().unwrap_or_default();
     Ok(match delivery.source {
@@ -80,9 +85,31 @@ pub(super) fn read(delivery: &Own, _settings: &Settings) -> Result<Reading, Read
             Ok(form) => Reading::Inquiries(vec![form.inquiry.into()]),
             Err(error) => Reading::Dead(error.to_string()),
         },
-        Source::Email | Source::Adf => Reading::Dead("nobody reads it yet".to_owned()),
+        Source::Email => read_mail(delivery, settings, &body),
+        Source::Adf => read_adf(&body, parameter(content_type, "charset")),
         Source::Facebook | Source::Clerk => return Err(ReadError::NotHere),
     })
+}
+
+fn read_adf(document: &[u8], charset: Option<&str>) -> Reading {
+    match adf::read(document, charset) {
+        Ok(prospects) => Reading::Inquiries(prospects.into_iter().map(Asked::from).collect()),
+        Err(error) => Reading::Dead(error.to_string()),
+    }
+}
+
+fn read_mail(delivery: &Own, settings: &Settings, body: &[u8]) -> Reading {
+    let header = |name: &str| delivery.headers[name].as_str().unwrap_or_default();
+    let Ok(provider) = header("provider").parse::<Provider>() else {
+        return Reading::Dead("nobody knows who handed it over".to_owned());
+    };
+    let received = match provider.read(header("content-type"), header("x-envelope-to"), body) {
+        Ok(received) => received,
+        Err(error) => return Reading::Dead(error.to_string()),
+    };
+    let rules: SenderRules = serde_json::from_str(settings.sender_rules.get()).unwrap_or_default();
+    let own = OwnAddresses { addresses: vec![settings.dealership_email.clone()], domains: Vec::new() };
+    email::read(&received.mail, &own, &rules)
 }
 
 async fn write_down(

@@ -3,7 +3,10 @@ use std::collections::BTreeSet;
 use super::{KeyTaken, Source, SourceKind, find, keys};
 use crate::{
     db::{Error, Result, SystemTx, TenantTx},
+    deliveries::resume_of_page,
     ids::{DealershipId, SourceId},
+    jobs::ReadFacebookLead,
+    queue::{NewJob, enqueue},
     secrets::{KeyId, Keyring, NoKey, OpenError, Place, Sealed, Secret},
 };
 
@@ -100,6 +103,9 @@ pub async fn connect_page(tx: &mut TenantTx, keyring: &Keyring, page: &Page) -> 
     .bind(sealed)
     .execute(tx.conn())
     .await?;
+    for delivery_id in resume_of_page(tx, id, &page.id).await? {
+        enqueue(tx, &NewJob::now(&ReadFacebookLead { delivery_id })).await?;
+    }
     Ok(find(tx, id).await?.expect("it was written in this transaction"))
 }
 

@@ -184,6 +184,7 @@ pub struct Settings {
     pub is_broken: bool,
     /// The dealership, as customers know it.
     pub dealership: String,
+    pub dealership_email: String,
 }
 
 impl Settings {
@@ -204,7 +205,7 @@ pub async fn settings(tx: &mut TenantTx, id: SourceId) -> Result<Option<Settings
         "-- lead_sources::settings
          SELECT s.id, s.kind, s.key, s.enabled, s.language, s.allowed_origins, s.thank_you_url, u.id AS assigned_to,
                 s.sender_rules, s.turnstile_site_key, s.turnstile_secret, s.page_token, s.broken_since IS NOT NULL AS is_broken,
-                d.name AS dealership
+                d.name AS dealership, d.email AS dealership_email
          FROM lead_sources s JOIN dealerships d ON d.id = $1
          LEFT JOIN users u ON u.id = s.assigned_to AND u.dealership_id = $1 AND NOT u.suspended
          WHERE s.id = $2 AND s.dealership_id = $1",

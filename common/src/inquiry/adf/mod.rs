@@ -12,7 +12,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-use super::Inquiry;
+use super::{Asked, Inquiry};
 use tree::Node;
 pub use write::{AdfLead, write};
 
@@ -31,6 +31,13 @@ pub struct Prospect {
     pub key: Option<String>,
     /// Whether its sender says that it was sent before.
     pub is_resend: bool,
+}
+
+impl From<Prospect> for Asked {
+    fn from(prospect: Prospect) -> Self {
+        let key = prospect.key.map(|key| format!("adf {key}"));
+        Self { key, ..prospect.inquiry.into() }
+    }
 }
 
 /// Why a document is not read.

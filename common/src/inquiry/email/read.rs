@@ -1,0 +1,30 @@
+//! What a mail comes to.
+
+use super::{
+    address::OwnAddresses,
+    classify::{Kind, classify},
+    mail::Mail,
+    portal::{self, SenderRules},
+};
+use crate::inquiry::{Asked, Reading, adf};
+
+/// Reads what a mail asks, if it asks something.
+pub fn read(mail: &Mail, own: &OwnAddresses, rules: &SenderRules) -> Reading {
+    match classify(mail, own, rules) {
+        Kind::Bounce => Reading::Ignored("a report that a mail did not arrive".to_owned()),
+        Kind::AutoReply => Reading::Ignored("an automatic answer".to_owned()),
+        Kind::Inquiry => Reading::Inquiries(inquiries(mail, own, rules)),
+        Kind::Suspected(reason) => Reading::Doubtful(format!("may be unwanted: {reason}"), inquiries(mail, own, rules)),
+        Kind::Unsure(reason) => Reading::Doubtful(reason.to_owned(), inquiries(mail, own, rules)),
+    }
+}
+
+/// Those of the ADF document in it, or else what it says itself.
+fn inquiries(mail: &Mail, own: &OwnAddresses, rules: &SenderRules) -> Vec<Asked> {
+    let prospects = mail.adf().and_then(|document| adf::read(document.as_bytes(), None).ok()).unwrap_or_default();
+    if !prospects.is_empty() {
+        return prospects.into_iter().map(Asked::from).collect();
+    }
+    let answers = mail.in_reply_to.iter().chain(&mail.references).cloned().collect();
+    vec![Asked { inquiry: portal::read(mail, rules, own), key: None, mail_id: mail.message_id.clone(), answers }]
+}

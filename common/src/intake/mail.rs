@@ -1,0 +1,108 @@
+use serde_json::json;
+
+use crate::{
+    db::{Error, Result, SystemTx, find_source},
+    deliveries::{NewDelivery, Source, Status, Stored, store},
+    ids::{DealershipId, SourceId},
+    inquiry::email::{NoMail, Provider, Received, plus_token},
+    jobs::ReadInquiry,
+    lead_sources::SourceKind,
+    queue::{NewJob, enqueue},
+};
+
+/// A mail, as it was handed over.
+#[derive(Debug, Clone, Copy)]
+pub struct PostedMail<'a> {
+    pub provider: Provider,
+    pub content_type: &'a str,
+    /// The recipients, separated by commas, where the body does not say them.
+    pub envelope_to: &'a str,
+    pub body: &'a [u8],
+    /// W3C `traceparent` of the request that brought it.
+    pub trace_context: Option<&'a str>,
+}
+
+/// Stores a mail once for each of its recipients and has it read for those that a dealership has; what nobody has, or nobody
+/// can read, is kept for operators. Says whether anything of it is new. With `domain`, only addresses of it are anybody's.
+pub async fn receive_mail(tx: &mut SystemTx, mail: &PostedMail<'_>, domain: Option<&str>) -> Result<bool> {
+    match mail.provider.read(mail.content_type, mail.envelope_to, mail.body) {
+        Ok(received) => mail.store_all(tx, &received, domain).await,
+        Err(error) => mail.store_unreadable(tx, error).await,
+    }
+}
+
+impl PostedMail<'_> {
+    /// Once for each recipient, and says whether any is new.
+    async fn store_all(&self, tx: &mut SystemTx, received: &Received, domain: Option<&str>) -> Result<bool> {
+        let mut any = false;
+        for (recipient, identity) in received.identities() {
+            let ours = plus_token(recipient).filter(|to| domain.is_none_or(|domain| to.domain == domain));
+            let whose = match &ours {
+                Some(to) => find_source(tx, SourceKind::Email.as_str(), &to.key).await.map_err(Error::from)?,
+                None => None,
+            };
+            any |= self.store(tx, recipient, &identity, whose).await?;
+        }
+        Ok(any)
+    }
+
+    async fn store(
+        &self,
+        tx: &mut SystemTx,
+        recipient: &str,
+        identity: &str,
+        whose: Option<(DealershipId, SourceId)>,
+    ) -> Result<bool> {
+        let (dealership, source_id) = whose.unzip();
+        let unknown = whose.is_none();
+        let new = NewDelivery {
+            dealership,
+            source_id,
+            headers: json!({
+                "content-type": self.content_type, "x-envelope-to": self.envelope_to, "provider": self.provider.as_str(),
+                "recipient": recipient,
+            }),
+            status: if unknown { Status::Parked } else { Status::Pending },
+            outcome: unknown.then_some("nobody has the address that it was sent to"),
+            ..self.delivery(identity)
+        };
+        let Stored::New(delivery_id) = store(tx, &new).await? else { return Ok(false) };
+        if dealership.is_some() {
+            let job = ReadInquiry { delivery_id };
+            enqueue(tx, &NewJob { dealership, trace_context: self.trace_context, ..NewJob::now(&job) }).await?;
+        } else {
+            tracing::warn!(delivery_id, "a mail came for an address that nobody has; see norvalt deliveries show");
+        }
+        Ok(true)
+    }
+
+    /// What cannot be read now may be read later: it is kept.
+    async fn store_unreadable(&self, tx: &mut SystemTx, error: NoMail) -> Result<bool> {
+        let identity = Provider::identity_of_bytes(self.body);
+        let reason = error.to_string();
+        let new = NewDelivery {
+            headers: json!({ "content-type": self.content_type, "x-envelope-to": self.envelope_to, "provider": self.provider.as_str() }),
+            status: Status::Dead,
+            outcome: Some(&reason),
+            ..self.delivery(&identity)
+        };
+        let stored = store(tx, &new).await?;
+        tracing::error!(provider = self.provider.as_str(), reason, "a mail cannot be read and is dead");
+        Ok(matches!(stored, Stored::New(_)))
+    }
+
+    fn delivery<'d>(&'d self, identity: &'d str) -> NewDelivery<'d> {
+        NewDelivery {
+            source: Source::Email,
+            external_id: identity,
+            event_type: self.provider.as_str(),
+            dealership: None,
+            source_id: None,
+            subject: None,
+            headers: json!({}),
+            body: self.body,
+            status: Status::Pending,
+            outcome: None,
+        }
+    }
+}
