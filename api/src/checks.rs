@@ -1,7 +1,7 @@
 use axum::http::HeaderMap;
 use common::{clock::Clock, config::ApiConfig};
 
-use crate::{auth::Verifier, serve::ServeError, signatures::Signatures};
+use crate::{auth::Verifier, serve::ServeError, signatures::svix::Signatures};
 
 /// The two checks that stand before everything else, by themselves: for measuring what they cost.
 pub struct Checks {

@@ -31,7 +31,7 @@ impl<T: FromFields, S: Send + Sync> FromRequestParts<S> for ValidQuery<T> {
 
 /// Names and values, unless they are in another encoding than UTF-8.
 /// <https://url.spec.whatwg.org/#concept-urlencoded-parser>
-fn decode_query(query: &str) -> Option<Vec<(String, String)>> {
+pub(crate) fn decode_query(query: &str) -> Option<Vec<(String, String)>> {
     let decode = |text: &str| -> Option<String> {
         let text = text.replace('+', " ");
         percent_decode_str(&text).decode_utf8().ok().map(Cow::into_owned)

@@ -27,6 +27,7 @@ mod routes;
 mod security_headers;
 mod serve;
 mod signatures;
+mod spool;
 mod state;
 mod unreadable;
 

@@ -189,6 +189,12 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "invalid-signature", "Invalid signature", detail)
     }
 
+    /// 401 of a webhook. Deliberately the same for every reason.
+    pub(crate) fn not_the_sender() -> Self {
+        let detail = "This is not signed, or not with a secret that is configured here for this sender.";
+        Self::new(StatusCode::UNAUTHORIZED, "not-the-sender", "Not the sender", detail)
+    }
+
     /// 503: what we depend on is away.
     pub(crate) fn unavailable() -> Self {
         let detail = "The service cannot answer right now; try again in a moment.";

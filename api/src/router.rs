@@ -18,7 +18,10 @@ use crate::{
     auth,
     body::{self, BodyLimits, JSON, JSON_TIME},
     cors, framing,
-    inbound::form::{self, FORM},
+    inbound::{
+        adf, email, facebook,
+        form::{self, FORM},
+    },
     memory::FairMemory,
     openapi::{self, Document, docs},
     problem::Problem,
@@ -39,6 +42,8 @@ const BODIES_SHARE: usize = 4 * JSON;
 const FORMS: usize = 6 * FORM;
 const FORMS_SHARE: usize = 2 * FORM;
 const FORM_TIME: Duration = Duration::from_secs(30);
+/// How long it may take to take a mail, with the time in which it arrives.
+const MAIL_TIME: Duration = Duration::from_mins(6);
 /// The same for answers that are being made or were not taken yet.
 const ANSWERS: usize = 36 * 1024 * 1024;
 const ANSWERS_SHARE: usize = 24 * 1024 * 1024;
@@ -84,6 +89,16 @@ fn form_routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(form::submit))
 }
 
+/// For whoever passes inquiries on.
+fn sender_routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(adf::receive)).routes(routes!(facebook::verify, facebook::receive))
+}
+
+/// For those who receive mails for us, which may be long.
+fn mail_routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(email::receive))
+}
+
 /// For anybody, without a body.
 fn service_routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(health::index)).routes(routes!(health::live)).routes(routes!(health::ready))
@@ -95,6 +110,8 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         .nest("/api/v1", member_routes())
         .merge(webhook_routes())
         .merge(form_routes())
+        .merge(sender_routes())
+        .merge(mail_routes())
         .merge(service_routes());
     let mut document = all.into_openapi();
     openapi::finish(&mut document);
@@ -125,6 +142,13 @@ pub(crate) fn router(state: AppState, cors_origins: &[String]) -> Router {
         .layer(from_fn_with_state(form_limits, body::buffer))
         .layer(from_fn_with_state(state.trusted_proxies, body::of_address))
         .route("/webhooks/form/{key}", options(form::preflight));
+    let senders = Router::from(sender_routes())
+        .layer(time())
+        .layer(from_fn_with_state(limits(), body::buffer))
+        .layer(from_fn_with_state(state.trusted_proxies, body::of_address));
+    // Their bodies have a time limit of their own.
+    let mails =
+        Router::from(mail_routes()).layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, MAIL_TIME));
     let docs = Router::from(docs(openapi()))
         .layer(answers())
         .layer(from_fn(security_headers::add_for_docs))
@@ -135,7 +159,13 @@ pub(crate) fn router(state: AppState, cors_origins: &[String]) -> Router {
         .fallback(|_: RateLimited| async { Problem::no_such_route() })
         .method_not_allowed_fallback(method_not_allowed)
         .layer(cors::layer(cors_origins))
-        .merge(Router::from(webhooks).merge(forms).method_not_allowed_fallback(method_not_allowed))
+        .merge(
+            Router::from(webhooks)
+                .merge(forms)
+                .merge(senders)
+                .merge(mails)
+                .method_not_allowed_fallback(method_not_allowed),
+        )
         .layer(CatchPanicLayer::custom(request_log::panicked))
         .layer(from_fn(framing::check))
         .layer(from_fn_with_state(state.trusted_proxies, security_headers::add))

@@ -18,7 +18,7 @@ use crate::{
     quota::WriteQuota,
     rate_limit::{FormLimits, RateLimiter},
     router,
-    signatures::Signatures,
+    signatures::svix::Signatures,
     state::{Addresses, AppState},
     unreadable,
 };
@@ -84,6 +84,7 @@ pub async fn serve(
         write_quota: Arc::new(WriteQuota::new(config.dealership_quota)),
         rate_limiter,
         form_limits: Arc::new(FormLimits::new()),
+        senders: Arc::new(config.senders),
         addresses: Arc::new(Addresses { public_url: config.public_url, inbound_domain: config.inbound_domain }),
         keyring: config.keyring,
         trusted_proxies,

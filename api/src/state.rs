@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use axum::extract::FromRef;
-use common::{db::ReadinessCheck, ids::ClerkInstanceId, secrets::Keyring};
+use common::{config::Senders, db::ReadinessCheck, ids::ClerkInstanceId, secrets::Keyring};
 use server::Phase;
 use tokio::sync::watch;
 
@@ -12,7 +12,7 @@ use crate::{
     metrics::Metrics,
     quota::WriteQuota,
     rate_limit::{FormLimits, RateLimiter},
-    signatures::Signatures,
+    signatures::svix::Signatures,
 };
 
 #[derive(Clone, FromRef)]
@@ -27,6 +27,8 @@ pub(crate) struct AppState {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) rate_limiter: Arc<RateLimiter>,
     pub(crate) form_limits: Arc<FormLimits>,
+    /// How whoever passes inquiries on shows that it is them.
+    pub(crate) senders: Arc<Senders>,
     /// Where senders reach us.
     pub(crate) addresses: Arc<Addresses>,
     /// Seals what dealerships give us to keep.

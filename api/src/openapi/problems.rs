@@ -91,6 +91,7 @@ fn refusals() -> Vec<Refusal> {
             "The signature is not valid, or the body is not JSON.",
             vec![Problem::invalid_signature(), Problem::unreadable("The body is not JSON.")],
         ),
+        refusal("NotTheSender", "It is not signed as by this sender.", vec![Problem::not_the_sender()]),
         refusal(
             "TooManyRequests",
             "Too many requests that were refused, or that need no token, came from this address; or the dealership has \
@@ -183,6 +184,8 @@ pub(crate) struct MissingSource;
 pub(crate) struct MissingInbound;
 /// What a request may be answered with besides that does not fit what is there.
 pub(crate) struct ConflictProblems;
+/// What somebody who passes inquiries on may be answered with.
+pub(crate) struct MailProblems;
 /// What a form may be answered with.
 pub(crate) struct FormProblems;
 /// What a request that needs no token may be answered with.
@@ -213,6 +216,7 @@ answered_with! {
     MissingSource: "SourceNotFound";
     MissingInbound: "InboundNotFound";
     ConflictProblems: "Conflict";
+    MailProblems: "UnreadableBody", "NotTheSender", "BodyTooSlow", "BodyTooLarge", "TooManyRequests", "InternalError", "Unavailable";
     FormProblems: "UnreadableBody", "FormNotFound", "BodyTooSlow", "BodyTooLarge", "InvalidBody", "TooManyRequests", "InternalError", "Unavailable";
     PublicProblems: "TooManyRequests";
     WebhookProblems: "UnauthenticWebhook", "BodyTooSlow", "BodyTooLarge", "TooManyRequests", "InternalError", "Unavailable";

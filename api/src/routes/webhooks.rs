@@ -54,7 +54,7 @@ pub(crate) async fn check_headers(
     mut request: Request,
     next: Next,
 ) -> Response<Body> {
-    if let Err(reason) = signatures::check_headers(request.headers()) {
+    if let Err(reason) = signatures::svix::check_headers(request.headers()) {
         state.metrics.webhook(Source::Clerk, "rejected");
         let problem = state.rate_limiter.refuse(client, Problem::invalid_signature());
         if !problem.is_too_many_requests() {

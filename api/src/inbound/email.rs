@@ -1,0 +1,113 @@
+//! Mails, as those post them who receive them for us. Routed by the envelope: whom the headers name does not matter.
+
+use axum::{
+    Extension, Json,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use common::{
+    deliveries::Source,
+    inquiry::email::Provider,
+    intake::{PostedMail, receive_mail},
+    telemetry::Trace,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{
+    client::Client,
+    openapi::MailProblems,
+    problem::Problem,
+    signatures::mail::{Authenticity, authenticity},
+    spool::SpooledBody,
+    state::AppState,
+};
+
+/// The largest mail, in bytes. Postmark's have up to 35 MB of attachments.
+pub(crate) const MAIL: usize = 50 * 1024 * 1024;
+
+/// What became of a mail.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct MailReceipt {
+    /// `received`, or `duplicate` if it came before.
+    #[schema(example = "received")]
+    status: &'static str,
+}
+
+impl MailReceipt {
+    pub(crate) fn of(is_new: bool) -> Self {
+        Self { status: if is_new { "received" } else { "duplicate" } }
+    }
+}
+
+/// Takes a mail from `sendgrid`, `mailgun`, `postmark`, or as it is (`raw`) with its recipients in `X-Envelope-To`.
+///
+/// Each is answered as it needs: whatever we are in doubt about, `SendGrid` gets as 503, since it destroys a mail on any 4xx.
+/// A mail to an address that nobody has is kept for operators.
+#[utoipa::path(
+    post, path = "/webhooks/email/{provider}", tag = "Webhooks", operation_id = "receiveMail", security(()),
+    params(("provider" = String, Path, description = "Who sends it.", example = "raw")),
+    request_body(content = Object, description = "As the provider posts it"),
+    responses((status = 200, description = "It is stored", body = MailReceipt), MailProblems),
+)]
+pub(crate) async fn receive(
+    State(state): State<AppState>,
+    Extension(trace): Extension<Trace>,
+    client: Client,
+    Path(provider): Path<String>,
+    headers: HeaderMap,
+    body: SpooledBody,
+) -> Response {
+    let Ok(provider) = provider.parse::<Provider>() else { return Problem::no_such_route().into_response() };
+    match take(&state, client, provider, &headers, body, &trace).await {
+        Ok(is_new) => {
+            state.metrics.webhook(Source::Email, if is_new { "accepted" } else { "duplicate" });
+            Json(MailReceipt::of(is_new)).into_response()
+        }
+        Err(problem) => {
+            state.metrics.webhook(Source::Email, "rejected");
+            without_losing_it(provider, problem)
+        }
+    }
+}
+
+/// What the sender tries again after.
+fn without_losing_it(provider: Provider, problem: Problem) -> Response {
+    let mut response = problem.into_response();
+    if provider == Provider::Sendgrid && response.status().is_client_error() {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    response
+}
+
+async fn take(
+    state: &AppState,
+    client: Client,
+    provider: Provider,
+    headers: &HeaderMap,
+    body: SpooledBody,
+    trace: &Trace,
+) -> Result<bool, Problem> {
+    let body = body.into_bytes().await?;
+    match authenticity(&state.senders.mail, provider, headers, &body) {
+        Authenticity::Authentic => {}
+        Authenticity::Forged => {
+            tracing::warn!(provider = provider.as_str(), "mail refused: it is not signed as by this provider");
+            return Err(state.rate_limiter.refuse(client, Problem::not_the_sender()));
+        }
+        Authenticity::NotConfigured => {
+            tracing::error!(provider = provider.as_str(), "mail not taken: no key of this provider is configured");
+            return Err(Problem::not_ready("Mails of this provider are not taken here; configure its key."));
+        }
+    }
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let (content_type, to) = (text(header::CONTENT_TYPE.as_str()), text("x-envelope-to"));
+    let permit = state.admission.webhook().await?;
+    let mut tx = permit.db().system_for_request().await?;
+    let traceparent = trace.traceparent();
+    let posted = PostedMail { provider, content_type, envelope_to: to, body: &body, trace_context: Some(&traceparent) };
+    let new = receive_mail(&mut tx, &posted, state.addresses.inbound_domain.as_deref()).await?;
+    tx.commit().await?;
+    Ok(new)
+}

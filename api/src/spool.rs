@@ -1,0 +1,122 @@
+//! Bodies that may be long and come slowly: in memory as long as they are short, in a file without a name beyond that. As
+//! many long ones are taken into memory at once as there is room for; the others wait in their files.
+
+use std::{io, sync::LazyLock, time::Duration};
+
+use axum::{
+    body::{Body, Bytes},
+    extract::{FromRequest, Request},
+};
+use http_body_util::BodyExt;
+use tokio::{
+    fs::{File, OpenOptions},
+    io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+use uuid::Uuid;
+
+use crate::{inbound::email::MAIL, problem::Problem};
+
+/// Bytes of a body that are kept in memory while it arrives.
+const IN_MEMORY: usize = 128 * 1024;
+/// How long one may take to arrive.
+const TIME: Duration = Duration::from_mins(5);
+/// Bodies that arrive at once.
+const ARRIVING: usize = 128;
+/// Mebibytes of long bodies that are in memory at once.
+const ROOM: usize = 64;
+
+static PLACES: LazyLock<std::sync::Arc<Semaphore>> = LazyLock::new(|| Semaphore::new(ARRIVING).into());
+static MEMORY: LazyLock<std::sync::Arc<Semaphore>> = LazyLock::new(|| Semaphore::new(ROOM).into());
+
+/// A body that has arrived.
+pub(crate) struct SpooledBody {
+    head: Vec<u8>,
+    rest: Option<File>,
+    length: usize,
+    _place: OwnedSemaphorePermit,
+}
+
+/// A body in memory, which is counted until this is dropped.
+pub(crate) struct Whole {
+    bytes: Bytes,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl std::ops::Deref for Whole {
+    type Target = Bytes;
+
+    fn deref(&self) -> &Bytes {
+        &self.bytes
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for SpooledBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let place = PLACES.clone().try_acquire_owned().map_err(|_| Problem::overloaded())?;
+        match timeout(TIME, Self::arrive(request.into_body(), place)).await {
+            Ok(arrived) => arrived,
+            Err(_) => Err(Problem::too_slow(TIME)),
+        }
+    }
+}
+
+impl SpooledBody {
+    async fn arrive(mut body: Body, place: OwnedSemaphorePermit) -> Result<Self, Problem> {
+        let mut spooled = Self { head: Vec::new(), rest: None, length: 0, _place: place };
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| Problem::unreadable("The body broke off."))?;
+            let Ok(data) = frame.into_data() else { continue };
+            spooled.length += data.len();
+            if spooled.length > MAIL {
+                return Err(Problem::too_large(MAIL));
+            }
+            spooled.push(&data).await.map_err(|error| {
+                tracing::error!(%error, "a long body cannot be written to the directory for temporary files");
+                Problem::unavailable()
+            })?;
+        }
+        Ok(spooled)
+    }
+
+    async fn push(&mut self, data: &[u8]) -> io::Result<()> {
+        if self.rest.is_none() && self.head.len() + data.len() <= IN_MEMORY {
+            self.head.extend_from_slice(data);
+            return Ok(());
+        }
+        if self.rest.is_none() {
+            self.rest = Some(nameless().await?);
+        }
+        self.rest.as_mut().expect("it was just made").write_all(data).await
+    }
+
+    /// Takes the whole into memory, once there is room.
+    pub(crate) async fn into_bytes(self) -> Result<Whole, Problem> {
+        let Self { mut head, rest, length, .. } = self;
+        let Some(mut rest) = rest else { return Ok(Whole { bytes: head.into(), _room: None }) };
+        let units = u32::try_from(length.div_ceil(1024 * 1024)).expect("a body is shorter");
+        let room = MEMORY.clone().acquire_many_owned(units).await.map_err(|_| Problem::overloaded())?;
+        head.reserve_exact(length - head.len());
+        let read = async {
+            rest.flush().await?;
+            rest.rewind().await?;
+            rest.read_to_end(&mut head).await
+        };
+        read.await.map_err(|error| {
+            tracing::error!(%error, "a long body cannot be read back");
+            Problem::unavailable()
+        })?;
+        Ok(Whole { bytes: head.into(), _room: Some(room) })
+    }
+}
+
+/// A file that is gone as soon as it is closed, also with the process.
+async fn nameless() -> io::Result<File> {
+    let path = std::env::temp_dir().join(format!("norvalt-{}", Uuid::new_v4()));
+    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path).await?;
+    tokio::fs::remove_file(&path).await?;
+    Ok(file)
+}
