@@ -48,6 +48,8 @@ enum ConfiguredCommand {
     Instance(commands::instance::Args),
     /// Look at what came in from outside and what became of it, and process it again.
     Deliveries(commands::deliveries::Args),
+    /// Hand over what came in elsewhere.
+    Inbound(commands::inbound::Args),
     /// Look at the queue; retry and cancel jobs, pause queues.
     Jobs(commands::jobs::Args),
     /// Destroy the data of dealerships whose organization was deleted in Clerk (only shows it by default).
@@ -60,6 +62,9 @@ enum ConfiguredCommand {
     /// go together, takes what is given instead; that yields to whatever Clerk says later.
     SyncUser(commands::sync_user::Args),
 }
+
+/// What tells a mail server to keep the mail: `EX_TEMPFAIL` of `sysexits.h`.
+const TRY_AGAIN: u8 = 75;
 
 /// Any error of a command: what it says goes to the terminal, with its causes.
 type CommandError = Box<dyn std::error::Error + Send + Sync>;
@@ -79,7 +84,10 @@ impl Cli {
                 Ok(config) => command.run(&config).await,
                 Err(error) => {
                     eprintln!("norvalt: {error}");
-                    ExitCode::from(WRONG_CONFIGURATION)
+                    match command {
+                        ConfiguredCommand::Inbound(_) => ExitCode::from(TRY_AGAIN),
+                        _ => ExitCode::from(WRONG_CONFIGURATION),
+                    }
                 }
             },
         }
@@ -87,12 +95,22 @@ impl Cli {
 }
 
 impl ConfiguredCommand {
+    /// How it exits when it fails.
+    fn failure(&self) -> ExitCode {
+        match self {
+            Self::Inbound(_) => ExitCode::from(TRY_AGAIN),
+            _ => ExitCode::FAILURE,
+        }
+    }
+
     async fn run(self, config: &CliConfig) -> ExitCode {
+        let failure = self.failure();
         let outcome = match self {
             Self::Migrate(args) => commands::migrate::run(config, &args).await,
             Self::Seed => commands::seed::run(config).await,
             Self::Instance(args) => commands::instance::run(config, &args).await,
             Self::Deliveries(args) => commands::deliveries::run(config, args).await,
+            Self::Inbound(args) => commands::inbound::run(config, args).await,
             Self::Jobs(args) => commands::jobs::run(config, args).await,
             Self::Purge(args) => commands::purge::run(config, &args).await,
             Self::Sync(args) => commands::sync::run(config, &args).await,
@@ -105,7 +123,7 @@ impl ConfiguredCommand {
                     Some(error) if error.means_not_migrated() => eprintln!("norvalt: {}", NotUsable::NotMigrated),
                     _ => eprintln!("norvalt: {}", telemetry::error_chain(&*error)),
                 }
-                ExitCode::FAILURE
+                failure
             }
         }
     }

@@ -10,10 +10,15 @@
 use std::{sync::Arc, time::Duration};
 
 use common::{
-    config::ClerkBackend,
+    config::{ClerkBackend, WorkerConfig},
     db::{Db, SystemTx, TenantTx},
     queue::Job,
     secrets::Keyring,
+};
+
+use integrations::{
+    facebook::{self, Graph, GraphError},
+    turnstile::{self, Turnstile, Unavailable},
 };
 
 use crate::{job_error::JobError, metrics::Metrics};
@@ -91,6 +96,32 @@ pub trait IdempotentJob: Job {
 pub struct Services {
     /// Clerk's Backend API, if there is a key for it.
     pub clerk: Option<ClerkBackend>,
+    /// Facebook, if we have an app there.
+    pub graph: Option<Graph>,
+    /// What tells people who fill in forms from programs.
+    pub turnstile: Turnstile,
+}
+
+/// A client of an outside service cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum NoServices {
+    #[error("cannot make a client of Facebook; check FACEBOOK_GRAPH_URL")]
+    Graph(#[from] GraphError),
+    #[error("cannot make a client of Turnstile; check TURNSTILE_URL")]
+    Turnstile(#[from] Unavailable),
+}
+
+impl Services {
+    /// As configured. Nothing is asked yet.
+    pub fn new(config: &WorkerConfig) -> Result<Self, NoServices> {
+        let graph = config.outside.meta.as_ref().map(|app| {
+            let settings = facebook::Settings::new(app.id.clone(), app.secret.clone());
+            let url = app.graph_url.clone().unwrap_or_else(|| settings.url.clone());
+            Graph::new(&facebook::Settings { url, ..settings })
+        });
+        let turnstile = config.outside.turnstile_url.as_deref().unwrap_or(turnstile::DEFAULT_URL);
+        Ok(Self { clerk: config.clerk.clone(), graph: graph.transpose()?, turnstile: Turnstile::new(turnstile)? })
+    }
 }
 
 /// What a job may know of itself besides its payload.

@@ -2,6 +2,7 @@
 
 pub(crate) mod deliveries;
 pub(crate) mod doctor;
+pub(crate) mod inbound;
 pub(crate) mod instance;
 pub(crate) mod jobs;
 pub(crate) mod migrate;

@@ -1,9 +1,11 @@
 //! What jobs do. A new kind of job: its payload in `common::jobs`, a file here that implements one of the traits in
 //! [`crate::kinds`], a line in [`registry`].
 
+mod check_form;
 mod count_leads;
 mod process_clerk_event;
 mod prune;
+mod read_facebook_lead;
 mod read_inquiry;
 mod reconcile_clerk;
 
@@ -11,7 +13,7 @@ use std::time::Duration;
 
 use common::{
     config::WorkerConfig,
-    jobs::{CountLeads, ProcessClerkEvent, Prune, ReadInquiry, ReconcileClerk},
+    jobs::{CheckForm, CountLeads, ProcessClerkEvent, Prune, ReadFacebookLead, ReadInquiry, ReconcileClerk},
 };
 
 use crate::Registry;
@@ -21,6 +23,8 @@ pub fn registry(config: &WorkerConfig) -> Registry {
     let registry = Registry::default()
         .system::<ProcessClerkEvent>()
         .tenant::<ReadInquiry>()
+        .network::<CheckForm>()
+        .network::<ReadFacebookLead>()
         .idempotent::<CountLeads>()
         .idempotent::<Prune>()
         .every(Duration::from_hours(1), &CountLeads {})

@@ -42,7 +42,7 @@ use self::{
 use crate::{
     Registry,
     admin::{Admin, Phase},
-    kinds::Services,
+    kinds::{NoServices, Services},
     metrics::Metrics,
 };
 
@@ -66,6 +66,8 @@ pub enum RunError {
     /// The database was not there to be told. Nothing is lost.
     #[error("could not tell the database what became of every job; those will run again when their leases run out")]
     LeftBehind,
+    #[error(transparent)]
+    Services(#[from] NoServices),
     /// A bug.
     #[error("a part of the worker ended by itself: {0}")]
     Ended(String),
@@ -79,6 +81,7 @@ pub async fn run(config: WorkerConfig, registry: Registry, shutdown: impl Future
     let db = Db::new(&config.database_url, config.connections, "norvalt worker");
     let mut observed = metrics::registry(&db, &Clock::system());
     let metrics = Arc::new(Metrics::new(&mut observed));
+    let services = Services::new(&config)?;
     let (phase, phases) = watch::channel(Phase::Starting);
     let admin = Admin::new(db.clone(), phases, observed, &registry, config.operators.clone());
     let _serving = match config.admin_address {
@@ -89,7 +92,7 @@ pub async fn run(config: WorkerConfig, registry: Registry, shutdown: impl Future
         usable = db.wait_until_usable() => usable?,
         () = &mut shutdown => return Ok(()),
     }
-    let mut runtime = Runtime::start(db, &config, &registry, &metrics);
+    let mut runtime = Runtime::start(db, &config, &services, &registry, &metrics);
     phase.send_replace(Phase::Running);
     tokio::select! {
         error = runtime.ended() => Err(error),
@@ -116,7 +119,7 @@ struct Runtime {
 }
 
 impl Runtime {
-    fn start(db: Db, config: &WorkerConfig, registry: &Registry, metrics: &Arc<Metrics>) -> Self {
+    fn start(db: Db, config: &WorkerConfig, services: &Services, registry: &Registry, metrics: &Arc<Metrics>) -> Self {
         let (stop, stopping) = watch::channel(false);
         let unsettled = Arc::new(AtomicBool::new(false));
         let (mut local_queues, mut claimers, mut work) = (Vec::new(), JoinSet::new(), Vec::new());
@@ -133,7 +136,7 @@ impl Runtime {
             metrics.serves(queue, local_queue.slots());
             let execution = Execution {
                 db: db.clone(),
-                services: Services { clerk: config.clerk.clone() },
+                services: services.clone(),
                 keyring: config.keyring.clone(),
                 registry: registry.clone(),
                 local_queue: local_queue.clone(),
