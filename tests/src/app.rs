@@ -28,6 +28,14 @@ pub use common::leads::NewLead;
 pub const WEBHOOK_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 /// The secret that is being rotated out.
 pub const OLD_WEBHOOK_SECRET: &str = "whsec_bm9ydmFsdC1vbGQtd2ViaG9vay1zZWNyZXQ=";
+/// Seals secrets.
+pub const SECRETS_KEYS: &str = "tests:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+/// Where mails are sent to.
+pub const INBOUND_DOMAIN: &str = "inn.norvalt.example";
+/// Of whoever hands mails over.
+pub const MAIL_SECRET: &str = "a-mail-secret-of-tests";
+/// Signs Meta's webhooks.
+pub const META_SECRET: &str = "a-meta-secret-of-tests";
 /// The origin that the tests' tokens were issued for.
 pub const FRONTEND: &str = "https://app.norvalt.example";
 
@@ -81,7 +89,14 @@ impl TestApp {
             ("CLERK_JWKS_URL", clerk.jwks_url()),
             ("CLERK_WEBHOOK_SECRET", format!("{WEBHOOK_SECRET},{OLD_WEBHOOK_SECRET}")),
             ("CLERK_AUTHORIZED_PARTIES", FRONTEND.to_owned()),
-            ("SECRETS_KEYS", "tests:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=".to_owned()),
+            ("SECRETS_KEYS", SECRETS_KEYS.to_owned()),
+            ("PUBLIC_URL", "https://api.norvalt.example".to_owned()),
+            ("INBOUND_DOMAIN", INBOUND_DOMAIN.to_owned()),
+            ("INBOUND_MAIL_SECRETS", MAIL_SECRET.to_owned()),
+            ("MAILGUN_SIGNING_KEY", MAIL_SECRET.to_owned()),
+            ("POSTMARK_INBOUND_LOGIN", format!("norvalt:{MAIL_SECRET}")),
+            ("FACEBOOK_APP_SECRETS", META_SECRET.to_owned()),
+            ("FACEBOOK_VERIFY_TOKEN", "verify-me-please".to_owned()),
             ("DRAIN_SECONDS", "0".to_owned()),
             ("CORS_ORIGINS", format!("{FRONTEND},https://*.vercel.app")),
         ];

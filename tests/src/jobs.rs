@@ -54,6 +54,18 @@ impl JobTable {
             .expect("jobs can be counted")
     }
 
+    /// How many jobs of a queue are to be run at once, or are running.
+    pub async fn waiting(&mut self, queue: &str) -> i64 {
+        sqlx::query_scalar(
+            "SELECT count(*) FROM jobs WHERE queue = $1
+               AND (state IN ('available', 'running') OR (state IN ('retryable', 'scheduled') AND run_at < now() + '10 s'))",
+        )
+        .bind(queue)
+        .fetch_one(&mut self.0)
+        .await
+        .expect("jobs can be counted")
+    }
+
     /// Runs a statement that changes jobs; `$1` in it is `id`. Returns how many it changed.
     pub async fn change(&mut self, statement: &'static str, id: i64) -> u64 {
         sqlx::query(statement).bind(id).execute(&mut self.0).await.expect("the statement is right").rows_affected()

@@ -7,6 +7,7 @@ pub mod binaries;
 pub mod clerk_events;
 pub mod cluster;
 pub mod collector;
+pub mod drain;
 pub mod jobs;
 pub mod ledger;
 pub mod load;

@@ -11,13 +11,13 @@ use tests::{
 };
 
 /// The form that a dealership has by itself.
-async fn form(person: &Person<'_>) -> Value {
+async fn first_form(person: &Person<'_>) -> Value {
     let sources = person.get("/api/v1/lead-sources").await.expect(200);
     sources.as_array().expect("a list").iter().find(|source| source["kind"] == "form").expect("each has one").clone()
 }
 
 async fn path(person: &Person<'_>) -> String {
-    format!("/webhooks/form/{}", form(person).await["key"].as_str().expect("a key"))
+    format!("/webhooks/form/{}", first_form(person).await["key"].as_str().expect("a key"))
 }
 
 async fn send(app: &TestApp, path: &str, body: &Value) -> Value {
@@ -48,8 +48,8 @@ async fn a_form_is_a_lead_as_soon_as_it_is_answered() {
     let app = TestApp::start().await;
     let oslo = app.dealership("Tesla Oslo").await;
     let kari = oslo.admin();
-    let form = form(&kari).await;
-    change(&kari, &form, json!({ "assigned_to": kari.id })).await;
+    let source = first_form(&kari).await;
+    change(&kari, &source, json!({ "assigned_to": kari.id })).await;
     let inquiry = json!({
         "name": "Bjørn Håkonsen", "email": "Bjorn@Example.no", "phone": "912 34 567", "vehicle_interest": "Model Y",
         "message": "Hei! Har dere denne på lager?", "source_url": "https://www.bilvest.example/y", "utm_source": "finn",
@@ -71,7 +71,7 @@ async fn a_form_is_a_lead_as_soon_as_it_is_answered() {
     send(&app, &format!("/webhooks/form/{}", oslo.id), &by_id).await;
     assert_eq!(kari.get("/api/v1/leads").await.expect(200)["total"], 2);
     assert_eq!(ledger(&kari).await, [2, 2, 0, 0, 0, 0, 0]);
-    assert!(self::form(&kari).await["last_received_at"].is_string());
+    assert!(first_form(&kari).await["last_received_at"].is_string());
 }
 
 #[tokio::test]
@@ -191,7 +191,7 @@ async fn only_what_cannot_be_answered_is_sent_back() {
 async fn a_form_belongs_to_the_web_sites_that_it_names() {
     let app = TestApp::start().await;
     let kari = app.dealership("Tesla Oslo").await.admin();
-    let form = form(&kari).await;
+    let source = first_form(&kari).await;
     let path = path(&kari).await;
     let from = |origin: &'static str, message: &'static str| {
         let body = json!({ "phone": "91234567", "message": message });
@@ -202,7 +202,7 @@ async fn a_form_belongs_to_the_web_sites_that_it_names() {
     };
     let anywhere = Answer::of(from("https://anywhere.example", "Hei")).await;
     assert_eq!(allowed(&anywhere).as_deref(), Some("https://anywhere.example"));
-    change(&kari, &form, json!({ "allowed_origins": ["https://www.bilvest.example"] })).await;
+    change(&kari, &source, json!({ "allowed_origins": ["https://www.bilvest.example"] })).await;
     let own = Answer::of(from("https://www.bilvest.example", "Hei igjen")).await;
     assert_eq!(allowed(&own).as_deref(), Some("https://www.bilvest.example"));
     for foreign in ["https://evil.example", "null", "https://www.bilvest.example.evil.example"] {
@@ -221,7 +221,7 @@ async fn a_form_belongs_to_the_web_sites_that_it_names() {
 async fn a_plain_form_leads_to_a_page_and_never_anywhere_else() {
     let app = TestApp::start().await;
     let kari = app.dealership("Tesla Oslo").await.admin();
-    let source = form(&kari).await;
+    let source = first_form(&kari).await;
     let path = path(&kari).await;
     let http = reqwest::Client::builder().redirect(Policy::none()).build().expect("a client");
     let sent = async |body: String| {
@@ -246,7 +246,7 @@ async fn a_plain_form_leads_to_a_page_and_never_anywhere_else() {
 async fn a_key_is_replaced_and_a_source_switched_off_without_losing_anything() {
     let app = TestApp::start().await;
     let kari = app.dealership("Tesla Oslo").await.admin();
-    let source = form(&kari).await;
+    let source = first_form(&kari).await;
     let old = path(&kari).await;
     let rotate = async |keep_days: i64| {
         let path = format!("/api/v1/lead-sources/{}/rotate-key", source["id"].as_str().expect("an id"));

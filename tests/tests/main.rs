@@ -22,6 +22,7 @@ mod framing;
 mod frontend;
 mod graph;
 mod hang_ups;
+mod intake;
 mod isolation;
 mod layers;
 mod leads;

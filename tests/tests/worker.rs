@@ -15,7 +15,7 @@ mod reconcile;
 use std::{collections::BTreeMap, time::Duration};
 
 use common::{
-    config::{Operators, WorkerConfig},
+    config::{Operators, Outside, WorkerConfig},
     db::{DatabaseUrl, Db},
     queue::{Enqueued, Job, NewJob, enqueue},
     secrets::Keyring,
@@ -56,6 +56,7 @@ impl TestWorker {
             // Longer than the tests wait: what is announced must be heard.
             poll: Duration::from_mins(1),
             clerk: None,
+            outside: Outside::default(),
             sync_interval: Duration::from_hours(1),
             shutdown: Duration::from_secs(20),
             admin_address: None,

@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use common::{
-    config::{Operators, WorkerConfig},
+    config::{Operators, Outside, WorkerConfig},
     db::Db,
     queue::Job,
     secrets::Keyring,
@@ -55,6 +55,7 @@ impl Batches {
             lease: Duration::from_mins(1),
             poll: Duration::from_secs(1),
             clerk: None,
+            outside: Outside::default(),
             sync_interval: Duration::from_hours(24),
             shutdown: Duration::from_secs(5),
             admin_address: None,

@@ -1,0 +1,39 @@
+//! A worker that runs until nothing is left to do.
+
+use std::time::Duration;
+
+use common::config::{Settings, WorkerConfig};
+use tokio::{sync::oneshot, time::sleep};
+
+use crate::{app::TestApp, jobs::JobTable};
+
+/// Runs all kinds of jobs in this process until none of the dealerships' deliveries waits for one. `settings` are besides
+/// those of the test itself.
+///
+/// # Panics
+/// When that takes longer than any test may.
+pub async fn drain(app: &TestApp, settings: &[(&'static str, String)]) {
+    let own = [
+        ("DATABASE_URL", app.database_url.clone()),
+        ("SECRETS_KEYS", crate::app::SECRETS_KEYS.to_owned()),
+        ("WORKER_POLL_SECONDS", "1".to_owned()),
+    ];
+    let all = own.into_iter().chain(settings.iter().cloned());
+    let config = WorkerConfig::read(&mut Settings::from_values(all)).expect("the settings are valid");
+    let registry = worker::jobs::registry(&config);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let running = tokio::spawn(async move {
+        let stopped = async { _ = stopped.await };
+        Box::pin(worker::run(config, registry, stopped)).await.expect("it stops well");
+    });
+    let mut table = JobTable::at(&app.database_url).await;
+    for _ in 0..1500 {
+        if table.waiting("inquiries").await + table.waiting("facebook").await == 0 {
+            break;
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    drop(stop);
+    running.await.expect("it does not panic");
+    assert_eq!(table.waiting("inquiries").await + table.waiting("facebook").await, 0, "it takes too long");
+}
