@@ -2,6 +2,30 @@
 
 use super::headers::Mailbox;
 
+/// Local parts that organisations use.
+const ROLES: [&str; 20] = [
+    "abonnement",
+    "contact",
+    "firmapost",
+    "hei",
+    "hello",
+    "help",
+    "hjelp",
+    "info",
+    "kontakt",
+    "kundeservice",
+    "marked",
+    "marketing",
+    "news",
+    "office",
+    "post",
+    "salg",
+    "sales",
+    "service",
+    "support",
+    "team",
+];
+
 /// An address of ours that a mail was sent to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipient {
@@ -52,6 +76,18 @@ pub(super) fn is_below(address: &str, domain: &str) -> bool {
     !domain.is_empty() && of.strip_suffix(&domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
+/// Whether an address is of the organisation of another: one's domain is that of the other or below it.
+pub(super) fn is_beside(address: &str, other: &str) -> bool {
+    let domain = |address: &str| address.rsplit_once('@').map_or(String::new(), |(_, domain)| domain.to_owned());
+    is_below(address, &domain(other)) || is_below(other, &domain(address))
+}
+
+/// Whether an address is that of an organisation, not of a person.
+pub(super) fn is_role(mailbox: &Mailbox) -> bool {
+    let local = mailbox.address.split(['@', '+']).next().unwrap_or_default().to_lowercase();
+    ROLES.contains(&local.as_str())
+}
+
 /// Whether nobody reads what is sent there.
 pub(super) fn is_robot(mailbox: &Mailbox) -> bool {
     let local = mailbox.address.rsplit_once('@').map_or("", |(local, _)| local);
@@ -90,6 +126,7 @@ mod tests {
         for address in ["kari@x.no", "post@bilhuset.no", "noah.reply@x.no"] {
             assert!(!robot(address), "{address}");
         }
+        assert!(is_beside("a@bilnytt.no", "b@post.Bilnytt.no") && !is_beside("a@bilnytt.no", "b@nytt.no"));
         let own = OwnAddresses { addresses: vec!["bilhuset@gmail.com".into()], domains: vec!["bilhuset.no".into()] };
         for address in ["Bilhuset@Gmail.com", "ola@bilhuset.no", "ola@oslo.BILHUSET.no"] {
             assert!(own.contains(address), "{address}");

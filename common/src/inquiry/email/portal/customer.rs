@@ -7,7 +7,7 @@ use super::{
 use crate::{
     input::{Email, Phone},
     inquiry::email::{
-        address::{OwnAddresses, is_robot},
+        address::{OwnAddresses, is_beside, is_robot, is_role},
         headers::Mailbox,
         mail::Mail,
         marks::Mark,
@@ -80,9 +80,11 @@ fn is_named(mailbox: &Mailbox, found: &Found) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::inquiry::email) enum Evidence {
     None,
-    /// Somebody can be reached.
+    /// There is an address or a number, as signatures and footers have them.
     Contact,
-    /// And it is told what about.
+    /// It is said whose: by a name, by who is to be answered, or by whose mail was passed on.
+    Person,
+    /// It is told what about.
     Lead,
 }
 
@@ -95,11 +97,19 @@ pub(in crate::inquiry::email) fn evidence(mail: &Mail, rules: &SenderRules, own:
         !std::ptr::eq(customers, mail) && customers.from.as_ref().is_some_and(|from| is_somebody(from, own));
     if mail.adf().is_some() || (is_labelled && found.any(Field::is_matter)) {
         Evidence::Lead
-    } else if is_labelled || is_passed_on || reply_to(customers, own).is_some() {
+    } else if (is_labelled && found.any(Field::is_personal_name)) || is_passed_on || names_person(customers, own) {
+        Evidence::Person
+    } else if is_labelled || reply_to(customers, own).is_some() {
         Evidence::Contact
     } else {
         Evidence::None
     }
+}
+
+/// Whether a person of somewhere else is to be answered: newsletters too have an address for answers, of the same sender.
+fn names_person(mail: &Mail, own: &OwnAddresses) -> bool {
+    let from = mail.from.as_ref().map_or("", |from| from.address.as_str());
+    reply_to(mail, own).is_some_and(|reply_to| !is_role(reply_to) && !is_beside(&reply_to.address, from))
 }
 
 /// Whether an automatic answer may go to the customer's address: never to a robot, to ourselves, or back to what a program

@@ -46,9 +46,13 @@ impl Field {
         matches!(self, Self::Email | Self::Mobile | Self::Phone)
     }
 
+    pub(super) fn is_personal_name(self) -> bool {
+        matches!(self, Self::Name | Self::FirstName | Self::LastName)
+    }
+
     /// Whether it tells who somebody is or how to reach them.
     pub(super) fn is_personal(self) -> bool {
-        self.is_contact() || matches!(self, Self::Name | Self::FirstName | Self::LastName)
+        self.is_contact() || self.is_personal_name()
     }
 
     /// Whether it tells what an inquiry is about.
