@@ -155,7 +155,6 @@ fn embed_line(url: &str, key: &str) -> String {
 }
 
 /// A page that an admin connects by its token.
-#[expect(clippy::struct_field_names, reason = "as the request has them")]
 #[derive(Debug, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "the names are those of the body")]
 pub(crate) struct ConnectPage {

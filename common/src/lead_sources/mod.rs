@@ -50,7 +50,6 @@ text_enum!(
 );
 
 /// A source as the API shows it.
-#[expect(clippy::struct_excessive_bools, reason = "each is a field of the answer")]
 #[derive(Debug, Clone, Serialize, FromRow, ToSchema)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a member of the answer")]
 pub struct Source {
