@@ -17,6 +17,7 @@ mod log_sample;
 mod memory;
 mod metrics;
 mod openapi;
+pub mod pages;
 mod permissions;
 pub mod problem;
 mod quota;

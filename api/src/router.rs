@@ -6,7 +6,7 @@ use axum::{
     Router,
     http::StatusCode,
     middleware::{from_extractor_with_state, from_fn, from_fn_with_state},
-    routing::options,
+    routing::{get, options},
 };
 use common::db::REQUEST_LIMIT;
 use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
@@ -28,7 +28,7 @@ use crate::{
     rate_limit::RateLimited,
     request_log::{self, RequestLog},
     routes::{
-        automation_rules, conversations, customers, dealership, health, inbound, lead_sources, leads, vehicles,
+        automation_rules, conversations, customers, dealership, forms, health, inbound, lead_sources, leads, vehicles,
         webhooks,
     },
     security_headers,
@@ -156,6 +156,7 @@ pub(crate) fn router(state: AppState, cors_origins: &[String]) -> Router {
     let dashboard = OpenApiRouter::new().nest("/api/v1", members).merge(service_routes().layer(time()));
     Router::from(dashboard)
         .merge(docs)
+        .route("/forms/assets/{name}", get(forms::asset))
         .fallback(|_: RateLimited| async { Problem::no_such_route() })
         .method_not_allowed_fallback(method_not_allowed)
         .layer(cors::layer(cors_origins))

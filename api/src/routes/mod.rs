@@ -4,6 +4,7 @@ pub(crate) mod automation_rules;
 pub(crate) mod conversations;
 pub(crate) mod customers;
 pub(crate) mod dealership;
+pub(crate) mod forms;
 pub(crate) mod health;
 pub(crate) mod inbound;
 pub(crate) mod lead_sources;

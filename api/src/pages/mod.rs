@@ -1,0 +1,21 @@
+//! What customers of a dealership see: the hosted form, what follows it, and the form that a script draws on the
+//! dealership's own pages. All of it is made from values: whoever calls knows the database.
+
+mod assets;
+mod closed;
+mod embed;
+mod form;
+mod language;
+mod layout;
+mod respond;
+mod texts;
+mod thanks;
+
+pub use assets::{asset, embed_script};
+pub use closed::{closed, crowded};
+pub use embed::{EmbeddedForm, embed_line};
+pub use form::{FormPage, Trouble};
+pub use language::{Language, from_accept_language};
+pub use respond::page;
+pub use texts::Mistake;
+pub use thanks::thanks;

@@ -1,0 +1,236 @@
+//! Everything that a customer reads, in each language. `{dealership}` stands for its name.
+
+use common::input::FieldError;
+use serde::Serialize;
+
+use super::Language;
+
+/// Why an inquiry cannot be answered: everything else that somebody writes is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mistake {
+    /// Neither a phone number nor an e-mail address.
+    Unreachable,
+    InvalidPhone,
+    InvalidEmail,
+}
+
+impl Mistake {
+    /// The name of the field that a program is told.
+    pub fn field(self) -> &'static str {
+        match self {
+            Self::Unreachable => "contact",
+            Self::InvalidPhone => "phone",
+            Self::InvalidEmail => "email",
+        }
+    }
+
+    /// The field alone says which it is: messages are for programmers, in English.
+    pub(super) fn of(error: &FieldError) -> Self {
+        match error.field.as_str() {
+            "phone" => Self::InvalidPhone,
+            "email" => Self::InvalidEmail,
+            _ => Self::Unreachable,
+        }
+    }
+}
+
+impl From<Mistake> for FieldError {
+    fn from(mistake: Mistake) -> Self {
+        let message = match mistake {
+            Mistake::Unreachable => "is missing: send a phone number or an e-mail address",
+            Mistake::InvalidPhone => "must be a phone number, such as +47 912 34 567",
+            Mistake::InvalidEmail => "must be an e-mail address, such as kari@example.no",
+        };
+        Self { field: mistake.field().to_owned(), message: message.to_owned() }
+    }
+}
+
+/// Those of one language. The embedded form gets all that are not skipped.
+#[derive(Debug, Serialize)]
+pub(super) struct Texts {
+    pub(super) title: &'static str,
+    pub(super) intro: &'static str,
+    pub(super) name: &'static str,
+    pub(super) contact: &'static str,
+    pub(super) one_of_two: &'static str,
+    pub(super) phone: &'static str,
+    pub(super) email: &'static str,
+    pub(super) vehicle: &'static str,
+    pub(super) message: &'static str,
+    pub(super) honeypot: &'static str,
+    pub(super) send: &'static str,
+    pub(super) sending: &'static str,
+    pub(super) privacy: &'static str,
+    pub(super) mistakes: &'static str,
+    pub(super) unreachable: &'static str,
+    pub(super) invalid_phone: &'static str,
+    pub(super) invalid_email: &'static str,
+    pub(super) busy: &'static str,
+    pub(super) failed: &'static str,
+    pub(super) kept: &'static str,
+    pub(super) retry: &'static str,
+    pub(super) own_page: &'static str,
+    pub(super) thanks: &'static str,
+    pub(super) answer_follows: &'static str,
+    pub(super) another: &'static str,
+    pub(super) closed: &'static str,
+    pub(super) closed_help: &'static str,
+    /// Before the title of a page that says what went wrong.
+    #[serde(skip)]
+    pub(super) error: &'static str,
+    #[serde(skip)]
+    pub(super) crowded: &'static str,
+    #[serde(skip)]
+    pub(super) wait: &'static str,
+    /// Where the form should be and no script runs.
+    #[serde(skip)]
+    pub(super) open_form: &'static str,
+}
+
+impl Texts {
+    pub(super) fn of(language: Language) -> &'static Self {
+        match language {
+            Language::Nb => &NB,
+            Language::Nn => &NN,
+            Language::En => &EN,
+        }
+    }
+
+    pub(super) fn mistake(&self, mistake: Mistake) -> &'static str {
+        match mistake {
+            Mistake::Unreachable => self.unreachable,
+            Mistake::InvalidPhone => self.invalid_phone,
+            Mistake::InvalidEmail => self.invalid_email,
+        }
+    }
+}
+
+/// The text with the name of the dealership in it.
+pub(super) fn named(text: &str, dealership: &str) -> String {
+    text.replace("{dealership}", dealership)
+}
+
+static NB: Texts = Texts {
+    title: "Kontakt {dealership}",
+    intro: "Skriv hva du lurer på, så svarer vi deg.",
+    name: "Navn",
+    contact: "Hvordan kan vi nå deg?",
+    one_of_two: "Fyll ut telefon eller e-post. Én av dem er nok, og resten av skjemaet er valgfritt.",
+    phone: "Telefon",
+    email: "E-post",
+    vehicle: "Hvilken bil gjelder det?",
+    message: "Melding",
+    honeypot: "La dette feltet stå tomt",
+    send: "Send",
+    sending: "Sender …",
+    privacy: "{dealership} bruker opplysningene til å svare på henvendelsen din.",
+    mistakes: "Noe må rettes før vi kan svare deg",
+    unreachable: "Skriv et telefonnummer eller en e-postadresse",
+    invalid_phone: "Skriv telefonnummeret slik: 912 34 567. Er det utenlandsk, begynn med landkoden: +46",
+    invalid_email: "Skriv e-postadressen slik: navn@eksempel.no",
+    busy: "Det er mange som skriver akkurat nå, så henvendelsen er ikke sendt ennå",
+    failed: "Henvendelsen ble ikke sendt",
+    kept: "Det du har skrevet, står her fortsatt. Vent litt, og prøv igjen.",
+    retry: "Prøv igjen",
+    own_page: "Åpne skjemaet på en egen side",
+    thanks: "Takk, vi har fått henvendelsen din",
+    answer_follows: "{dealership} svarer deg så snart som mulig.",
+    another: "Send en henvendelse til",
+    closed: "Dette skjemaet er ikke i bruk",
+    closed_help: "Lenken kan være gammel. Ta kontakt med forhandleren på en annen måte, for eksempel på telefon.",
+    error: "Feil",
+    crowded: "For mange vil inn akkurat nå",
+    wait: "Vent et minutt, og last inn siden på nytt.",
+    open_form: "Åpne kontaktskjemaet",
+};
+
+static NN: Texts = Texts {
+    title: "Kontakt {dealership}",
+    intro: "Skriv kva du lurer på, så svarer vi deg.",
+    name: "Namn",
+    contact: "Korleis kan vi nå deg?",
+    one_of_two: "Fyll ut telefon eller e-post. Éin av dei er nok, og resten av skjemaet er valfritt.",
+    phone: "Telefon",
+    email: "E-post",
+    vehicle: "Kva bil gjeld det?",
+    message: "Melding",
+    honeypot: "Lat dette feltet stå tomt",
+    send: "Send",
+    sending: "Sender …",
+    privacy: "{dealership} bruker opplysningane til å svare på førespurnaden din.",
+    mistakes: "Noko må rettast før vi kan svare deg",
+    unreachable: "Skriv eit telefonnummer eller ei e-postadresse",
+    invalid_phone: "Skriv telefonnummeret slik: 912 34 567. Er det utanlandsk, byrj med landkoden: +46",
+    invalid_email: "Skriv e-postadressa slik: namn@eksempel.no",
+    busy: "Det er mange som skriv akkurat no, så førespurnaden er ikkje send enno",
+    failed: "Førespurnaden vart ikkje send",
+    kept: "Det du har skrive, står her framleis. Vent litt, og prøv igjen.",
+    retry: "Prøv igjen",
+    own_page: "Opne skjemaet på ei eiga side",
+    thanks: "Takk, vi har fått førespurnaden din",
+    answer_follows: "{dealership} svarar deg så snart som mogleg.",
+    another: "Send ein førespurnad til",
+    closed: "Dette skjemaet er ikkje i bruk",
+    closed_help: "Lenkja kan vere gammal. Ta kontakt med forhandlaren på ein annan måte, til dømes på telefon.",
+    error: "Feil",
+    crowded: "For mange vil inn akkurat no",
+    wait: "Vent eit minutt, og last inn sida på nytt.",
+    open_form: "Opne kontaktskjemaet",
+};
+
+static EN: Texts = Texts {
+    title: "Contact {dealership}",
+    intro: "Write what you would like to know, and we will get back to you.",
+    name: "Name",
+    contact: "How can we reach you?",
+    one_of_two: "Fill in phone or email. One of them is enough, and the rest of the form is optional.",
+    phone: "Phone",
+    email: "Email",
+    vehicle: "Which car is it about?",
+    message: "Message",
+    honeypot: "Leave this field empty",
+    send: "Send",
+    sending: "Sending …",
+    privacy: "{dealership} uses what you write to answer you.",
+    mistakes: "Something must be corrected before we can answer you",
+    unreachable: "Enter a phone number or an email address",
+    invalid_phone: "Enter the phone number like this: 912 34 567. If it is not Norwegian, begin with the country code: +44",
+    invalid_email: "Enter the email address like this: name@example.com",
+    busy: "Many people are writing right now, so your inquiry has not been sent yet",
+    failed: "Your inquiry was not sent",
+    kept: "What you have written is still here. Wait a moment, and try again.",
+    retry: "Try again",
+    own_page: "Open the form on a page of its own",
+    thanks: "Thank you, we have received your inquiry",
+    answer_follows: "{dealership} will get back to you as soon as possible.",
+    another: "Send another inquiry",
+    closed: "This form is not in use",
+    closed_help: "The link may be old. Contact the dealership in another way, for example by phone.",
+    error: "Error",
+    crowded: "Too many visitors right now",
+    wait: "Wait a minute, and reload the page.",
+    open_form: "Open the contact form",
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_text_is_there_in_every_language_and_names_the_dealership_alike() {
+        let texts = Language::ALL.map(|language| serde_json::to_value(Texts::of(language)).expect("plain data"));
+        for (name, text) in texts[0].as_object().expect("an object") {
+            let all = texts.each_ref().map(|texts| texts[name].as_str().expect("a text"));
+            assert!(all.iter().all(|text| !text.is_empty() && text.trim() == *text), "{name}: {all:?}");
+            let names = |text: &str| text.contains("{dealership}");
+            assert!(all.iter().all(|other| names(other) == names(text.as_str().expect("a text"))), "{name}: {all:?}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_is_known_again_by_its_field() {
+        for mistake in [Mistake::Unreachable, Mistake::InvalidPhone, Mistake::InvalidEmail] {
+            assert_eq!(Mistake::of(&mistake.into()), mistake);
+        }
+    }
+}
