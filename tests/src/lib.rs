@@ -4,6 +4,7 @@ pub mod answer;
 pub mod app;
 pub mod balancer;
 pub mod binaries;
+pub mod browser;
 pub mod clerk_events;
 pub mod cluster;
 pub mod collector;

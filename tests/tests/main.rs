@@ -18,6 +18,7 @@ mod end_to_end;
 mod faults;
 mod first_request;
 mod forms;
+mod forms_in_browser;
 mod framing;
 mod frontend;
 mod graph;

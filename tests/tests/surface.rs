@@ -356,3 +356,21 @@ async fn the_interactive_page_needs_nothing_from_elsewhere() {
     }
     app.get("/docs/nothing.js").await.expect_problem(404, "no-such-route");
 }
+
+#[tokio::test]
+async fn what_forms_look_like_is_for_everybody_and_for_every_cache() {
+    let app = TestApp::start().await;
+    for (file, kind) in [("form.css", "text/css; charset=utf-8"), ("form.js", "text/javascript; charset=utf-8")] {
+        let answer = app.request(Method::GET, &format!("/forms/assets/{file}")).send().await.expect("an answer");
+        assert_eq!(answer.status(), 200, "{file}");
+        for (name, value) in [
+            ("content-type", kind),
+            ("cache-control", "public, no-cache"),
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "no-referrer"),
+        ] {
+            assert_eq!(answer.headers()[name], value, "{file}: {name}");
+        }
+    }
+    app.get("/forms/assets/form.html").await.expect_problem(404, "no-such-route");
+}
