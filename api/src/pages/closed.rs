@@ -1,6 +1,7 @@
+use common::lead_sources::Language;
 use maud::{Markup, html};
 
-use super::{Language, layout, texts::Texts};
+use super::{layout, texts::Texts};
 
 /// Of a form that does not exist or was switched off, which are not told apart.
 pub fn closed(language: Language) -> Markup {

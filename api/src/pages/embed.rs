@@ -1,7 +1,8 @@
+use common::lead_sources::Language;
 use maud::html;
 use serde_json::json;
 
-use super::{Language, texts::Texts};
+use super::texts::{LANGUAGES, Texts};
 
 const SCRIPT: &str = include_str!("static/embed.js");
 const STYLE: &str = concat!(include_str!("static/fields.css"), include_str!("static/embed.css"));
@@ -27,10 +28,8 @@ pub struct EmbeddedForm<'a> {
 impl EmbeddedForm<'_> {
     /// The script that draws it.
     pub fn script(&self) -> String {
-        let texts: serde_json::Map<_, _> = Language::ALL
-            .map(|language| (language.as_str().to_owned(), json!(Texts::of(language))))
-            .into_iter()
-            .collect();
+        let texts: serde_json::Map<_, _> =
+            LANGUAGES.map(|language| (language.as_str().to_owned(), json!(Texts::of(language)))).into_iter().collect();
         let config = json!({
             "key": self.key,
             "origin": self.api_origin,

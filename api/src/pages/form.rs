@@ -1,9 +1,8 @@
 use axum::{http::StatusCode, response::Response};
-use common::input::FieldError;
+use common::{input::FieldError, lead_sources::Language};
 use maud::{Markup, html};
 
 use super::{
-    Language,
     assets::SCRIPT,
     layout, respond,
     texts::{Mistake, Texts, named},
@@ -34,6 +33,7 @@ pub struct FormPage<'a> {
     pub turnstile_site_key: Option<&'a str>,
     /// Names and values that were sent, or that the link to the form fills in.
     pub typed: &'a [(String, String)],
+    /// What of it is wrong: only their fields matter, since their messages are for programmers.
     pub mistakes: &'a [FieldError],
     pub trouble: Option<Trouble>,
     /// The same for each attempt to send what was typed.
@@ -100,7 +100,7 @@ impl FormPage<'_> {
                 div.alert role="alert" tabindex="-1" autofocus {
                     h2 { (texts.mistakes) }
                     ul {
-                        @for mistake in self.mistakes.iter().map(Mistake::of) {
+                        @for mistake in self.mistakes() {
                             li { a href=(link(mistake)) { (texts.mistake(mistake)) } }
                         }
                     }
@@ -207,8 +207,25 @@ impl FormPage<'_> {
         Texts::of(self.language)
     }
 
+    /// Each once. What is wrong with a field that was left empty is that the other one was, too.
+    fn mistakes(&self) -> Vec<Mistake> {
+        let mut mistakes = Vec::new();
+        for FieldError { field, .. } in self.mistakes {
+            let mistake = match field.as_str() {
+                name if self.typed(name).trim().is_empty() => Mistake::Unreachable,
+                "phone" => Mistake::InvalidPhone,
+                "email" => Mistake::InvalidEmail,
+                _ => Mistake::Unreachable,
+            };
+            if !mistakes.contains(&mistake) {
+                mistakes.push(mistake);
+            }
+        }
+        mistakes
+    }
+
     fn has(&self, mistake: Mistake) -> bool {
-        self.mistakes.iter().any(|error| Mistake::of(error) == mistake)
+        self.mistakes().contains(&mistake)
     }
 
     /// What was typed into this field.
@@ -222,6 +239,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::pages::texts::LANGUAGES;
 
     const HOSTILE: &str = "\"><script>alert('Åse')</script>&<b onclick=x> ' style=";
 
@@ -233,6 +251,10 @@ mod tests {
     fn attribute<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
         let parts: Vec<_> = tag.split('"').collect();
         parts.chunks_exact(2).find(|pair| pair[0].ends_with(&format!(" {name}="))).map(|pair| pair[1])
+    }
+
+    fn error(field: &str) -> FieldError {
+        FieldError { field: field.to_owned(), message: "is wrong".to_owned() }
     }
 
     /// In every language and state, with hostile values everywhere.
@@ -249,9 +271,9 @@ mod tests {
             "_gotcha",
         ];
         let typed = names.map(|name| (name.to_owned(), HOSTILE.to_owned()));
-        let all = [Mistake::Unreachable, Mistake::InvalidPhone, Mistake::InvalidEmail].map(FieldError::from);
+        let all = ["contact", "phone", "email"].map(error);
         let mut pages = Vec::new();
-        for language in Language::ALL {
+        for language in LANGUAGES {
             for mistakes in [&[], &all[..1], &all[1..]] {
                 for trouble in [None, Some(Trouble::Busy), Some(Trouble::Failed)] {
                     let page = FormPage {
@@ -311,5 +333,31 @@ mod tests {
                 assert!(ids.contains(&id), "{id}");
             }
         }
+    }
+
+    #[test]
+    fn each_mistake_is_told_once_and_an_empty_field_is_none() {
+        let told = |typed: &[(&str, &str)], fields: &[&str]| {
+            let typed: Vec<_> = typed.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            let errors: Vec<_> = fields.iter().map(|field| error(field)).collect();
+            let page = FormPage {
+                dealership: "Fjordbil",
+                key: "k",
+                language: Language::En,
+                turnstile_site_key: None,
+                typed: &typed,
+                mistakes: &errors,
+                trouble: None,
+                nonce: "n",
+                next: None,
+            };
+            page.mistakes()
+        };
+        let (phone, email) = (("phone", "12"), ("email", "kari(a)example.no"));
+        assert_eq!(told(&[], &["email"]), [Mistake::Unreachable]);
+        assert_eq!(told(&[("email", " ")], &["email", "phone"]), [Mistake::Unreachable]);
+        assert_eq!(told(&[email], &["email"]), [Mistake::InvalidEmail]);
+        assert_eq!(told(&[email, phone], &["email", "phone"]), [Mistake::InvalidEmail, Mistake::InvalidPhone]);
+        assert_eq!(told(&[email], &["contact"]), [Mistake::Unreachable]);
     }
 }

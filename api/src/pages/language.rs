@@ -1,34 +1,4 @@
-use std::str::FromStr;
-
-/// What customers are written to in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Language {
-    Nb,
-    Nn,
-    En,
-}
-
-impl Language {
-    pub const ALL: [Self; 3] = [Self::Nb, Self::Nn, Self::En];
-
-    /// As stored and sent, and as the `lang` of a page.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Nb => "nb",
-            Self::Nn => "nn",
-            Self::En => "en",
-        }
-    }
-}
-
-impl FromStr for Language {
-    type Err = String;
-
-    fn from_str(word: &str) -> Result<Self, String> {
-        let known = Self::ALL.into_iter().find(|language| language.as_str() == word);
-        known.ok_or_else(|| "must be one of nb, nn, en".to_owned())
-    }
-}
+use common::lead_sources::Language;
 
 /// The language of ours that a browser asks for with `Accept-Language`, which says that Norwegian of no kind is bokmål;
 /// else `default`. <https://www.rfc-editor.org/rfc/rfc9110#section-12.5.4>

@@ -1,6 +1,7 @@
+use common::lead_sources::Language;
 use maud::{DOCTYPE, Markup, html};
 
-use super::{Language, assets::STYLE};
+use super::assets::STYLE;
 
 /// A whole page, whose styles and scripts are files: none is in the page itself.
 pub(super) fn document(language: Language, title: &str, scripts: &Markup, content: &Markup) -> Markup {

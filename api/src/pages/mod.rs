@@ -15,7 +15,6 @@ pub use assets::{asset, embed_script};
 pub use closed::{closed, crowded};
 pub use embed::{EmbeddedForm, embed_line};
 pub use form::{FormPage, Trouble};
-pub use language::{Language, from_accept_language};
+pub use language::from_accept_language;
 pub use respond::page;
-pub use texts::Mistake;
 pub use thanks::thanks;

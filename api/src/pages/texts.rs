@@ -1,48 +1,18 @@
 //! Everything that a customer reads, in each language. `{dealership}` stands for its name.
 
-use common::input::FieldError;
+use common::lead_sources::Language;
 use serde::Serialize;
 
-use super::Language;
+/// All of them.
+pub(super) const LANGUAGES: [Language; 3] = [Language::Nb, Language::Nn, Language::En];
 
 /// Why an inquiry cannot be answered: everything else that somebody writes is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mistake {
+pub(super) enum Mistake {
     /// Neither a phone number nor an e-mail address.
     Unreachable,
     InvalidPhone,
     InvalidEmail,
-}
-
-impl Mistake {
-    /// The name of the field that a program is told.
-    pub fn field(self) -> &'static str {
-        match self {
-            Self::Unreachable => "contact",
-            Self::InvalidPhone => "phone",
-            Self::InvalidEmail => "email",
-        }
-    }
-
-    /// The field alone says which it is: messages are for programmers, in English.
-    pub(super) fn of(error: &FieldError) -> Self {
-        match error.field.as_str() {
-            "phone" => Self::InvalidPhone,
-            "email" => Self::InvalidEmail,
-            _ => Self::Unreachable,
-        }
-    }
-}
-
-impl From<Mistake> for FieldError {
-    fn from(mistake: Mistake) -> Self {
-        let message = match mistake {
-            Mistake::Unreachable => "is missing: send a phone number or an e-mail address",
-            Mistake::InvalidPhone => "must be a phone number, such as +47 912 34 567",
-            Mistake::InvalidEmail => "must be an e-mail address, such as kari@example.no",
-        };
-        Self { field: mistake.field().to_owned(), message: message.to_owned() }
-    }
 }
 
 /// Those of one language. The embedded form gets all that are not skipped.
@@ -218,19 +188,12 @@ mod tests {
 
     #[test]
     fn every_text_is_there_in_every_language_and_names_the_dealership_alike() {
-        let texts = Language::ALL.map(|language| serde_json::to_value(Texts::of(language)).expect("plain data"));
+        let texts = LANGUAGES.map(|language| serde_json::to_value(Texts::of(language)).expect("plain data"));
         for (name, text) in texts[0].as_object().expect("an object") {
             let all = texts.each_ref().map(|texts| texts[name].as_str().expect("a text"));
             assert!(all.iter().all(|text| !text.is_empty() && text.trim() == *text), "{name}: {all:?}");
             let names = |text: &str| text.contains("{dealership}");
             assert!(all.iter().all(|other| names(other) == names(text.as_str().expect("a text"))), "{name}: {all:?}");
-        }
-    }
-
-    #[test]
-    fn a_mistake_is_known_again_by_its_field() {
-        for mistake in [Mistake::Unreachable, Mistake::InvalidPhone, Mistake::InvalidEmail] {
-            assert_eq!(Mistake::of(&mistake.into()), mistake);
         }
     }
 }

@@ -1,7 +1,8 @@
+use common::lead_sources::Language;
 use maud::{Markup, html};
 
 use super::{
-    Language, layout,
+    layout,
     texts::{Texts, named},
 };
 

@@ -16,6 +16,7 @@ use crate::{
     created::Created,
     extract::{InPath, PathId, ValidJson},
     openapi::{BodyProblems, ConflictProblems, MemberProblems, MissingSource},
+    pages::embed_line,
     permissions::Action,
     problem::Problem,
     state::{Addresses, AppState},
@@ -143,15 +144,9 @@ fn embedding(source: &Source, Addresses { public_url, inbound_domain }: &Address
             SourceKind::Email | SourceKind::Facebook => None,
         },
         page_url: at(format!("/forms/{key}")).filter(|_| is(SourceKind::Form)),
-        html: public_url.as_ref().filter(|_| is(SourceKind::Form)).map(|url| embed_line(url, key)),
+        html: public_url.as_ref().filter(|_| is(SourceKind::Form)).map(|url| embed_line(url, key, source.language)),
         mail_address: inbound_domain.as_ref().map(|domain| format!("{key}@{domain}")).filter(|_| is(SourceKind::Email)),
     }
-}
-
-fn embed_line(url: &str, key: &str) -> String {
-    format!(
-        "<script src=\"{url}/embed/{key}.js\" async></script><noscript><a href=\"{url}/forms/{key}\">Kontakt oss</a></noscript>"
-    )
 }
 
 /// A page that an admin connects by its token.
@@ -246,6 +241,5 @@ mod tests {
     fn a_page_is_connected_with_all_that_it_takes() {
         let missing = ConnectPage::read(BTreeMap::new()).expect_err("nothing is given");
         assert_eq!(missing.len(), 3);
-        assert!(embed_line("https://api.example", "k").contains("src=\"https://api.example/embed/k.js\""));
     }
 }

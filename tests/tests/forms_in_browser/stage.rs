@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use api::pages::{self, EmbeddedForm, FormPage, Language, Mistake, Trouble};
+use api::pages::{self, EmbeddedForm, FormPage, Trouble};
 use axum::{
     Router,
     body::Bytes,
@@ -15,7 +15,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
     routing::get,
 };
-use common::input::{Email, FieldError, Phone};
+use common::{input::FieldError, inquiry::form, lead_sources::Language};
 use reqwest::Url;
 use serde_json::json;
 use tests::browser::Browser;
@@ -177,9 +177,9 @@ async fn receive(State(shared): State<Arc<Shared>>, method: Method, headers: Hea
     response
 }
 
-async fn answer_script(shared: &Shared, body: &[u8]) -> Response {
+async fn answer_script(shared: &Shared, body: &Bytes) -> Response {
     let sent: Sent = serde_json::from_slice(body).expect("an object of texts");
-    let mistakes = mistakes(&sent);
+    let mistakes = mistakes("application/json", body);
     let trouble = shared.take_in(sent).await;
     if let Some(status) = trouble {
         return (status, [(header::RETRY_AFTER, "2")]).into_response();
@@ -191,12 +191,12 @@ async fn answer_script(shared: &Shared, body: &[u8]) -> Response {
     axum::Json(json!({ "status": "received", "lead_id": "0198f4a2-7c11-7d3e-9a55-2f6d1c0b8e47" })).into_response()
 }
 
-async fn answer_browser(shared: &Shared, body: &[u8]) -> Response {
+async fn answer_browser(shared: &Shared, body: &Bytes) -> Response {
     let query = String::from_utf8(body.to_vec()).expect("it is urlencoded");
     let url = Url::parse(&format!("http://form/?{query}")).expect("an address");
     let typed: Vec<(String, String)> = url.query_pairs().into_owned().collect();
     let sent: Sent = typed.iter().cloned().collect();
-    let mistakes = mistakes(&sent);
+    let mistakes = mistakes("application/x-www-form-urlencoded", body);
     let nonce = sent["_nonce"].clone();
     let next = sent.get("_next").cloned().unwrap_or(format!("/forms/{KEY}/thanks"));
     if let Some(status) = shared.take_in(sent).await {
@@ -219,19 +219,11 @@ impl Shared {
     }
 }
 
-fn mistakes(sent: &Sent) -> Vec<FieldError> {
-    let text = |name: &str| sent.get(name).map(String::as_str).unwrap_or_default();
-    let (phone, email) = (text("phone"), text("email"));
-    if phone.parse::<Phone>().is_ok() || email.parse::<Email>().is_ok() {
-        return Vec::new();
-    }
-    let wrong = [(phone, Mistake::InvalidPhone), (email, Mistake::InvalidEmail)];
-    let mut mistakes: Vec<FieldError> =
-        wrong.into_iter().filter(|(text, _)| !text.is_empty()).map(|(_, mistake)| mistake.into()).collect();
-    if mistakes.is_empty() {
-        mistakes.push(Mistake::Unreachable.into());
-    }
-    mistakes
+/// As the endpoint finds and tells them.
+fn mistakes(content_type: &str, body: &Bytes) -> Vec<FieldError> {
+    let field = |mistake| if mistake == "contact" { "email" } else { mistake };
+    let told = |mistake| FieldError { field: field(mistake).to_owned(), message: "is wrong".to_owned() };
+    form::read(content_type, body).expect("a form").mistakes.into_iter().map(told).collect()
 }
 
 /// A site that lets nothing in but what it names, and whose styles are meant for other things.

@@ -131,10 +131,13 @@ function drawForms(config) {
       });
     }
 
-    // Each mistake twice: above all, with the way to its field, and at the field.
+    // Each mistake twice: above all, with the way to its field, and at the field. What is wrong with a field that was left
+    // empty is that the other one was, too.
     function complain(errors) {
-      const links = errors.map(({ field }) => {
-        const own = ['phone', 'email'].includes(field);
+      const filled = (name) => ['phone', 'email'].includes(name) && form.elements.namedItem(name).value.trim();
+      const wrong = new Set(errors.map(({ field }) => (filled(field) ? field : 'contact')));
+      const links = [...wrong].map((field) => {
+        const own = field !== 'contact';
         const text = own ? texts[`invalid_${field}`] : texts.unreachable;
         const inputs = (own ? [field] : ['phone', 'email']).map((name) => form.elements.namedItem(name));
         const id = own ? `${field}-mistake` : 'unreachable';
