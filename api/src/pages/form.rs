@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::{
     assets::SCRIPT,
     layout, respond,
-    texts::{Mistake, Texts, named},
+    texts::{Mistake, Texts},
 };
 
 /// What a link to the form, or the page around it, tells of where the customer came from.
@@ -24,7 +24,7 @@ pub enum Trouble {
 /// The hosted page of a form: as it is first shown, and as it comes back with what was typed.
 #[derive(Debug)]
 pub struct FormPage<'a> {
-    /// The name of the dealership.
+    /// The name of the dealership; blank if it could not be looked up.
     pub dealership: &'a str,
     /// The public key of the form.
     pub key: &'a str,
@@ -50,7 +50,7 @@ impl FormPage<'_> {
 
     pub fn render(&self) -> Markup {
         let texts = self.texts();
-        let title = named(texts.title, self.dealership);
+        let title = texts.named(texts.title, self.dealership);
         let wrong = self.trouble.is_some() || !self.mistakes.is_empty();
         let page_title = if wrong { format!("{}: {title}", texts.error) } else { title.clone() };
         let content = html! {
@@ -131,7 +131,7 @@ impl FormPage<'_> {
                     button type="submit" data-sending=(texts.sending) { (send) }
                     span.status role="status" {}
                 }
-                p.hint { (named(texts.privacy, self.dealership)) }
+                p.hint { (texts.named(texts.privacy, self.dealership)) }
             }
         }
     }

@@ -52,6 +52,11 @@ pub(super) struct Texts {
     pub(super) crowded: &'static str,
     #[serde(skip)]
     pub(super) wait: &'static str,
+    /// What the dealership is called whose name is not known, within a sentence and at its beginning.
+    #[serde(skip)]
+    pub(super) unnamed: &'static str,
+    #[serde(skip)]
+    pub(super) unnamed_first: &'static str,
     /// Where the form should be and no script runs.
     #[serde(skip)]
     pub(super) open_form: &'static str,
@@ -75,9 +80,15 @@ impl Texts {
     }
 }
 
-/// The text with the name of the dealership in it.
-pub(super) fn named(text: &str, dealership: &str) -> String {
-    text.replace("{dealership}", dealership)
+impl Texts {
+    /// A text with the name of the dealership in it; without a name, where it could not be looked up.
+    pub(super) fn named(&self, text: &str, dealership: &str) -> String {
+        match (dealership, text.strip_prefix("{dealership}")) {
+            ("", Some(rest)) => format!("{}{rest}", self.unnamed_first),
+            ("", None) => text.replace("{dealership}", self.unnamed),
+            (name, _) => text.replace("{dealership}", name),
+        }
+    }
 }
 
 static NB: Texts = Texts {
@@ -111,6 +122,8 @@ static NB: Texts = Texts {
     error: "Feil",
     crowded: "For mange vil inn akkurat nå",
     wait: "Vent et minutt, og last inn siden på nytt.",
+    unnamed: "forhandleren",
+    unnamed_first: "Forhandleren",
     open_form: "Åpne kontaktskjemaet",
 };
 
@@ -145,6 +158,8 @@ static NN: Texts = Texts {
     error: "Feil",
     crowded: "For mange vil inn akkurat no",
     wait: "Vent eit minutt, og last inn sida på nytt.",
+    unnamed: "forhandlaren",
+    unnamed_first: "Forhandlaren",
     open_form: "Opne kontaktskjemaet",
 };
 
@@ -179,6 +194,8 @@ static EN: Texts = Texts {
     error: "Error",
     crowded: "Too many visitors right now",
     wait: "Wait a minute, and reload the page.",
+    unnamed: "the dealership",
+    unnamed_first: "The dealership",
     open_form: "Open the contact form",
 };
 
@@ -195,5 +212,12 @@ mod tests {
             let names = |text: &str| text.contains("{dealership}");
             assert!(all.iter().all(|other| names(other) == names(text.as_str().expect("a text"))), "{name}: {all:?}");
         }
+    }
+
+    #[test]
+    fn a_dealership_without_a_name_is_spoken_of_all_the_same() {
+        assert_eq!(NB.named(NB.title, "Fjordbil {dealership}"), "Kontakt Fjordbil {dealership}");
+        assert_eq!(NB.named(NB.title, ""), "Kontakt forhandleren");
+        assert_eq!(NN.named(NN.privacy, ""), "Forhandlaren bruker opplysningane til å svare på førespurnaden din.");
     }
 }

@@ -33,7 +33,7 @@ pub struct Submission {
     pub turnstile_token: Option<String>,
     /// Why it may be a program's.
     pub suspicion: Option<&'static str>,
-    /// The texts of the form's own fields, as typed.
+    /// All texts, as typed, for a page that shows them again.
     pub typed: Vec<(String, String)>,
     /// What nobody can be reached at, by field.
     pub mistakes: Vec<&'static str>,
@@ -111,6 +111,9 @@ fn submission(fields: Fields) -> Submission {
     let mut form = Submission::default();
     for (name, value) in fields {
         let text = as_text(&value);
+        if let Some(text) = text.as_ref().filter(|text| !text.is_empty()) {
+            form.typed.push((name.clone(), text.clone()));
+        }
         match (name.as_str(), text.as_deref()) {
             (_, Some("")) => {}
             ("name" | "email" | "phone" | "vehicle_interest" | "message" | "source_url", Some(text)) => {
@@ -145,7 +148,6 @@ fn as_text(value: &Value) -> Option<String> {
 }
 
 fn own_field(form: &mut Submission, name: &str, text: &str) {
-    form.typed.push((name.to_owned(), text.to_owned()));
     match name {
         "name" => form.inquiry.set_name(text),
         "email" => form.inquiry.set_email(text),
@@ -222,6 +224,7 @@ mod tests {
         assert_eq!(form.inquiry.details.len(), 2);
         assert_eq!((form.nonce.as_deref(), form.next.as_deref()), (Some("n1"), Some("/takk")));
         assert!(form.suspicion.is_some());
+        assert!(form.typed.contains(&("utm_source".to_owned(), "finn".to_owned())));
         assert!(read("application/json", &Bytes::from_static(b"[1]")).is_err());
     }
 
