@@ -63,11 +63,11 @@ fn own_charset(bytes: &[u8]) -> Option<&[u8]> {
 fn first_element(text: &str) -> Option<usize> {
     text.match_indices('<').map(|(at, _)| at).find(|at| {
         let rest = &text[at + 1..];
-        let end =
-            rest.bytes().take(MAX_NAME).position(|byte| byte.is_ascii_whitespace() || matches!(byte, b'>' | b'/'));
-        let name = &rest[..end.unwrap_or(0)];
+        let end = rest.bytes().take(MAX_NAME).position(|byte| !byte.is_ascii_alphanumeric() && byte != b':');
+        let (name, after) = rest.split_at(end.unwrap_or(0));
         let name = name.rsplit(':').next().unwrap_or_default();
-        name.eq_ignore_ascii_case("adf") || name.eq_ignore_ascii_case("prospect")
+        (name.eq_ignore_ascii_case("adf") || name.eq_ignore_ascii_case("prospect"))
+            && after.starts_with(|c: char| c.is_ascii_whitespace() || matches!(c, '>' | '/'))
     })
 }
 
