@@ -62,6 +62,16 @@ impl Problem {
         Self { retry_after: Some(seconds), ..self }
     }
 
+    /// After how many seconds it may be tried again.
+    pub(crate) fn retry_after_seconds(&self) -> Option<u32> {
+        self.retry_after
+    }
+
+    /// What is wrong with each field.
+    pub(crate) fn errors(&self) -> &[FieldError] {
+        &self.errors
+    }
+
     /// Whether the database gave the transaction up in favour of another one, so that it is worth doing again at once.
     pub(crate) fn is_conflict(&self) -> bool {
         self.is_conflict

@@ -13,13 +13,22 @@ use common::{
     input::{FieldError, origin_of},
     inquiry::form::{self, NotAForm, Submission},
     intake::{FormAnswer, ReceivedForm, receive_form},
-    lead_sources::{self, Settings, SourceKind},
+    lead_sources::{self, Language, Settings, SourceKind},
     telemetry::Trace,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
-use crate::{client::Client, extract::RawBody, openapi::FormProblems, problem::Problem, state::AppState};
+use crate::{
+    client::Client,
+    extract::RawBody,
+    openapi::FormProblems,
+    pages::{self, FormPage, Trouble},
+    problem::Problem,
+    routes::forms,
+    state::AppState,
+};
 
 /// The largest form, in bytes: files that come with one are not kept.
 pub(crate) const FORM: usize = 4 * 1024 * 1024;
@@ -65,22 +74,72 @@ pub(crate) async fn submit(
         body: &body,
         trace_context: Some(&trace.traceparent()),
     };
-    let submission = match state.form_limits.check(client, &key).and_then(|()| {
-        form::read(content_type, &body).map_err(|error| match error {
-            NotAForm::NotJson => Problem::unreadable("The body is neither a JSON object nor a form."),
-            NotAForm::NotInParts(_) => Problem::unreadable("The body's parts cannot be told apart."),
-        })
-    }) {
+    let submission = match form::read(content_type, &body) {
         Ok(submission) => submission,
-        Err(problem) => return open_to_all(problem.into_response()),
+        Err(error) => return open_to_all(unreadable(&error).into_response()),
     };
-    match receive(&state, &key, &submission, &received).await {
+    let done = match state.form_limits.check(client, &key) {
+        Ok(()) => receive(&state, &key, &submission, &received).await,
+        Err(problem) => Err(Refusal { problem, settings: None }),
+    };
+    match done {
         Ok((settings, receipt)) => {
             let response = if plain { thank(&settings, &submission) } else { tell(receipt) };
             with_cors(response, &settings, origin.as_deref())
         }
-        Err(problem) => open_to_all(problem.into_response()),
+        Err(refusal) if plain => again(&key, &submission, &refusal, &headers),
+        Err(refusal) => open_to_all(refusal.problem.into_response()),
     }
+}
+
+fn unreadable(error: &NotAForm) -> Problem {
+    match error {
+        NotAForm::NotJson => Problem::unreadable("The body is neither a JSON object nor a form."),
+        NotAForm::NotInParts(_) => Problem::unreadable("The body's parts cannot be told apart."),
+    }
+}
+
+/// Why a form was not received, and how it is set, as far as that was found out.
+struct Refusal {
+    problem: Problem,
+    settings: Option<Box<Settings>>,
+}
+
+impl<E: Into<Problem>> From<E> for Refusal {
+    fn from(error: E) -> Self {
+        Self { problem: error.into(), settings: None }
+    }
+}
+
+/// The form once more, with what was typed.
+fn again(key: &str, submission: &Submission, refusal: &Refusal, headers: &HeaderMap) -> Response {
+    let Refusal { problem, settings } = refusal;
+    let status = problem.status();
+    let default = settings.as_ref().map_or(Language::Nb, |settings| settings.language);
+    let asked = submission.language.as_deref().and_then(|language| language.parse().ok());
+    let language = asked.unwrap_or_else(|| forms::language(headers, default));
+    if status == StatusCode::NOT_FOUND {
+        return pages::page(status, pages::closed(language));
+    }
+    let new_nonce = Uuid::new_v4().to_string();
+    let page = FormPage {
+        dealership: settings.as_ref().map_or("", |settings| &settings.dealership),
+        key,
+        language,
+        turnstile_site_key: settings
+            .as_ref()
+            .and_then(|settings| settings.turnstile_site_key.as_deref().filter(|_| settings.checks_for_bots())),
+        typed: &submission.typed,
+        mistakes: problem.errors(),
+        trouble: match status {
+            StatusCode::TOO_MANY_REQUESTS => Some(Trouble::Busy),
+            StatusCode::UNPROCESSABLE_ENTITY => None,
+            _ => Some(Trouble::Failed),
+        },
+        nonce: submission.nonce.as_deref().unwrap_or(&new_nonce),
+        next: submission.next.as_deref(),
+    };
+    page.respond(status)
 }
 
 /// Whether whoever sends the form shows the answer to a person.
@@ -95,14 +154,16 @@ async fn receive(
     key: &str,
     submission: &Submission,
     received: &ReceivedForm<'_>,
-) -> Result<(Settings, ReceiptId), Problem> {
+) -> Result<(Settings, ReceiptId), Refusal> {
     let permit = state.admission.webhook().await?;
     for attempt in 1.. {
         let entered = permit.db().enter_source(SourceKind::Form.as_str(), key).await?;
-        let Some(EnteredSource { mut tx, id }) = entered else { return Err(Problem::no_such_form()) };
-        let Some(settings) = lead_sources::settings(&mut tx, id).await? else { return Err(Problem::no_such_form()) };
+        let Some(EnteredSource { mut tx, id }) = entered else { return Err(Problem::no_such_form().into()) };
+        let Some(settings) = lead_sources::settings(&mut tx, id).await? else {
+            return Err(Problem::no_such_form().into());
+        };
         if !submission.mistakes.is_empty() {
-            return Err(mistakes(submission));
+            return Err(Refusal { problem: mistakes(submission), settings: Some(settings.into()) });
         }
         let done = match receive_form(&mut tx, &settings, submission, received).await {
             Ok(answer) => tx.commit().await.map(|()| answer).map_err(Problem::from),
@@ -110,7 +171,7 @@ async fn receive(
         };
         match done {
             Err(problem) if problem.is_conflict() && attempt < ATTEMPTS => {}
-            Err(problem) => return Err(problem),
+            Err(problem) => return Err(Refusal { problem, settings: Some(settings.into()) }),
             Ok(answer) => {
                 state.metrics.webhook(Source::Form, label(answer));
                 return Ok((settings, answer.receipt()));
