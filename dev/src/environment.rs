@@ -7,7 +7,7 @@ use common::{
     secrets::Keyring,
 };
 use dev::{
-    clerk::{INSTANCE_ID, StandIn},
+    clerk::INSTANCE_ID,
     console::Console,
     files::{self, FileError},
     random,
@@ -17,11 +17,14 @@ use crate::{
     Clerk,
     directory::DevDirectory,
     ports::{Addresses, WantedAddresses},
+    stand_ins::StandIns,
 };
 
 /// `pk_test_` and, in base64, `clerk.localhost$`: tokens are issued by `https://clerk.localhost`.
 const PUBLISHABLE_KEY: &str = "pk_test_Y2xlcmsubG9jYWxob3N0JA==";
 
+/// Of the addresses that customers' mails are forwarded to. RFC 2606 keeps it from ever receiving any.
+pub(crate) const INBOUND_DOMAIN: &str = "inn.test";
 /// Of the operators' pages, which only this host can reach.
 pub(crate) const WORKER_ADMIN_PASSWORD: &str = "norvalt-operator";
 
@@ -168,6 +171,8 @@ pub(crate) struct Secrets {
     pub(crate) webhook_secret: String,
     /// Of what is sealed in the database.
     pub(crate) keys: String,
+    /// Of the app at the stand-in for Facebook.
+    pub(crate) facebook: String,
 }
 
 impl Secrets {
@@ -179,6 +184,7 @@ impl Secrets {
             clerk_secret_key: files::read_or_create(&directory.join("clerk.secret-key"), secret_key)?,
             webhook_secret: files::read_or_create(&directory.join("clerk.webhook-secret"), webhook_secret)?,
             keys: files::read_or_create(&directory.join("secrets.keys"), keys)?,
+            facebook: files::read_or_create(&directory.join("facebook.app-secret"), || random::clerk_id("meta"))?,
         })
     }
 }
@@ -189,7 +195,7 @@ pub(crate) fn for_processes(
     secrets: &Secrets,
     database_url: &str,
     addresses: &Addresses,
-    stand_in: Option<&StandIn>,
+    stand_ins: &StandIns,
     binaries: &str,
 ) -> Vec<(String, String)> {
     let mut environment = vec![
@@ -205,7 +211,16 @@ pub(crate) fn for_processes(
     if !overrides.has_secrets_keys {
         environment.push(("SECRETS_KEYS", secrets.keys.clone()));
     }
-    if let Some(stand_in) = stand_in {
+    environment.extend([
+        ("PUBLIC_URL", format!("http://127.0.0.1:{}", addresses.port)),
+        ("INBOUND_DOMAIN", INBOUND_DOMAIN.to_owned()),
+        ("FACEBOOK_APP_ID", stand_ins.facebook_app.clone()),
+        ("FACEBOOK_APP_SECRETS", secrets.facebook.clone()),
+        ("FACEBOOK_VERIFY_TOKEN", secrets.facebook.clone()),
+        ("FACEBOOK_GRAPH_URL", stand_ins.facebook.api_url()),
+        ("TURNSTILE_URL", stand_ins.turnstile.url()),
+    ]);
+    if let Some(stand_in) = &stand_ins.clerk {
         // An empty value counts as none, also over `.env`.
         environment.extend(overrides.ignored.iter().map(|name| (name.as_str(), String::new())));
         environment.extend([

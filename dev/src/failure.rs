@@ -49,6 +49,8 @@ pub(crate) enum Failure {
     Run { program: String, source: io::Error },
     #[error("cargo built no {0} next to this program; run `cargo clean` and try again")]
     NotBuilt(String),
+    #[error("the page of the stand-in for Facebook could not be connected")]
+    PageNotConnected(#[source] reqwest::Error),
     #[error("there is no free port from {0} on")]
     NoPort(u16),
     #[error("the Procfile has no entry `{0}`")]

@@ -9,6 +9,7 @@ mod ports;
 mod ready;
 mod screen;
 mod signals;
+mod stand_ins;
 mod system;
 mod watch;
 mod workspace;

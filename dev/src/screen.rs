@@ -2,16 +2,22 @@ use std::{env, fmt::Write};
 
 use cli::demo::{DEALERSHIPS, Dealership, Person};
 use common::role::Role;
-use dev::{clerk::StandIn, console::Console};
+use dev::console::Console;
 
-use crate::{environment::WORKER_ADMIN_PASSWORD, ports::Addresses};
+use crate::{
+    environment::{INBOUND_DOMAIN, WORKER_ADMIN_PASSWORD},
+    ports::Addresses,
+    stand_ins::StandIns,
+};
 
-/// What a person needs to know once everything runs: one page of a terminal, 24 lines of 100 columns.
+/// By what senders know the sources of the first demo dealership.
+const FORM: &str = DEALERSHIPS[0].slug;
+
+/// What a person needs to know once everything runs: one page of a terminal, 30 lines of 100 columns.
 pub(crate) struct Screen<'a> {
     pub(crate) console: &'a Console,
     pub(crate) addresses: &'a Addresses,
-    /// Unless a real Clerk says who people are.
-    pub(crate) stand_in: Option<&'a StandIn>,
+    pub(crate) stand_ins: &'a StandIns,
     /// What the database is.
     pub(crate) database: String,
     /// Whether the operators' pages have a password of the person's.
@@ -25,7 +31,7 @@ impl Screen<'_> {
         let mut text = String::from("\n");
         self.addresses(&mut text);
         text.push('\n');
-        match self.stand_in {
+        match &self.stand_ins.clerk {
             Some(stand_in) => self.demo(&mut text, &host(&stand_in.url())),
             None => self.real_clerk(&mut text),
         }
@@ -41,8 +47,10 @@ impl Screen<'_> {
         let password = if self.has_admin_password { "WORKER_ADMIN_PASSWORD" } else { WORKER_ADMIN_PASSWORD };
         self.line(text, "Operators", &format!("http://{worker_admin}/  name admin, password {password}"));
         self.line(text, "Metrics", &format!("http://{api_admin}/metrics, http://{worker_admin}/metrics"));
-        if let Some(stand_in) = self.stand_in {
-            self.line(text, "Clerk", &format!("{}/  a stand-in: tokens, members, webhooks", stand_in.url()));
+        if let Some(stand_in) = &self.stand_ins.clerk {
+            self.line(text, "A form", &format!("http://127.0.0.1:{port}/forms/{FORM}  as customers see it"));
+            let facebook = self.stand_ins.facebook.url();
+            self.line(text, "Stand-ins", &format!("{}/ for Clerk, {facebook}/ for Facebook", stand_in.url()));
         }
         self.line(text, "Database", &format!("{}: eval \"$(cargo dev env)\"; psql \"$DATABASE_URL\"", self.database));
     }
@@ -59,6 +67,27 @@ impl Screen<'_> {
         for (what, command) in self.commands(clerk) {
             let _ = writeln!(text, "{}\n  {command}", self.console.dim(&format!("# {what}")));
         }
+        let _ = writeln!(
+            text,
+            "{}",
+            self.console.dim("# Inquiries by form, mail, ADF and Facebook: each is a lead within a second")
+        );
+        for command in self.inquiries() {
+            let _ = writeln!(text, "  {command}");
+        }
+    }
+
+    /// One for each source, from the directory of the repository.
+    fn inquiries(&self) -> [String; 4] {
+        let api = format!("127.0.0.1:{}/webhooks", self.addresses.port);
+        [
+            format!("curl -s {api}/form/{FORM} -d 'name=Ola&phone=91234567&message=Hei'"),
+            format!(
+                "cargo run -q --bin norvalt inbound email --to {FORM}@{INBOUND_DOMAIN} < docs/examples/inquiry.eml"
+            ),
+            format!("curl -s {api}/adf/{FORM} --data-binary @docs/examples/inquiry.adf"),
+            format!("curl -s -X POST {}/leads", host(&self.stand_ins.facebook.url())),
+        ]
     }
 
     /// Each is one line that any POSIX shell takes as it stands, and that works again when it is repeated.

@@ -1,16 +1,4 @@
-use std::{env, net::Ipv4Addr, sync::Arc};
-
-use common::clock::Clock;
-use dev::{
-    changes::Changes,
-    clerk::{Endpoint, INSTANCE_ID, Instance, Options, SigningKey, StandIn},
-    console::Console,
-    files::During,
-    postgres::KeptCluster,
-    processes::{self, Ended, Processes},
-    procfile::Entry,
-};
-use tokio::net::TcpListener;
+use std::{env, sync::Arc};
 
 use crate::{
     Arguments, Clerk,
@@ -19,12 +7,21 @@ use crate::{
     environment::{self, Overrides, Secrets},
     exports,
     failure::Failure,
-    ports::{Addresses, free_port},
+    ports::Addresses,
     ready::wait_until_ready,
     screen::Screen,
     signals::StopSignals,
+    stand_ins::{StandIns, Start},
     watch::Watch,
     workspace::{SOURCES, Workspace},
+};
+use dev::{
+    changes::Changes,
+    console::Console,
+    files::During,
+    postgres::KeptCluster,
+    processes::{self, Ended, Processes},
+    procfile::Entry,
 };
 
 /// Everything that is about to run has this in common.
@@ -88,17 +85,22 @@ impl System {
         changes: Option<Changes>,
     ) -> Result<(), Failure> {
         let addresses = Addresses::choose(&self.overrides.addresses, &self.console)?;
-        let stand_in = match self.overrides.clerk {
-            Clerk::StandIn => Some(self.stand_in(addresses.port).await?),
-            Clerk::Real => None,
-        };
-        database.claim(&Claim { owner: &self.owner, overwrite: self.overwrite }, stand_in.as_ref()).await?;
+        let stand_ins = StandIns::start(&Start {
+            console: &self.console,
+            directory: &self.directory,
+            secrets: &self.secrets,
+            api_port: addresses.port,
+            clerk_port: (self.overrides.clerk == Clerk::StandIn).then_some(self.clerk_port),
+            authorized_party: self.overrides.authorized_party.clone(),
+        })
+        .await?;
+        database.claim(&Claim { owner: &self.owner, overwrite: self.overwrite }, stand_ins.clerk.as_ref()).await?;
         let environment = environment::for_processes(
             &self.overrides,
             &self.secrets,
             &database.url(),
             &addresses,
-            stand_in.as_ref(),
+            &stand_ins,
             &self.workspace.binaries().to_string_lossy(),
         );
         exports::keep(&self.directory, &environment)?;
@@ -107,7 +109,7 @@ impl System {
         let screen = Screen {
             console: &self.console,
             addresses: &addresses,
-            stand_in: stand_in.as_ref(),
+            stand_ins: &stand_ins,
             database: database.description(),
             has_admin_password: self.overrides.has_admin_password,
             watched: changes.is_some(),
@@ -119,33 +121,9 @@ impl System {
         };
         self.console.say("dev", "stopping; a second Ctrl-C does not wait for work under way");
         processes.drain(stop.next()).await;
-        if let Some(stand_in) = stand_in {
-            stand_in.stop().await;
-        }
+        stand_ins.stop().await;
         exports::forget(&self.directory)?;
         outcome
-    }
-
-    async fn stand_in(&self, api_port: u16) -> Result<StandIn, Failure> {
-        let port = free_port(self.clerk_port, Some(api_port), "the stand-in for Clerk", &self.console)?;
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
-        let listener = listener.map_err(|source| Failure::Run { program: "the stand-in for Clerk".into(), source })?;
-        let api = format!("http://127.0.0.1:{api_port}");
-        let url = format!("{api}/webhooks/clerk");
-        let console = Arc::clone(&self.console);
-        let options = Options {
-            key: SigningKey::load_or_create(&self.directory.join("clerk.key.pem"))?,
-            secret_key: self.secrets.clerk_secret_key.clone(),
-            endpoint: Some(Endpoint { url, secret: self.secrets.webhook_secret.clone() }),
-            api: Some(api),
-            authorized_party: self.overrides.authorized_party.clone(),
-            instance_id: INSTANCE_ID.to_owned(),
-            initial: Instance::demo(),
-            state_file: Some(self.directory.join("clerk.state.json")),
-            clock: Clock::system(),
-            tell: Box::new(move |line| console.say("clerk", line)),
-        };
-        Ok(StandIn::start(listener, options).await?)
     }
 
     /// The release step and the demo data, then all that the Procfile runs for good. Returns only with a failure.
@@ -173,6 +151,7 @@ impl System {
             ready = wait_until_ready(screen.addresses.port) => ready?,
             ended = processes.next_end() => return Err(Failure::Ended(ended)),
         }
+        screen.stand_ins.connect_page(screen.addresses.port).await?;
         self.console.show(&screen.text());
         let Some(changes) = changes else { return Err(Failure::Ended(processes.next_end().await)) };
         let watch = Watch {

@@ -245,7 +245,7 @@ async fn one_page_says_all_and_its_commands_work() {
     assert!(log.contains("ignoring CLERK_SECRET_KEY, which is set in the environment"), "{log}");
     assert!(!log.contains(FOREIGN_SECRET_KEY));
     let screen = running.screen();
-    assert!(screen.len() <= 24, "{} lines:\n{}", screen.len(), screen.join("\n"));
+    assert!(screen.len() <= 30, "{} lines:\n{}", screen.len(), screen.join("\n"));
     for line in screen {
         assert!(line.chars().count() <= 100, "{line}");
     }

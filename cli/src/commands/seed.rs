@@ -10,7 +10,7 @@ use common::{
     ids::{AutomationRuleId, ClerkOrgId, ClerkUserId, DealershipId, LeadId, SourceId, UserId, VehicleId},
     inquiry::form,
     intake::{ReceivedForm, receive_form},
-    lead_sources::{self, SourceKind},
+    lead_sources::{self, Language, NewSource, SourceKind},
     leads::{self, LeadFilter, LeadSource, LeadStatus, NewLead},
     vehicles::{self, NewVehicle, VehicleStatus},
 };
@@ -99,6 +99,7 @@ async fn add_leads(db: &Db, dealership: &Dealership, now: DateTime<Utc>) -> Resu
         }
     }
     add_vehicle_and_rule(&mut tx).await?;
+    know_sources(&mut tx, dealership.slug).await?;
     park_forms(&mut tx).await?;
     tx.commit().await?;
     Ok(Some(dealership.leads.len()))
@@ -107,6 +108,24 @@ async fn add_leads(db: &Db, dealership: &Dealership, now: DateTime<Utc>) -> Resu
 /// The same in every demo, so that the examples of the API's document can be tried out as they are.
 fn example_id(dealership: DealershipId, name: &str) -> Uuid {
     Uuid::new_v5(&dealership.into(), name.as_bytes())
+}
+
+/// By what a person at a keyboard can type.
+async fn know_sources(tx: &mut TenantTx, slug: &str) -> Result<(), CommandError> {
+    for kind in [SourceKind::Form, SourceKind::Email] {
+        lead_sources::know_as(tx, kind, slug, SourceId::first_of(tx.dealership(), kind.as_str())).await?;
+    }
+    let new = NewSource {
+        kind: SourceKind::Adf,
+        name: "Portaler".to_owned(),
+        language: Language::Nb,
+        allowed_origins: Vec::new(),
+        thank_you_url: None,
+        assigned_to: None,
+    };
+    let adf = lead_sources::create(tx, &new).await?;
+    lead_sources::know_as(tx, SourceKind::Adf, slug, adf.id).await?;
+    Ok(())
 }
 
 /// Two forms that may be a program's, for a person to decide on.

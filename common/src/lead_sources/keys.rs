@@ -13,6 +13,22 @@ pub(super) fn new_key() -> String {
     Uuid::new_v4().simple().to_string()
 }
 
+/// Lets senders name a source by another key as well, such as one that a person can remember. Twice is harmless.
+pub async fn know_as(tx: &mut TenantTx, kind: SourceKind, key: &str, source: SourceId) -> Result<(), KeyTaken> {
+    sqlx::query(
+        "-- lead_sources::know_as
+         INSERT INTO source_keys (kind, key, dealership_id, source_id) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (kind, key) DO NOTHING",
+    )
+    .bind(kind)
+    .bind(key)
+    .bind(tx.dealership())
+    .bind(source)
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
 /// What a request says of a key that is to be replaced.
 #[derive(Debug, Clone, Copy, ToSchema)]
 pub struct Rotation {

@@ -11,7 +11,7 @@ use serde::Serialize;
 use sqlx::FromRow;
 use utoipa::ToSchema;
 
-pub use keys::{KeyTaken, Rotation, rotate};
+pub use keys::{KeyTaken, Rotation, know_as, rotate};
 pub use requests::{NewSource, SourcePatch};
 pub use secrets::{ConnectError, Page, SourceSecret, connect_page, keys_in_use, mark_broken};
 pub use store::{Settings, WriteError, create, create_defaults, delete, find, list, settings, update};

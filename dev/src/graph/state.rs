@@ -82,6 +82,12 @@ impl State {
         state
     }
 
+    /// Gives what is made from now on ids above this one: what an earlier run made is known by its ids.
+    #[must_use]
+    pub fn counting_from(self, last_id: u64) -> Self {
+        Self { last_id: self.last_id.max(last_id), ..self }
+    }
+
     pub fn add_page(&mut self, name: &str) -> Page {
         self.put_page(name, None, None)
     }

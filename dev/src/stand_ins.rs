@@ -1,0 +1,126 @@
+//! The services outside, each as a server on this host.
+
+use std::{net::Ipv4Addr, sync::Arc};
+
+use common::clock::Clock;
+use dev::{
+    clerk::{self, Endpoint, INSTANCE_ID, Instance, SigningKey},
+    console::Console,
+    graph, random, turnstile,
+};
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use crate::{directory::DevDirectory, environment::Secrets, failure::Failure, ports::free_port};
+
+/// Where they are looked for first.
+const FACEBOOK_PORT: u16 = 8002;
+const TURNSTILE_PORT: u16 = 8003;
+/// Of our app at Facebook.
+const FACEBOOK_APP: &str = "1234567890123456";
+
+/// All that run.
+pub(crate) struct StandIns {
+    /// Unless a real Clerk says who people are.
+    pub(crate) clerk: Option<clerk::StandIn>,
+    pub(crate) facebook: graph::StandIn,
+    pub(crate) facebook_app: String,
+    pub(crate) turnstile: turnstile::StandIn,
+}
+
+/// What it takes to start them.
+pub(crate) struct Start<'a> {
+    pub(crate) console: &'a Arc<Console>,
+    pub(crate) directory: &'a DevDirectory,
+    pub(crate) secrets: &'a Secrets,
+    pub(crate) api_port: u16,
+    /// Where the one for Clerk is wanted, if it is.
+    pub(crate) clerk_port: Option<u16>,
+    pub(crate) authorized_party: Option<String>,
+}
+
+impl StandIns {
+    pub(crate) async fn start(start: &Start<'_>) -> Result<Self, Failure> {
+        let clerk = match start.clerk_port {
+            Some(port) => Some(start.clerk(port).await?),
+            None => None,
+        };
+        let (facebook, turnstile) = (start.facebook().await?, start.turnstile().await?);
+        Ok(Self { clerk, facebook, facebook_app: FACEBOOK_APP.to_owned(), turnstile })
+    }
+
+    /// Connects the page of the stand-in for Facebook to the first demo dealership, as its admin does.
+    pub(crate) async fn connect_page(&self, api_port: u16) -> Result<(), Failure> {
+        let Some(clerk) = &self.clerk else { return Ok(()) };
+        let Ok(token) = clerk.session_token("user_demo_kari", None) else { return Ok(()) };
+        let page = self.facebook.with(|state| state.pages.first().cloned());
+        let Some(page) = page else { return Ok(()) };
+        let client = reqwest::Client::builder().no_proxy().build();
+        let client = client.expect("a client without certificates of its own can be built");
+        let body = json!({ "page_id": page.id, "page_name": page.name, "page_token": page.token });
+        let request = client.post(format!("http://127.0.0.1:{api_port}/api/v1/lead-sources/facebook/connect"));
+        let answer = request.bearer_auth(token.mint(&clerk.key())).json(&body).send().await;
+        match answer.and_then(reqwest::Response::error_for_status) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Failure::PageNotConnected(error)),
+        }
+    }
+
+    pub(crate) async fn stop(self) {
+        if let Some(clerk) = self.clerk {
+            clerk.stop().await;
+        }
+        self.facebook.stop().await;
+        self.turnstile.stop().await;
+    }
+}
+
+impl Start<'_> {
+    async fn clerk(&self, wanted: u16) -> Result<clerk::StandIn, Failure> {
+        let listener = self.listener(wanted, "the stand-in for Clerk").await?;
+        let api = format!("http://127.0.0.1:{}", self.api_port);
+        let console = Arc::clone(self.console);
+        let options = clerk::Options {
+            key: SigningKey::load_or_create(&self.directory.join("clerk.key.pem"))?,
+            secret_key: self.secrets.clerk_secret_key.clone(),
+            endpoint: Some(Endpoint {
+                url: format!("{api}/webhooks/clerk"),
+                secret: self.secrets.webhook_secret.clone(),
+            }),
+            api: Some(api),
+            authorized_party: self.authorized_party.clone(),
+            instance_id: INSTANCE_ID.to_owned(),
+            initial: Instance::demo(),
+            state_file: Some(self.directory.join("clerk.state.json")),
+            clock: Clock::system(),
+            tell: Box::new(move |line| console.say("clerk", line)),
+        };
+        Ok(clerk::StandIn::start(listener, options).await?)
+    }
+
+    async fn facebook(&self) -> Result<graph::StandIn, Failure> {
+        let listener = self.listener(FACEBOOK_PORT, "the stand-in for Facebook").await?;
+        let console = Arc::clone(self.console);
+        let now = Clock::system().now().timestamp_micros();
+        let options = graph::Options {
+            app_id: FACEBOOK_APP.to_owned(),
+            app_secret: self.secrets.facebook.clone(),
+            webhook: Some(format!("http://127.0.0.1:{}/webhooks/facebook", self.api_port)),
+            state: graph::State::demo().counting_from(u64::try_from(now).unwrap_or_default()),
+            clock: Clock::system(),
+            tell: Box::new(move |line| console.say("facebook", line)),
+        };
+        Ok(graph::StandIn::start(listener, options).await)
+    }
+
+    async fn turnstile(&self) -> Result<turnstile::StandIn, Failure> {
+        let listener = self.listener(TURNSTILE_PORT, "the stand-in for Turnstile").await?;
+        Ok(turnstile::StandIn::start(listener, &random::clerk_id("turnstile"), Clock::system()).await)
+    }
+
+    async fn listener(&self, wanted: u16, who: &'static str) -> Result<TcpListener, Failure> {
+        let port = free_port(wanted, Some(self.api_port), who, self.console)?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
+        listener.map_err(|source| Failure::Run { program: who.into(), source })
+    }
+}
