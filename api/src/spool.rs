@@ -16,8 +16,10 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use crate::{inbound::email::MAIL, problem::Problem};
+use crate::problem::Problem;
 
+/// The longest body, in bytes: mails from Postmark have up to 35 MB of attachments, as base64.
+const MAX: usize = 50 * 1024 * 1024;
 /// Bytes of a body that are kept in memory while it arrives.
 const IN_MEMORY: usize = 128 * 1024;
 /// How long one may take to arrive.
@@ -71,8 +73,8 @@ impl SpooledBody {
             let frame = frame.map_err(|_| Problem::unreadable("The body broke off."))?;
             let Ok(data) = frame.into_data() else { continue };
             spooled.length += data.len();
-            if spooled.length > MAIL {
-                return Err(Problem::too_large(MAIL));
+            if spooled.length > MAX {
+                return Err(Problem::too_large(MAX));
             }
             spooled.push(&data).await.map_err(|error| {
                 tracing::error!(%error, "a long body cannot be written to the directory for temporary files");

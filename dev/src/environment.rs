@@ -1,6 +1,5 @@
 use std::{env, io::IsTerminal};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use common::{
     config::{ConfigError, PublishableKey, Settings, WebhookSecrets},
     db::DatabaseUrl,
@@ -17,6 +16,7 @@ use crate::{
     Clerk,
     directory::DevDirectory,
     ports::{Addresses, WantedAddresses},
+    secrets::Secrets,
     stand_ins::StandIns,
 };
 
@@ -161,32 +161,6 @@ fn ignored(clerk: Clerk, settings: &Settings) -> Vec<String> {
     let mut ignored: Vec<String> = settings.set().filter(is_ignored).map(str::to_owned).collect();
     ignored.sort();
     ignored
-}
-
-/// Made once, so that what was noted, signed or sealed in an earlier run stays valid.
-pub(crate) struct Secrets {
-    /// Of the stand-in for Clerk.
-    pub(crate) clerk_secret_key: String,
-    /// Signs the stand-in's webhooks.
-    pub(crate) webhook_secret: String,
-    /// Of what is sealed in the database.
-    pub(crate) keys: String,
-    /// Of the app at the stand-in for Facebook.
-    pub(crate) facebook: String,
-}
-
-impl Secrets {
-    pub(crate) fn keep(directory: &DevDirectory) -> Result<Self, FileError> {
-        let secret_key = || format!("sk_test_{}", random::clerk_id("dev"));
-        let webhook_secret = || format!("whsec_{}", STANDARD.encode(random::bytes::<24>()));
-        let keys = || format!("dev:{}", STANDARD.encode(random::bytes::<32>()));
-        Ok(Self {
-            clerk_secret_key: files::read_or_create(&directory.join("clerk.secret-key"), secret_key)?,
-            webhook_secret: files::read_or_create(&directory.join("clerk.webhook-secret"), webhook_secret)?,
-            keys: files::read_or_create(&directory.join("secrets.keys"), keys)?,
-            facebook: files::read_or_create(&directory.join("facebook.app-secret"), || random::clerk_id("meta"))?,
-        })
-    }
 }
 
 /// What the processes get in addition to this process' own environment.

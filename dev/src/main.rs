@@ -8,6 +8,7 @@ mod failure;
 mod ports;
 mod ready;
 mod screen;
+mod secrets;
 mod signals;
 mod stand_ins;
 mod system;

@@ -11,7 +11,7 @@ use dev::{
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::{directory::DevDirectory, environment::Secrets, failure::Failure, ports::free_port};
+use crate::{directory::DevDirectory, failure::Failure, ports::free_port, secrets::Secrets};
 
 /// Where they are looked for first.
 const FACEBOOK_PORT: u16 = 8002;

@@ -24,9 +24,6 @@ use crate::{
     state::AppState,
 };
 
-/// The largest mail, in bytes. Postmark's have up to 35 MB of attachments.
-pub(crate) const MAIL: usize = 50 * 1024 * 1024;
-
 /// What became of a mail.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct MailReceipt {

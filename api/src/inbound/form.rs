@@ -36,6 +36,7 @@ pub(crate) const FORM: usize = 4 * 1024 * 1024;
 /// What a form's sender is told, whether we know them or not.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct FormReceipt {
+    /// Always `received`, whether or not you are known.
     #[schema(example = "received")]
     status: &'static str,
     /// A receipt, which the dealership can look up: the id of the lead, if the inquiry made one.

@@ -99,6 +99,11 @@ async fn sources(app: &TestApp, oslo: DealershipId, admin: &Person<'_>) {
     ask(admin, Method::PATCH, &one, Some(json!({ "name": "Høst" })), 200).await;
     ask(admin, Method::POST, &format!("{one}/rotate-key"), Some(json!({ "keep_days": 7 })), 200).await;
     ask(admin, Method::DELETE, &one, None, 204).await;
+    let mut tx = app.db.tenant(oslo).await.expect("the database is there");
+    let id = form["id"].as_str().expect("an id").parse().expect("a UUID");
+    let known = common::lead_sources::know_as(&mut tx, common::lead_sources::SourceKind::Form, "oslo", id);
+    known.await.expect("nobody has the key");
+    tx.commit().await.expect("the database is there");
     for _ in 0..2 {
         let page = json!({ "page_id": "1234", "page_name": "Bil Vest", "page_token": "EAAB" });
         let page = ask(admin, Method::POST, "/api/v1/lead-sources/facebook/connect", Some(page), 200).await;
