@@ -6,8 +6,8 @@ use serde::Serialize;
 /// All of them.
 pub(super) const LANGUAGES: [Language; 3] = [Language::Nb, Language::Nn, Language::En];
 
-/// Why an inquiry cannot be answered: everything else that somebody writes is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why an inquiry cannot be answered, in the order of the fields: everything else that somebody writes is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Mistake {
     /// Neither a phone number nor an e-mail address.
     Unreachable,

@@ -136,7 +136,7 @@ function drawForms(config) {
     function complain(errors) {
       const filled = (name) => ['phone', 'email'].includes(name) && form.elements.namedItem(name).value.trim();
       const wrong = new Set(errors.map(({ field }) => (filled(field) ? field : 'contact')));
-      const links = [...wrong].map((field) => {
+      const links = ['contact', 'phone', 'email'].filter((field) => wrong.has(field)).map((field) => {
         const own = field !== 'contact';
         const text = own ? texts[`invalid_${field}`] : texts.unreachable;
         const inputs = (own ? [field] : ['phone', 'email']).map((name) => form.elements.namedItem(name));
