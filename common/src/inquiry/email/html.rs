@@ -255,7 +255,11 @@ impl Writer {
             Cell::Empty => Cell::OneLine,
             cell => cell,
         };
-        self.text.extend(word.chars().filter(|c| !is_invisible(*c)));
+        if word.contains(is_invisible) {
+            self.text.extend(word.chars().filter(|c| !is_invisible(*c)));
+        } else {
+            self.text.push_str(word);
+        }
     }
 }
 

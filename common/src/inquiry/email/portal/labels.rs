@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    ops::Range,
     sync::LazyLock,
 };
 
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::inquiry::email::{address::is_below, mail::Mail};
 
-/// Letters and digits of the longest label.
+/// Bytes of the letters and digits of the longest label.
 const LABEL_LIMIT: usize = 40;
 /// Bytes within which a label ends.
 const LABEL_BYTES: usize = 64;
@@ -147,23 +148,39 @@ impl Labels {
 
     pub(super) fn field(&self, label: &str) -> Option<Field> {
         let label = condensed(label);
-        self.own.get(&label).or_else(|| KNOWN.get(label.as_str())).copied()
+        if label.is_empty() {
+            return None;
+        }
+        let own = if self.own.is_empty() { None } else { self.own.get(&label) };
+        own.or_else(|| KNOWN.get(label.as_str())).copied()
     }
 
     /// Reads `Label: value`, and a label that stands alone.
     pub(super) fn read<'t>(&self, line: &'t str) -> Option<Labelled<'t>> {
         let line = line.trim_start_matches(|c: char| c.is_whitespace() || "-*•·>|".contains(c));
         let head = &line[..line.floor_char_boundary(LABEL_BYTES)];
-        let split = [":", "：", "=", " - ", " – "].iter().find_map(|separator| {
-            let at = head.find(separator)?;
-            let (label, value) = (line[..at].trim(), &line[at + separator.len()..]);
-            Some(Labelled { label, field: self.field(label)?, value: bare(value) })
-        });
-        split.or_else(|| {
+        let mut separators = separators(head).peekable();
+        if separators.peek().is_none() {
             let label = Some(bare(line)).filter(|label| label.len() <= LABEL_BYTES)?;
-            Some(Labelled { label, field: self.field(label)?, value: "" })
+            return Some(Labelled { label, field: self.field(label)?, value: "" });
+        }
+        separators.take(3).find_map(|separator| {
+            let label = line[..separator.start].trim();
+            Some(Labelled { label, field: self.field(label)?, value: bare(&line[separator.end..]) })
         })
     }
+}
+
+/// Where a label may end: at a colon, an equals sign or a dash between blanks.
+fn separators(head: &str) -> impl Iterator<Item = Range<usize>> {
+    head.char_indices().filter_map(|(at, c)| match c {
+        ':' | '：' | '=' => Some(at..at + c.len_utf8()),
+        '-' | '–' => {
+            let between = head[..at].ends_with(' ') && head[at + c.len_utf8()..].starts_with(' ');
+            between.then_some(at - 1..at + c.len_utf8() + 1)
+        }
+        _ => None,
+    })
 }
 
 /// Without blanks and the signs of bold letters around it.
@@ -173,9 +190,14 @@ pub(super) fn bare(value: &str) -> &str {
 
 /// The letters and digits of a label, in small letters; nothing for what is too long to be one.
 pub(super) fn condensed(label: &str) -> String {
-    let mut letters = label.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase);
-    let label: String = letters.by_ref().take(LABEL_LIMIT).collect();
-    if letters.next().is_some() { String::new() } else { label }
+    let mut condensed = String::new();
+    for c in label.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase) {
+        if condensed.len() >= LABEL_LIMIT {
+            return String::new();
+        }
+        condensed.push(c);
+    }
+    condensed
 }
 
 #[cfg(test)]

@@ -6,7 +6,9 @@ use super::labels::{Field, Labels, bare, condensed};
 
 /// Values of one field, and others, that are kept.
 const VALUE_LIMIT: usize = 20;
-const OTHER_LIMIT: usize = 60;
+const OTHER_LIMIT: usize = 30;
+/// Bytes of the longest heading.
+const HEADING_LIMIT: usize = 30;
 /// Bytes of the longest value that follows a label on a line of its own.
 const LINE_LIMIT: usize = 300;
 
@@ -124,7 +126,10 @@ impl<'t> Scanner<'t> {
 
     /// Whose labels follow, if this line is a heading above some.
     fn heading(&self, line: &str) -> Option<bool> {
-        let name = condensed(line.strip_suffix(':').unwrap_or(line));
+        if line.len() > HEADING_LIMIT {
+            return None;
+        }
+        let name = condensed(line);
         let of_seller = OF_SELLER.contains(&name.as_str());
         if !of_seller && !OF_CUSTOMER.contains(&name.as_str()) {
             return None;
