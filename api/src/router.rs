@@ -54,6 +54,8 @@ fn member_routes() -> OpenApiRouter<AppState> {
         .routes(routes!(leads::list, leads::create))
         .routes(routes!(leads::show, leads::update, leads::delete))
         .routes(routes!(leads::history))
+        .routes(routes!(leads::related))
+        .routes(routes!(leads::adf))
         .routes(routes!(customers::list))
         .routes(routes!(customers::show))
         .routes(routes!(customers::merge))

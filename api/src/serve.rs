@@ -4,6 +4,7 @@ use common::{
     clock::Clock,
     config::{ApiConfig, ClientLimits},
     db::{Db, NotUsable, ReadinessCheck},
+    lead_sources::{KeysError, require_keys},
     metrics,
 };
 use server::{App, Limits, Phase, reached};
@@ -43,6 +44,8 @@ pub enum ServeError {
     /// The address for operators cannot be had.
     #[error("cannot listen on API_ADMIN_ADDRESS; set it to another address, or leave it out to serve no metrics")]
     Admin(#[source] io::Error),
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     /// Some requests had to be cut off.
     #[error("requests were still running after the time that SHUTDOWN_SECONDS allows")]
     CutOff,
@@ -68,6 +71,7 @@ pub async fn serve(
         usable = db.wait_until_usable() => usable?,
         () = reached(phase.clone(), Phase::Draining) => return Ok(()),
     }
+    require_keys(&db, &config.keyring).await?;
     let limits = limits(&config);
     let rate_limiter = Arc::new(RateLimiter::new(config.clients.anonymous_burst));
     let trusted_proxies = TrustedProxies(config.trusted_proxies);

@@ -35,6 +35,8 @@ async fn leads_of_one_address_or_number_are_one_customers() {
     let identities =
         json!([{ "kind": "email", "value": "siri@example.no" }, { "kind": "phone", "value": "+4791234567" }]);
     assert_eq!(siri["customer"]["identities"], identities);
+    let related = kari.get(&format!("/api/v1/leads/{}/related", both["id"].as_str().expect("an id"))).await.expect(200);
+    assert_eq!(related.as_array().map(Vec::len), Some(2));
     let theirs = lead(&bergen, Some("siri@example.no"), None).await;
     assert_ne!(theirs["customer_id"], first["customer_id"]);
     let path = format!("/api/v1/customers/{}", first["customer_id"].as_str().expect("an id"));

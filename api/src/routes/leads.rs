@@ -1,7 +1,12 @@
-use axum::{Json, http::StatusCode};
+use axum::{
+    Json,
+    http::{StatusCode, header},
+    response::IntoResponse,
+};
 use common::{
     db::AccessError,
     ids::{LeadId, StatusChangeId},
+    inquiry::adf::{self, AdfLead},
     intake,
     leads::{self, Lead, LeadFilter, LeadPage, LeadPatch, LeadQuery, NewLead, StatusChange, WriteError},
     page::Before,
@@ -107,6 +112,39 @@ pub(crate) async fn history(
     }
     let part = leads::history(&mut tenant.tx, id, request).await?.ok_or_else(|| not_in_list("before"))?;
     Linked::new(tenant, &part, |last| format!("/api/v1/leads/{id}/history?before={}", last.id))
+}
+
+/// The other leads of the same customer, newest first: who takes care of one sees what else they asked.
+#[utoipa::path(
+    get, path = "/leads/{id}/related", tag = "Leads", operation_id = "listRelatedLeads", params(("id" = LeadId, Path)),
+    responses((status = 200, description = "At most a hundred", body = Vec<Lead>), MemberProblems, MissingLead),
+)]
+pub(crate) async fn related(mut tenant: Tenant, PathId(id): PathId<LeadId>) -> Result<WrittenJson, Problem> {
+    let related = leads::related(&mut tenant.tx, id).await?.ok_or_else(LeadId::not_found)?;
+    tenant.answer(&related)
+}
+
+/// The lead as an ADF document, for other systems.
+#[utoipa::path(
+    get, path = "/leads/{id}/adf", tag = "Leads", operation_id = "exportLeadAsAdf", params(("id" = LeadId, Path)),
+    responses((status = 200, description = "The document", body = String, content_type = "application/x-adf+xml"), MemberProblems, MissingLead),
+)]
+pub(crate) async fn adf(mut tenant: Tenant, PathId(id): PathId<LeadId>) -> Result<impl IntoResponse, Problem> {
+    let lead = leads::find(&mut tenant.tx, id).await?.ok_or_else(LeadId::not_found)?;
+    let vendor_name = tenant.caller.dealership_name.clone();
+    tenant.leave();
+    let document = adf::write(&AdfLead {
+        id: lead.id.to_string(),
+        requested_at: lead.created_at,
+        source: lead.source.as_str().to_owned(),
+        name: lead.customer_name,
+        email: lead.customer_email,
+        phone: lead.customer_phone,
+        vehicle: lead.vehicle_interest,
+        comments: lead.initial_message,
+        vendor_name,
+    });
+    Ok(([(header::CONTENT_TYPE, "application/x-adf+xml; charset=utf-8")], document))
 }
 
 impl From<WriteError> for Problem {

@@ -3,7 +3,7 @@ use common::{
     audit::{Subject, Verb, record},
     config::CliConfig,
     db::Db,
-    deliveries::{DeliveryFilter, Source, Status, StoredDelivery, list, replay},
+    deliveries::{DeliveryFilter, LedgerRow, Source, Status, StoredDelivery, ledger_of_all, list, replay},
     queue::Seek,
 };
 
@@ -46,6 +46,12 @@ enum Command {
     Show {
         /// The delivery.
         id: i64,
+    },
+    /// Count what came from each source on each day, and what became of it. All that came is in one of the columns.
+    Ledger {
+        /// So many days until today, in Norwegian time.
+        #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u8).range(1..=90))]
+        days: u8,
     },
     /// Process deliveries again. What is known already does not change, and what cannot be read stays dead.
     Replay(Which),
@@ -95,6 +101,12 @@ pub(crate) async fn run(config: &CliConfig, args: Args) -> Result<(), CommandErr
                 list(&mut tx, &filter, 1).await?.pop().ok_or_else(|| format!("there is no delivery {id}"))?;
             println!("{}", serde_json::to_string_pretty(&delivery)?);
         }
+        Command::Ledger { days } => {
+            let rows = ledger_of_all(&mut tx, days.into()).await?;
+            let head =
+                ["day", "source", "received", "processed", "ignored", "parked", "quarantined", "dead", "pending"];
+            show(args.json, &rows, head, rows.iter().map(ledger_row))?;
+        }
         Command::Replay(which) => {
             let filter =
                 DeliveryFilter { id: which.id, about: which.about, status: which.status, ..DeliveryFilter::default() };
@@ -106,6 +118,14 @@ pub(crate) async fn run(config: &CliConfig, args: Args) -> Result<(), CommandErr
     tx.commit().await?;
     db.close().await;
     Ok(())
+}
+
+fn ledger_row(row: &LedgerRow) -> [String; 9] {
+    let LedgerRow { day, source, received, processed, ignored, parked, quarantined, dead, pending } = row;
+    let counts = [received, processed, ignored, parked, quarantined, dead, pending].map(ToString::to_string);
+    let [received, processed, ignored, parked, quarantined, dead, pending] = counts;
+    let (day, source) = (day.to_string(), source.as_str().to_owned());
+    [day, source, received, processed, ignored, parked, quarantined, dead, pending]
 }
 
 fn sources() -> impl TypedValueParser<Value = Source> {

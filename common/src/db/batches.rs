@@ -6,8 +6,8 @@ use super::{Db, Result};
 const BATCH: u32 = 500;
 
 impl Db {
-    /// Repeats a DELETE of at most `$2` rows that are older than `$1`, each time in a transaction of its own, until
-    /// nothing is left to delete. Returns how many rows there were.
+    /// Repeats a DELETE of at most `$2` rows that are older than `$1`, or an UPDATE that erases them, each time in a transaction
+    /// of its own, until nothing is left to do. Returns how many rows there were.
     pub(crate) async fn delete_older(&self, statement: &'static str, age: Duration) -> Result<u64> {
         let mut deleted = 0;
         loop {

@@ -8,20 +8,21 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Source;
 use crate::{
-    db::{Result, TenantTx},
+    db::{Result, SystemTx, TenantTx},
     input::{Fields, FromFields, integer_text},
 };
 
 /// Days that the ledger shows, unless told otherwise, and at most.
 const DAYS: i64 = 30;
-const MAX_DAYS: i64 = 366;
+/// Deliveries are kept for that long.
+const MAX_DAYS: i64 = 90;
 
 /// How far the ledger goes back.
 #[derive(Debug, Clone, Copy, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct LedgerFilter {
     /// So many days until today.
-    #[param(minimum = 1, maximum = 366, default = 30, required = false)]
+    #[param(minimum = 1, maximum = 90, default = 30, required = false)]
     pub days: i64,
 }
 
@@ -54,10 +55,13 @@ pub struct LedgerRow {
     pub pending: i64,
 }
 
-/// The dealership's ledger, newest day first.
-pub async fn ledger(tx: &mut TenantTx, filter: LedgerFilter) -> Result<Vec<LedgerRow>> {
-    Ok(sqlx::query_as(
-        "-- deliveries::ledger
+/// Counts the deliveries that the condition lets through and that came within the last `$1` days.
+macro_rules! count {
+    ($name:literal, $condition:literal) => {
+        concat!(
+            "-- deliveries::",
+            $name,
+            "
          SELECT (received_at AT TIME ZONE 'Europe/Oslo')::date AS day, source, count(*) AS received,
                 count(*) FILTER (WHERE status = 'processed') AS processed,
                 count(*) FILTER (WHERE status = 'ignored') AS ignored,
@@ -66,12 +70,23 @@ pub async fn ledger(tx: &mut TenantTx, filter: LedgerFilter) -> Result<Vec<Ledge
                 count(*) FILTER (WHERE status = 'dead') AS dead,
                 count(*) FILTER (WHERE status = 'pending') AS pending
          FROM deliveries
-         WHERE dealership_id = $1 AND source <> 'clerk'
-           AND received_at >= ((now() AT TIME ZONE 'Europe/Oslo')::date - ($2::bigint - 1)::int) AT TIME ZONE 'Europe/Oslo'
-         GROUP BY 1, 2 ORDER BY 1 DESC, 2",
-    )
-    .bind(tx.dealership())
-    .bind(filter.days)
-    .fetch_all(tx.conn())
-    .await?)
+         WHERE received_at >= ((now() AT TIME ZONE 'Europe/Oslo')::date - ($1::bigint - 1)::int) AT TIME ZONE 'Europe/Oslo'",
+            $condition,
+            " GROUP BY 1, 2 ORDER BY 1 DESC, 2"
+        )
+    };
+}
+
+/// The dealership's ledger, newest day first.
+pub async fn ledger(tx: &mut TenantTx, filter: LedgerFilter) -> Result<Vec<LedgerRow>> {
+    Ok(sqlx::query_as(count!("ledger", " AND dealership_id = $2 AND source <> 'clerk'"))
+        .bind(filter.days)
+        .bind(tx.dealership())
+        .fetch_all(tx.conn())
+        .await?)
+}
+
+/// The ledger of all that came from outside, Clerk's events too, newest day first.
+pub async fn ledger_of_all(tx: &mut SystemTx, days: i64) -> Result<Vec<LedgerRow>> {
+    Ok(sqlx::query_as(count!("ledger_of_all", "")).bind(days).fetch_all(tx.conn()).await?)
 }

@@ -11,10 +11,10 @@ mod store;
 
 pub use admin::{DeliveryFilter, StoredDelivery, Stuck, list, replay, stuck};
 pub use inbound::{Inbound, InboundFilter, Own, erase_own, find_own, list_own, resume_of_page, settle_own, take_own};
-pub use ledger::{LedgerFilter, LedgerRow, ledger};
+pub use ledger::{LedgerFilter, LedgerRow, ledger, ledger_of_all};
 pub use process::ProcessError;
 pub(crate) use process::{Taken, erase, erase_of_dealership, settle, take};
-pub use prune::prune;
+pub use prune::{forget_waiting, prune};
 pub use store::{NewDelivery, Stored, store};
 
 use crate::{
@@ -68,11 +68,11 @@ impl Status {
         [Self::Pending, Self::Processed, Self::Ignored, Self::Parked, Self::Quarantined, Self::Dead];
 }
 
-/// How many deliveries of each source are dead, for an operator to look at.
-pub async fn count_dead(tx: &mut SystemTx) -> Result<Vec<(Source, i64)>> {
+/// How many deliveries of each source wait for somebody to look at them: dead, parked or quarantined.
+pub async fn count_waiting(tx: &mut SystemTx) -> Result<Vec<(Source, Status, i64)>> {
     Ok(sqlx::query_as(
-        "-- deliveries::count_dead
-         SELECT source, count(*) FROM deliveries WHERE status = 'dead' GROUP BY source",
+        "-- deliveries::count_waiting
+         SELECT source, status, count(*) FROM deliveries WHERE status IN ('parked', 'quarantined', 'dead') GROUP BY 1, 2",
     )
     .fetch_all(tx.conn())
     .await?)

@@ -2,12 +2,12 @@ use std::collections::BTreeSet;
 
 use super::{KeyTaken, Source, SourceKind, find, keys};
 use crate::{
-    db::{Error, Result, SystemTx, TenantTx},
+    db::{Db, Error, Result, SystemTx, TenantTx},
     deliveries::resume_of_page,
     ids::{DealershipId, SourceId},
     jobs::ReadFacebookLead,
     queue::{NewJob, enqueue},
-    secrets::{KeyId, Keyring, NoKey, OpenError, Place, Sealed, Secret},
+    secrets::{KeyId, Keyring, MissingKeys, NoKey, OpenError, Place, Sealed, Secret},
 };
 
 /// What a source keeps sealed.
@@ -137,8 +137,23 @@ pub async fn mark_broken(tx: &mut TenantTx, id: SourceId, reason: &str) -> Resul
     Ok(marked.rows_affected() > 0)
 }
 
+/// Why secrets of sources could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeysError {
+    #[error(transparent)]
+    Missing(#[from] MissingKeys),
+    #[error("cannot find out which keys secrets are sealed with")]
+    Db(#[from] Error),
+}
+
+/// Checks that the keys are here which secrets of sources are sealed with: without one of them nothing should start.
+pub async fn require_keys(db: &Db, keyring: &Keyring) -> Result<(), KeysError> {
+    let in_use = keys_in_use(&mut db.system().await?).await?;
+    Ok(keyring.require(in_use)?)
+}
+
 /// The keys that secrets of sources are sealed with.
-pub async fn keys_in_use(tx: &mut SystemTx) -> Result<BTreeSet<KeyId>> {
+async fn keys_in_use(tx: &mut SystemTx) -> Result<BTreeSet<KeyId>> {
     let sealed: Vec<Sealed> = sqlx::query_scalar(
         "-- lead_sources::keys_in_use
          SELECT DISTINCT ON (substr(sealed, 1, 2 + get_byte(sealed, 1))) sealed

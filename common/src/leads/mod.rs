@@ -20,7 +20,7 @@ pub use error::WriteError;
 pub use filter::{AssignedTo, Cursor, LeadFilter, LeadQuery, Paging};
 pub use history::{ChangedBy, StatusChange, history};
 pub(crate) use lock::lock;
-pub use page::{LeadPage, exists, find, of_customer, page};
+pub use page::{LeadPage, exists, find, of_customer, page, related};
 pub use totals::count;
 pub use update::{LeadPatch, delete, update};
 

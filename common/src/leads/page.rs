@@ -65,8 +65,12 @@ pub async fn find(tx: &mut TenantTx, id: LeadId) -> Result<Option<Lead>> {
 pub async fn of_customer(tx: &mut TenantTx, customer: CustomerId) -> Result<Vec<Lead>> {
     let find = sqlx::query_as(concat!(
         "-- leads::of_customer
-         WITH RECURSIVE same AS (
+         WITH RECURSIVE record AS (
            SELECT $2::uuid AS id UNION
+           SELECT m.merged_into FROM customers m JOIN record r ON m.id = r.id
+           WHERE m.dealership_id = $1 AND m.merged_into IS NOT NULL),
+         same AS (
+           SELECT id FROM record UNION
            SELECT m.id FROM customers m JOIN same ON m.merged_into = same.id WHERE m.dealership_id = $1),
          l AS (
            SELECT * FROM leads WHERE dealership_id = $1 AND customer_id IN (SELECT id FROM same)
@@ -75,6 +79,16 @@ pub async fn of_customer(tx: &mut TenantTx, customer: CustomerId) -> Result<Vec<
         " ORDER BY l.created_at DESC, l.id DESC"
     ));
     Ok(find.bind(tx.dealership()).bind(customer).fetch_all(tx.conn()).await?)
+}
+
+/// The other leads of whoever asks in this one, newest first. `None` if there is no such lead.
+pub async fn related(tx: &mut TenantTx, id: LeadId) -> Result<Option<Vec<Lead>>> {
+    let Some(lead) = find(tx, id).await? else { return Ok(None) };
+    let leads = match lead.customer_id {
+        Some(customer) => of_customer(tx, customer).await?,
+        None => Vec::new(),
+    };
+    Ok(Some(leads.into_iter().filter(|other| other.id != id).collect()))
 }
 
 /// Whether the dealership has a lead with this id.

@@ -32,6 +32,7 @@ pub(super) async fn walk(app: &TestApp) {
     let history = admin.get(&format!("{path}/history")).await.expect(200);
     let change = history[0]["id"].as_str().expect("an id");
     admin.get(&format!("{path}/history?before={change}")).await.expect(200);
+    admin.get(&format!("{path}/related")).await.expect(200);
     pages(&admin, &jonas).await;
     sources(app, oslo.id, &admin).await;
     customers(&admin).await;

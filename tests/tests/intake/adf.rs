@@ -38,6 +38,10 @@ async fn each_prospect_is_one_lead_however_often_it_is_sent() {
     );
     assert!(ase["vehicle_interest"].as_str().expect("a car").contains("EX30"));
     assert!(ase["initial_message"].as_str().expect("a text").contains("& ta med"));
+    let path = format!("/api/v1/leads/{}/adf", ase["id"].as_str().expect("an id"));
+    let exported = kari.request(Method::GET, &path).send().await.expect("an answer").text().await.expect("a text");
+    let read = common::inquiry::adf::read(exported.as_bytes(), None).expect("our own can be read");
+    assert_eq!(read[0].inquiry.name.as_deref(), Some("Åse"));
     assert_eq!(inbound(&kari, "dead").await.len(), 1);
     let nobodys = app.request(Method::POST, "/webhooks/adf/nobody").body("<adf/>");
     Answer::of(nobodys).await.expect_problem(404, "form-not-found");

@@ -116,6 +116,7 @@ async fn the_worker_counts_what_it_does_and_measures_the_queue() {
         (r#"deliveries_processed_total{source="clerk",type="organizationMembership.created",outcome="applied"}"#, 1),
         (r#"queue_jobs{queue="default",kind="of.the_next_release",state="scheduled"}"#, 1),
         (r#"deliveries_dead{source="clerk"}"#, 1),
+        (r#"deliveries_parked{source="email"}"#, 0),
         ("jobs_reaped_total", 0),
     ] {
         assert!(metrics.has(&format!("norvalt_{series}"), value), "{series} is not {value}\n{}", metrics.0);

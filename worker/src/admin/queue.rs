@@ -8,7 +8,7 @@ use std::{
 use common::{
     clerk,
     db::{Db, Result},
-    deliveries::{self, Source},
+    deliveries::{self, Source, Status},
     metrics::{gauges, single},
     queue::{self, Stats},
     telemetry::error_chain,
@@ -42,7 +42,8 @@ pub(super) struct QueueView {
 struct Seen {
     jobs: Vec<Stats>,
     paused: Vec<String>,
-    dead_deliveries: Vec<(Source, i64)>,
+    /// Deliveries that wait for somebody.
+    waiting: Vec<(Source, Status, i64)>,
     refused: bool,
 }
 
@@ -82,7 +83,7 @@ impl QueueView {
         jobs.extend(missing);
         let paused = queue::paused(&mut tx).await?.into_iter().map(|queue| queue.name).collect();
         let refused = clerk::last_reconciliation(&mut tx).await?.is_some_and(|last| last.refusal.is_some());
-        Ok(Seen { jobs, paused, dead_deliveries: deliveries::count_dead(&mut tx).await?, refused })
+        Ok(Seen { jobs, paused, waiting: deliveries::count_waiting(&mut tx).await?, refused })
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Seen>> {
@@ -95,7 +96,7 @@ impl Collector for QueueView {
     #[expect(clippy::cast_precision_loss, reason = "nobody tells 2^53 jobs from one more")]
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let seen = self.lock();
-        let Some(Seen { jobs, paused, dead_deliveries, refused }) = &*seen else { return Ok(()) };
+        let Some(Seen { jobs, paused, waiting, refused }) = &*seen else { return Ok(()) };
         let of = |stats: &Stats| [("queue", stats.queue.clone()), ("kind", stats.kind.clone())];
         let in_state = |stats: &Stats, state: &str, count: i64| {
             let [queue, kind] = of(stats);
@@ -122,11 +123,16 @@ impl Collector for QueueView {
         let of = |queue: &str| [("queue", queue.to_owned())];
         let pauses = queues.iter().map(|queue| (of(queue), f64::from(u8::from(paused.iter().any(|p| p == queue)))));
         gauges(&mut encoder, ("queue_paused", "Whether an operator has paused the queue: 1 or 0", None), pauses)?;
-        let dead = Source::ALL.into_iter().map(|source| {
-            let dead = dead_deliveries.iter().find(|(of, _)| *of == source).map_or(0, |(_, dead)| *dead);
-            ([("source", source.as_str().to_owned())], dead as f64)
-        });
-        gauges(&mut encoder, ("deliveries_dead", "Deliveries that no retry can repair", None), dead)?;
+        let with = |status: Status| {
+            Source::ALL.into_iter().map(move |source| {
+                let found = waiting.iter().find(|(of, is, _)| (*of, *is) == (source, status));
+                ([("source", source.as_str().to_owned())], found.map_or(0, |(.., count)| *count) as f64)
+            })
+        };
+        let dead = ("deliveries_dead", "Deliveries that no retry can repair", None);
+        gauges(&mut encoder, dead, with(Status::Dead))?;
+        let parked = ("deliveries_parked", "Deliveries that wait for a person to decide", None);
+        gauges(&mut encoder, parked, with(Status::Parked))?;
         let help = "Whether the last reconciliation with Clerk was refused, and waits for an operator";
         let refused = ConstGauge::new(i64::from(*refused));
         single(&mut encoder, ("clerk_reconciliation_refused", help, None), &refused)

@@ -15,6 +15,10 @@ impl IdempotentJob for Prune {
     async fn perform(self, _: &JobContext, db: &Db, _: &Services) -> Result<(), JobError> {
         let jobs = queue::prune(db, queue::Over::Finished, JOBS).await?;
         let deliveries = deliveries::prune(db, DELIVERIES).await?;
+        let erased = deliveries::forget_waiting(db, DELIVERIES).await?;
+        if erased > 0 {
+            tracing::warn!(erased, "erased the content of deliveries that nobody has looked at for months");
+        }
         if jobs > 0 || deliveries > 0 {
             tracing::info!(jobs, deliveries, "pruned what was over long ago");
         }

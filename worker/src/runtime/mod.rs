@@ -26,6 +26,7 @@ use common::{
     clock::Clock,
     config::WorkerConfig,
     db::{Db, NotUsable},
+    lead_sources::{KeysError, require_keys},
     metrics,
     queue::{ClaimToken, DedicatedConnection, WorkerProcess},
 };
@@ -67,6 +68,8 @@ pub enum RunError {
     #[error("could not tell the database what became of every job; those will run again when their leases run out")]
     LeftBehind,
     #[error(transparent)]
+    Keys(#[from] KeysError),
+    #[error(transparent)]
     Services(#[from] NoServices),
     /// A bug.
     #[error("a part of the worker ended by itself: {0}")]
@@ -92,6 +95,7 @@ pub async fn run(config: WorkerConfig, registry: Registry, shutdown: impl Future
         usable = db.wait_until_usable() => usable?,
         () = &mut shutdown => return Ok(()),
     }
+    require_keys(&db, &config.keyring).await?;
     let mut runtime = Runtime::start(db, &config, &services, &registry, &metrics);
     phase.send_replace(Phase::Running);
     tokio::select! {

@@ -2,7 +2,7 @@ use axum::extract::{Path, Query, State};
 use common::{
     audit::{Subject, actions_on},
     db::Db,
-    deliveries::{self, DeliveryFilter, Status, StoredDelivery},
+    deliveries::{self, DeliveryFilter, LedgerRow, Status, StoredDelivery},
     queue::{self, JobFilter, JobRecord, Seek},
 };
 use maud::{Markup, html};
@@ -21,6 +21,9 @@ use super::{
 
 /// Jobs that are shown of one delivery, at most: one for each time that it was processed again.
 const JOBS: i64 = 20;
+
+/// Days of the ledger.
+const LEDGER_DAYS: i64 = 7;
 
 /// Which deliveries are asked for. Blank is all.
 #[derive(Deserialize)]
@@ -55,6 +58,7 @@ pub(in crate::admin) async fn list(
     let mut tx = db.system_for_request().await?;
     let mut found = deliveries::list(&mut tx, &filter, limit()).await?;
     let stuck = deliveries::stuck(&mut tx).await?;
+    let days = deliveries::ledger_of_all(&mut tx, LEDGER_DAYS).await?;
     let pager = position.pager(&mut found, |delivery| delivery.id, "/deliveries", &params.query());
     let statuses = std::iter::once(None).chain(Status::ALL.map(Some)).map(|status| {
         let number = match status {
@@ -78,8 +82,31 @@ pub(in crate::admin) async fn list(
         }
         (deliveries_table(&found, &viewer))
         (pager)
+        (ledger(&days))
     };
     Ok(page("/deliveries", "Deliveries", &viewer, &content))
+}
+
+/// What came from each source, and that all of it is accounted for.
+fn ledger(rows: &[LedgerRow]) -> Markup {
+    let columns = [
+        Column("Day", Look::Plain),
+        Column("Source", Look::Plain),
+        Column("Received", Look::Number),
+        Column("Processed", Look::Number),
+        Column("Ignored", Look::Number),
+        Column("Parked", Look::Number),
+        Column("Quarantined", Look::Number),
+        Column("Dead", Look::Number),
+        Column("Pending", Look::Number),
+    ];
+    let cells = rows.iter().map(|row| {
+        let counts = [row.received, row.processed, row.ignored, row.parked, row.quarantined, row.dead, row.pending];
+        let [received, processed, ignored, parked, quarantined, dead, pending] = counts.map(|count| html! { (count) });
+        let (day, source) = (html! { (row.day) }, html! { (row.source.as_str()) });
+        [day, source, received, processed, ignored, parked, quarantined, dead, pending]
+    });
+    table("Ledger of the last seven days, in Norwegian time", &columns, cells, "Nothing came.")
 }
 
 fn deliveries_table(found: &[StoredDelivery], viewer: &Viewer) -> Markup {
