@@ -68,6 +68,9 @@ pub(crate) async fn submit(
 ) -> Response {
     let plain = wants_page(&headers);
     let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok()).map(str::to_owned);
+    // Our own page of the form is none of the dealership's web sites.
+    let own = state.addresses.public_url.as_deref().and_then(origin_of);
+    let origin = origin.filter(|origin| own.as_ref() != Some(origin));
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let received = ReceivedForm {
         content_type,
@@ -138,7 +141,7 @@ fn again(key: &str, submission: &Submission, refusal: &Refusal, headers: &Header
             _ => Some(Trouble::Failed),
         },
         nonce: submission.nonce.as_deref().unwrap_or(&new_nonce),
-        next: submission.next.as_deref(),
+        next: settings.as_ref().and_then(|settings| next_page(settings, submission)),
     };
     page.respond(status)
 }
@@ -213,14 +216,17 @@ fn tell(receipt: ReceiptId) -> Response {
 
 /// Leads to the page that the form names, if it is of one of the form's web sites, or to the dealership's, or to ours.
 fn thank(settings: &Settings, submission: &Submission) -> Response {
-    let own = |next: &&String| origin_of(next).is_some_and(|origin| settings.allowed_origins.contains(&origin));
-    let next = submission.next.as_ref().filter(own).or(settings.thank_you_url.as_ref());
     let ours = || format!("/forms/{}/thanks", settings.key);
-    let next = next.cloned().unwrap_or_else(ours);
+    let next = next_page(settings, submission).map_or_else(ours, str::to_owned);
     match HeaderValue::try_from(next).or_else(|_| HeaderValue::try_from(ours())) {
         Ok(location) => (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response(),
         Err(_) => StatusCode::NO_CONTENT.into_response(),
     }
+}
+
+fn next_page<'a>(settings: &'a Settings, submission: &'a Submission) -> Option<&'a str> {
+    let own = |next: &&String| origin_of(next).is_some_and(|origin| settings.allowed_origins.contains(&origin));
+    submission.next.as_ref().filter(own).or(settings.thank_you_url.as_ref()).map(String::as_str)
 }
 
 /// Which pages may see the answer.

@@ -44,10 +44,10 @@ pub struct MergePreview {
 /// What a request says of a part of a person's things that is somebody else's.
 #[derive(Debug, Clone, ToSchema)]
 pub struct Split {
-    /// Their leads.
+    /// Which of their leads.
     #[schema(value_type = Vec<LeadId>)]
     pub lead_ids: Vec<LeadId>,
-    /// What they can be reached at.
+    /// What of theirs the other one can be reached at.
     #[schema(value_type = Vec<CustomerIdentity>)]
     pub identities: Vec<CustomerIdentity>,
 }

@@ -59,7 +59,6 @@ pub struct LedgerRow {
 macro_rules! count {
     ($name:literal, $condition:literal) => {
         concat!(
-            "-- deliveries::",
             $name,
             "
          SELECT (received_at AT TIME ZONE 'Europe/Oslo')::date AS day, source, count(*) AS received,
@@ -79,7 +78,7 @@ macro_rules! count {
 
 /// The dealership's ledger, newest day first.
 pub async fn ledger(tx: &mut TenantTx, filter: LedgerFilter) -> Result<Vec<LedgerRow>> {
-    Ok(sqlx::query_as(count!("ledger", " AND dealership_id = $2 AND source <> 'clerk'"))
+    Ok(sqlx::query_as(count!("-- deliveries::ledger", " AND dealership_id = $2 AND source <> 'clerk'"))
         .bind(filter.days)
         .bind(tx.dealership())
         .fetch_all(tx.conn())
@@ -88,5 +87,5 @@ pub async fn ledger(tx: &mut TenantTx, filter: LedgerFilter) -> Result<Vec<Ledge
 
 /// The ledger of all that came from outside, Clerk's events too, newest day first.
 pub async fn ledger_of_all(tx: &mut SystemTx, days: i64) -> Result<Vec<LedgerRow>> {
-    Ok(sqlx::query_as(count!("ledger_of_all", "")).bind(days).fetch_all(tx.conn()).await?)
+    Ok(sqlx::query_as(count!("-- deliveries::ledger_of_all", "")).bind(days).fetch_all(tx.conn()).await?)
 }

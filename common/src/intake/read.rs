@@ -108,8 +108,19 @@ fn read_mail(delivery: &Own, settings: &Settings, body: &[u8]) -> Reading {
         Err(error) => return Reading::Dead(error.to_string()),
     };
     let rules: SenderRules = serde_json::from_str(settings.sender_rules.get()).unwrap_or_default();
-    let own = OwnAddresses { addresses: vec![settings.dealership_email.clone()], domains: Vec::new() };
+    let own = own_addresses(&settings.dealership_email);
     email::read(&received.mail, &own, &rules)
+}
+
+/// Where so many have addresses that one of them says nothing of another.
+const WEBMAIL: [&str; 8] =
+    ["gmail.com", "outlook.com", "hotmail.com", "live.no", "online.no", "yahoo.no", "icloud.com", "dealership.invalid"];
+
+/// Those of the dealership: who writes from them is no customer.
+fn own_addresses(email: &str) -> OwnAddresses {
+    let domain = email.rsplit_once('@').map(|(_, domain)| domain.to_lowercase());
+    let domain = domain.filter(|domain| !WEBMAIL.contains(&domain.as_str()));
+    OwnAddresses { addresses: vec![email.to_owned()], domains: domain.into_iter().collect() }
 }
 
 async fn write_down(
