@@ -81,7 +81,7 @@ impl Screen<'_> {
     fn inquiries(&self) -> [String; 4] {
         let api = format!("127.0.0.1:{}/webhooks", self.addresses.port);
         [
-            format!("curl -s {api}/form/{FORM} -d 'name=Ola&phone=91234567&message=Hei'"),
+            format!("curl -s {api}/form/{FORM} -d 'name=Ola&phone=45678901&message=Hei'"),
             format!(
                 "cargo run -q --bin norvalt inbound email --to {FORM}@{INBOUND_DOMAIN} < docs/examples/inquiry.eml"
             ),

@@ -101,12 +101,12 @@ impl Start<'_> {
     async fn facebook(&self) -> Result<graph::StandIn, Failure> {
         let listener = self.listener(FACEBOOK_PORT, "the stand-in for Facebook").await?;
         let console = Arc::clone(self.console);
-        let now = Clock::system().now().timestamp_micros();
+        let now = Clock::system().now().timestamp_millis();
         let options = graph::Options {
             app_id: FACEBOOK_APP.to_owned(),
             app_secret: self.secrets.facebook.clone(),
             webhook: Some(format!("http://127.0.0.1:{}/webhooks/facebook", self.api_port)),
-            state: graph::State::demo().counting_from(u64::try_from(now).unwrap_or_default()),
+            state: graph::State::demo().skipping(u64::try_from(now).unwrap_or_default()),
             clock: Clock::system(),
             tell: Box::new(move |line| console.say("facebook", line)),
         };

@@ -82,6 +82,7 @@ pub(in crate::admin) async fn list(
         }
         (deliveries_table(&found, &viewer))
         (pager)
+        h2 { "What came in the last seven days" }
         (ledger(&days))
     };
     Ok(page("/deliveries", "Deliveries", &viewer, &content))
@@ -106,7 +107,7 @@ fn ledger(rows: &[LedgerRow]) -> Markup {
         let (day, source) = (html! { (row.day) }, html! { (row.source.as_str()) });
         [day, source, received, processed, ignored, parked, quarantined, dead, pending]
     });
-    table("Ledger of the last seven days, in Norwegian time", &columns, cells, "Nothing came.")
+    table("Ledger, days in Norwegian time", &columns, cells, "Nothing came.")
 }
 
 fn deliveries_table(found: &[StoredDelivery], viewer: &Viewer) -> Markup {
