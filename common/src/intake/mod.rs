@@ -2,7 +2,6 @@
 //! becomes is written in one transaction with what the inquiry is known by, so that it becomes that once.
 
 mod decide;
-mod facebook;
 mod form;
 mod mail;
 mod read;
@@ -12,12 +11,11 @@ mod resolve;
 use serde_json::{Map, Value};
 
 pub use decide::{DecideError, accept, reject};
-pub use facebook::announce_facebook_leads;
 pub use form::{FormAnswer, ReceivedForm, receive_form};
 pub use mail::{PostedMail, receive_mail};
 pub use read::{ReadError, Settled, process, process_fetched};
 pub use record::lead_of_receipt;
-use record::record;
+use record::{record, record_again};
 use resolve::{lock, resolve};
 
 use crate::{
@@ -92,6 +90,7 @@ pub async fn take_in(tx: &mut TenantTx, inquiry: &Inquiry, origin: &Origin<'_>) 
     lock(tx, inquiry, origin).await?;
     let found = resolve(tx, inquiry, origin).await?;
     if let Some(lead) = found.known {
+        record_again(tx, origin, lead).await?;
         return Ok(Became::Known(lead));
     }
     let added = match found.open_lead {

@@ -30,6 +30,25 @@ pub(super) async fn record(tx: &mut TenantTx, inquiry: &Inquiry, origin: &Origin
     Ok(())
 }
 
+/// Notes which lead an inquiry is about that came before in another delivery: it stays known when this delivery is read again
+/// long after, its receipt leads there, and what it says is erased with the lead.
+pub(super) async fn record_again(tx: &mut TenantTx, origin: &Origin<'_>, lead: LeadId) -> Result<()> {
+    sqlx::query(
+        "-- intake::record_again
+         INSERT INTO inquiries (id, dealership_id, source_id, delivery_id, mail_id, lead_id)
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id, dealership_id) DO NOTHING",
+    )
+    .bind(origin.receipt)
+    .bind(tx.dealership())
+    .bind(origin.source_id)
+    .bind(origin.delivery_id)
+    .bind(origin.mail_id)
+    .bind(lead)
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
 /// The lead that an inquiry became or was added to, by the receipt that its sender was given.
 pub async fn lead_of_receipt(tx: &mut TenantTx, receipt: LeadId) -> Result<Option<LeadId>> {
     Ok(sqlx::query_scalar(
