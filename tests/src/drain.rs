@@ -1,11 +1,56 @@
-//! A worker that runs until nothing is left to do.
+//! A worker in this process, for as long as a test wants it or until nothing is left to do.
 
 use std::time::Duration;
 
 use common::config::{Settings, WorkerConfig};
-use tokio::{sync::oneshot, time::sleep};
+use tokio::{sync::oneshot, task::JoinHandle, time::sleep};
 
 use crate::{app::TestApp, jobs::JobTable};
+
+/// A worker that runs all kinds of jobs in this process.
+pub struct Worker {
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<()>,
+}
+
+impl Worker {
+    /// Starts one on the app's database. `settings` are besides those of the test itself.
+    pub fn start(app: &TestApp, settings: &[(&'static str, String)]) -> Self {
+        let own = [
+            ("DATABASE_URL", app.database_url.clone()),
+            ("SECRETS_KEYS", crate::app::SECRETS_KEYS.to_owned()),
+            ("WORKER_POLL_SECONDS", "1".to_owned()),
+        ];
+        let all = own.into_iter().chain(settings.iter().cloned());
+        let config = WorkerConfig::read(&mut Settings::from_values(all)).expect("the settings are valid");
+        let registry = worker::jobs::registry(&config);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let running = tokio::spawn(async move {
+            let stopped = async { _ = stopped.await };
+            Box::pin(worker::run(config, registry, stopped)).await.expect("it stops well");
+        });
+        Self { stop, running }
+    }
+
+    /// Lets it finish what it is at.
+    ///
+    /// # Panics
+    /// When it does not stop well.
+    pub async fn stop(self) {
+        drop(self.stop);
+        self.running.await.expect("it does not panic");
+    }
+
+    /// Ends it in the middle of whatever it is at.
+    ///
+    /// # Panics
+    /// When it has ended before.
+    pub async fn kill(self) {
+        self.running.abort();
+        let error = self.running.await.expect_err("it ran until now");
+        assert!(error.is_cancelled(), "{error}");
+    }
+}
 
 /// Runs all kinds of jobs in this process until none of the dealerships' deliveries waits for one. `settings` are besides
 /// those of the test itself.
@@ -13,19 +58,7 @@ use crate::{app::TestApp, jobs::JobTable};
 /// # Panics
 /// When that takes longer than any test may.
 pub async fn drain(app: &TestApp, settings: &[(&'static str, String)]) {
-    let own = [
-        ("DATABASE_URL", app.database_url.clone()),
-        ("SECRETS_KEYS", crate::app::SECRETS_KEYS.to_owned()),
-        ("WORKER_POLL_SECONDS", "1".to_owned()),
-    ];
-    let all = own.into_iter().chain(settings.iter().cloned());
-    let config = WorkerConfig::read(&mut Settings::from_values(all)).expect("the settings are valid");
-    let registry = worker::jobs::registry(&config);
-    let (stop, stopped) = oneshot::channel::<()>();
-    let running = tokio::spawn(async move {
-        let stopped = async { _ = stopped.await };
-        Box::pin(worker::run(config, registry, stopped)).await.expect("it stops well");
-    });
+    let worker = Worker::start(app, settings);
     let mut table = JobTable::at(&app.database_url).await;
     for _ in 0..1500 {
         if table.waiting("inquiries").await + table.waiting("facebook").await == 0 {
@@ -33,7 +66,6 @@ pub async fn drain(app: &TestApp, settings: &[(&'static str, String)]) {
         }
         sleep(Duration::from_millis(20)).await;
     }
-    drop(stop);
-    running.await.expect("it does not panic");
+    worker.stop().await;
     assert_eq!(table.waiting("inquiries").await + table.waiting("facebook").await, 0, "it takes too long");
 }

@@ -3,6 +3,7 @@
 mod adf;
 mod facebook;
 mod mail;
+mod property;
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};

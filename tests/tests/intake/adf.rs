@@ -24,6 +24,7 @@ async fn each_prospect_is_one_lead_however_often_it_is_sent() {
     };
     assert_eq!(post(document("7", "Åse", "ase@example.no")).await["status"], "received");
     assert_eq!(post(document("7", "Åse", "ase@example.no")).await["status"], "duplicate");
+    drain(&app, &[]).await;
     // The same prospect in another document, and another prospect of another person.
     post(document("7", "Åse Lund", "ase@example.no")).await;
     post(document("8", "Per", "per@example.no")).await;

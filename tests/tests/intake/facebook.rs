@@ -17,7 +17,7 @@ async fn facebook(app: &TestApp) -> StandIn {
     StandIn::start(listener, Options { app_secret: META_SECRET.to_owned(), webhook, ..Options::in_memory() }).await
 }
 
-fn settings(facebook: &StandIn) -> [(&'static str, String); 3] {
+pub(super) fn settings(facebook: &StandIn) -> [(&'static str, String); 3] {
     [
         ("FACEBOOK_APP_ID", Options::in_memory().app_id),
         ("FACEBOOK_APP_SECRETS", META_SECRET.to_owned()),
@@ -25,7 +25,7 @@ fn settings(facebook: &StandIn) -> [(&'static str, String); 3] {
     ]
 }
 
-async fn connect(person: &Person<'_>, facebook: &StandIn) -> Answer {
+pub(super) async fn connect(person: &Person<'_>, facebook: &StandIn) -> Answer {
     let page = facebook.with(|state| state.pages[0].clone());
     let body = json!({ "page_id": page.id, "page_name": page.name, "page_token": page.token });
     Answer::of(person.request(Method::POST, "/api/v1/lead-sources/facebook/connect").json(&body)).await
@@ -104,25 +104,6 @@ async fn a_token_that_is_over_keeps_leads_waiting_until_somebody_connects_the_pa
     assert_eq!(broken().await, Value::Null);
     drain(&app, &settings(&facebook)).await;
     assert_eq!(leads(&kari).await.len(), 1);
-}
-
-#[tokio::test]
-async fn a_lead_that_no_webhook_told_of_is_found() {
-    let app = TestApp::start().await;
-    let kari = app.dealership("Tesla Oslo").await.admin();
-    let facebook = facebook(&app).await;
-    connect(&kari, &facebook).await.expect(200);
-    let (told, _untold) = (lead(&facebook, "Siri"), lead(&facebook, "Olav"));
-    facebook.deliver(&[told]).await;
-    drain(&app, &settings(&facebook)).await;
-    // The worker looks for them as soon as it runs, and enqueues what it found.
-    drain(&app, &settings(&facebook)).await;
-    // Both have the same number.
-    assert_eq!(leads(&kari).await[0]["conversation_count"], 1);
-    let found =
-        "SELECT count(*) FROM deliveries WHERE headers ->> 'found_by' = 'reconciliation' AND status = 'processed'";
-    assert_eq!(app.count(found).await, 1);
-    assert_eq!(app.count("SELECT count(*) FROM delivery_repetitions").await, 0);
 }
 
 #[tokio::test]
