@@ -18,11 +18,12 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
 }
 
 /// The kinds of all jobs that this release knows, each with its queue.
-pub const KINDS: [(&str, &str); 7] = [
+pub const KINDS: [(&str, &str); 8] = [
     (ProcessClerkEvent::KIND, ProcessClerkEvent::QUEUE),
     (ReadInquiry::KIND, ReadInquiry::QUEUE),
     (CheckForm::KIND, CheckForm::QUEUE),
     (ReadFacebookLead::KIND, ReadFacebookLead::QUEUE),
+    (ReconcileFacebook::KIND, ReconcileFacebook::QUEUE),
     (ReconcileClerk::KIND, ReconcileClerk::QUEUE),
     (CountLeads::KIND, CountLeads::QUEUE),
     (Prune::KIND, Prune::QUEUE),
@@ -79,6 +80,15 @@ impl Job for ReadFacebookLead {
     const KIND: &'static str = "facebook.read_lead";
     const QUEUE: &'static str = "facebook";
     const BURIED_BY_WORKER: bool = true;
+}
+
+/// Fetches leads of Facebook's that no webhook told of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReconcileFacebook {}
+
+impl Job for ReconcileFacebook {
+    const KIND: &'static str = "facebook.reconcile";
+    const QUEUE: &'static str = "facebook";
 }
 
 /// Compares what is known with what Clerk's Backend API says, and imports the difference.

@@ -15,7 +15,7 @@ pub use ledger::{LedgerFilter, LedgerRow, ledger, ledger_of_all};
 pub use process::ProcessError;
 pub(crate) use process::{Taken, erase, erase_of_dealership, settle, take};
 pub use prune::{forget_waiting, prune};
-pub use store::{NewDelivery, Stored, store};
+pub use store::{NewDelivery, Stored, known, store};
 
 use crate::{
     db::{Result, SystemTx},

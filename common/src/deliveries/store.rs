@@ -2,7 +2,7 @@ use super::{Source, Status};
 use serde_json::Value;
 
 use crate::{
-    db::{JobTx, Result, Transaction},
+    db::{JobTx, Result, SystemTx, Transaction},
     ids::{DealershipId, SourceId},
 };
 
@@ -62,6 +62,18 @@ pub async fn store(tx: &mut (impl Transaction + JobTx), new: &NewDelivery<'_>) -
     }
     repeat(tx, new.source, new.external_id).await?;
     Ok(Stored::Repeated)
+}
+
+/// Which of these a source has sent before.
+pub async fn known(tx: &mut SystemTx, source: Source, external_ids: &[String]) -> Result<Vec<String>> {
+    Ok(sqlx::query_scalar(
+        "-- deliveries::known
+         SELECT external_id FROM deliveries WHERE source = $1 AND external_id = ANY ($2)",
+    )
+    .bind(source)
+    .bind(external_ids)
+    .fetch_all(tx.conn())
+    .await?)
 }
 
 /// Nothing else of the delivery changes, and whoever processes it is not waited for.

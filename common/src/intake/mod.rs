@@ -2,6 +2,7 @@
 //! becomes is written in one transaction with what the inquiry is known by, so that it becomes that once.
 
 mod decide;
+mod facebook;
 mod form;
 mod mail;
 mod read;
@@ -11,6 +12,7 @@ mod resolve;
 use serde_json::{Map, Value};
 
 pub use decide::{DecideError, accept, reject};
+pub use facebook::announce_facebook_leads;
 pub use form::{FormAnswer, ReceivedForm, receive_form};
 pub use mail::{PostedMail, receive_mail};
 pub use read::{ReadError, Settled, process, process_fetched};

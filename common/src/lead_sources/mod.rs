@@ -13,7 +13,10 @@ use utoipa::ToSchema;
 
 pub use keys::{KeyTaken, Rotation, know_as, rotate};
 pub use requests::{NewSource, SourcePatch};
-pub use secrets::{ConnectError, KeysError, Page, SourceSecret, connect_page, mark_broken, require_keys};
+pub use secrets::{
+    ConnectError, ConnectedPage, KeysError, Page, SourceSecret, connect_page, connected_pages, mark_broken,
+    require_keys,
+};
 pub use store::{Settings, WriteError, create, create_defaults, delete, find, list, settings, update};
 
 use crate::{

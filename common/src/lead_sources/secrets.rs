@@ -1,5 +1,7 @@
 use std::collections::BTreeSet;
 
+use sqlx::FromRow;
+
 use super::{KeyTaken, Source, SourceKind, find, keys};
 use crate::{
     db::{Db, Error, Result, SystemTx, TenantTx},
@@ -124,6 +126,29 @@ async fn insert_page(tx: &mut TenantTx, page: &Page) -> Result<SourceId, Connect
         KeyTaken::Db(error) => error.into(),
     })?;
     Ok(id)
+}
+
+/// A page of Facebook that works, whose leads can be listed.
+#[derive(Debug, Clone, FromRow)]
+pub struct ConnectedPage {
+    pub dealership: DealershipId,
+    pub id: SourceId,
+    /// Facebook's.
+    pub page_id: String,
+    pub token: Sealed,
+}
+
+/// All pages that work, of all dealerships that are open.
+pub async fn connected_pages(tx: &mut SystemTx) -> Result<Vec<ConnectedPage>> {
+    Ok(sqlx::query_as(
+        "-- lead_sources::connected_pages
+         SELECT s.dealership_id AS dealership, s.id, s.key AS page_id, s.page_token AS token
+         FROM lead_sources s JOIN dealerships d ON d.id = s.dealership_id
+         WHERE s.kind = 'facebook' AND s.enabled AND s.broken_since IS NULL AND s.page_token IS NOT NULL AND d.closed_at IS NULL
+         ORDER BY s.id",
+    )
+    .fetch_all(tx.conn())
+    .await?)
 }
 
 /// Notes that a source does not work until a person repairs it. Says whether it is news.

@@ -107,6 +107,25 @@ async fn a_token_that_is_over_keeps_leads_waiting_until_somebody_connects_the_pa
 }
 
 #[tokio::test]
+async fn a_lead_that_no_webhook_told_of_is_found() {
+    let app = TestApp::start().await;
+    let kari = app.dealership("Tesla Oslo").await.admin();
+    let facebook = facebook(&app).await;
+    connect(&kari, &facebook).await.expect(200);
+    let (told, _untold) = (lead(&facebook, "Siri"), lead(&facebook, "Olav"));
+    facebook.deliver(&[told]).await;
+    drain(&app, &settings(&facebook)).await;
+    // The worker looks for them as soon as it runs, and enqueues what it found.
+    drain(&app, &settings(&facebook)).await;
+    // Both have the same number.
+    assert_eq!(leads(&kari).await[0]["conversation_count"], 1);
+    let found =
+        "SELECT count(*) FROM deliveries WHERE headers ->> 'found_by' = 'reconciliation' AND status = 'processed'";
+    assert_eq!(app.count(found).await, 1);
+    assert_eq!(app.count("SELECT count(*) FROM delivery_repetitions").await, 0);
+}
+
+#[tokio::test]
 async fn only_metas_webhooks_are_taken_and_only_its_challenge_is_repeated() {
     let app = TestApp::start().await;
     let forged = app.request(Method::POST, "/webhooks/facebook").header("x-hub-signature-256", "sha256=00").body("{}");

@@ -8,15 +8,22 @@ mod prune;
 mod read_facebook_lead;
 mod read_inquiry;
 mod reconcile_clerk;
+mod reconcile_facebook;
 
 use std::time::Duration;
 
 use common::{
     config::WorkerConfig,
-    jobs::{CheckForm, CountLeads, ProcessClerkEvent, Prune, ReadFacebookLead, ReadInquiry, ReconcileClerk},
+    jobs::{
+        CheckForm, CountLeads, ProcessClerkEvent, Prune, ReadFacebookLead, ReadInquiry, ReconcileClerk,
+        ReconcileFacebook,
+    },
 };
 
 use crate::Registry;
+
+/// How often to look for leads that webhooks missed. Of what Meta lets us ask in a day, that is little.
+const FACEBOOK: Duration = Duration::from_hours(6);
 
 /// Every kind of job that this worker runs.
 pub fn registry(config: &WorkerConfig) -> Registry {
@@ -29,6 +36,10 @@ pub fn registry(config: &WorkerConfig) -> Registry {
         .idempotent::<Prune>()
         .every(Duration::from_hours(1), &CountLeads {})
         .every(Duration::from_mins(1), &Prune {});
+    let registry = match &config.outside.meta {
+        Some(_) => registry.idempotent::<ReconcileFacebook>().every(FACEBOOK, &ReconcileFacebook {}),
+        None => registry,
+    };
     match &config.clerk {
         // Who cannot ask Clerk leaves its jobs to those who can.
         Some(_) => registry.idempotent::<ReconcileClerk>().every(config.sync_interval, &ReconcileClerk {}),
@@ -46,7 +57,12 @@ mod tests {
 
     #[test]
     fn the_list_of_kinds_is_what_a_worker_runs() {
-        let settings = [("DATABASE_URL", "postgres://localhost/norvalt"), ("CLERK_SECRET_KEY", "sk_test_of_nobody")];
+        let settings = [
+            ("DATABASE_URL", "postgres://localhost/norvalt"),
+            ("CLERK_SECRET_KEY", "sk_test_of_nobody"),
+            ("FACEBOOK_APP_ID", "1"),
+            ("FACEBOOK_APP_SECRETS", "a-secret-of-nobody"),
+        ];
         let config = WorkerConfig::read(&mut Settings::from_values(settings)).expect("the settings are valid");
         assert_eq!(registry(&config).kinds(), BTreeSet::from(KINDS));
     }
