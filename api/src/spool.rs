@@ -3,10 +3,7 @@
 
 use std::{io, sync::LazyLock, time::Duration};
 
-use axum::{
-    body::{Body, Bytes},
-    extract::{FromRequest, Request},
-};
+use axum::body::{Body, Bytes};
 use http_body_util::BodyExt;
 use tokio::{
     fs::{File, OpenOptions},
@@ -26,8 +23,8 @@ const IN_MEMORY: usize = 128 * 1024;
 const TIME: Duration = Duration::from_mins(5);
 /// Bodies that arrive at once.
 const ARRIVING: usize = 128;
-/// Mebibytes of long bodies that are in memory at once.
-const ROOM: usize = 64;
+/// Mebibytes of long bodies that are in memory at once: one of the longest.
+const ROOM: usize = MAX / (1024 * 1024);
 
 static PLACES: LazyLock<std::sync::Arc<Semaphore>> = LazyLock::new(|| Semaphore::new(ARRIVING).into());
 static MEMORY: LazyLock<std::sync::Arc<Semaphore>> = LazyLock::new(|| Semaphore::new(ROOM).into());
@@ -46,6 +43,13 @@ pub(crate) struct Whole {
     _room: Option<OwnedSemaphorePermit>,
 }
 
+impl Whole {
+    /// The same bytes, not a copy.
+    pub(crate) fn bytes(&self) -> Bytes {
+        self.bytes.clone()
+    }
+}
+
 impl std::ops::Deref for Whole {
     type Target = Bytes;
 
@@ -54,19 +58,16 @@ impl std::ops::Deref for Whole {
     }
 }
 
-impl<S: Send + Sync> FromRequest<S> for SpooledBody {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+impl SpooledBody {
+    /// Lets a body arrive.
+    pub(crate) async fn of(body: Body) -> Result<Self, Problem> {
         let place = PLACES.clone().try_acquire_owned().map_err(|_| Problem::overloaded())?;
-        match timeout(TIME, Self::arrive(request.into_body(), place)).await {
+        match timeout(TIME, Self::arrive(body, place)).await {
             Ok(arrived) => arrived,
             Err(_) => Err(Problem::too_slow(TIME)),
         }
     }
-}
 
-impl SpooledBody {
     async fn arrive(mut body: Body, place: OwnedSemaphorePermit) -> Result<Self, Problem> {
         let mut spooled = Self { head: Vec::new(), rest: None, length: 0, _place: place };
         while let Some(frame) = body.frame().await {
@@ -118,7 +119,8 @@ impl SpooledBody {
 /// A file that is gone as soon as it is closed, also with the process.
 async fn nameless() -> io::Result<File> {
     let path = std::env::temp_dir().join(format!("norvalt-{}", Uuid::new_v4()));
-    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path).await?;
+    let mut file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path).await?;
     tokio::fs::remove_file(&path).await?;
+    file.set_max_buf_size(IN_MEMORY);
     Ok(file)
 }

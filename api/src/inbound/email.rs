@@ -2,24 +2,26 @@
 
 use axum::{
     Extension, Json,
+    body::{Body, Bytes},
     extract::{Path, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use common::{
     deliveries::Source,
-    inquiry::email::Provider,
+    inquiry::email::{NoMail, Provider, Received},
     intake::{PostedMail, receive_mail},
     telemetry::Trace,
 };
 use serde::Serialize;
+use tokio::task::spawn_blocking;
 use utoipa::ToSchema;
 
 use crate::{
     client::Client,
     openapi::MailProblems,
     problem::Problem,
-    signatures::mail::{Authenticity, authenticity},
+    signatures::mail::{Authenticity, authenticity, before_the_body},
     spool::SpooledBody,
     state::AppState,
 };
@@ -54,7 +56,7 @@ pub(crate) async fn receive(
     client: Client,
     Path(provider): Path<String>,
     headers: HeaderMap,
-    body: SpooledBody,
+    body: Body,
 ) -> Response {
     let Ok(provider) = provider.parse::<Provider>() else { return Problem::no_such_route().into_response() };
     match take(&state, client, provider, &headers, body, &trace).await {
@@ -83,28 +85,49 @@ async fn take(
     client: Client,
     provider: Provider,
     headers: &HeaderMap,
-    body: SpooledBody,
+    body: Body,
     trace: &Trace,
 ) -> Result<bool, Problem> {
-    let body = body.into_bytes().await?;
-    match authenticity(&state.senders.mail, provider, headers, &body) {
-        Authenticity::Authentic => {}
-        Authenticity::Forged => {
-            tracing::warn!(provider = provider.as_str(), "mail refused: it is not signed as by this provider");
-            return Err(state.rate_limiter.refuse(client, Problem::not_the_sender()));
-        }
-        Authenticity::NotConfigured => {
-            tracing::error!(provider = provider.as_str(), "mail not taken: no key of this provider is configured");
-            return Err(Problem::not_ready("Mails of this provider are not taken here; configure its key."));
-        }
-    }
+    // Whoever shows at once that they are not the provider need not send a long mail first.
+    let refuse = |authenticity| refusal(state, client, provider, authenticity);
+    refuse(before_the_body(&state.senders.mail, provider, headers))?;
+    let body = SpooledBody::of(body).await?.into_bytes().await?;
+    refuse(authenticity(&state.senders.mail, provider, headers, &body))?;
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (content_type, to) = (text(header::CONTENT_TYPE.as_str()), text("x-envelope-to"));
+    let read = read(provider, content_type, to, body.bytes()).await?;
     let permit = state.admission.webhook().await?;
     let mut tx = permit.db().system_for_request().await?;
     let traceparent = trace.traceparent();
     let posted = PostedMail { provider, content_type, envelope_to: to, body: &body, trace_context: Some(&traceparent) };
-    let new = receive_mail(&mut tx, &posted, state.addresses.inbound_domain.as_deref()).await?;
+    let new = receive_mail(&mut tx, &posted, read, state.addresses.inbound_domain.as_deref()).await?;
     tx.commit().await?;
     Ok(new)
+}
+
+/// A long mail takes a while, in which other requests go on.
+async fn read(
+    provider: Provider,
+    content_type: &str,
+    to: &str,
+    body: Bytes,
+) -> Result<Result<Received, NoMail>, Problem> {
+    let (content_type, to) = (content_type.to_owned(), to.to_owned());
+    let reading = spawn_blocking(move || provider.read(&content_type, &to, &body));
+    reading.await.map_err(|_| Problem::internal())
+}
+
+/// What is answered to whoever is not, or cannot be known to be, the provider.
+fn refusal(state: &AppState, client: Client, provider: Provider, authenticity: Authenticity) -> Result<(), Problem> {
+    match authenticity {
+        Authenticity::Authentic => Ok(()),
+        Authenticity::Forged => {
+            tracing::warn!(provider = provider.as_str(), "mail refused: it is not signed as by this provider");
+            Err(state.rate_limiter.refuse(client, Problem::not_the_sender()))
+        }
+        Authenticity::NotConfigured => {
+            tracing::error!(provider = provider.as_str(), "mail not taken: no key of this provider is configured");
+            Err(Problem::not_ready("Mails of this provider are not taken here; configure its key."))
+        }
+    }
 }

@@ -46,6 +46,22 @@ pub(crate) fn authenticity(
     })
 }
 
+/// Whether something with these headers can be from the provider, before its body is read.
+pub(crate) fn before_the_body(senders: &MailSenders, provider: Provider, headers: &HeaderMap) -> Authenticity {
+    Authenticity::of(match provider {
+        Provider::Sendgrid => {
+            let signed = headers.contains_key("x-twilio-email-event-webhook-signature");
+            senders.sendgrid_key.as_ref().map(|_| signed)
+        }
+        Provider::Mailgun => senders.mailgun_key.as_ref().map(|_| true),
+        Provider::Postmark => senders.postmark_login.as_ref().map(|login| has_login(login, headers)),
+        Provider::Raw => {
+            let signed = headers.contains_key("x-norvalt-signature");
+            (!senders.raw_secrets.is_empty()).then(|| signed || is_ours(&senders.raw_secrets, headers, &[]))
+        }
+    })
+}
+
 /// <https://www.twilio.com/docs/sendgrid/for-developers/parsing-email/securing-your-parse-webhooks>
 fn is_sendgrids(key: &[u8], headers: &HeaderMap, body: &[u8]) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());

@@ -37,16 +37,18 @@ pub(crate) async fn run(config: &CliConfig, Args { command: Command::Email { to 
     if u64::try_from(message.len())? > MAIL {
         return Err(format!("the mail is larger than the {} MB that are taken", MAIL / (1024 * 1024)).into());
     }
+    let to = to.join(",");
+    let read = Provider::Raw.read("message/rfc822", &to, &message);
     let db = Db::new(&config.database_url, 1, "norvalt inbound");
     let mut tx = db.system().await?;
     let mail = PostedMail {
         provider: Provider::Raw,
         content_type: "message/rfc822",
-        envelope_to: &to.join(","),
+        envelope_to: &to,
         body: &message,
         trace_context: None,
     };
-    let is_new = receive_mail(&mut tx, &mail, config.inbound_domain.as_deref()).await?;
+    let is_new = receive_mail(&mut tx, &mail, read, config.inbound_domain.as_deref()).await?;
     tx.commit().await?;
     db.close().await;
     println!("{}", if is_new { "received" } else { "received before" });

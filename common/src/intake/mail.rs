@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use crate::{
-    db::{Error, Result, SystemTx, find_source},
+    db::{self, Error, SystemTx, find_source},
     deliveries::{NewDelivery, Source, Status, Stored, store},
     ids::{DealershipId, SourceId},
     inquiry::email::{NoMail, Provider, Received, plus_token},
@@ -23,9 +23,15 @@ pub struct PostedMail<'a> {
 }
 
 /// Stores a mail once for each of its recipients and has it read for those that a dealership has; what nobody has, or nobody
-/// can read, is kept for operators. Says whether anything of it is new. With `domain`, only addresses of it are anybody's.
-pub async fn receive_mail(tx: &mut SystemTx, mail: &PostedMail<'_>, domain: Option<&str>) -> Result<bool> {
-    match mail.provider.read(mail.content_type, mail.envelope_to, mail.body) {
+/// can read, is kept for operators. `read` is what [`Provider::read`] made of it, outside any transaction: a long one takes a
+/// while. Says whether anything of it is new. With `domain`, only addresses of it are anybody's.
+pub async fn receive_mail(
+    tx: &mut SystemTx,
+    mail: &PostedMail<'_>,
+    read: Result<Received, NoMail>,
+    domain: Option<&str>,
+) -> db::Result<bool> {
+    match read {
         Ok(received) => mail.store_all(tx, &received, domain).await,
         Err(error) => mail.store_unreadable(tx, error).await,
     }
@@ -33,7 +39,7 @@ pub async fn receive_mail(tx: &mut SystemTx, mail: &PostedMail<'_>, domain: Opti
 
 impl PostedMail<'_> {
     /// Once for each recipient, and says whether any is new.
-    async fn store_all(&self, tx: &mut SystemTx, received: &Received, domain: Option<&str>) -> Result<bool> {
+    async fn store_all(&self, tx: &mut SystemTx, received: &Received, domain: Option<&str>) -> db::Result<bool> {
         let mut any = false;
         for (recipient, identity) in received.identities() {
             let ours = plus_token(recipient).filter(|to| domain.is_none_or(|domain| to.domain == domain));
@@ -52,7 +58,7 @@ impl PostedMail<'_> {
         recipient: &str,
         identity: &str,
         whose: Option<(DealershipId, SourceId)>,
-    ) -> Result<bool> {
+    ) -> db::Result<bool> {
         let (dealership, source_id) = whose.unzip();
         let unknown = whose.is_none();
         let new = NewDelivery {
@@ -77,7 +83,7 @@ impl PostedMail<'_> {
     }
 
     /// What cannot be read now may be read later: it is kept.
-    async fn store_unreadable(&self, tx: &mut SystemTx, error: NoMail) -> Result<bool> {
+    async fn store_unreadable(&self, tx: &mut SystemTx, error: NoMail) -> db::Result<bool> {
         let identity = Provider::identity_of_bytes(self.body);
         let reason = error.to_string();
         let new = NewDelivery {
