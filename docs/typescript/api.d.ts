@@ -75,6 +75,94 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/customers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The customers, newest first. Records that are the same person are one. */
+        get: operations["listCustomers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/customers/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One customer with their leads. A record that is the same person as another is shown as that one. */
+        get: operations["getCustomer"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/customers/{id}/merge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Says that another record is the same person as this one, or with `dry_run` what that would do. Nothing is lost, and it can
+         *     be taken back. For managers and admins.
+         */
+        post: operations["mergeCustomers"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/customers/{id}/split": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes a new customer of some leads and identities of this one. Merging the two takes it back. For managers and admins. */
+        post: operations["splitCustomer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/customers/{id}/unmerge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Takes back that a record is the same person as another. For managers and admins. */
+        post: operations["unmergeCustomer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/dealership": {
         parameters: {
             query?: never;
@@ -91,6 +179,179 @@ export interface paths {
         head?: never;
         /** Changes the given fields of your dealership. For admins. */
         patch: operations["updateDealership"];
+        trace?: never;
+    };
+    "/api/v1/inbound": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What came in for your dealership and what became of it, newest first. `status=parked` is what a person has to decide. */
+        get: operations["listInbound"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/inbound/ledger": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What came from each kind of source on each day, and what became of it. All that came is in one of the columns. */
+        get: operations["getInboundLedger"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/inbound/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One thing that came in. */
+        get: operations["getInbound"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/inbound/{id}/accept": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes leads of something that is parked. For managers and admins. */
+        post: operations["acceptInbound"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/inbound/{id}/reject": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Puts something that is parked away and erases its content. For managers and admins. */
+        post: operations["rejectInbound"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/lead-sources": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Where your dealership's inquiries come from, oldest first. */
+        get: operations["listLeadSources"];
+        put?: never;
+        /** Adds a form, an address or an ADF endpoint. For admins. */
+        post: operations["createLeadSource"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/lead-sources/facebook/connect": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Connects a page of Facebook by its token, or repairs it with a new one. What has waited for it is read then. For admins. */
+        post: operations["connectFacebookPage"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/lead-sources/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One source. */
+        get: operations["getLeadSource"];
+        put?: never;
+        post?: never;
+        /** Removes a source; what came from it stays. For admins. */
+        delete: operations["deleteLeadSource"];
+        options?: never;
+        head?: never;
+        /** Changes the given fields of a source. For admins. */
+        patch: operations["updateLeadSource"];
+        trace?: never;
+    };
+    "/api/v1/lead-sources/{id}/embed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The line to paste for a form, or the address to send to. */
+        get: operations["getLeadSourceEmbed"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/lead-sources/{id}/rotate-key": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Gives a source a new key. The old one is taken for some more days, so that pages and forwarding rules can follow. For admins. */
+        post: operations["rotateLeadSourceKey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/leads": {
@@ -118,7 +379,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One lead. */
+        /** One lead, by its id or by the receipt that was given to whoever sent its inquiry. */
         get: operations["getLead"];
         put?: never;
         post?: never;
@@ -128,6 +389,23 @@ export interface paths {
         head?: never;
         /** Changes the given fields of a lead. Fields that cannot be changed are ignored, so that a whole lead may be sent back. */
         patch: operations["updateLead"];
+        trace?: never;
+    };
+    "/api/v1/leads/{id}/adf": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The lead as an ADF document, for other systems. */
+        get: operations["exportLeadAsAdf"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/leads/{id}/conversations": {
@@ -159,6 +437,23 @@ export interface paths {
         };
         /** How a lead's status changed, newest first: from what to what, by whom and when. */
         get: operations["getLeadHistory"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/leads/{id}/related": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The other leads of the same customer, newest first: who takes care of one sees what else they asked. */
+        get: operations["listRelatedLeads"];
         put?: never;
         post?: never;
         delete?: never;
@@ -272,6 +567,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/webhooks/adf/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Takes an ADF document. Each of its prospects becomes a lead, or a message of one. */
+        post: operations["receiveAdf"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/webhooks/clerk": {
         parameters: {
             query?: never;
@@ -294,10 +606,76 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/webhooks/email/{provider}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Takes a mail from `sendgrid`, `mailgun`, `postmark`, or as it is (`raw`) with its recipients in `X-Envelope-To`.
+         * @description Each is answered as it needs: whatever we are in doubt about, `SendGrid` gets as 503, since it destroys a mail on any 4xx.
+         *     A mail to an address that nobody has is kept for operators.
+         */
+        post: operations["receiveMail"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/webhooks/facebook": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tells Meta that the address is ours. */
+        get: operations["verifyFacebookWebhook"];
+        put?: never;
+        /** Takes what Meta tells of lead ads, signed in `X-Hub-Signature-256`. Each lead is fetched by a worker. */
+        post: operations["receiveFacebookWebhook"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/webhooks/form/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Takes a form of a dealership's web site. Its key stands in the address; the dealership's id is its first form's.
+         * @description As JSON it is answered with JSON. A plain HTML form leads to the page that `_next` names, if it is of one of the form's
+         *     web sites, or to a page of thanks. Fields that are not known here are kept with the lead. `_nonce` may be anything that is
+         *     the same whenever the same filled-in form is sent again.
+         */
+        post: operations["receiveForm"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description What became of something that was parked. */
+        AcceptedInbound: {
+            /** @description The leads that it made, or that it was added to. */
+            lead_ids: components["schemas"]["LeadId"][];
+        };
         /** @description When something happens, do something. */
         AutomationRule: {
             /**
@@ -408,6 +786,72 @@ export interface components {
          * @enum {string}
          */
         Channel: "email" | "sms" | "facebook" | "website" | "manual";
+        /** @description A page that an admin connects by its token. */
+        ConnectPage: {
+            /**
+             * @description Facebook's id of the page.
+             * @example 107766554433221
+             */
+            page_id: string;
+            /**
+             * @description What the page is called.
+             * @example Bil Vest
+             */
+            page_name: string;
+            /** @description The page's access token. It is stored sealed and never shown. */
+            page_token: string;
+        };
+        /** @description One person, as far as is known. */
+        Customer: {
+            /**
+             * Format: date-time
+             * @description When they first wrote.
+             */
+            created_at: string;
+            /** @description Identifies the person. */
+            id: components["schemas"]["CustomerId"];
+            /** @description What they can be reached at, of all records that are this person. */
+            identities: components["schemas"]["CustomerIdentity"][];
+            /**
+             * Format: date-time
+             * @description When they last did.
+             */
+            last_lead_at: string | null;
+            /**
+             * Format: int64
+             * @description How many leads they have.
+             */
+            lead_count: number;
+            /** @description The records that somebody said are the same person. */
+            merged: components["schemas"]["MergedCustomer"][];
+            /**
+             * @description As given with their latest inquiry that had a name.
+             * @example Bjørn Håkonsen
+             */
+            name: string | null;
+        };
+        /**
+         * Format: uuid
+         * @description Somebody who writes to a dealership.
+         */
+        CustomerId: string;
+        /** @description What somebody can be reached at. */
+        CustomerIdentity: {
+            /** @description What kind of thing that is. */
+            kind: components["schemas"]["IdentityKind"];
+            /**
+             * @description An address in lower case, or a number as dialled from anywhere.
+             * @example bjorn.hakonsen@example.no
+             */
+            value: string;
+        };
+        /** @description A customer with everything they asked. */
+        CustomerWithLeads: {
+            /** @description Who they are. */
+            customer: components["schemas"]["Customer"];
+            /** @description Their leads, newest first, the latest hundred of them. */
+            leads: components["schemas"]["Lead"][];
+        };
         /** @description A dealership. */
         Dealership: {
             /**
@@ -442,6 +886,12 @@ export interface components {
              * @example +47 22 12 34 56
              */
             phone: string | null;
+            /**
+             * Format: int32
+             * @description What a known customer writes within so many days of an open lead belongs to that lead.
+             * @example 7
+             */
+            same_lead_days: number;
             /** @description Whether it pays. */
             subscription_status: components["schemas"]["SubscriptionStatus"];
             /** @description What it pays for. */
@@ -474,12 +924,35 @@ export interface components {
              * @example +47 22 12 34 56
              */
             phone?: string | null;
+            /**
+             * Format: int64
+             * @description What a known customer writes within so many days of an open lead belongs to that lead; 0 for never.
+             * @example 7
+             */
+            same_lead_days?: number | null;
         };
         /**
          * @description Which way a message goes.
          * @enum {string}
          */
         Direction: "inbound" | "outbound";
+        /** @description What to do for inquiries to come from a source. */
+        Embedding: {
+            /** @description The line to paste into a web page, which draws the form there. */
+            html: string | null;
+            /**
+             * @description The address to forward mails to.
+             * @example 5f0c3c1a9b0e4d5c8f6a7b2d1e3c4f50@inbound.norvalt.no
+             */
+            mail_address: string | null;
+            /** @description The form as a page of its own. */
+            page_url: string | null;
+            /**
+             * @description Where a form is sent to, or where an ADF document is posted to.
+             * @example https://api.norvalt.no/webhooks/form/5f0c3c1a9b0e4d5c8f6a7b2d1e3c4f50
+             */
+            post_url: string | null;
+        };
         /** @description What is wrong with one field. */
         FieldError: {
             /**
@@ -493,6 +966,16 @@ export interface components {
              */
             message: string;
         };
+        /** @description What a form's sender is told, whether we know them or not. */
+        FormReceipt: {
+            /** @description A receipt, which the dealership can look up: the id of the lead, if the inquiry made one. */
+            lead_id: components["schemas"]["ReceiptId"];
+            /**
+             * @description Always `received`, whether or not you are known.
+             * @example received
+             */
+            status: string;
+        };
         /** @description How this is. */
         Health: {
             /**
@@ -505,6 +988,39 @@ export interface components {
              * @example 0.1.0
              */
             version: string;
+        };
+        /**
+         * @description What somebody is known by.
+         * @enum {string}
+         */
+        IdentityKind: "email" | "phone";
+        /** @description Something that came in, as a dealership sees it: what came and what became of it, without its content. */
+        Inbound: {
+            /**
+             * Format: int64
+             * @description Identifies what came in.
+             */
+            id: number;
+            /**
+             * @description What it came to, or why to nothing.
+             * @example became lead 018f3a2c-9f6e-7c31-8a44-2f1c7f0f9a11
+             */
+            outcome: string | null;
+            /**
+             * Format: date-time
+             * @description When that was decided.
+             */
+            processed_at: string | null;
+            /**
+             * Format: date-time
+             * @description When it came.
+             */
+            received_at: string;
+            /** @description Who sent it. */
+            source: components["schemas"]["Source"];
+            source_id: components["schemas"]["SourceId"] | null;
+            /** @description What has become of it. */
+            status: components["schemas"]["Status"];
         };
         /** @description What this is. */
         Index: {
@@ -524,6 +1040,11 @@ export interface components {
              */
             version: string;
         };
+        /**
+         * @description In which language customers are addressed.
+         * @enum {string}
+         */
+        Language: "nb" | "nn" | "en";
         /** @description A lead as the API shows it. */
         Lead: {
             assigned_to: components["schemas"]["UserId"] | null;
@@ -548,6 +1069,7 @@ export interface components {
              * @example bjorn.hakonsen@example.no
              */
             customer_email: string | null;
+            customer_id: components["schemas"]["CustomerId"] | null;
             /**
              * @description The customer's name.
              * @example Bjørn Håkonsen
@@ -683,12 +1205,92 @@ export interface components {
          * @description Where a lead came from.
          * @enum {string}
          */
-        LeadSource: "website" | "email" | "facebook" | "manual";
+        LeadSource: "website" | "email" | "facebook" | "manual" | "adf";
         /**
          * @description How far a lead has come.
          * @enum {string}
          */
         LeadStatus: "new" | "contacted" | "qualified" | "won" | "lost";
+        /** @description What came from one kind of source on one day, in Norwegian time, and what became of it. */
+        LedgerRow: {
+            /**
+             * Format: date
+             * @description The day, in Norwegian time.
+             */
+            day: string;
+            /**
+             * Format: int64
+             * @description How many cannot be read.
+             */
+            dead: number;
+            /**
+             * Format: int64
+             * @description How many are of no use by design, such as tests of a provider.
+             */
+            ignored: number;
+            /**
+             * Format: int64
+             * @description How many wait for a person to decide.
+             */
+            parked: number;
+            /**
+             * Format: int64
+             * @description How many wait for a worker.
+             */
+            pending: number;
+            /**
+             * Format: int64
+             * @description How many became a lead or a message of one.
+             */
+            processed: number;
+            /**
+             * Format: int64
+             * @description How many are of another account than ours.
+             */
+            quarantined: number;
+            /**
+             * Format: int64
+             * @description How many came, without those that came again: the sum of all that follow.
+             */
+            received: number;
+            /** @description Who sent it. */
+            source: components["schemas"]["Source"];
+        };
+        /** @description What became of a mail. */
+        MailReceipt: {
+            /**
+             * @description `received`, or `duplicate` if it came before.
+             * @example received
+             */
+            status: string;
+        };
+        /** @description What a request says of two records that are the same person. */
+        Merge: {
+            /** @description The other record, which will be shown as this one. */
+            customer_id: components["schemas"]["CustomerId"];
+            /** @description Only say what would happen. */
+            dry_run?: boolean | null;
+        };
+        /** @description What merging does, or would do. */
+        MergePreview: {
+            /** @description The person that stays. */
+            customer: components["schemas"]["Customer"];
+            /** @description Whether it was done. */
+            done: boolean;
+            /** @description The record that is shown as that person from then on. */
+            merged: components["schemas"]["Customer"];
+        };
+        /** @description A record that is the same person. */
+        MergedCustomer: {
+            /** @description The record; give it to `POST /customers/{id}/unmerge` to take that back. */
+            id: components["schemas"]["CustomerId"];
+            /**
+             * Format: date-time
+             * @description When somebody said so.
+             */
+            merged_at: string;
+            merged_by: components["schemas"]["UserId"] | null;
+        };
         /** @description One message. */
         Message: {
             /** @description How it travels, such as by e-mail. */
@@ -800,6 +1402,28 @@ export interface components {
              */
             vehicle_interest?: string | null;
         };
+        /** @description A source to be made. */
+        NewSource: {
+            /**
+             * @description Web sites whose pages may send the form; any, if empty.
+             * @example [
+             *       "https://www.bilvest.example"
+             *     ]
+             */
+            allowed_origins?: string[] | null;
+            /** @description Who gets its leads: the id of a member of the dealership. */
+            assigned_to?: string | null;
+            /** @description What kind of source it is. Pages of Facebook are connected instead. */
+            kind: components["schemas"]["SourceKind"];
+            language?: components["schemas"]["Language"] | null;
+            /**
+             * @description What to call it.
+             * @example Kampanjeside
+             */
+            name: string;
+            /** @description Where the customer is sent after a plain form. */
+            thank_you_url?: string | null;
+        };
         /** @description A car to be added. */
         NewVehicle: {
             /**
@@ -889,6 +1513,58 @@ export interface components {
                  * @description When it last changed.
                  */
                 updated_at: string;
+            }[];
+            /**
+             * Format: int64
+             * @description How many fit on a page.
+             */
+            limit: number;
+            /**
+             * Format: int64
+             * @description The number of this page, from 1.
+             */
+            page: number;
+            /**
+             * Format: int64
+             * @description How many pages there are.
+             */
+            pages: number;
+            /**
+             * Format: int64
+             * @description How many there are on all pages.
+             */
+            total: number;
+        };
+        /** @description A page of a collection. */
+        Page_Customer: {
+            /** @description What is on this page. */
+            items: {
+                /**
+                 * Format: date-time
+                 * @description When they first wrote.
+                 */
+                created_at: string;
+                /** @description Identifies the person. */
+                id: components["schemas"]["CustomerId"];
+                /** @description What they can be reached at, of all records that are this person. */
+                identities: components["schemas"]["CustomerIdentity"][];
+                /**
+                 * Format: date-time
+                 * @description When they last did.
+                 */
+                last_lead_at?: string | null;
+                /**
+                 * Format: int64
+                 * @description How many leads they have.
+                 */
+                lead_count: number;
+                /** @description The records that somebody said are the same person. */
+                merged: components["schemas"]["MergedCustomer"][];
+                /**
+                 * @description As given with their latest inquiry that had a name.
+                 * @example Bjørn Håkonsen
+                 */
+                name?: string | null;
             }[];
             /**
              * Format: int64
@@ -1016,7 +1692,7 @@ export interface components {
              * @description Stable name of the kind of problem; more may be added.
              * @enum {string}
              */
-            type: "urn:norvalt:problem:automation-rule-not-found" | "urn:norvalt:problem:body-too-large" | "urn:norvalt:problem:body-too-slow" | "urn:norvalt:problem:choose-organization" | "urn:norvalt:problem:compressed-body" | "urn:norvalt:problem:forbidden" | "urn:norvalt:problem:internal" | "urn:norvalt:problem:invalid-input" | "urn:norvalt:problem:invalid-signature" | "urn:norvalt:problem:invalid-token" | "urn:norvalt:problem:lead-not-found" | "urn:norvalt:problem:method-not-allowed" | "urn:norvalt:problem:no-such-route" | "urn:norvalt:problem:not-json" | "urn:norvalt:problem:not-provisioned" | "urn:norvalt:problem:not-ready" | "urn:norvalt:problem:overloaded" | "urn:norvalt:problem:quota-exceeded" | "urn:norvalt:problem:too-many-at-once" | "urn:norvalt:problem:too-many-requests" | "urn:norvalt:problem:unavailable" | "urn:norvalt:problem:unreadable-request" | "urn:norvalt:problem:vehicle-not-found";
+            type: "urn:norvalt:problem:automation-rule-not-found" | "urn:norvalt:problem:body-too-large" | "urn:norvalt:problem:body-too-slow" | "urn:norvalt:problem:choose-organization" | "urn:norvalt:problem:compressed-body" | "urn:norvalt:problem:customer-not-found" | "urn:norvalt:problem:forbidden" | "urn:norvalt:problem:form-not-found" | "urn:norvalt:problem:inbound-not-found" | "urn:norvalt:problem:internal" | "urn:norvalt:problem:invalid-input" | "urn:norvalt:problem:invalid-signature" | "urn:norvalt:problem:invalid-token" | "urn:norvalt:problem:lead-not-found" | "urn:norvalt:problem:lead-source-not-found" | "urn:norvalt:problem:method-not-allowed" | "urn:norvalt:problem:no-inquiry" | "urn:norvalt:problem:no-such-route" | "urn:norvalt:problem:not-json" | "urn:norvalt:problem:not-parked" | "urn:norvalt:problem:not-provisioned" | "urn:norvalt:problem:not-ready" | "urn:norvalt:problem:not-the-sender" | "urn:norvalt:problem:overloaded" | "urn:norvalt:problem:page-taken" | "urn:norvalt:problem:quota-exceeded" | "urn:norvalt:problem:same-customer" | "urn:norvalt:problem:too-many-at-once" | "urn:norvalt:problem:too-many-requests" | "urn:norvalt:problem:unavailable" | "urn:norvalt:problem:unreadable-request" | "urn:norvalt:problem:vehicle-not-found";
         };
         /** @description What became of a webhook. */
         Receipt: {
@@ -1027,6 +1703,11 @@ export interface components {
              */
             status: string;
         };
+        /**
+         * Format: uuid
+         * @description What is told to whoever sends an inquiry. The id of the lead, if it makes one.
+         */
+        ReceiptId: string;
         /** @description What a request says of a message to a customer. */
         Reply: {
             /** @description How to send it. */
@@ -1044,11 +1725,68 @@ export interface components {
          * @enum {string}
          */
         Role: "sales_rep" | "manager" | "admin";
+        /** @description What a request says of a key that is to be replaced. */
+        Rotation: {
+            /**
+             * Format: int64
+             * @description Days for which the old key is still taken; 0 for not at all.
+             */
+            keep_days: number;
+        };
         /**
          * @description Who wrote a message.
          * @enum {string}
          */
         SenderType: "customer" | "ai" | "human";
+        /**
+         * @description Who sends.
+         * @enum {string}
+         */
+        Source: "clerk" | "form" | "email" | "adf" | "facebook";
+        /**
+         * Format: uuid
+         * @description A form, an address, a page: one of the places from which a dealership's inquiries come.
+         */
+        SourceId: string;
+        /**
+         * @description What kind of source that is.
+         * @enum {string}
+         */
+        SourceKind: "form" | "email" | "adf" | "facebook";
+        /** @description What a request changes of a source; only given fields change. */
+        SourcePatch: {
+            /** @description Web sites whose pages may send the form; any, if empty. */
+            allowed_origins?: string[] | null;
+            /** @description Who gets its leads; null for nobody. */
+            assigned_to?: string | null;
+            /** @description Whether its leads are answered automatically. */
+            automatic_answer?: boolean | null;
+            /** @description Whether it is switched on. */
+            enabled?: boolean | null;
+            language?: components["schemas"]["Language"] | null;
+            /** @description What to call it. */
+            name?: string | null;
+            /** @description What labels in the mails of which senders mean. */
+            sender_rules?: Record<string, never>[] | null;
+            /** @description Where the customer is sent after a plain form. */
+            thank_you_url?: string | null;
+            /** @description The secret for that check. It is stored sealed and never shown. */
+            turnstile_secret?: string | null;
+            /** @description Cloudflare's key of the form's check for bots; null for no check. */
+            turnstile_site_key?: string | null;
+        };
+        /** @description What a request says of a part of a person's things that is somebody else's. */
+        Split: {
+            /** @description What of theirs the other one can be reached at. */
+            identities?: components["schemas"]["CustomerIdentity"][] | null;
+            /** @description Which of their leads. */
+            lead_ids?: components["schemas"]["LeadId"][] | null;
+        };
+        /**
+         * @description What has become of a delivery.
+         * @enum {string}
+         */
+        Status: "pending" | "processed" | "ignored" | "parked" | "quarantined" | "dead";
         /** @description One step of a lead. */
         StatusChange: {
             /**
@@ -1286,6 +2024,46 @@ export interface components {
                 "application/problem+json": components["schemas"]["ProblemBody"];
             };
         };
+        /** @description It does not fit what is there. */
+        Conflict: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["ProblemBody"];
+            };
+        };
+        /** @description The dealership has no customer with this id. */
+        CustomerNotFound: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["ProblemBody"];
+            };
+        };
+        /** @description Nobody has a form with this key, or no longer. */
+        FormNotFound: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["ProblemBody"];
+            };
+        };
+        /** @description Nothing with this number came in. */
+        InboundNotFound: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["ProblemBody"];
+            };
+        };
         /** @description A fault of ours; the request id tells us where to look. */
         InternalError: {
             headers: {
@@ -1352,6 +2130,27 @@ export interface components {
         NotSignedIn: {
             headers: {
                 "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["ProblemBody"];
+            };
+        };
+        /** @description It is not signed as by this sender. */
+        NotTheSender: {
+            headers: {
+                "WWW-Authenticate": components["headers"]["WwwAuthenticate"];
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["ProblemBody"];
+            };
+        };
+        /** @description The dealership has no source with this id. */
+        SourceNotFound: {
+            headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
                 [name: string]: unknown;
             };
@@ -1717,6 +2516,212 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    listCustomers: {
+        parameters: {
+            query?: {
+                /** @description Only who has this address, in any case. */
+                email?: string;
+                /** @description Only who has this number, in any spelling. */
+                phone?: string;
+                /** @description How many at most. */
+                limit?: number;
+                /** @description After this many. */
+                offset?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Customer"];
+                };
+            };
+            400: components["responses"]["UnreadableQuery"];
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            422: components["responses"]["InvalidQuery"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getCustomer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Which one, by its id.
+                 * @example 43220be3-d0e5-59ef-a4fa-58bd7547e015
+                 */
+                id: components["schemas"]["CustomerId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The customer */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CustomerWithLeads"];
+                };
+            };
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            404: components["responses"]["CustomerNotFound"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    mergeCustomers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Which one, by its id.
+                 * @example 43220be3-d0e5-59ef-a4fa-58bd7547e015
+                 */
+                id: components["schemas"]["CustomerId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "customer_id": "7fa96fe3-119c-54ff-9b17-5f29699ed31a",
+                 *       "dry_run": true
+                 *     }
+                 */
+                "application/json": components["schemas"]["Merge"];
+            };
+        };
+        responses: {
+            /** @description What was done, or would be */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MergePreview"];
+                };
+            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            404: components["responses"]["CustomerNotFound"];
+            408: components["responses"]["BodyTooSlow"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedBody"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    splitCustomer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Which one, by its id.
+                 * @example 43220be3-d0e5-59ef-a4fa-58bd7547e015
+                 */
+                id: components["schemas"]["CustomerId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "identities": [
+                 *         {
+                 *           "kind": "phone",
+                 *           "value": "+4791234567"
+                 *         }
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["Split"];
+            };
+        };
+        responses: {
+            /** @description The new customer; Location says where */
+            201: {
+                headers: {
+                    /** @description The path of what was created. */
+                    Location?: string;
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Customer"];
+                };
+            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            404: components["responses"]["CustomerNotFound"];
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedBody"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    unmergeCustomer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Which one, by its id.
+                 * @example 43220be3-d0e5-59ef-a4fa-58bd7547e015
+                 */
+                id: components["schemas"]["CustomerId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The customer that it is again */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Customer"];
+                };
+            };
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            404: components["responses"]["CustomerNotFound"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     getDealership: {
         parameters: {
             query?: never;
@@ -1784,13 +2789,490 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    listInbound: {
+        parameters: {
+            query?: {
+                /** @description Only with this one; blank for any. */
+                status?: "pending" | "processed" | "ignored" | "parked" | "quarantined" | "dead" | "";
+                /** @description Only with this one; blank for any. */
+                source?: "clerk" | "form" | "email" | "adf" | "facebook" | "";
+                /** @description Only what is older than the one with this id. */
+                before?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description At most a hundred; Link says where older ones are, if there are any */
+            200: {
+                headers: {
+                    /** @description The next part, as `<…>; rel="next"` */
+                    Link?: string;
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Inbound"][];
+                };
+            };
+            400: components["responses"]["UnreadableQuery"];
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            422: components["responses"]["InvalidQuery"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getInboundLedger: {
+        parameters: {
+            query?: {
+                /** @description So many days until today. */
+                days?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The ledger, newest day first */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LedgerRow"][];
+                };
+            };
+            400: components["responses"]["UnreadableQuery"];
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            422: components["responses"]["InvalidQuery"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getInbound: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Which one, by its id.
+                 * @example 1
+                 */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Inbound"];
+                };
+            };
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            404: components["responses"]["InboundNotFound"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    acceptInbound: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Which one, by its id.
+                 * @example 1
+                 */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The leads */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AcceptedInbound"];
+                };
+            };
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            404: components["responses"]["InboundNotFound"];
+            409: components["responses"]["Conflict"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    rejectInbound: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Which one, by its id.
+                 * @example 2
+                 */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is put away */
+            204: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            404: components["responses"]["InboundNotFound"];
+            409: components["responses"]["Conflict"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listLeadSources: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The sources */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Source"][];
+                };
+            };
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createLeadSource: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "allowed_origins": [
+                 *         "https://www.bilvest.example"
+                 *       ],
+                 *       "kind": "form",
+                 *       "language": "nb",
+                 *       "name": "Kampanjeside"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewSource"];
+            };
+        };
+        responses: {
+            /** @description The source; Location says where */
+            201: {
+                headers: {
+                    /** @description The path of what was created. */
+                    Location?: string;
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Source"];
+                };
+            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedBody"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    connectFacebookPage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "page_id": "107766554433221",
+                 *       "page_name": "Bil Vest",
+                 *       "page_token": "EAAB…"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ConnectPage"];
+            };
+        };
+        responses: {
+            /** @description The source */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Source"];
+                };
+            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            408: components["responses"]["BodyTooSlow"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedBody"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getLeadSource: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Which one, by its id.
+                 * @example 105864da-16cf-520d-a125-239bbcffdc9a
+                 */
+                id: components["schemas"]["SourceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The source */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Source"];
+                };
+            };
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            404: components["responses"]["SourceNotFound"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    deleteLeadSource: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Which one, by its id.
+                 * @example 105864da-16cf-520d-a125-239bbcffdc9a
+                 */
+                id: components["schemas"]["SourceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone */
+            204: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            404: components["responses"]["SourceNotFound"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    updateLeadSource: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Which one, by its id.
+                 * @example 105864da-16cf-520d-a125-239bbcffdc9a
+                 */
+                id: components["schemas"]["SourceId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "allowed_origins": [
+                 *         "https://www.bilvest.example"
+                 *       ],
+                 *       "name": "Forsiden"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SourcePatch"];
+            };
+        };
+        responses: {
+            /** @description The source */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Source"];
+                };
+            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            404: components["responses"]["SourceNotFound"];
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedBody"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getLeadSourceEmbed: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Which one, by its id.
+                 * @example 105864da-16cf-520d-a125-239bbcffdc9a
+                 */
+                id: components["schemas"]["SourceId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What to paste */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Embedding"];
+                };
+            };
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            404: components["responses"]["SourceNotFound"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    rotateLeadSourceKey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Which one, by its id.
+                 * @example 105864da-16cf-520d-a125-239bbcffdc9a
+                 */
+                id: components["schemas"]["SourceId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "keep_days": 7
+                 *     }
+                 */
+                "application/json": components["schemas"]["Rotation"];
+            };
+        };
+        responses: {
+            /** @description The source with its new key */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Source"];
+                };
+            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            404: components["responses"]["SourceNotFound"];
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedBody"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     listLeads: {
         parameters: {
             query?: {
                 /** @description Only with this one; blank for any. */
                 status?: "new" | "contacted" | "qualified" | "won" | "lost" | "";
                 /** @description Only with this one; blank for any. */
-                source?: "website" | "email" | "facebook" | "manual" | "";
+                source?: "website" | "email" | "facebook" | "manual" | "adf" | "";
                 /**
                  * @description Only with all of these words, in any order, in the customer's name, e-mail address, phone number or the vehicle of
                  *     interest. Case and accents make no difference (`hakonsen` finds Håkonsen), nor how a number is written. The first
@@ -2006,6 +3488,39 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    exportLeadAsAdf: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Which one, by its id.
+                 * @example c0fc3c7a-637f-54ae-b716-20b57e2d6261
+                 */
+                id: components["schemas"]["LeadId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The document */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-adf+xml": string;
+                };
+            };
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            404: components["responses"]["LeadNotFound"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     listConversations: {
         parameters: {
             query?: {
@@ -2081,6 +3596,39 @@ export interface operations {
             403: components["responses"]["NotPermitted"];
             404: components["responses"]["LeadNotFound"];
             422: components["responses"]["InvalidQuery"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listRelatedLeads: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Which one, by its id.
+                 * @example c0fc3c7a-637f-54ae-b716-20b57e2d6261
+                 */
+                id: components["schemas"]["LeadId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description At most a hundred */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Lead"][];
+                };
+            };
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            404: components["responses"]["LeadNotFound"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -2382,6 +3930,43 @@ export interface operations {
             503: components["responses"]["NotReady"];
         };
     };
+    receiveAdf: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Which one, by its id. */
+                key: string;
+            };
+            cookie?: never;
+        };
+        /** @description The document */
+        requestBody: {
+            content: {
+                "application/x-adf+xml": string;
+            };
+        };
+        responses: {
+            /** @description It is stored */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MailReceipt"];
+                };
+            };
+            400: components["responses"]["UnreadableBody"];
+            404: components["responses"]["FormNotFound"];
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     receiveClerkWebhook: {
         parameters: {
             query?: never;
@@ -2419,6 +4004,157 @@ export interface operations {
             400: components["responses"]["UnauthenticWebhook"];
             408: components["responses"]["BodyTooSlow"];
             413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    receiveMail: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Which one, by its id. */
+                provider: string;
+            };
+            cookie?: never;
+        };
+        /** @description As the provider posts it */
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description It is stored */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MailReceipt"];
+                };
+            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["NotTheSender"];
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    verifyFacebookWebhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The challenge */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["NotTheSender"];
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    receiveFacebookWebhook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Up to a thousand changes */
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description They are stored */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MailReceipt"];
+                };
+            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["NotTheSender"];
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    receiveForm: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Which one, by its id. */
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "email": "bjorn.hakonsen@example.no",
+                 *       "message": "Hei! Har dere denne på lager?",
+                 *       "name": "Bjørn Håkonsen",
+                 *       "phone": "+47 912 34 567",
+                 *       "source_url": "https://www.bilvest.example/modeller/model-y",
+                 *       "vehicle_interest": "Tesla Model Y Long Range"
+                 *     }
+                 */
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description It is received */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FormReceipt"];
+                };
+            };
+            /** @description It is received; of a plain form */
+            303: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["UnreadableBody"];
+            404: components["responses"]["FormNotFound"];
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
+            422: components["responses"]["InvalidBody"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];

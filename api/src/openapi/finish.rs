@@ -61,7 +61,8 @@ fn describe(path: &str, parameter: &mut Parameter) {
     if parameter.parameter_in == ParameterIn::Path {
         let id = EXAMPLE_IDS.iter().find(|(prefix, _)| path.starts_with(prefix));
         let described = ParameterBuilder::from(parameter.clone()).description(Some("Which one, by its id."));
-        *parameter = described.example(id.map(|(_, id)| json!(id))).build();
+        let number = |id: &str| id.parse::<i64>().ok().map(|number| json!(number));
+        *parameter = described.example(id.map(|(_, id)| number(id).unwrap_or_else(|| json!(id)))).build();
     }
     // Beside a schema of its own a parameter has no description.
     if parameter.description.is_none()

@@ -45,10 +45,10 @@ pub struct MergePreview {
 #[derive(Debug, Clone, ToSchema)]
 pub struct Split {
     /// Which of their leads.
-    #[schema(value_type = Vec<LeadId>)]
+    #[schema(value_type = Option<Vec<LeadId>>)]
     pub lead_ids: Vec<LeadId>,
     /// What of theirs the other one can be reached at.
-    #[schema(value_type = Vec<CustomerIdentity>)]
+    #[schema(value_type = Option<Vec<CustomerIdentity>>)]
     pub identities: Vec<CustomerIdentity>,
 }
 
