@@ -59,8 +59,8 @@ pub async fn recognise(tx: &mut TenantTx, contact: &Contact<'_>) -> Result<Optio
     recognise_as(tx, contact, Uuid::new_v4().into()).await
 }
 
-/// The same, with the id that a new person is to have.
-pub async fn recognise_as(tx: &mut TenantTx, contact: &Contact<'_>, new: CustomerId) -> Result<Option<CustomerId>> {
+/// The same, with who it is if nobody is known: somebody who is there already, or the id of a new person.
+pub async fn recognise_as(tx: &mut TenantTx, contact: &Contact<'_>, otherwise: CustomerId) -> Result<Option<CustomerId>> {
     let (kinds, values) = contact.identities();
     if kinds.is_empty() {
         return Ok(None);
@@ -79,13 +79,14 @@ pub async fn recognise_as(tx: &mut TenantTx, contact: &Contact<'_>, new: Custome
            RETURNING kind, customer_id),
          made AS (
            INSERT INTO customers (id, dealership_id, name)
-           SELECT $4, $1, $5 WHERE EXISTS (SELECT FROM added WHERE customer_id = $4))
+           SELECT $4, $1, $5 WHERE EXISTS (SELECT FROM added WHERE customer_id = $4)
+           ON CONFLICT (id, dealership_id) DO NOTHING)
          SELECT customer_id FROM (SELECT * FROM known UNION ALL SELECT * FROM added) found ORDER BY kind LIMIT 1",
     )
     .bind(tx.dealership())
     .bind(kinds)
     .bind(values)
-    .bind(new)
+    .bind(otherwise)
     .bind(contact.name)
     .fetch_optional(tx.conn())
     .await?)

@@ -22,10 +22,10 @@ use resolve::{lock, resolve};
 
 use crate::{
     conversations::{self, Channel, Direction, NewMessage, SenderType},
-    customers::{Contact, recognise},
+    customers::{Contact, recognise, recognise_as},
     db::{self, TenantTx},
     deliveries::Source,
-    ids::{LeadId, MessageId, ReceiptId, SourceId, UserId},
+    ids::{CustomerId, LeadId, MessageId, ReceiptId, SourceId, UserId},
     inquiry::Inquiry,
     leads::{self, LeadSource, LeadStatus, NewLead},
 };
@@ -96,7 +96,9 @@ pub async fn take_in(tx: &mut TenantTx, inquiry: &Inquiry, origin: &Origin<'_>) 
         return Ok(Became::Known(lead));
     }
     let added = match found.open_lead {
-        Some(lead) => add_message(tx, lead, inquiry, origin).await?.map(|message| Became::Message(lead, message)),
+        Some(lead) => add_message(tx, (lead, found.customer), inquiry, origin)
+            .await?
+            .map(|message| Became::Message(lead, message)),
         None => None,
     };
     let became = match added {
@@ -129,12 +131,15 @@ async fn create_lead(tx: &mut TenantTx, inquiry: &Inquiry, origin: &Origin<'_>) 
 /// Everything of the inquiry is kept with the message. `None` if the lead has been deleted meanwhile.
 async fn add_message(
     tx: &mut TenantTx,
-    lead: LeadId,
+    (lead, customer): (LeadId, Option<CustomerId>),
     inquiry: &Inquiry,
     origin: &Origin<'_>,
 ) -> Result<Option<MessageId>, IntakeError> {
-    // What they are reached at by now may be new.
-    recognise(tx, &contact(inquiry)).await?;
+    // What they are reached at by now may be new, and is theirs then.
+    match customer {
+        Some(customer) => recognise_as(tx, &contact(inquiry), customer).await?,
+        None => recognise(tx, &contact(inquiry)).await?,
+    };
     let new = NewMessage {
         lead_id: lead,
         channel: channel(origin.source),

@@ -5,7 +5,7 @@ use super::{Origin, contact};
 use crate::{
     customers::{lock_key, lock_keys},
     db::{Result, TenantTx},
-    ids::LeadId,
+    ids::{CustomerId, LeadId},
     inquiry::Inquiry,
 };
 
@@ -33,6 +33,8 @@ pub(super) struct Found {
     pub(super) known: Option<LeadId>,
     /// The lead that it belongs to.
     pub(super) open_lead: Option<LeadId>,
+    /// Whose lead that is.
+    pub(super) customer: Option<CustomerId>,
 }
 
 pub(super) async fn resolve(tx: &mut TenantTx, inquiry: &Inquiry, origin: &Origin<'_>) -> Result<Found> {
@@ -48,7 +50,8 @@ pub(super) async fn resolve(tx: &mut TenantTx, inquiry: &Inquiry, origin: &Origi
            WHERE m.dealership_id = $1 AND m.merged_into IS NOT NULL),
          same AS (
            SELECT id FROM record UNION
-           SELECT m.id FROM customers m JOIN same ON m.merged_into = same.id WHERE m.dealership_id = $1)
+           SELECT m.id FROM customers m JOIN same ON m.merged_into = same.id WHERE m.dealership_id = $1),
+         found AS (
          SELECT coalesce(
            (SELECT lead_id FROM inquiries WHERE dealership_id = $1 AND (key = $4 OR id = $5) LIMIT 1),
            (SELECT lead_id FROM inquiries
@@ -59,7 +62,9 @@ pub(super) async fn resolve(tx: &mut TenantTx, inquiry: &Inquiry, origin: &Origi
            (SELECT l.id FROM leads l
             WHERE l.dealership_id = $1 AND l.customer_id IN (SELECT id FROM same) AND l.status IN ('new', 'contacted', 'qualified')
               AND l.created_at > now() - make_interval(days => (SELECT same_lead_days FROM dealerships WHERE id = $1)::int)
-            ORDER BY l.created_at DESC LIMIT 1)) AS open_lead",
+            ORDER BY l.created_at DESC LIMIT 1)) AS open_lead)
+         SELECT f.known, f.open_lead, l.customer_id AS customer
+         FROM found f LEFT JOIN leads l ON l.id = f.open_lead AND l.dealership_id = $1",
     )
     .bind(tx.dealership())
     .bind(kinds)

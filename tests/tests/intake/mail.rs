@@ -70,9 +70,12 @@ async fn an_answer_belongs_to_the_lead_that_it_answers_and_what_nobody_wrote_is_
     ))
     .await;
     drain(&app, &[]).await;
+    // By now that other address is theirs.
+    send(&from("Ola <ola@jobb.example>", "g@jobb.example", "", "Kan jeg få et bilde?")).await;
+    drain(&app, &[]).await;
     let leads = leads(&kari).await;
     assert_eq!(leads.len(), 1, "{leads:#?}");
-    assert_eq!(leads[0]["conversation_count"], 2);
+    assert_eq!(leads[0]["conversation_count"], 3);
     assert_eq!(inbound(&kari, "ignored").await.len(), 2);
     let parked = inbound(&kari, "parked").await;
     assert_eq!(parked.len(), 1);
