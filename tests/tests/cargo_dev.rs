@@ -253,10 +253,13 @@ async fn one_page_says_all_and_its_commands_work() {
     let kari = screen.iter().find(|line| line.contains("kari.nordmann@")).expect("she works there");
     assert!(kari.contains("admin") && kari.contains("Tesla Oslo"), "{kari}");
     let script = script(screen, &directory);
-    let ran = Command::new("sh").args(["-euc", &script]).env("PATH", path()).output().await.expect("a shell");
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let mut shell = Command::new("sh");
+    shell.args(["-euc", &script]).env("PATH", path()).current_dir(root);
+    let ran = shell.output().await.expect("a shell");
     let (out, err) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
     assert!(ran.status.success(), "{script}\n{out}{err}");
-    for words in ["customer_name", "the API lets them in", "ok"] {
+    for words in ["customer_name", "the API lets them in", "ok", "\"lead_id\"", "received\n", "200 OK"] {
         assert!(out.contains(words), "{words}: {out}{err}");
     }
     let webhook = webhook_command(screen);
@@ -277,7 +280,7 @@ fn script(screen: &[String], directory: &Directory) -> String {
         screen.iter().find_map(|line| line.find("TOKEN=").map(|at| &line[at..])).expect("one line gets a token");
     let commands: Vec<&str> =
         screen.iter().filter_map(|line| line.strip_prefix("  ")).filter(|line| !line.starts_with(' ')).collect();
-    assert_eq!(commands.len(), 3, "{}", screen.join("\n"));
+    assert_eq!(commands.len(), 7, "{}", screen.join("\n"));
     let env = format!("'{}' env --data '{}'", binary("dev").display(), directory.join("data").display());
     let script = format!("{token}\n{}\n", commands.join("\n"));
     script

@@ -60,7 +60,11 @@ pub async fn recognise(tx: &mut TenantTx, contact: &Contact<'_>) -> Result<Optio
 }
 
 /// The same, with who it is if nobody is known: somebody who is there already, or the id of a new person.
-pub async fn recognise_as(tx: &mut TenantTx, contact: &Contact<'_>, otherwise: CustomerId) -> Result<Option<CustomerId>> {
+pub async fn recognise_as(
+    tx: &mut TenantTx,
+    contact: &Contact<'_>,
+    otherwise: CustomerId,
+) -> Result<Option<CustomerId>> {
     let (kinds, values) = contact.identities();
     if kinds.is_empty() {
         return Ok(None);
