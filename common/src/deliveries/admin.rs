@@ -151,6 +151,8 @@ pub struct Stuck {
     pub quarantined: i64,
     /// A person decides.
     pub parked: i64,
+    /// Of those, the ones that are no dealership's to decide on.
+    pub unowned: i64,
     /// Not processed, and without a job that would: somebody cancelled or deleted it.
     pub abandoned: i64,
 }
@@ -160,7 +162,8 @@ pub async fn stuck(tx: &mut SystemTx) -> Result<Stuck> {
     Ok(sqlx::query_as(
         "-- deliveries::stuck
          SELECT count(*) FILTER (WHERE status = 'dead') AS dead, count(*) FILTER (WHERE status = 'quarantined') AS quarantined,
-                count(*) FILTER (WHERE status = 'parked') AS parked, count(*) FILTER (WHERE status = 'pending') AS abandoned
+                count(*) FILTER (WHERE status = 'parked') AS parked,
+                count(*) FILTER (WHERE status = 'parked' AND dealership_id IS NULL) AS unowned, count(*) FILTER (WHERE status = 'pending') AS abandoned
          FROM deliveries d
          WHERE status IN ('dead', 'quarantined', 'parked') OR (status = 'pending' AND NOT EXISTS (
            SELECT FROM jobs j WHERE j.kind = ANY ($1) AND j.payload ->> 'delivery_id' = d.id::text

@@ -209,7 +209,7 @@ async fn workers(db: &Db) -> db::Result<Finding> {
 }
 
 async fn deliveries(db: &Db) -> db::Result<Finding> {
-    let Stuck { dead, quarantined, parked, abandoned } = deliveries::stuck(&mut db.system().await?).await?;
+    let Stuck { dead, quarantined, unowned, abandoned, .. } = deliveries::stuck(&mut db.system().await?).await?;
     let stuck = [
         (dead, "delivery is dead", "deliveries are dead", "to see why: norvalt deliveries list --status dead"),
         (
@@ -219,9 +219,9 @@ async fn deliveries(db: &Db) -> db::Result<Finding> {
             "to see them: norvalt deliveries list --status quarantined",
         ),
         (
-            parked,
-            "delivery waits for a person to decide",
-            "deliveries wait for a person to decide",
+            unowned,
+            "delivery is for an address or a page that nobody has",
+            "deliveries are for addresses or pages that nobody has",
             "to see them: norvalt deliveries list --status parked",
         ),
         (
