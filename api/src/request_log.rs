@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::{
     log_sample::LogSample,
     metrics::{self, Metrics},
+    pages::ForPeople,
     problem::Problem,
     routes::webhooks::Accepted,
 };
@@ -105,6 +106,9 @@ fn given_id(headers: &HeaderMap) -> Option<String> {
 /// Turns every error into a problem, also the bare ones that a layer or an extractor answered with.
 fn render(mut response: Response<Body>, id: &str) -> Response<Body> {
     let status = response.status();
+    if response.extensions().get::<ForPeople>().is_some() {
+        return response;
+    }
     let problem = response.extensions_mut().remove::<Problem>();
     if problem.is_none() && !(status.is_client_error() || status.is_server_error()) {
         return response;

@@ -248,6 +248,34 @@ async fn a_plain_form_leads_to_a_page_and_never_anywhere_else() {
 }
 
 #[tokio::test]
+async fn a_mistake_in_a_plain_form_loses_nothing_that_was_typed() {
+    let app = TestApp::start().await;
+    let kari = app.dealership("Tesla Oslo").await.admin();
+    let path = path(&kari).await;
+    let page = async |request: RequestBuilder| {
+        let request = request.header(header::ACCEPT, "text/html").header(header::ACCEPT_LANGUAGE, "nb");
+        let answer = request.send().await.expect("an answer");
+        let (status, kind) = (answer.status().as_u16(), answer.headers()[header::CONTENT_TYPE].clone());
+        assert!(kind.to_str().expect("text").starts_with("text/html"), "{kind:?}");
+        (status, answer.text().await.expect("a page"))
+    };
+    let form = "application/x-www-form-urlencoded";
+    let mistake = app.request(Method::POST, &path).header(header::CONTENT_TYPE, form);
+    let (status, shown) = page(mistake.body("name=K%C3%A5re&phone=12&message=%3Cb%3EHei%3C%2Fb%3E")).await;
+    assert_eq!(status, 422);
+    assert!(shown.contains("value=\"Kåre\"") && shown.contains("value=\"12\""), "{shown}");
+    assert!(shown.contains("&lt;b&gt;Hei") && shown.contains("Tesla Oslo"), "{shown}");
+    let key = path.rsplit('/').next().expect("a key");
+    assert_eq!(page(app.request(Method::GET, &format!("/forms/{key}"))).await.0, 200);
+    assert_eq!(page(app.request(Method::GET, &format!("/forms/{key}/thanks"))).await.0, 200);
+    let nobodys = app.request(Method::POST, "/webhooks/form/nobodys").header(header::CONTENT_TYPE, form);
+    assert_eq!(page(nobodys.body("phone=91234567")).await.0, 404);
+    assert_eq!(page(app.request(Method::GET, "/forms/nobodys")).await.0, 404);
+    let script = app.request(Method::GET, &format!("/embed/{key}.js")).send().await.expect("an answer");
+    assert!(script.text().await.expect("a script").contains("https://api.norvalt.example"));
+}
+
+#[tokio::test]
 async fn a_key_is_replaced_and_a_source_switched_off_without_losing_anything() {
     let app = TestApp::start().await;
     let kari = app.dealership("Tesla Oslo").await.admin();

@@ -4,7 +4,7 @@ use axum::{
     Extension, Json,
     body::{Body, Bytes},
     extract::{Path, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
 use common::{
@@ -73,11 +73,10 @@ pub(crate) async fn receive(
 
 /// What the sender tries again after.
 fn without_losing_it(provider: Provider, problem: Problem) -> Response {
-    let mut response = problem.into_response();
-    if provider == Provider::Sendgrid && response.status().is_client_error() {
-        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    match provider {
+        Provider::Sendgrid if problem.status().is_client_error() => Problem::unavailable().into_response(),
+        _ => problem.into_response(),
     }
-    response
 }
 
 async fn take(

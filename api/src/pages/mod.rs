@@ -16,5 +16,5 @@ pub use closed::{closed, crowded};
 pub use embed::{EmbeddedForm, embed_line};
 pub use form::{FormPage, Trouble};
 pub use language::from_accept_language;
-pub use respond::page;
+pub use respond::{ForPeople, page};
 pub use thanks::thanks;

@@ -36,8 +36,14 @@ fn respond(status: StatusCode, markup: Markup, policy: &str) -> Response {
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     ];
-    (status, headers, markup).into_response()
+    let mut response = (status, headers, markup).into_response();
+    response.extensions_mut().insert(ForPeople);
+    response
 }
+
+/// Marks a page that stays as it is, whatever its status: a person reads it, not a program.
+#[derive(Debug, Clone, Copy)]
+pub struct ForPeople;
 
 /// Of an address on the web.
 fn origin(address: &str) -> Option<String> {

@@ -134,6 +134,16 @@ async fn each_provider_is_answered_as_it_needs() {
 }
 
 #[tokio::test]
+async fn whatever_sendgrid_does_wrong_it_keeps_the_mail() {
+    let app = TestApp::start_with(|config| config.senders.mail.sendgrid_key = Some(vec![4; 65])).await;
+    let post = || app.request(Method::POST, "/webhooks/email/sendgrid");
+    let signed = || post().header("x-twilio-email-event-webhook-signature", "AAAA");
+    for forged in [post().body("x"), signed().body("x"), signed().body("x".repeat(51 * 1024 * 1024))] {
+        assert_eq!(Answer::of(forged).await.status, 503);
+    }
+}
+
+#[tokio::test]
 async fn a_long_mail_is_taken_and_read() {
     let app = TestApp::start().await;
     let kari = app.dealership("Tesla Oslo").await.admin();
