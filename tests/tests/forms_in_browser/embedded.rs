@@ -71,7 +71,7 @@ async fn an_inquiry_is_sent_by_keyboard_past_mistakes_and_failures() {
     // Nothing at all.
     stage.browser.press("Enter").await;
     stage.until_form_says(".alert a", "Skriv et telefonnummer eller en e-postadresse").await;
-    assert_eq!(stage.focus().await, "alert");
+    stage.focus_comes_to("alert").await;
     stage.browser.screenshot("embedded-mistake").await;
     let spoken = stage.browser.read_aloud().await;
     let wrong: BTreeSet<_> = spoken.iter().filter(|(.., wrong)| *wrong).map(|(_, name, ..)| name.as_str()).collect();
@@ -94,7 +94,7 @@ async fn an_inquiry_is_sent_by_keyboard_past_mistakes_and_failures() {
         stage.browser.press("Enter").await;
         stage.browser.press("Enter").await;
         stage.until_form_says(".alert h3", heading).await;
-        assert_eq!(stage.focus().await, "alert");
+        stage.focus_comes_to("alert").await;
         assert_eq!(stage.form_value("phone").await, "91234567");
         stage.until_form_says("button", "Prøv igjen").await;
     }
@@ -105,7 +105,7 @@ async fn an_inquiry_is_sent_by_keyboard_past_mistakes_and_failures() {
     stage.browser.eval(&format!("{ROOT}.querySelector('button').focus()")).await;
     stage.browser.press("Enter").await;
     stage.until_form_says("h2", "Takk").await;
-    assert_eq!(stage.focus().await, "title");
+    stage.focus_comes_to("title").await;
     stage.until_form_says("[role=status]", "Fjordbil Ålesund AS svarer").await;
     assert_eq!(stage.browser.eval("window.received").await, 1);
     stage.browser.screenshot("embedded-thanks").await;

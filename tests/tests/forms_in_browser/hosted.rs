@@ -22,7 +22,7 @@ async fn a_customer_without_script_and_without_a_mouse_is_understood() {
     stage.browser.press("Enter").await;
 
     stage.browser.until("document.title.startsWith('Feil: ')").await;
-    assert_eq!(stage.focus().await, "alert");
+    stage.focus_comes_to("alert").await;
     assert_eq!(stage.focus_after("Tab").await, "a");
     assert_eq!(stage.focus_after("Enter").await, "email");
     let email = "document.querySelector('#email')";
@@ -72,7 +72,7 @@ async fn what_was_typed_survives_a_rush() {
             .until(&format!("!!document.querySelector('.alert h2')?.textContent.startsWith('{heading}')"))
             .await;
         assert_eq!(stage.sent().len(), attempt + 1);
-        assert_eq!(stage.focus().await, "alert");
+        stage.focus_comes_to("alert").await;
         assert_eq!(stage.browser.eval("document.querySelector('#phone').value").await, "912 34 567");
         stage.browser.screenshot(&format!("hosted-trouble-{attempt}")).await;
     }

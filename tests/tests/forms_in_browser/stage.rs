@@ -44,6 +44,11 @@ struct Shared {
     troubles: Mutex<Vec<StatusCode>>,
 }
 
+/// What has the focus, by its name, its class or what it is.
+const FOCUS: &str = "(() => { let e = document.activeElement;
+                       while (e?.shadowRoot?.activeElement) e = e.shadowRoot.activeElement;
+                       return e.name || e.className || e.localName })()";
+
 impl Stage {
     /// Nothing, said aloud, where there is no Chromium.
     pub(super) async fn set() -> Option<Self> {
@@ -90,10 +95,12 @@ impl Stage {
 
     /// What has the focus, in whichever tree.
     pub(super) async fn focus(&mut self) -> String {
-        let deepest = "(() => { let e = document.activeElement;
-                       while (e?.shadowRoot?.activeElement) e = e.shadowRoot.activeElement;
-                       return e.name || e.className || e.localName })()";
-        self.browser.eval(deepest).await.as_str().expect("text").to_owned()
+        self.browser.eval(FOCUS).await.as_str().expect("text").to_owned()
+    }
+
+    /// Waits until something has the focus: a page that was just loaded gives it a moment later.
+    pub(super) async fn focus_comes_to(&mut self, name: &str) {
+        self.browser.until(&format!("{FOCUS} === '{name}'")).await;
     }
 
     /// Presses a key and says what has the focus then.
