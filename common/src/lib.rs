@@ -11,6 +11,7 @@ pub mod customers;
 pub mod db;
 pub mod dealerships;
 pub mod deliveries;
+mod hex;
 pub mod ids;
 pub mod input;
 pub mod inquiry;
@@ -30,6 +31,8 @@ mod text_enum;
 mod update;
 pub mod users;
 pub mod vehicles;
+
+pub use hex::hex;
 
 /// Version of the running build, as in `Cargo.toml`.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

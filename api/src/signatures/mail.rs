@@ -152,8 +152,7 @@ mod tests {
         assert_eq!(check(Provider::Raw, &[("authorization", "Bearer gammel")]), Authenticity::Authentic);
         assert_eq!(check(Provider::Raw, &[("authorization", "Bearer feil")]), Authenticity::Forged);
         let tag = aws_lc_rs::hmac::sign(&aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, b"ny"), b"mail");
-        let digits = tag.as_ref().iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        let hex: String = digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect();
+        let hex = common::hex(tag.as_ref());
         assert_eq!(check(Provider::Raw, &[("x-norvalt-signature", &format!("sha256={hex}"))]), Authenticity::Authentic);
         assert_eq!(check(Provider::Raw, &[]), Authenticity::Forged);
     }

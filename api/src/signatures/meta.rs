@@ -36,8 +36,7 @@ mod tests {
         };
         let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, b"old");
         let tag = aws_lc_rs::hmac::sign(&key, b"{}");
-        let digits = tag.as_ref().iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        let hex: String = digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect();
+        let hex = common::hex(tag.as_ref());
         assert!(is_authentic(&secrets, &signed(&format!("sha256={hex}")), b"{}"));
         assert!(!is_authentic(&secrets, &signed(&format!("sha256={hex}")), b"{} "));
         assert!(!is_authentic(&secrets, &HeaderMap::new(), b"{}"));

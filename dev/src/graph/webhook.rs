@@ -2,6 +2,7 @@ use std::fmt::Write;
 
 use aws_lc_rs::hmac;
 use chrono::{DateTime, Utc};
+use common::hex;
 use serde_json::{Value, json};
 
 use super::State;
@@ -15,8 +16,7 @@ pub fn signature(app_secret: &str, body: &[u8]) -> String {
 /// HMAC-SHA256, in hexadecimal digits.
 pub(super) fn hex_hmac(key: &str, message: &[u8]) -> String {
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()), message);
-    let digits = tag.as_ref().iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
+    hex(tag.as_ref())
 }
 
 /// The webhook that tells of leads, in one batch, as Meta escapes it. Ids are texts or numbers, since both are sent.

@@ -9,7 +9,10 @@ use super::{
     mime::{decoded, split_head, split_parts},
     report::{self, Report},
 };
-use crate::inquiry::{charset, clean};
+use crate::{
+    hex,
+    inquiry::{charset, clean},
+};
 
 /// Parts of one message, and how deep they may lie within one another.
 const PART_LIMIT: usize = 200;
@@ -115,12 +118,6 @@ impl Contents {
             });
         }
     }
-}
-
-/// In hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
 fn bounded(text: &str) -> String {

@@ -7,14 +7,17 @@ use chrono::{DateTime, Utc};
 
 use super::{
     address::OwnAddresses,
-    body::{Attachment, Contents, hex},
+    body::{Attachment, Contents},
     headers::{Headers, Mailbox},
     marks::{self, Mark},
     mime::split_head,
     quotes,
     report::Report,
 };
-use crate::inquiry::{charset, clean};
+use crate::{
+    hex,
+    inquiry::{charset, clean},
+};
 
 /// How many mails within one another are read.
 const NESTING: usize = 3;

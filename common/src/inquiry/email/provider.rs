@@ -3,12 +3,11 @@
 use aws_lc_rs::digest::{SHA256, digest};
 
 use super::{
-    body::hex,
     post::Form,
     read_mailgun, read_postmark, read_sendgrid,
     received::{NoMail, Received, read_raw},
 };
-use crate::text_enum::text_enum;
+use crate::{hex, text_enum::text_enum};
 
 text_enum!(
     /// Who hands mails over.
