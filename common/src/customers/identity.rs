@@ -51,6 +51,50 @@ pub(crate) fn lock_key(dealership: DealershipId, kind: &str, value: &str) -> i64
     i64::from_be_bytes(*first)
 }
 
+/// Finds who is known by the kinds and values in two arrays, or makes it whoever the id is of: the one row of `recognised`,
+/// if there is any value. To begin a statement with, in which more is written of them.
+macro_rules! recognising {
+    ($dealership:literal, $kinds:literal, $values:literal, $otherwise:literal, $name:literal) => {
+        concat!(
+            "given AS (SELECT kind, value FROM unnest(",
+            $kinds,
+            "::text[], ",
+            $values,
+            "::text[]) AS g (kind, value)),
+         known AS MATERIALIZED (
+           SELECT i.kind, i.customer_id FROM customer_identities i JOIN given g ON g.kind = i.kind AND g.value = i.value
+           WHERE i.dealership_id = ",
+            $dealership,
+            "),
+         added AS (
+           INSERT INTO customer_identities AS i (dealership_id, kind, value, customer_id)
+           SELECT ",
+            $dealership,
+            ", g.kind, g.value, coalesce((SELECT customer_id FROM known ORDER BY kind LIMIT 1), ",
+            $otherwise,
+            ")
+           FROM given g WHERE g.kind NOT IN (SELECT kind FROM known) ORDER BY g.kind
+           ON CONFLICT (dealership_id, kind, value) DO UPDATE SET customer_id = i.customer_id
+           RETURNING kind, customer_id),
+         made AS (
+           INSERT INTO customers (id, dealership_id, name)
+           SELECT ",
+            $otherwise,
+            ", ",
+            $dealership,
+            ", ",
+            $name,
+            " WHERE EXISTS (SELECT FROM added WHERE customer_id = ",
+            $otherwise,
+            ")
+           ON CONFLICT (id, dealership_id) DO NOTHING),
+         recognised AS (
+           SELECT customer_id FROM (SELECT * FROM known UNION ALL SELECT * FROM added) found ORDER BY kind LIMIT 1)"
+        )
+    };
+}
+pub(crate) use recognising;
+
 /// Who this is: the person who is known by the address, else by the number, else a new one. What was not known by then is
 /// theirs from now on. `None` if there is neither.
 ///
@@ -69,24 +113,12 @@ pub async fn recognise_as(
     if kinds.is_empty() {
         return Ok(None);
     }
-    Ok(sqlx::query_scalar(
+    Ok(sqlx::query_scalar(concat!(
         "-- customers::recognise
-         WITH given AS (SELECT kind, value FROM unnest($2::text[], $3::text[]) AS g (kind, value)),
-         known AS MATERIALIZED (
-           SELECT i.kind, i.customer_id FROM customer_identities i JOIN given g ON g.kind = i.kind AND g.value = i.value
-           WHERE i.dealership_id = $1),
-         added AS (
-           INSERT INTO customer_identities AS i (dealership_id, kind, value, customer_id)
-           SELECT $1, g.kind, g.value, coalesce((SELECT customer_id FROM known ORDER BY kind LIMIT 1), $4)
-           FROM given g WHERE g.kind NOT IN (SELECT kind FROM known) ORDER BY g.kind
-           ON CONFLICT (dealership_id, kind, value) DO UPDATE SET customer_id = i.customer_id
-           RETURNING kind, customer_id),
-         made AS (
-           INSERT INTO customers (id, dealership_id, name)
-           SELECT $4, $1, $5 WHERE EXISTS (SELECT FROM added WHERE customer_id = $4)
-           ON CONFLICT (id, dealership_id) DO NOTHING)
-         SELECT customer_id FROM (SELECT * FROM known UNION ALL SELECT * FROM added) found ORDER BY kind LIMIT 1",
-    )
+         WITH ",
+        recognising!("$1", "$2", "$3", "$4", "$5"),
+        " SELECT customer_id FROM recognised"
+    ))
     .bind(tx.dealership())
     .bind(kinds)
     .bind(values)

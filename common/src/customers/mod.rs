@@ -10,7 +10,7 @@ use sqlx::FromRow;
 use utoipa::ToSchema;
 
 pub use identity::{Contact, IdentityKind, recognise, recognise_as};
-pub(crate) use identity::{lock_key, lock_keys};
+pub(crate) use identity::{lock_key, lock_keys, recognising};
 pub use list::{CustomerFilter, find, list};
 pub use merge::{Merge, MergeError, MergePreview, Split, merge, preview, split, unmerge};
 

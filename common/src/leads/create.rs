@@ -3,12 +3,13 @@ use std::ops::RangeInclusive;
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::{Lead, LeadSource, LeadStatus, WriteError, page::details};
 use crate::{
-    customers::{Contact, recognise},
+    customers::{Contact, recognising},
     db::TenantTx,
-    ids::{LeadId, UserId},
+    ids::{CustomerId, LeadId, UserId},
     input::{Email, Fields, FromFields, JsonText, Phone, integer, json_object, parsed, text, uuid},
 };
 
@@ -103,15 +104,19 @@ pub async fn create(tx: &mut TenantTx, new: &NewLead) -> Result<Lead, WriteError
         email: new.customer_email.as_ref(),
         phone: new.customer_phone.as_ref(),
     };
-    let customer = recognise(tx, &contact).await?;
+    let (kinds, values) = contact.identities();
     let lead = sqlx::query_as(concat!(
         "-- leads::create
-         WITH l AS (
+         WITH ",
+        recognising!("$1", "$16", "$17", "$18", "$7"),
+        ",
+         l AS (
            INSERT INTO leads (id, dealership_id, source, source_url, source_metadata, status, assigned_to, customer_name,
                               customer_email, customer_phone, customer_phone_e164, vehicle_interest, initial_message,
                               lead_score, created_at, updated_at, converted_at, customer_id)
            VALUES (coalesce($15, gen_random_uuid()), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, coalesce($14, now()), coalesce($14, now()),
-                   CASE WHEN $5 = 'won' THEN coalesce($14, now()) END, $16)
+                   CASE WHEN $5 = 'won' THEN coalesce($14, now()) END,
+                   (SELECT customer_id FROM recognised))
            RETURNING *)",
         details!("$1")
     ))
@@ -130,7 +135,9 @@ pub async fn create(tx: &mut TenantTx, new: &NewLead) -> Result<Lead, WriteError
     .bind(new.lead_score)
     .bind(new.created_at)
     .bind(new.id)
-    .bind(customer)
+    .bind(kinds)
+    .bind(values)
+    .bind(CustomerId::from(Uuid::new_v4()))
     .fetch_one(tx.conn())
     .await?;
     Ok(lead)

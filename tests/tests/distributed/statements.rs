@@ -10,7 +10,7 @@ pub(super) fn forbidden(text: &str) -> Option<String> {
     let writes = |verb: &str| SPREAD.iter().any(|(table, _)| sql.contains(&format!("{verb} {table} ")));
     let why = if writes("INSERT INTO") && conflicts_without_dealership(&sql) {
         "a conflict is only noticed among keys with the dealership"
-    } else if writes("INSERT INTO") && sql.split("DO UPDATE").nth(1).is_some_and(is_volatile) {
+    } else if writes("INSERT INTO") && sql.split("DO UPDATE").skip(1).any(|rest| is_volatile(assignments(rest))) {
         "what is written on a conflict must not depend on when or where"
     } else if writes("UPDATE") && sql.split(" SET ").nth(1).is_some_and(is_volatile) {
         "what is written must not depend on when or where"
@@ -27,6 +27,11 @@ fn conflicts_without_dealership(sql: &str) -> bool {
     let target = sql.split("ON CONFLICT (").nth(1).and_then(|rest| rest.split(')').next());
     let named = |key: &str| target.is_some_and(|target| target.split(", ").any(|column| column == key));
     sql.contains("ON CONFLICT") && !named("dealership_id") && !(sql.contains("INTO dealerships ") && named("id"))
+}
+
+/// What stands before the rest of a statement, which may write something else.
+fn assignments(rest: &str) -> &str {
+    rest.split(" RETURNING ").next().unwrap_or(rest)
 }
 
 fn is_volatile(assignments: &str) -> bool {
