@@ -44,6 +44,7 @@ pub(crate) struct Admission {
     dealerships: Gates<ClerkOrgId>,
     members: Arc<Gate>,
     webhooks: Arc<Gate>,
+    visitors: Arc<Gate>,
     all: Arc<Gate>,
 }
 
@@ -73,6 +74,7 @@ impl Admission {
             dealerships: Gates::new((connections / 2).max(1), MAX_OF_DEALERSHIP),
             members: Gate::of_everybody(others),
             webhooks: Gate::of_everybody(others),
+            visitors: Gate::of_everybody((connections / 2).max(1)),
             all: Gate::of_everybody(connections),
         }
     }
@@ -95,6 +97,13 @@ impl Admission {
     /// Waits for a permit for an authentic webhook.
     pub(crate) async fn webhook(&self) -> Result<Permit, Problem> {
         let shared = [self.webhooks.clone(), self.all.clone()];
+        pass(&shared, Instant::now()).await.map(|passed| self.permit(passed)).map_err(|_| Problem::overloaded())
+    }
+
+    /// Waits for a permit for somebody whom nobody knows: a customer with a form. All of them together leave connections to
+    /// people and to webhooks.
+    pub(crate) async fn visitor(&self) -> Result<Permit, Problem> {
+        let shared = [self.visitors.clone(), self.all.clone()];
         pass(&shared, Instant::now()).await.map(|passed| self.permit(passed)).map_err(|_| Problem::overloaded())
     }
 

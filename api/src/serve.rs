@@ -20,6 +20,7 @@ use crate::{
     rate_limit::{FormLimits, RateLimiter},
     router,
     signatures::svix::Signatures,
+    spool::Spool,
     state::{Addresses, AppState},
     unreadable,
 };
@@ -87,6 +88,7 @@ pub async fn serve(
         metrics,
         write_quota: Arc::new(WriteQuota::new(config.dealership_quota)),
         rate_limiter,
+        spool: Spool::new(),
         form_limits: Arc::new(FormLimits::new()),
         senders: Arc::new(config.senders),
         addresses: Arc::new(Addresses { public_url: config.public_url, inbound_domain: config.inbound_domain }),

@@ -1,7 +1,7 @@
 //! Bodies that may be long and come slowly: in memory as long as they are short, in a file without a name beyond that. As
 //! many long ones are taken into memory at once as there is room for; the others wait in their files.
 
-use std::{io, sync::LazyLock, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use axum::body::{Body, Bytes};
 use http_body_util::BodyExt;
@@ -13,7 +13,13 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use crate::problem::Problem;
+use server::HangUp;
+
+use crate::{
+    client::Client,
+    memory::{FairMemory, Full, Owner, Reservation},
+    problem::Problem,
+};
 
 /// The longest body, in bytes: mails from Postmark have up to 35 MB of attachments, as base64.
 const MAX: usize = 50 * 1024 * 1024;
@@ -23,18 +29,68 @@ const IN_MEMORY: usize = 128 * 1024;
 const TIME: Duration = Duration::from_mins(5);
 /// Bodies that arrive at once.
 const ARRIVING: usize = 128;
+/// Of those, as many as one client's.
+const ARRIVING_OF_CLIENT: usize = 64;
 /// Mebibytes of long bodies that are in memory at once: one of the longest.
 const ROOM: usize = MAX / (1024 * 1024);
 
-static PLACES: LazyLock<std::sync::Arc<Semaphore>> = LazyLock::new(|| Semaphore::new(ARRIVING).into());
-static MEMORY: LazyLock<std::sync::Arc<Semaphore>> = LazyLock::new(|| Semaphore::new(ROOM).into());
+/// Where long bodies are kept. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Spool {
+    /// For those that arrive: one client's leave places to others.
+    arriving: FairMemory,
+    whole: Arc<Semaphore>,
+}
+
+impl Spool {
+    pub(crate) fn new() -> Self {
+        let arriving = FairMemory::new(ARRIVING * IN_MEMORY, ARRIVING_OF_CLIENT * IN_MEMORY);
+        Self { arriving, whole: Arc::new(Semaphore::new(ROOM)) }
+    }
+
+    /// Lets a body of this client's arrive.
+    pub(crate) async fn take(&self, client: Client, body: Body) -> Result<SpooledBody, Problem> {
+        let evict = HangUp::default();
+        let mut place = self.arriving.reserve(Owner::Address(client), Some(evict.clone()));
+        place.grow(IN_MEMORY).map_err(|full| match full {
+            Full::Share => Problem::too_much_at_once(),
+            Full::Everything => Problem::overloaded(),
+        })?;
+        let arrived = tokio::select! {
+            biased;
+            () = evict.wanted() => return Err(Problem::too_much_at_once()),
+            arrived = timeout(TIME, SpooledBody::arrive(body)) => arrived.unwrap_or_else(|_| Err(Problem::too_slow(TIME))),
+        };
+        place.set_evict(None);
+        Ok(SpooledBody { place: Some(place), ..arrived? })
+    }
+
+    /// Takes the whole into memory, once there is room.
+    pub(crate) async fn whole(&self, body: SpooledBody) -> Result<Whole, Problem> {
+        let SpooledBody { mut head, rest, length, place: _place } = body;
+        let Some(mut rest) = rest else { return Ok(Whole { bytes: head.into(), _room: None }) };
+        let units = u32::try_from(length.div_ceil(1024 * 1024)).expect("a body is shorter");
+        let room = Arc::clone(&self.whole).acquire_many_owned(units).await.map_err(|_| Problem::overloaded())?;
+        head.reserve_exact(length - head.len());
+        let read = async {
+            rest.flush().await?;
+            rest.rewind().await?;
+            rest.read_to_end(&mut head).await
+        };
+        read.await.map_err(|error| {
+            tracing::error!(%error, "a long body cannot be read back");
+            Problem::unavailable()
+        })?;
+        Ok(Whole { bytes: head.into(), _room: Some(room) })
+    }
+}
 
 /// A body that has arrived.
 pub(crate) struct SpooledBody {
     head: Vec<u8>,
     rest: Option<File>,
     length: usize,
-    _place: OwnedSemaphorePermit,
+    place: Option<Reservation>,
 }
 
 /// A body in memory, which is counted until this is dropped.
@@ -59,17 +115,8 @@ impl std::ops::Deref for Whole {
 }
 
 impl SpooledBody {
-    /// Lets a body arrive.
-    pub(crate) async fn of(body: Body) -> Result<Self, Problem> {
-        let place = PLACES.clone().try_acquire_owned().map_err(|_| Problem::overloaded())?;
-        match timeout(TIME, Self::arrive(body, place)).await {
-            Ok(arrived) => arrived,
-            Err(_) => Err(Problem::too_slow(TIME)),
-        }
-    }
-
-    async fn arrive(mut body: Body, place: OwnedSemaphorePermit) -> Result<Self, Problem> {
-        let mut spooled = Self { head: Vec::new(), rest: None, length: 0, _place: place };
+    async fn arrive(mut body: Body) -> Result<Self, Problem> {
+        let mut spooled = Self { head: Vec::new(), rest: None, length: 0, place: None };
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| Problem::unreadable("The body broke off."))?;
             let Ok(data) = frame.into_data() else { continue };
@@ -94,25 +141,6 @@ impl SpooledBody {
             self.rest = Some(nameless().await?);
         }
         self.rest.as_mut().expect("it was just made").write_all(data).await
-    }
-
-    /// Takes the whole into memory, once there is room.
-    pub(crate) async fn into_bytes(self) -> Result<Whole, Problem> {
-        let Self { mut head, rest, length, .. } = self;
-        let Some(mut rest) = rest else { return Ok(Whole { bytes: head.into(), _room: None }) };
-        let units = u32::try_from(length.div_ceil(1024 * 1024)).expect("a body is shorter");
-        let room = MEMORY.clone().acquire_many_owned(units).await.map_err(|_| Problem::overloaded())?;
-        head.reserve_exact(length - head.len());
-        let read = async {
-            rest.flush().await?;
-            rest.rewind().await?;
-            rest.read_to_end(&mut head).await
-        };
-        read.await.map_err(|error| {
-            tracing::error!(%error, "a long body cannot be read back");
-            Problem::unavailable()
-        })?;
-        Ok(Whole { bytes: head.into(), _room: Some(room) })
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
     quota::WriteQuota,
     rate_limit::{FormLimits, RateLimiter},
     signatures::svix::Signatures,
+    spool::Spool,
 };
 
 #[derive(Clone, FromRef)]
@@ -26,6 +27,8 @@ pub(crate) struct AppState {
     pub(crate) clerk_instance: Option<Arc<ClerkInstanceId>>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) rate_limiter: Arc<RateLimiter>,
+    /// Where long mails are kept.
+    pub(crate) spool: Spool,
     pub(crate) form_limits: Arc<FormLimits>,
     /// How whoever passes inquiries on shows that it is them.
     pub(crate) senders: Arc<Senders>,

@@ -35,7 +35,7 @@ pub(crate) async fn receive(
     RawBody(body): RawBody,
 ) -> Result<Json<MailReceipt>, Problem> {
     state.form_limits.check(client, &key)?;
-    let permit = state.admission.webhook().await?;
+    let permit = state.admission.visitor().await?;
     let entered = permit.db().enter_source(SourceKind::Adf.as_str(), &key).await?;
     let Some(EnteredSource { mut tx, id }) = entered else { return Err(Problem::no_such_form()) };
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();

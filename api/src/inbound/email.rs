@@ -22,7 +22,6 @@ use crate::{
     openapi::MailProblems,
     problem::Problem,
     signatures::mail::{Authenticity, authenticity, before_the_body},
-    spool::SpooledBody,
     state::AppState,
 };
 
@@ -90,7 +89,8 @@ async fn take(
     // Whoever shows at once that they are not the provider need not send a long mail first.
     let refuse = |authenticity| refusal(state, client, provider, authenticity);
     refuse(before_the_body(&state.senders.mail, provider, headers))?;
-    let body = SpooledBody::of(body).await?.into_bytes().await?;
+    let arrived = state.spool.take(client, body).await?;
+    let body = state.spool.whole(arrived).await?;
     refuse(authenticity(&state.senders.mail, provider, headers, &body))?;
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (content_type, to) = (text(header::CONTENT_TYPE.as_str()), text("x-envelope-to"));

@@ -159,7 +159,7 @@ async fn receive(
     submission: &Submission,
     received: &ReceivedForm<'_>,
 ) -> Result<(Settings, ReceiptId), Refusal> {
-    let permit = state.admission.webhook().await?;
+    let permit = state.admission.visitor().await?;
     for attempt in 1.. {
         let entered = permit.db().enter_source(SourceKind::Form.as_str(), key).await?;
         let Some(EnteredSource { mut tx, id }) = entered else { return Err(Problem::no_such_form().into()) };

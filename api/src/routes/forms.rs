@@ -120,7 +120,7 @@ async fn find(state: &AppState, client: Client, key: &str, headers: &HeaderMap) 
 }
 
 async fn settings(state: &AppState, key: &str) -> Result<Option<Settings>, Problem> {
-    let permit = state.admission.webhook().await?;
+    let permit = state.admission.visitor().await?;
     let entered = permit.db().enter_source(SourceKind::Form.as_str(), key).await?;
     let Some(EnteredSource { mut tx, id }) = entered else { return Ok(None) };
     let settings = lead_sources::settings(&mut tx, id).await?;
