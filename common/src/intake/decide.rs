@@ -2,7 +2,7 @@
 
 use super::{
     IntakeError,
-    read::{ReadError, Settled, outcome, read, take_in_all},
+    read::{ReadError, outcome, read, take_in_all},
 };
 use crate::{
     db::TenantTx,
@@ -50,14 +50,13 @@ pub async fn accept(tx: &mut TenantTx, id: i64) -> Result<Vec<LeadId>, DecideErr
         return Err(DecideError::NotParked);
     }
     let Some(source) = delivery.source_id else { return Err(DecideError::NothingInIt) };
-    let settings = lead_sources::settings(tx, source).await?;
-    let inquiries = match settings.as_ref().map(|settings| read(&delivery, settings)).transpose()? {
-        Some(Reading::Inquiries(inquiries) | Reading::Doubtful(_, inquiries)) if !inquiries.is_empty() => inquiries,
+    let settings = lead_sources::settings(tx, source).await?.ok_or(DecideError::NothingInIt)?;
+    let inquiries = match read(&delivery, &settings)? {
+        Reading::Inquiries(inquiries) | Reading::Doubtful(_, inquiries) if !inquiries.is_empty() => inquiries,
         _ => return Err(DecideError::NothingInIt),
     };
-    let became = take_in_all(tx, &delivery, source, settings.as_ref(), &inquiries).await?;
-    let settled = Settled { status: Status::Processed, outcome: format!("accepted: {}", outcome(&became)) };
-    settle_own(tx, id, settled.status, &settled.outcome, &[]).await?;
+    let became = take_in_all(tx, &delivery, &settings, &inquiries).await?;
+    settle_own(tx, id, Status::Processed, &format!("accepted: {}", outcome(&became)), &[]).await?;
     Ok(became.iter().map(|became| became.lead()).collect())
 }
 

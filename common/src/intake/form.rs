@@ -79,7 +79,7 @@ pub async fn receive_form(
         return Ok(FormAnswer::Waiting(receipt));
     }
     let origin = Origin {
-        source: Source::Form,
+        kind: settings.kind,
         source_id: settings.id,
         delivery_id: id,
         receipt,

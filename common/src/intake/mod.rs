@@ -24,16 +24,16 @@ use crate::{
     conversations::{self, Channel, Direction, NewMessage, SenderType},
     customers::{Contact, recognise, recognise_as},
     db::{self, TenantTx},
-    deliveries::Source,
     ids::{CustomerId, LeadId, MessageId, ReceiptId, SourceId, UserId},
     inquiry::Inquiry,
+    lead_sources::SourceKind,
     leads::{self, LeadSource, LeadStatus, NewLead},
 };
 
 /// Where an inquiry comes from, and what it is known by.
 #[derive(Debug, Clone)]
 pub struct Origin<'a> {
-    pub source: Source,
+    pub kind: SourceKind,
     pub source_id: SourceId,
     pub delivery_id: i64,
     /// What whoever sent it is told.
@@ -112,7 +112,7 @@ pub async fn take_in(tx: &mut TenantTx, inquiry: &Inquiry, origin: &Origin<'_>) 
 async fn create_lead(tx: &mut TenantTx, inquiry: &Inquiry, origin: &Origin<'_>) -> Result<LeadId, IntakeError> {
     let new = NewLead {
         id: Some(origin.receipt.into()),
-        source: lead_source(origin.source),
+        source: lead_source(origin.kind),
         source_url: inquiry.source_url.clone(),
         source_metadata: Value::Object(inquiry.details.clone()).into(),
         status: LeadStatus::New,
@@ -142,7 +142,7 @@ async fn add_message(
     };
     let new = NewMessage {
         lead_id: lead,
-        channel: channel(origin.source),
+        channel: channel(origin.kind),
         direction: Direction::Inbound,
         sender: sender(inquiry),
         sender_user_id: None,
@@ -180,21 +180,19 @@ fn metadata(inquiry: &Inquiry) -> Value {
     Value::Object(given.collect::<Map<_, _>>())
 }
 
-fn lead_source(source: Source) -> LeadSource {
-    match source {
-        Source::Form => LeadSource::Website,
-        Source::Email => LeadSource::Email,
-        Source::Adf => LeadSource::Adf,
-        Source::Facebook => LeadSource::Facebook,
-        Source::Clerk => LeadSource::Manual,
+fn lead_source(kind: SourceKind) -> LeadSource {
+    match kind {
+        SourceKind::Form => LeadSource::Website,
+        SourceKind::Email => LeadSource::Email,
+        SourceKind::Adf => LeadSource::Adf,
+        SourceKind::Facebook => LeadSource::Facebook,
     }
 }
 
-fn channel(source: Source) -> Channel {
-    match source {
-        Source::Form | Source::Adf => Channel::Website,
-        Source::Email => Channel::Email,
-        Source::Facebook => Channel::Facebook,
-        Source::Clerk => Channel::Manual,
+fn channel(kind: SourceKind) -> Channel {
+    match kind {
+        SourceKind::Form | SourceKind::Adf => Channel::Website,
+        SourceKind::Email => Channel::Email,
+        SourceKind::Facebook => Channel::Facebook,
     }
 }

@@ -4,7 +4,7 @@ use super::{Became, IntakeError, Origin, take_in};
 use crate::{
     db::TenantTx,
     deliveries::{Own, ProcessError, Source, Status, settle_own, take_own},
-    ids::{ReceiptId, SourceId},
+    ids::ReceiptId,
     inquiry::{
         Asked, Reading, adf,
         charset::parameter,
@@ -38,29 +38,18 @@ pub enum ReadError {
 
 /// Reads a pending delivery of the dealership and writes down what it says. `None` if that was done before.
 pub async fn process(tx: &mut TenantTx, id: i64) -> Result<Option<Settled>, ReadError> {
-    let delivery = take_own(tx, id).await?;
-    if delivery.status != Status::Pending {
-        return Ok(None);
-    }
-    let settings = match delivery.source_id {
-        Some(source) => lead_sources::settings(tx, source).await?,
-        None => None,
-    };
-    let reading = match &settings {
-        None => Reading::Doubtful("its source was removed".to_owned(), Vec::new()),
-        Some(settings) if !settings.enabled => Reading::Doubtful("its source is switched off".to_owned(), Vec::new()),
-        Some(settings) => read(&delivery, settings)?,
-    };
-    let settled = write_down(tx, &delivery, settings.as_ref(), reading).await?;
-    settle_own(tx, id, settled.status, &settled.outcome, &[]).await?;
-    Ok(Some(settled))
+    process_by(tx, id, read).await
 }
 
 /// Writes down what was fetched for a pending delivery. `None` if that was done before.
-pub async fn process_fetched(
+pub async fn process_fetched(tx: &mut TenantTx, id: i64, fetched: Asked) -> Result<Option<Settled>, ReadError> {
+    process_by(tx, id, |_, _| Ok(Reading::Inquiries(vec![fetched]))).await
+}
+
+async fn process_by(
     tx: &mut TenantTx,
     id: i64,
-    reading: impl FnOnce(&Own) -> Reading + Send,
+    read: impl FnOnce(&Own, &Settings) -> Result<Reading, ReadError> + Send,
 ) -> Result<Option<Settled>, ReadError> {
     let delivery = take_own(tx, id).await?;
     if delivery.status != Status::Pending {
@@ -70,8 +59,15 @@ pub async fn process_fetched(
         Some(source) => lead_sources::settings(tx, source).await?,
         None => None,
     };
-    let reading = reading(&delivery);
-    let settled = write_down(tx, &delivery, settings.as_ref(), reading).await?;
+    let parked = |reason: &str| Settled { status: Status::Parked, outcome: reason.to_owned() };
+    let settled = match &settings {
+        None => parked("its source was removed"),
+        Some(settings) if !settings.enabled => parked("its source is switched off"),
+        Some(settings) => {
+            let reading = read(&delivery, settings)?;
+            write_down(tx, &delivery, settings, reading).await?
+        }
+    };
     settle_own(tx, id, settled.status, &settled.outcome, &[]).await?;
     Ok(Some(settled))
 }
@@ -126,7 +122,7 @@ fn own_addresses(email: &str) -> OwnAddresses {
 async fn write_down(
     tx: &mut TenantTx,
     delivery: &Own,
-    settings: Option<&Settings>,
+    settings: &Settings,
     reading: Reading,
 ) -> Result<Settled, IntakeError> {
     let inquiries = match reading {
@@ -139,10 +135,7 @@ async fn write_down(
         let outcome = "nobody can be reached by what it says".to_owned();
         return Ok(Settled { status: Status::Parked, outcome });
     }
-    let Some(source) = delivery.source_id else {
-        return Ok(Settled { status: Status::Parked, outcome: "it is for no source".to_owned() });
-    };
-    let became = take_in_all(tx, delivery, source, settings, &inquiries).await?;
+    let became = take_in_all(tx, delivery, settings, &inquiries).await?;
     Ok(Settled { status: Status::Processed, outcome: outcome(&became) })
 }
 
@@ -150,21 +143,20 @@ async fn write_down(
 pub(super) async fn take_in_all(
     tx: &mut TenantTx,
     delivery: &Own,
-    source_id: SourceId,
-    settings: Option<&Settings>,
+    settings: &Settings,
     inquiries: &[Asked],
 ) -> Result<Vec<Became>, IntakeError> {
     let mut all = Vec::with_capacity(inquiries.len());
     for (place, asked) in inquiries.iter().enumerate() {
         let origin = Origin {
-            source: delivery.source,
-            source_id,
+            kind: settings.kind,
+            source_id: settings.id,
             delivery_id: delivery.id,
-            receipt: ReceiptId::of(source_id, &delivery.external_id, place),
+            receipt: ReceiptId::of(settings.id, &delivery.external_id, place),
             key: asked.key.as_deref(),
             mail_id: asked.mail_id.as_deref(),
             answers: &asked.answers,
-            assigned_to: settings.and_then(|settings| settings.assigned_to),
+            assigned_to: settings.assigned_to,
         };
         all.push(take_in(tx, &asked.inquiry, &origin).await?);
     }
