@@ -121,12 +121,6 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "same-customer", "The same customer", detail)
     }
 
-    /// 409 of a page of Facebook.
-    pub(crate) fn page_taken() -> Self {
-        let detail = "This page is connected to another dealership; it has to be removed there first.";
-        Self::new(StatusCode::CONFLICT, "page-taken", "Page connected elsewhere", detail)
-    }
-
     pub(crate) fn no_such_route() -> Self {
         Self::new(
             StatusCode::NOT_FOUND,

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::ids::SourceId;
+
 /// A kind of work. The behaviour is in the worker.
 pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The name in the database. Never the name of a Rust type: renaming one must not strand its jobs.
@@ -18,12 +20,13 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
 }
 
 /// The kinds of all jobs that this release knows, each with its queue.
-pub const KINDS: [(&str, &str); 8] = [
+pub const KINDS: [(&str, &str); 9] = [
     (ProcessClerkEvent::KIND, ProcessClerkEvent::QUEUE),
     (ReadInquiry::KIND, ReadInquiry::QUEUE),
     (CheckForm::KIND, CheckForm::QUEUE),
     (ReadFacebookLead::KIND, ReadFacebookLead::QUEUE),
     (ReconcileFacebook::KIND, ReconcileFacebook::QUEUE),
+    (ConnectPage::KIND, ConnectPage::QUEUE),
     (ReconcileClerk::KIND, ReconcileClerk::QUEUE),
     (CountLeads::KIND, CountLeads::QUEUE),
     (Prune::KIND, Prune::QUEUE),
@@ -78,6 +81,19 @@ pub struct ReadFacebookLead {
 
 impl Job for ReadFacebookLead {
     const KIND: &'static str = "facebook.read_lead";
+    const QUEUE: &'static str = "facebook";
+    const BURIED_BY_WORKER: bool = true;
+}
+
+/// Asks Facebook whether a token is that of the page that it was given for, and connects the page then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectPage {
+    /// `lead_sources.id`.
+    pub source_id: SourceId,
+}
+
+impl Job for ConnectPage {
+    const KIND: &'static str = "facebook.connect_page";
     const QUEUE: &'static str = "facebook";
     const BURIED_BY_WORKER: bool = true;
 }

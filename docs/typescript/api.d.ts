@@ -293,7 +293,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Connects a page of Facebook by its token, or repairs it with a new one. What has waited for it is read then. For admins. */
+        /**
+         * Connects a page of Facebook by its token, or repairs it with a new one. A worker asks Facebook first whether the token is that
+         *     page's: until then, and if it is not, `broken_reason` says so. What has waited for the page is read then. For admins.
+         */
         post: operations["connectFacebookPage"];
         delete?: never;
         options?: never;
@@ -1692,7 +1695,7 @@ export interface components {
              * @description Stable name of the kind of problem; more may be added.
              * @enum {string}
              */
-            type: "urn:norvalt:problem:automation-rule-not-found" | "urn:norvalt:problem:body-too-large" | "urn:norvalt:problem:body-too-slow" | "urn:norvalt:problem:choose-organization" | "urn:norvalt:problem:compressed-body" | "urn:norvalt:problem:customer-not-found" | "urn:norvalt:problem:forbidden" | "urn:norvalt:problem:form-not-found" | "urn:norvalt:problem:inbound-not-found" | "urn:norvalt:problem:internal" | "urn:norvalt:problem:invalid-input" | "urn:norvalt:problem:invalid-signature" | "urn:norvalt:problem:invalid-token" | "urn:norvalt:problem:lead-not-found" | "urn:norvalt:problem:lead-source-not-found" | "urn:norvalt:problem:method-not-allowed" | "urn:norvalt:problem:no-inquiry" | "urn:norvalt:problem:no-such-route" | "urn:norvalt:problem:not-json" | "urn:norvalt:problem:not-parked" | "urn:norvalt:problem:not-provisioned" | "urn:norvalt:problem:not-ready" | "urn:norvalt:problem:not-the-sender" | "urn:norvalt:problem:overloaded" | "urn:norvalt:problem:page-taken" | "urn:norvalt:problem:quota-exceeded" | "urn:norvalt:problem:same-customer" | "urn:norvalt:problem:too-many-at-once" | "urn:norvalt:problem:too-many-requests" | "urn:norvalt:problem:unavailable" | "urn:norvalt:problem:unreadable-request" | "urn:norvalt:problem:vehicle-not-found";
+            type: "urn:norvalt:problem:automation-rule-not-found" | "urn:norvalt:problem:body-too-large" | "urn:norvalt:problem:body-too-slow" | "urn:norvalt:problem:choose-organization" | "urn:norvalt:problem:compressed-body" | "urn:norvalt:problem:customer-not-found" | "urn:norvalt:problem:forbidden" | "urn:norvalt:problem:form-not-found" | "urn:norvalt:problem:inbound-not-found" | "urn:norvalt:problem:internal" | "urn:norvalt:problem:invalid-input" | "urn:norvalt:problem:invalid-signature" | "urn:norvalt:problem:invalid-token" | "urn:norvalt:problem:lead-not-found" | "urn:norvalt:problem:lead-source-not-found" | "urn:norvalt:problem:method-not-allowed" | "urn:norvalt:problem:no-inquiry" | "urn:norvalt:problem:no-such-route" | "urn:norvalt:problem:not-json" | "urn:norvalt:problem:not-parked" | "urn:norvalt:problem:not-provisioned" | "urn:norvalt:problem:not-ready" | "urn:norvalt:problem:not-the-sender" | "urn:norvalt:problem:overloaded" | "urn:norvalt:problem:quota-exceeded" | "urn:norvalt:problem:same-customer" | "urn:norvalt:problem:too-many-at-once" | "urn:norvalt:problem:too-many-requests" | "urn:norvalt:problem:unavailable" | "urn:norvalt:problem:unreadable-request" | "urn:norvalt:problem:vehicle-not-found";
         };
         /** @description What became of a webhook. */
         Receipt: {
@@ -3063,7 +3066,6 @@ export interface operations {
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
             408: components["responses"]["BodyTooSlow"];
-            409: components["responses"]["Conflict"];
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedBody"];
             422: components["responses"]["InvalidBody"];

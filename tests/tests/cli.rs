@@ -349,7 +349,7 @@ async fn a_name_that_nobody_knows_is_a_mistake_and_the_known_ones_are_named() {
         (
             &["jobs", "retry", "--kind", "nope"][..],
             1,
-            "there are clerk.process_event, clerk.reconcile, facebook.read_lead, facebook.reconcile, inquiries.check_form, inquiries.read, leads.count, prune, test.kind",
+            "there are clerk.process_event, clerk.reconcile, facebook.connect_page, facebook.read_lead, facebook.reconcile, inquiries.check_form, inquiries.read, leads.count, prune, test.kind",
         ),
         (&["jobs", "cancel", "--kind", "nope"], 1, "no kind of job is called \"nope\""),
         (&["jobs", "list", "--kind", "nope"], 1, "no kind of job is called \"nope\""),

@@ -58,7 +58,7 @@ fn refusals() -> Vec<Refusal> {
         refusal(
             "Conflict",
             "It does not fit what is there.",
-            vec![Problem::not_parked(), Problem::nothing_in_it(), Problem::same_customer(), Problem::page_taken()],
+            vec![Problem::not_parked(), Problem::nothing_in_it(), Problem::same_customer()],
         ),
         refusal("UnreadableQuery", "The query string is not UTF-8.", vec![Problem::query_not_utf8()]),
         refusal(

@@ -15,7 +15,7 @@ use crate::{
     auth::{Tenant, commit},
     created::Created,
     extract::{InPath, PathId, ValidJson},
-    openapi::{BodyProblems, ConflictProblems, MemberProblems, MissingSource},
+    openapi::{BodyProblems, MemberProblems, MissingSource},
     pages::embed_line,
     permissions::Action,
     problem::Problem,
@@ -176,11 +176,12 @@ impl FromFields for ConnectPage {
     }
 }
 
-/// Connects a page of Facebook by its token, or repairs it with a new one. What has waited for it is read then. For admins.
+/// Connects a page of Facebook by its token, or repairs it with a new one. A worker asks Facebook first whether the token is that
+/// page's: until then, and if it is not, `broken_reason` says so. What has waited for the page is read then. For admins.
 #[utoipa::path(
     post, path = "/lead-sources/facebook/connect", tag = "Sources", operation_id = "connectFacebookPage", extensions(("x-role" = json!("admin"))),
     request_body(content = ConnectPage, example = json!({ "page_id": "107766554433221", "page_name": "Bil Vest", "page_token": "EAAB…" })),
-    responses((status = 200, description = "The source", body = Source), MemberProblems, BodyProblems, ConflictProblems),
+    responses((status = 200, description = "The source", body = Source), MemberProblems, BodyProblems),
 )]
 pub(crate) async fn connect(
     State(state): State<AppState>,
@@ -224,7 +225,6 @@ impl From<KeyTaken> for Problem {
 impl From<ConnectError> for Problem {
     fn from(error: ConnectError) -> Self {
         match error {
-            ConnectError::TakenByAnother => Self::page_taken(),
             ConnectError::NoKey(error) => error.into(),
             ConnectError::Db(error) => error.into(),
         }

@@ -14,8 +14,8 @@ use utoipa::ToSchema;
 pub use keys::{KeyTaken, Rotation, know_as, rotate};
 pub use requests::{NewSource, SourcePatch};
 pub use secrets::{
-    ConnectError, ConnectedPage, KeysError, Page, SourceSecret, connect_page, connected_pages, mark_broken,
-    require_keys,
+    ConnectError, ConnectedPage, KeysError, Page, SourceSecret, confirm_page, connect_page, connected_pages,
+    mark_broken, require_keys,
 };
 pub use store::{Settings, WriteError, create, create_defaults, delete, find, list, settings, update};
 

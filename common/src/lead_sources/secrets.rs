@@ -7,7 +7,7 @@ use crate::{
     db::{Db, Error, Result, SystemTx, TenantTx},
     deliveries::resume_of_page,
     ids::{DealershipId, SourceId},
-    jobs::ReadFacebookLead,
+    jobs::{ConnectPage, ReadFacebookLead},
     queue::{NewJob, enqueue},
     secrets::{KeyId, Keyring, MissingKeys, NoKey, OpenError, Place, Sealed, Secret},
 };
@@ -55,9 +55,6 @@ impl SourceSecret {
 /// Why a page was not connected.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// It is connected to another dealership, which alone can let it go.
-    #[error("the page is connected to another dealership")]
-    TakenByAnother,
     #[error(transparent)]
     NoKey(#[from] NoKey),
     /// The database did not do it.
@@ -80,7 +77,11 @@ pub struct Page {
     pub token: Secret,
 }
 
-/// Connects a page to the dealership, or repairs it with a new token.
+/// What a source says whose token nobody has looked at.
+const UNCONFIRMED: &str = "Facebook has not confirmed yet that the token is this page's";
+
+/// Keeps the token of a page, which is the dealership's once Facebook has confirmed that it is that page's: anybody can type a
+/// page's id.
 pub async fn connect_page(tx: &mut TenantTx, keyring: &Keyring, page: &Page) -> Result<Source, ConnectError> {
     let known: Option<SourceId> = sqlx::query_scalar(
         "-- lead_sources::connect_page
@@ -97,22 +98,21 @@ pub async fn connect_page(tx: &mut TenantTx, keyring: &Keyring, page: &Page) -> 
     let sealed = SourceSecret::PageToken.seal(keyring, tx.dealership(), id, &page.token)?;
     sqlx::query(
         "-- lead_sources::connect_page
-         UPDATE lead_sources SET page_token = $3, broken_since = NULL, broken_reason = NULL, updated_at = now()
+         UPDATE lead_sources SET page_token = $3, broken_since = now(), broken_reason = $4, updated_at = now()
          WHERE id = $1 AND dealership_id = $2",
     )
     .bind(id)
     .bind(tx.dealership())
     .bind(sealed)
+    .bind(UNCONFIRMED)
     .execute(tx.conn())
     .await?;
-    for delivery_id in resume_of_page(tx, id, &page.id).await? {
-        enqueue(tx, &NewJob::now(&ReadFacebookLead { delivery_id })).await?;
-    }
+    enqueue(tx, &NewJob::now(&ConnectPage { source_id: id })).await?;
     Ok(find(tx, id).await?.expect("it was written in this transaction"))
 }
 
-async fn insert_page(tx: &mut TenantTx, page: &Page) -> Result<SourceId, ConnectError> {
-    let id: SourceId = sqlx::query_scalar(
+async fn insert_page(tx: &mut TenantTx, page: &Page) -> Result<SourceId> {
+    Ok(sqlx::query_scalar(
         "-- lead_sources::insert_page
          INSERT INTO lead_sources (dealership_id, kind, name, key) VALUES ($1, 'facebook', $2, $3) RETURNING id",
     )
@@ -120,12 +120,32 @@ async fn insert_page(tx: &mut TenantTx, page: &Page) -> Result<SourceId, Connect
     .bind(&page.name)
     .bind(&page.id)
     .fetch_one(tx.conn())
-    .await?;
-    keys::insert(tx, SourceKind::Facebook, &page.id, id).await.map_err(|error| match error {
-        KeyTaken::Taken => ConnectError::TakenByAnother,
-        KeyTaken::Db(error) => error.into(),
-    })?;
-    Ok(id)
+    .await?)
+}
+
+/// Makes a page the dealership's that Facebook has confirmed, and has fetched what waited for it. Says whether it could: another
+/// dealership may have it, which alone can let it go.
+pub async fn confirm_page(tx: &mut TenantTx, id: SourceId, page: &str) -> Result<bool, KeyTaken> {
+    keys::know_as(tx, SourceKind::Facebook, page, id).await?;
+    let confirmed = sqlx::query(
+        "-- lead_sources::confirm_page
+         UPDATE lead_sources SET broken_since = NULL, broken_reason = NULL, updated_at = now()
+         WHERE id = $1 AND dealership_id = $2 AND EXISTS (
+           SELECT FROM source_keys k
+           WHERE k.kind = 'facebook' AND k.key = $3 AND k.source_id = $1 AND k.dealership_id = $2)",
+    );
+    let confirmed = confirmed.bind(id).bind(tx.dealership()).bind(page).execute(tx.conn()).await?;
+    if confirmed.rows_affected() == 0 {
+        mark_broken(tx, id, "the page is connected to another dealership, which has to remove it first")
+            .await
+            .map_err(KeyTaken::Db)?;
+        return Ok(false);
+    }
+    for delivery_id in resume_of_page(tx, id, page).await.map_err(KeyTaken::Db)? {
+        let fetch = ReadFacebookLead { delivery_id };
+        enqueue(tx, &NewJob::now(&fetch)).await.map_err(KeyTaken::Db)?;
+    }
+    Ok(true)
 }
 
 /// A page of Facebook that works, whose leads can be listed.
@@ -151,12 +171,12 @@ pub async fn connected_pages(tx: &mut SystemTx) -> Result<Vec<ConnectedPage>> {
     .await?)
 }
 
-/// Notes that a source does not work until a person repairs it. Says whether it is news.
+/// Notes why a source does not work until a person repairs it. Says whether it is news.
 pub async fn mark_broken(tx: &mut TenantTx, id: SourceId, reason: &str) -> Result<bool> {
     let marked = sqlx::query(
         "-- lead_sources::mark_broken
-         UPDATE lead_sources SET broken_since = now(), broken_reason = $3
-         WHERE id = $1 AND dealership_id = $2 AND broken_since IS NULL",
+         UPDATE lead_sources SET broken_since = coalesce(broken_since, now()), broken_reason = $3
+         WHERE id = $1 AND dealership_id = $2 AND broken_reason IS DISTINCT FROM $3",
     );
     let marked = marked.bind(id).bind(tx.dealership()).bind(reason).execute(tx.conn()).await?;
     Ok(marked.rows_affected() > 0)

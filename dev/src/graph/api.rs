@@ -19,6 +19,7 @@ type Parameters = HashMap<String, String>;
 
 pub(super) fn router(graph: Graph) -> Router<Graph> {
     Router::new()
+        .route("/v26.0/me", get(me))
         .route("/v26.0/me/accounts", get(accounts))
         .route("/v26.0/{id}", get(object))
         .route("/v26.0/{id}/leadgen_forms", get(forms))
@@ -64,6 +65,14 @@ impl FromRequestParts<Graph> for Caller {
         let proof = query.get("appsecret_proof").ok_or(Refusal::NO_PROOF)?;
         if *proof == hex_hmac(graph.app_secret(), token.as_bytes()) { Ok(caller) } else { Err(Refusal::WRONG_PROOF) }
     }
+}
+
+async fn me(caller: Caller) -> Json<Value> {
+    Json(match caller {
+        Caller::Page(id) => json!({ "id": id }),
+        // Nobody asks which.
+        Caller::User => json!({ "id": "10158000000000001" }),
+    })
 }
 
 async fn object(

@@ -8,6 +8,7 @@ use std::time::Duration;
 use aws_lc_rs::hmac;
 use chrono::{DateTime, Utc};
 use common::{
+    hex,
     inquiry::facebook::{Lead, Questions},
     secrets::Secret,
 };
@@ -116,6 +117,11 @@ struct Subscription {
 }
 
 #[derive(Deserialize)]
+struct Owner {
+    id: String,
+}
+
+#[derive(Deserialize)]
 struct Success {
     success: bool,
 }
@@ -162,6 +168,12 @@ impl Graph {
         query.extend(cursor.map(|cursor| ("after", cursor)));
         let list: List = self.get(page_token, &[form_id, "leads"], &query).await?;
         list.leads(&self.url)
+    }
+
+    /// The id of the page whose token this is. Of somebody else's token it is their id.
+    pub async fn page_of(&self, page_token: &Secret) -> Result<String, GraphError> {
+        let owner: Owner = self.get(page_token, &["me"], &[("fields", "id")]).await?;
+        Ok(owner.id)
     }
 
     /// Lets Meta tell our webhook of the page's leads from now on.
@@ -262,8 +274,7 @@ impl Graph {
     fn proof(&self, token: &Secret) -> String {
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.app_secret.expose().as_bytes());
         let tag = hmac::sign(&key, token.expose().as_bytes());
-        let digits = tag.as_ref().iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
+        hex(tag.as_ref())
     }
 
     fn address(&self, path: &[&str], query: &[(&str, &str)]) -> Url {

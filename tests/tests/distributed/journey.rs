@@ -111,6 +111,7 @@ async fn sources(app: &TestApp, oslo: DealershipId, admin: &Person<'_>) {
         let page = ask(admin, Method::POST, "/api/v1/lead-sources/facebook/connect", Some(page), 200).await;
         let id = page["id"].as_str().expect("an id").parse().expect("a UUID");
         let mut tx = app.db.tenant(oslo).await.expect("the database is there");
+        common::lead_sources::confirm_page(&mut tx, id, "1234").await.expect("nobody has it");
         common::lead_sources::mark_broken(&mut tx, id, "the token has expired").await.expect("it is there");
         tx.commit().await.expect("the database is there");
     }

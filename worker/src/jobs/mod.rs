@@ -2,6 +2,7 @@
 //! [`crate::kinds`], a line in [`registry`].
 
 mod check_form;
+mod connect_page;
 mod count_leads;
 mod process_clerk_event;
 mod prune;
@@ -15,7 +16,7 @@ use std::time::Duration;
 use common::{
     config::WorkerConfig,
     jobs::{
-        CheckForm, CountLeads, ProcessClerkEvent, Prune, ReadFacebookLead, ReadInquiry, ReconcileClerk,
+        CheckForm, ConnectPage, CountLeads, ProcessClerkEvent, Prune, ReadFacebookLead, ReadInquiry, ReconcileClerk,
         ReconcileFacebook,
     },
 };
@@ -32,6 +33,7 @@ pub fn registry(config: &WorkerConfig) -> Registry {
         .tenant::<ReadInquiry>()
         .network::<CheckForm>()
         .network::<ReadFacebookLead>()
+        .network::<ConnectPage>()
         .idempotent::<CountLeads>()
         .idempotent::<Prune>()
         .every(Duration::from_hours(1), &CountLeads {})

@@ -5,7 +5,7 @@ use common::{
     deliveries::{Status, settle_own, take_own},
     ids::SourceId,
     inquiry::{
-        Asked, Reading,
+        Asked,
         facebook::{ChangeKind, Leadgen, read_webhook},
     },
     intake,
@@ -19,7 +19,7 @@ use super::read_inquiry::{tell, to_job_error};
 use crate::{JobContext, JobError, NetworkJob, Services};
 
 /// How long to wait when Meta says that it is too much, and not until when.
-const THROTTLED: Duration = Duration::from_mins(10);
+pub(super) const THROTTLED: Duration = Duration::from_mins(10);
 
 /// The lead to fetch, and with what.
 pub struct Wanted {
@@ -74,7 +74,7 @@ impl NetworkJob for ReadFacebookLead {
 
     async fn call(&self, wanted: &Wanted, services: &Services) -> Result<Said, JobError> {
         let Some(graph) = &services.graph else {
-            return Err(JobError::later(THROTTLED, "this worker has no app at Meta; set FACEBOOK_APP_ID"));
+            return Err(no_app());
         };
         let Wanted { source, lead, token } = wanted;
         let found = match graph.lead(token, &lead.leadgen_id).await {
@@ -102,7 +102,7 @@ impl NetworkJob for ReadFacebookLead {
         let id = self.delivery_id;
         match said {
             Said::Lead(asked) => {
-                let read = intake::process_fetched(tx, id, |_| Reading::Inquiries(vec![*asked])).await;
+                let read = intake::process_fetched(tx, id, *asked).await;
                 tell(id, read.map_err(to_job_error)?);
             }
             Said::Broken(source, reason) => {
@@ -120,6 +120,10 @@ impl NetworkJob for ReadFacebookLead {
         settle_own(tx, self.delivery_id, Status::Parked, "Facebook could not be asked", &[]).await?;
         Ok(())
     }
+}
+
+pub(super) fn no_app() -> JobError {
+    JobError::later(THROTTLED, "this worker has no app at Meta; set FACEBOOK_APP_ID")
 }
 
 /// Of the one change that was stored.
