@@ -103,21 +103,31 @@ pub async fn create(tx: &mut TenantTx, new: &NewSource) -> Result<Source, WriteE
 
 /// Gives a new dealership a form and an address. The form is also known by the dealership's id.
 pub async fn create_defaults(tx: &mut SystemTx, dealership: DealershipId) -> Result<()> {
-    let defaults = [(SourceKind::Form, "Nettside"), (SourceKind::Email, "E-post")];
-    for (kind, name) in defaults {
+    for (kind, name, also) in
+        [(SourceKind::Form, "Nettside", Some(dealership.to_string())), (SourceKind::Email, "E-post", None)]
+    {
         let (id, key) = (SourceId::first_of(dealership, kind.as_str()), keys::new_key());
-        let also = (kind == SourceKind::Form).then(|| dealership.to_string());
-        let statements = [
+        sqlx::query(
             "-- lead_sources::create_defaults
-             INSERT INTO lead_sources (id, dealership_id, kind, name, key) SELECT $1, $2, $3, $4, k FROM unnest($5::text[]) k LIMIT 1",
+             INSERT INTO lead_sources (id, dealership_id, kind, name, key) VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(id)
+        .bind(dealership)
+        .bind(kind)
+        .bind(name)
+        .bind(&key)
+        .execute(tx.conn())
+        .await?;
+        sqlx::query(
             "-- lead_sources::create_defaults
-             INSERT INTO source_keys (source_id, dealership_id, kind, key) SELECT $1, $2, $3, k FROM unnest($5::text[]) k WHERE $4 <> ''",
-        ];
-        let known_by: Vec<String> = std::iter::once(key).chain(also).collect();
-        for statement in statements {
-            let insert = sqlx::query(statement).bind(id).bind(dealership).bind(kind).bind(name).bind(&known_by);
-            insert.execute(tx.conn()).await?;
-        }
+             INSERT INTO source_keys (kind, key, dealership_id, source_id) SELECT $1, key, $2, $3 FROM unnest($4::text[]) AS k (key)",
+        )
+        .bind(kind)
+        .bind(dealership)
+        .bind(id)
+        .bind(std::iter::once(key).chain(also).collect::<Vec<_>>())
+        .execute(tx.conn())
+        .await?;
     }
     Ok(())
 }
