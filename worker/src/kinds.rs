@@ -17,11 +17,14 @@ use common::{
 };
 
 use integrations::{
+    assistant::Assistant,
+    email::{EmailSender, NoProvider},
     facebook::{self, Graph, GraphError},
+    sms::SmsSender,
     turnstile::{self, Turnstile, Unavailable},
 };
 
-use crate::{job_error::JobError, metrics::Metrics};
+use crate::{job_error::JobError, metrics::Metrics, providers};
 
 /// A job of no dealership whose effects are all in the database: they are there exactly once, however often it is run.
 /// The job is marked done in the transaction that `perform` writes to. It is run again after a crash, from the start.
@@ -100,6 +103,12 @@ pub struct Services {
     pub graph: Option<Graph>,
     /// What tells people who fill in forms from programs.
     pub turnstile: Turnstile,
+    /// Takes mails of ours, if anybody does.
+    pub email: Option<Arc<dyn EmailSender>>,
+    /// Takes text messages of ours, if anybody does.
+    pub sms: Option<Arc<dyn SmsSender>>,
+    /// Writes for us, if anybody does.
+    pub assistant: Option<Arc<dyn Assistant>>,
 }
 
 /// A client of an outside service cannot be made.
@@ -109,6 +118,12 @@ pub enum NoServices {
     Graph(#[from] GraphError),
     #[error("cannot make a client of Turnstile; check TURNSTILE_URL")]
     Turnstile(#[from] Unavailable),
+    #[error("cannot make a client of the mail provider; check the settings beside EMAIL_PROVIDER")]
+    Email(#[source] NoProvider),
+    #[error("cannot make a client of the provider of text messages; check the settings beside SMS_PROVIDER")]
+    Sms(#[source] NoProvider),
+    #[error("cannot make a client of the assistant; check the settings beside ASSISTANT")]
+    Assistant(#[source] NoProvider),
 }
 
 impl Services {
@@ -120,7 +135,20 @@ impl Services {
             Graph::new(&facebook::Settings { url, ..settings })
         });
         let turnstile = config.outside.turnstile_url.as_deref().unwrap_or(turnstile::DEFAULT_URL);
-        Ok(Self { clerk: config.clerk.clone(), graph: graph.transpose()?, turnstile: Turnstile::new(turnstile)? })
+        let outgoing = &config.outgoing;
+        Ok(Self {
+            clerk: config.clerk.clone(),
+            graph: graph.transpose()?,
+            turnstile: Turnstile::new(turnstile)?,
+            email: outgoing.email.as_ref().map(providers::email).transpose().map_err(NoServices::Email)?,
+            sms: outgoing.sms.as_ref().map(providers::sms).transpose().map_err(NoServices::Sms)?,
+            assistant: outgoing
+                .assistant
+                .as_ref()
+                .map(providers::assistant)
+                .transpose()
+                .map_err(NoServices::Assistant)?,
+        })
     }
 }
 

@@ -7,6 +7,7 @@ mod job_error;
 pub mod jobs;
 pub mod kinds;
 mod metrics;
+mod providers;
 mod registry;
 mod runtime;
 

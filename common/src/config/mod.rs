@@ -4,9 +4,11 @@ mod clerk;
 mod clients;
 mod env_file;
 mod operators;
+mod outgoing;
 mod queues;
 mod senders;
 mod settings;
+mod smtp_server;
 mod telemetry;
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
@@ -14,9 +16,14 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 pub use clerk::{ClerkBackend, ClerkEnvironment, ClerkFrontend, PublishableKey, WebhookSecrets};
 pub use clients::ClientLimits;
 pub use operators::Operators;
+pub use outgoing::{
+    Access, AssistantProtocol, AssistantSettings, EmailProvider, EmailSettings, HttpGateway, Outgoing, SmsProvider,
+    SmsSettings,
+};
 pub use queues::{QueueLimit, Rate};
 pub use senders::{MailSenders, MetaApp, Outside, Senders};
 pub use settings::{ConfigError, Settings};
+pub use smtp_server::{SmtpLogin, SmtpSecurity, SmtpServer};
 
 use reqwest::Url;
 
@@ -89,6 +96,10 @@ pub struct WorkerConfig {
     pub clerk: Option<ClerkBackend>,
     /// Whom else jobs ask.
     pub outside: Outside,
+    /// Through whom messages go out, and who writes them.
+    pub outgoing: Outgoing,
+    /// Where browsers and providers reach the API, without a slash at the end.
+    pub public_url: Option<String>,
     /// How often to compare what is known with what that API says.
     pub sync_interval: Duration,
     /// How long jobs may take to finish after SIGTERM.
@@ -174,6 +185,8 @@ impl WorkerConfig {
         let clerk_instance = clerk::instance(s);
         let clerk = ClerkBackend::read(s, clerk_instance);
         let outside = Outside::read(s);
+        let outgoing = Outgoing::read(s);
+        let public_url = s.optional("PUBLIC_URL", http_url);
         let sync_interval = Duration::from_hours(s.number("CLERK_SYNC_HOURS", 6, 1..=720).into());
         let shutdown = shutdown(s);
         let admin_address = s.optional("WORKER_ADMIN_ADDRESS", address);
@@ -188,6 +201,8 @@ impl WorkerConfig {
             poll,
             clerk,
             outside,
+            outgoing,
+            public_url,
             sync_interval,
             shutdown,
             admin_address,
