@@ -26,6 +26,7 @@ pub mod queue;
 pub mod role;
 pub mod secrets;
 pub mod seek;
+pub mod sms;
 pub mod telemetry;
 mod text_enum;
 mod update;

@@ -14,4 +14,6 @@ pub mod facebook;
 pub mod http;
 mod send;
 pub mod sms;
+#[cfg(test)]
+mod test_server;
 pub mod turnstile;

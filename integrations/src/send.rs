@@ -2,6 +2,10 @@
 
 use std::{error::Error, time::Duration};
 
+use reqwest::{Client, Url};
+
+use crate::http::{self, NoAnswer};
+
 /// How long to wait for a provider that takes nothing now and does not say until when.
 pub(crate) const DEFAULT_WAIT: Duration = Duration::from_mins(1);
 /// Characters of a provider's own words that are kept.
@@ -61,6 +65,21 @@ pub enum NoProvider {
     InvalidSetting(#[source] Cause),
     #[error("a client for the provider cannot be made")]
     NoClient(#[source] Cause),
+}
+
+/// The address of a call, below where the provider's API is.
+pub(crate) fn endpoint(base: &str, path: &str) -> Result<Url, NoProvider> {
+    let url = Url::parse(&format!("{}{path}", base.trim_end_matches('/')));
+    url.ok().filter(Url::has_host).ok_or(NoProvider::InvalidUrl)
+}
+
+pub(crate) fn client(time_limit: Duration) -> Result<Client, NoProvider> {
+    http::client(time_limit).map_err(|error: NoAnswer| NoProvider::NoClient(error.into()))
+}
+
+/// On one line, for a header or a subject.
+pub(crate) fn one_line(text: &str) -> String {
+    text.replace(char::is_control, " ").trim().to_owned()
 }
 
 /// What a provider said, on one line, bounded, and without addresses and numbers: it often repeats the recipient's.

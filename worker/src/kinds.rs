@@ -136,12 +136,13 @@ impl Services {
         });
         let turnstile = config.outside.turnstile_url.as_deref().unwrap_or(turnstile::DEFAULT_URL);
         let outgoing = &config.outgoing;
+        let sms = outgoing.sms.as_ref().map(|sms| providers::sms(sms, config.public_url.as_deref()));
         Ok(Self {
             clerk: config.clerk.clone(),
             graph: graph.transpose()?,
             turnstile: Turnstile::new(turnstile)?,
             email: outgoing.email.as_ref().map(providers::email).transpose().map_err(NoServices::Email)?,
-            sms: outgoing.sms.as_ref().map(providers::sms).transpose().map_err(NoServices::Sms)?,
+            sms: sms.transpose().map_err(NoServices::Sms)?,
             assistant: outgoing
                 .assistant
                 .as_ref()

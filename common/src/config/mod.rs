@@ -17,7 +17,7 @@ pub use clerk::{ClerkBackend, ClerkEnvironment, ClerkFrontend, PublishableKey, W
 pub use clients::ClientLimits;
 pub use operators::Operators;
 pub use outgoing::{
-    Access, AssistantProtocol, AssistantSettings, EmailProvider, EmailSettings, HttpGateway, Outgoing, SmsProvider,
+    Access, AssistantProvider, AssistantSettings, EmailProvider, EmailSettings, HttpGateway, Outgoing, SmsProvider,
     SmsSettings,
 };
 pub use queues::{QueueLimit, Rate};

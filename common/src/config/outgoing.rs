@@ -62,19 +62,21 @@ pub struct HttpGateway {
 
 #[derive(Debug, Clone)]
 pub struct AssistantSettings {
-    pub protocol: AssistantProtocol,
-    /// None, where a local server asks for none.
-    pub key: Option<Secret>,
+    pub provider: AssistantProvider,
     pub model: String,
     /// Where the API is; the provider's own address, if not told.
     pub url: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AssistantProtocol {
-    Anthropic,
-    /// Of `OpenAI`, which many others and local servers speak too.
-    OpenAi,
+#[derive(Debug, Clone)]
+pub enum AssistantProvider {
+    Anthropic {
+        key: Secret,
+    },
+    /// `OpenAI`, and whoever speaks its protocol: a local server may ask for no key.
+    OpenAi {
+        key: Option<Secret>,
+    },
 }
 
 const DEFAULT_MODEL: &str = "claude-haiku-5-5";
@@ -128,20 +130,18 @@ fn sms(s: &mut Settings) -> Option<SmsSettings> {
 }
 
 fn assistant(s: &mut Settings) -> Option<AssistantSettings> {
-    let protocol = s.optional("ASSISTANT", |text| match text {
-        "anthropic" => Ok(AssistantProtocol::Anthropic),
-        "openai" => Ok(AssistantProtocol::OpenAi),
-        _ => Err("must be one of anthropic, openai"),
-    });
-    let is_anthropic = protocol == Some(AssistantProtocol::Anthropic);
-    let key = wanted(s, "ASSISTANT_API_KEY", is_anthropic, ASSISTANT_REMEDY, key);
+    let provider = s.optional("ASSISTANT", one_of(&["anthropic", "openai"]));
+    let by = |name: &str| provider.as_deref() == Some(name);
+    let key = wanted(s, "ASSISTANT_API_KEY", by("anthropic"), ASSISTANT_REMEDY, key);
+    let model = wanted(s, "ASSISTANT_MODEL", by("openai"), ASSISTANT_REMEDY, model);
     let url = s.optional("ASSISTANT_URL", http_url);
-    let model = wanted(s, "ASSISTANT_MODEL", protocol.is_some() && !is_anthropic, ASSISTANT_REMEDY, model);
-    let model = model.or_else(|| is_anthropic.then(|| DEFAULT_MODEL.to_owned()));
-    if is_anthropic && key.is_none() {
-        return None;
+    match provider?.as_str() {
+        "anthropic" => {
+            let model = model.unwrap_or_else(|| DEFAULT_MODEL.to_owned());
+            Some(AssistantSettings { provider: AssistantProvider::Anthropic { key: key? }, model, url })
+        }
+        _ => Some(AssistantSettings { provider: AssistantProvider::OpenAi { key }, model: model?, url }),
     }
-    Some(AssistantSettings { protocol: protocol?, key, model: model?, url })
 }
 
 fn wanted<T, E: std::fmt::Display>(
@@ -273,7 +273,8 @@ mod tests {
     #[test]
     fn a_local_assistant_needs_no_key() {
         let local = [("ASSISTANT", "openai"), ("ASSISTANT_MODEL", "llama"), ("ASSISTANT_URL", "http://127.0.0.1:8080")];
-        assert!(read(&local).expect("valid").assistant.is_some_and(|assistant| assistant.key.is_none()));
+        let assistant = read(&local).expect("valid").assistant.expect("told");
+        assert!(matches!(assistant.provider, AssistantProvider::OpenAi { key: None }));
     }
 
     #[test]

@@ -1,5 +1,9 @@
 //! Assistants that write: what is asked, and what comes back. Nothing here says whether it may be sent.
 
+mod answer;
+pub mod anthropic;
+pub mod openai;
+
 use std::{fmt::Debug, time::Duration};
 
 use futures::future::BoxFuture;
@@ -65,4 +69,15 @@ pub trait Assistant: Send + Sync + Debug {
 
     /// Which model is asked for.
     fn model(&self) -> &str;
+}
+
+#[cfg(test)]
+pub(crate) fn question() -> Question {
+    let schema = serde_json::json!({
+        "type": "object",
+        "properties": { "reply": { "type": "string" } },
+        "required": ["reply"],
+        "additionalProperties": false,
+    });
+    Question { system: "Answer.".into(), user: "{\"customer\":\"Hei!\"}".into(), schema, max_tokens: 3000 }
 }

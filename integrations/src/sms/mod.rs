@@ -1,9 +1,14 @@
 //! Text messages that go out.
 
+pub mod gateway;
+pub mod twilio;
+
 use std::fmt::Debug;
 
 use futures::future::BoxFuture;
 use uuid::Uuid;
+
+pub use common::sms::{SmsEncoding, SmsParts, sms_parts as parts};
 
 pub use crate::send::{Accepted, Cause, NoProvider, SendError};
 
@@ -36,4 +41,15 @@ pub trait SmsSender: Send + Sync + Debug {
 
     /// Whether it will tell what became of a message.
     fn reports_delivery(&self) -> bool;
+}
+
+#[cfg(test)]
+pub(crate) fn sms() -> OutgoingSms {
+    OutgoingSms {
+        id: Uuid::from_u128(7),
+        tag: "m.7".into(),
+        from: "+4759440000".into(),
+        to: "+4791234567".into(),
+        text: "Hei \"Kåre\" & {id}!".into(),
+    }
 }

@@ -12,7 +12,7 @@ use super::super::{self as email, OutgoingEmail, SendError};
 pub(super) fn compose(mail: &OutgoingEmail) -> Result<Message, SendError> {
     let from = mailbox(&mail.from).ok_or_else(|| unusable("From"))?;
     let to = mailbox(&mail.to).ok_or_else(|| SendError::refused("the recipient's address is none"))?;
-    let mut message = Message::builder().from(from).to(to).subject(&mail.subject);
+    let mut message = Message::builder().from(from).to(to).subject(mail.subject_line());
     if let Some(reply_to) = &mail.reply_to {
         message = message.reply_to(mailbox(reply_to).ok_or_else(|| unusable("Reply-To"))?);
     }
@@ -32,6 +32,5 @@ fn mailbox(mailbox: &email::Mailbox) -> Option<Mailbox> {
     let (local, domain) = mailbox.address.rsplit_once('@')?;
     let domain = idna::domain_to_ascii_strict(domain).ok()?;
     // lettre panics at a name with control characters.
-    let name = mailbox.name.as_ref().map(|name| name.replace(char::is_control, " ").trim().to_owned());
-    Some(Mailbox::new(name.filter(|name| !name.is_empty()), Address::new(local, domain).ok()?))
+    Some(Mailbox::new(mailbox.shown_name(), Address::new(local, domain).ok()?))
 }
