@@ -45,7 +45,9 @@ impl FromStr for SmtpServer {
         };
         let is_bare = matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
         let host = url.host_str().filter(|host| !host.is_empty() && is_bare).ok_or(WRONG)?;
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        // The name may have any letters, which come percent-encoded.
+        let host = percent_decode_str(host.trim_start_matches('[').trim_end_matches(']')).decode_utf8();
+        let host = host.map_err(|_| WRONG)?.into_owned();
         let port = url.port().or(port).ok_or(WRONG)?;
         let login = login(&url).map_err(|()| WRONG)?;
         Ok(Self { host, port, security, login })
@@ -73,6 +75,7 @@ mod tests {
         let server = |text: &str| text.parse::<SmtpServer>();
         assert_eq!(server("smtps://mail.example").expect("valid").port, 465);
         assert_eq!(server("smtp+plain://[::1]:2525").expect("valid").host, "::1");
+        assert_eq!(server("smtps://mail.blåbær.no").expect("valid").host, "mail.blåbær.no");
         for wrong in [
             "mail.example:587",
             "http://mail.example",

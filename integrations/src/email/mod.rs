@@ -1,5 +1,6 @@
 //! Mail that goes out.
 
+pub mod own_host;
 pub mod postmark;
 pub mod resend;
 pub mod sendgrid;

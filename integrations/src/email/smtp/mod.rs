@@ -7,7 +7,7 @@ mod tests;
 
 use std::{
     fmt,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -50,6 +50,8 @@ pub struct Smtp {
     server: SmtpServer,
     tls: Option<TlsParameters>,
     hello: ClientId,
+    /// Which of the server's addresses may be connected to.
+    is_allowed: fn(IpAddr) -> bool,
     idle: Mutex<Vec<Idle>>,
 }
 
@@ -60,15 +62,32 @@ struct Idle {
 
 impl Smtp {
     /// Prepares for sending; nothing is connected yet. `hello` is the domain that we introduce ourselves by.
-    pub fn new(server: SmtpServer, hello: &str) -> Result<Self, NoProvider> {
+    pub fn new(mut server: SmtpServer, hello: &str) -> Result<Self, NoProvider> {
+        let invalid = |error: idna::Errors| NoProvider::InvalidSetting(error.into());
+        if !server.host.is_ascii() {
+            server.host = idna::domain_to_ascii_strict(&server.host).map_err(invalid)?;
+        }
         let tls = match server.security {
             SmtpSecurity::Plain => None,
             SmtpSecurity::Tls | SmtpSecurity::StartTls => {
                 Some(TlsParameters::new(server.host.clone()).map_err(|error| NoProvider::NoClient(error.into()))?)
             }
         };
-        let hello = idna::domain_to_ascii_strict(hello).map_err(|error| NoProvider::InvalidSetting(error.into()))?;
-        Ok(Self { server, tls, hello: ClientId::Domain(hello), idle: Mutex::default() })
+        let hello = idna::domain_to_ascii_strict(hello).map_err(invalid)?;
+        Ok(Self { server, tls, hello: ClientId::Domain(hello), is_allowed: |_| true, idle: Mutex::default() })
+    }
+
+    /// Whether the server lets us in. Nothing is sent.
+    pub async fn verify(&self) -> Result<(), SendError> {
+        let connection = timeout(READY, self.connect()).await;
+        let mut connection = connection.map_err(|late| SendError::Unreachable(Box::new(late)))??;
+        let _ = timeout(QUIT, connection.quit()).await;
+        Ok(())
+    }
+
+    /// Connects to no other addresses of the server.
+    pub(super) fn only_at(self, is_allowed: fn(IpAddr) -> bool) -> Self {
+        Self { is_allowed, ..self }
     }
 
     async fn deliver(&self, mail: &OutgoingEmail) -> Result<Accepted, SendError> {
@@ -117,9 +136,15 @@ impl Smtp {
         Ok(connection)
     }
 
+    /// These are connected to as they are: a second look at the name could lead elsewhere.
     async fn addresses(&self) -> Result<Vec<SocketAddr>, SendError> {
         let found = tokio::net::lookup_host((self.server.host.as_str(), self.server.port)).await;
-        Ok(found.map_err(|error| SendError::Unreachable(error.into()))?.collect())
+        let found = found.map_err(|error| SendError::Unreachable(error.into()))?;
+        let allowed: Vec<_> = found.filter(|address| (self.is_allowed)(address.ip())).collect();
+        if allowed.is_empty() {
+            return Err(SendError::misconfigured("the mail server's name leads to no public address"));
+        }
+        Ok(allowed)
     }
 
     /// The connection used last, if the server still answers on it.

@@ -243,6 +243,8 @@ async fn a_wrong_password_is_a_matter_for_people() {
         Smtp::new(server, "norvalt.no").expect("a client")
     };
     assert!(with("right").send(&mail()).await.is_ok());
+    assert!(with("right").verify().await.is_ok());
+    assert!(matches!(with("wrong").verify().await, Err(SendError::Misconfigured(_))));
     let wrong = with("wrong").send(&mail()).await;
     assert!(matches!(&wrong, Err(SendError::Misconfigured(why)) if why.starts_with("535")), "{wrong:?}");
     assert!(!format!("{:?}", with("wrong")).contains("wrong"));
