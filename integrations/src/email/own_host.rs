@@ -48,7 +48,7 @@ pub fn check(server: &SmtpServer) -> Result<(), Unsuitable> {
 
 /// Not for everybody: <https://www.iana.org/assignments/iana-ipv4-special-registry>, with multicast and what is reserved.
 const SPECIAL_V4: [(Ipv4Addr, u32); 16] = [
-    (Ipv4Addr::new(0, 0, 0, 0), 8),
+    (Ipv4Addr::UNSPECIFIED, 8),
     (Ipv4Addr::new(10, 0, 0, 0), 8),
     (Ipv4Addr::new(100, 64, 0, 0), 10),
     (Ipv4Addr::new(127, 0, 0, 0), 8),
