@@ -1,5 +1,5 @@
 //! What development and the tests need and no production binary contains: private PostgreSQL servers, stand-ins
-//! for Clerk, Meta's Graph API and Turnstile, and a runner for the Procfile.
+//! for Clerk, Meta's Graph API, Turnstile and those who carry messages, and a runner for the Procfile.
 
 pub mod changes;
 pub mod clerk;
@@ -8,6 +8,7 @@ pub mod files;
 pub mod fingerprint;
 pub mod graph;
 pub mod hostile;
+pub mod mailbox;
 pub mod ownership;
 pub mod postgres;
 pub mod process_table;
