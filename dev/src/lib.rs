@@ -1,6 +1,7 @@
 //! What development and the tests need and no production binary contains: private PostgreSQL servers, stand-ins
 //! for Clerk, Meta's Graph API, Turnstile and those who carry messages, and a runner for the Procfile.
 
+pub mod assistant;
 pub mod changes;
 pub mod clerk;
 pub mod console;
