@@ -1,6 +1,7 @@
 //! What the API, the worker and the command line share: configuration, domain types, the two doors to the database,
 //! deliveries from outside and the queue. Knows nothing of HTTP servers, commands or job handlers.
 
+pub mod answers;
 pub mod audit;
 pub mod automation_rules;
 pub mod clerk;
@@ -17,8 +18,10 @@ pub mod input;
 pub mod inquiry;
 pub mod intake;
 pub mod jobs;
+pub mod language;
 pub mod lead_sources;
 pub mod leads;
+pub mod messages;
 pub mod metrics;
 pub mod page;
 pub mod process;
