@@ -194,6 +194,7 @@ pub(crate) fn for_processes(
         ("FACEBOOK_GRAPH_URL", stand_ins.facebook.api_url()),
         ("TURNSTILE_URL", stand_ins.turnstile.url()),
     ]);
+    environment.extend(for_messages(secrets, stand_ins));
     if let Some(stand_in) = &stand_ins.clerk {
         // An empty value counts as none, also over `.env`.
         environment.extend(overrides.ignored.iter().map(|name| (name.as_str(), String::new())));
@@ -214,6 +215,24 @@ pub(crate) fn for_processes(
         environment.extend([("NO_PROXY", exceptions.clone()), ("no_proxy", exceptions)]);
     }
     environment.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Nothing that a developer's customers shall get leaves this host, whatever `.env` says.
+fn for_messages(secrets: &Secrets, stand_ins: &StandIns) -> [(&'static str, String); 12] {
+    [
+        ("EMAIL_PROVIDER", "smtp".to_owned()),
+        ("EMAIL_FROM", "svar@norvalt.test".to_owned()),
+        ("SMTP_URL", stand_ins.mailbox.smtp_url().to_owned()),
+        ("INBOUND_MAIL_SECRETS", secrets.inbound_mail.clone()),
+        ("SMS_PROVIDER", "twilio".to_owned()),
+        ("SMS_FROM", "+4759440000".to_owned()),
+        ("SMS_API_URL", stand_ins.mailbox.url()),
+        ("TWILIO_ACCOUNT_SID", stand_ins.mailbox.account().sid.clone()),
+        ("TWILIO_AUTH_TOKEN", secrets.twilio.clone()),
+        ("ASSISTANT", "anthropic".to_owned()),
+        ("ASSISTANT_API_KEY", secrets.assistant.clone()),
+        ("ASSISTANT_URL", stand_ins.assistant.url()),
+    ]
 }
 
 /// Behind a company's proxy, the way to this very host must not lead through it.

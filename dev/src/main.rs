@@ -20,8 +20,8 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 use clap::{Parser, Subcommand, ValueEnum};
 use dev::console::Console;
 
-/// Runs the whole Norvalt backend on this machine: a PostgreSQL of its own, a stand-in for Clerk, the API and the
-/// worker, with demo dealerships in it. Nothing needs to be configured. Ctrl-C stops everything and keeps the data.
+/// Runs the whole Norvalt backend on this machine: a PostgreSQL of its own, stand-ins for Clerk and all others outside,
+/// the API and the worker, with demo dealerships in it. Nothing needs to be configured. Ctrl-C stops everything and keeps the data.
 #[derive(Debug, Parser)]
 #[command(name = "cargo dev", bin_name = "cargo dev", after_help = AFTER_HELP, args_conflicts_with_subcommands = true)]
 struct Arguments {

@@ -42,8 +42,8 @@ impl Screen<'_> {
 
     fn addresses(&self, text: &mut String) {
         let Addresses { port, api_admin, worker_admin } = self.addresses;
-        self.line(text, "API", &format!("http://127.0.0.1:{port}/api/v1"));
-        self.line(text, "API docs", &format!("http://127.0.0.1:{port}/docs"));
+        self.line(text, "API", &format!("http://127.0.0.1:{port}/api/v1  documented at /docs"));
+        self.line(text, "Mailbox", &format!("{}/  what customers receive", self.stand_ins.mailbox.url()));
         let password = if self.has_admin_password { "WORKER_ADMIN_PASSWORD" } else { WORKER_ADMIN_PASSWORD };
         self.line(text, "Operators", &format!("http://{worker_admin}/  name admin, password {password}"));
         self.line(text, "Metrics", &format!("http://{api_admin}/metrics, http://{worker_admin}/metrics"));

@@ -16,6 +16,12 @@ pub(crate) struct Secrets {
     pub(crate) keys: String,
     /// Of the app at the stand-in for Facebook.
     pub(crate) facebook: String,
+    /// Of the account at the stand-in for Twilio.
+    pub(crate) twilio: String,
+    /// Of the account at the stand-in for the assistant.
+    pub(crate) assistant: String,
+    /// What the stand-in for a mail server shows.
+    pub(crate) inbound_mail: String,
 }
 
 impl Secrets {
@@ -28,6 +34,9 @@ impl Secrets {
             webhook_secret: files::read_or_create(&directory.join("clerk.webhook-secret"), webhook_secret)?,
             keys: files::read_or_create(&directory.join("secrets.keys"), keys)?,
             facebook: files::read_or_create(&directory.join("facebook.app-secret"), || random::clerk_id("meta"))?,
+            twilio: files::read_or_create(&directory.join("twilio.auth-token"), || random::clerk_id("twilio"))?,
+            assistant: files::read_or_create(&directory.join("assistant.key"), || random::clerk_id("sk-ant"))?,
+            inbound_mail: files::read_or_create(&directory.join("inbound-mail.secret"), || random::clerk_id("mail"))?,
         })
     }
 }

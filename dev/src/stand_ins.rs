@@ -1,12 +1,13 @@
 //! The services outside, each as a server on this host.
 
-use std::{net::Ipv4Addr, sync::Arc};
+use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use common::clock::Clock;
 use dev::{
+    assistant,
     clerk::{self, Endpoint, INSTANCE_ID, Instance, SigningKey},
     console::Console,
-    graph, random, turnstile,
+    graph, mailbox, random, turnstile,
 };
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -16,8 +17,15 @@ use crate::{directory::DevDirectory, failure::Failure, ports::free_port, secrets
 /// Where they are looked for first.
 const FACEBOOK_PORT: u16 = 8002;
 const TURNSTILE_PORT: u16 = 8003;
+const MAILBOX_PORT: u16 = 8004;
+const ASSISTANT_PORT: u16 = 8005;
+const SMTP_PORT: u16 = 1025;
 /// Of our app at Facebook.
 const FACEBOOK_APP: &str = "1234567890123456";
+/// Ours at Twilio.
+const TWILIO_ACCOUNT: &str = "AC0123456789abcdef0123456789abcdef";
+/// About as long as a model takes to write a few sentences.
+const ASSISTANT_LATENCY: Duration = Duration::from_secs(1);
 
 /// All that run.
 pub(crate) struct StandIns {
@@ -26,6 +34,8 @@ pub(crate) struct StandIns {
     pub(crate) facebook: graph::StandIn,
     pub(crate) facebook_app: String,
     pub(crate) turnstile: turnstile::StandIn,
+    pub(crate) mailbox: mailbox::StandIn,
+    pub(crate) assistant: assistant::StandIn,
 }
 
 /// What it takes to start them.
@@ -46,7 +56,8 @@ impl StandIns {
             None => None,
         };
         let (facebook, turnstile) = (start.facebook().await?, start.turnstile().await?);
-        Ok(Self { clerk, facebook, facebook_app: FACEBOOK_APP.to_owned(), turnstile })
+        let (mailbox, assistant) = (start.mailbox().await?, start.assistant().await?);
+        Ok(Self { clerk, facebook, facebook_app: FACEBOOK_APP.to_owned(), turnstile, mailbox, assistant })
     }
 
     /// Connects the page of the stand-in for Facebook to the first demo dealership, as its admin does.
@@ -72,6 +83,8 @@ impl StandIns {
         }
         self.facebook.stop().await;
         self.turnstile.stop().await;
+        self.mailbox.stop().await;
+        self.assistant.stop().await;
     }
 }
 
@@ -116,6 +129,26 @@ impl Start<'_> {
     async fn turnstile(&self) -> Result<turnstile::StandIn, Failure> {
         let listener = self.listener(TURNSTILE_PORT, "the stand-in for Turnstile").await?;
         Ok(turnstile::StandIn::start(listener, &random::clerk_id("turnstile"), Clock::system()).await)
+    }
+
+    async fn mailbox(&self) -> Result<mailbox::StandIn, Failure> {
+        let page = self.listener(MAILBOX_PORT, "the mailbox").await?;
+        let smtp = self.listener(SMTP_PORT, "the stand-in for a mail server").await?;
+        let console = Arc::clone(self.console);
+        let options = mailbox::Options {
+            api: Some(format!("http://127.0.0.1:{}", self.api_port)),
+            mail_secret: self.secrets.inbound_mail.clone(),
+            account: mailbox::Account { sid: TWILIO_ACCOUNT.to_owned(), auth_token: self.secrets.twilio.clone() },
+            clock: Clock::system(),
+            tell: Box::new(move |line| console.say("mailbox", line)),
+        };
+        Ok(mailbox::StandIn::start(page, smtp, options).await)
+    }
+
+    async fn assistant(&self) -> Result<assistant::StandIn, Failure> {
+        let listener = self.listener(ASSISTANT_PORT, "the stand-in for the assistant").await?;
+        let options = assistant::Options { key: self.secrets.assistant.clone(), latency: ASSISTANT_LATENCY };
+        Ok(assistant::StandIn::start(listener, options).await)
     }
 
     async fn listener(&self, wanted: u16, who: &'static str) -> Result<TcpListener, Failure> {

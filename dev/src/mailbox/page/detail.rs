@@ -46,7 +46,7 @@ fn head(message: &Message) -> Markup {
                         @if let Some(reply_to) = &message.reply_to { " · answers go to " (reply_to) }
                     }
                 }
-                p.quiet.when { (time(message.at)) br; "by " (message.provider) }
+                p.quiet.when { (time(message.at)) " " br; "by " (message.provider) }
             }
         }
     }
