@@ -52,7 +52,8 @@ pub(super) fn sms(clock: &Clock, from: &str, to: &str, text: &str, status_callba
     message
 }
 
-fn empty(clock: &Clock, provider: Provider, provider_id: String) -> Message {
+/// One of which nothing is read yet.
+pub(super) fn empty(clock: &Clock, provider: Provider, provider_id: String) -> Message {
     Message {
         id: 0,
         at: clock.now(),
@@ -71,6 +72,7 @@ fn empty(clock: &Clock, provider: Provider, provider_id: String) -> Message {
         message_id: None,
         references: Vec::new(),
         status_callback: None,
+        idempotency_key: None,
         raw: String::new(),
         replies: Vec::new(),
         history: Vec::new(),

@@ -16,6 +16,9 @@ pub enum Channel {
 #[serde(rename_all = "snake_case")]
 pub enum Provider {
     Smtp,
+    SendGrid,
+    Resend,
+    Postmark,
     Twilio,
 }
 
@@ -46,6 +49,8 @@ pub struct Message {
     pub references: Vec<String>,
     /// Where the provider shall tell how it goes on.
     pub status_callback: Option<String>,
+    /// By which the provider knows that it has it already.
+    pub idempotency_key: Option<String>,
     /// As it came.
     pub raw: String,
     pub replies: Vec<Reply>,
@@ -63,7 +68,7 @@ pub struct Reply {
 impl Message {
     pub fn channel(&self) -> Channel {
         match self.provider {
-            Provider::Smtp => Channel::Email,
+            Provider::Smtp | Provider::SendGrid | Provider::Resend | Provider::Postmark => Channel::Email,
             Provider::Twilio => Channel::Sms,
         }
     }
@@ -100,6 +105,9 @@ impl fmt::Display for Provider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Smtp => "SMTP",
+            Self::SendGrid => "SendGrid",
+            Self::Resend => "Resend",
+            Self::Postmark => "Postmark",
             Self::Twilio => "Twilio",
         })
     }

@@ -1,5 +1,5 @@
-//! A stand-in for those who carry mails and text messages: a mail server and Twilio, in their own shapes, and a page that
-//! shows what came as customers see it, lets them answer, and lets the providers fail. Nothing leaves this host. Like all
+//! A stand-in for those who carry mails and text messages: a mail server, `SendGrid`, Resend, Postmark and Twilio, in their
+//! own shapes, and a page that shows what came as customers see it, lets them answer, and lets the providers fail. Nothing leaves this host. Like all
 //! stand-ins, never to be reachable from outside the host.
 
 mod arrival;
@@ -14,6 +14,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod twilio;
+mod web;
 
 pub use faults::{Fault, Trouble};
 pub use message::{Channel, Message, Provider, Reply};

@@ -4,7 +4,7 @@ use axum::{Router, http::StatusCode, routing::post};
 use common::clock::Clock;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use super::{Fault, Message, Trouble, faults::Faults, page, smtp, store::Store, twilio};
+use super::{Fault, Message, Trouble, faults::Faults, page, smtp, store::Store, twilio, web};
 use crate::{
     random,
     serving::{self, Serving},
@@ -81,6 +81,9 @@ impl StandIn {
         }));
         let router = Router::new()
             .route("/2010-04-01/Accounts/{account}/Messages.json", post(twilio::send))
+            .route("/v3/mail/send", post(web::sendgrid))
+            .route("/emails", post(web::resend))
+            .route("/email", post(web::postmark))
             .merge(page::router())
             .with_state(mailbox.clone());
         let smtp_url = format!("smtp+plain://{}", serving::address(&smtp));

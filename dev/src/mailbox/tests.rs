@@ -309,3 +309,47 @@ async fn the_page_shows_what_came_and_loads_nothing_from_elsewhere() {
     assert!(answer.status().is_success());
     assert!(get("/").await.contains("Providers fail"));
 }
+
+#[tokio::test]
+async fn the_others_take_mails_too() {
+    let mailbox = mailbox(Options::in_memory()).await;
+    let post = async |path: &str, key: &str, body: serde_json::Value| {
+        let request = reqwest::Client::new().post(format!("{}{path}", mailbox.url())).bearer_auth("key");
+        let request = request.header("x-postmark-server-token", "key").header("idempotency-key", key).json(&body);
+        let answer = request.send().await.expect("an answer");
+        (answer.status().as_u16(), answer.text().await.expect("text"))
+    };
+    let sendgrid = serde_json::json!({
+        "personalizations": [{ "to": [{ "email": "kari@example.no" }] }], "from": { "email": "svar@norvalt.test", "name": "Bø" },
+        "reply_to": { "email": "a+b@inn.test" }, "subject": "Bil", "headers": { "Message-ID": "<1@norvalt.test>" },
+        "content": [{ "type": "text/plain", "value": "Hei" }, { "type": "text/html", "value": "<p>Hei</p>" }],
+    });
+    let resend = serde_json::json!({
+        "from": "\"Bø\" <svar@norvalt.test>", "to": ["Kari <kari@example.no>"], "reply_to": "a+b@inn.test", "subject": "Bil",
+        "text": "Hei", "html": "<p>Hei</p>", "headers": { "Message-ID": "<2@norvalt.test>" },
+    });
+    let postmark = serde_json::json!({
+        "From": "\"Bø\" <svar@norvalt.test>", "To": "kari@example.no", "ReplyTo": "a+b@inn.test", "Subject": "Bil",
+        "TextBody": "Hei", "HtmlBody": "<p>Hei</p>", "Headers": [{ "Name": "Message-ID", "Value": "<3@norvalt.test>" }],
+    });
+    assert_eq!(post("/v3/mail/send", "", sendgrid).await.0, 202);
+    let first = post("/emails", "k", resend.clone()).await;
+    assert_eq!((first.0, post("/emails", "k", resend).await), (200, first), "a mail is taken once");
+    assert_eq!(post("/emails", "k", serde_json::json!({})).await.0, 409);
+    assert_eq!(post("/email", "", postmark.clone()).await.0, 200);
+    let messages = mailbox.messages();
+    assert_eq!(messages.len(), 3);
+    for (message, id) in messages.iter().zip(["1@norvalt.test", "2@norvalt.test", "3@norvalt.test"]) {
+        let read =
+            (message.from_name.as_deref(), message.answer_to(), message.message_id.as_deref(), message.text.as_str());
+        assert_eq!(read, (Some("Bø"), "a+b@inn.test", Some(id), "Hei"), "{message:?}");
+        assert_eq!(
+            (message.to.as_slice(), message.html.as_deref()),
+            (&["kari@example.no".to_owned()][..], Some("<p>Hei</p>"))
+        );
+    }
+    mailbox.set_fault(Fault::Busy.times(1));
+    assert_eq!(post("/email", "", postmark.clone()).await.0, 429);
+    mailbox.set_fault(Fault::Refuse.times(1));
+    assert_eq!(post("/email", "", postmark).await.0, 422);
+}
