@@ -19,12 +19,13 @@ const STOP_WORDS: [(Language, &str); 7] = [
         Language::Nb,
         "jeg ikke er det en et og på til for med som av har kan hva hvor hvordan hvilken noe noen dere deres vi deg meg \
          fra eller når også bare mye mer litt være hei takk hilsen ønsker ser etter blir gjerne å si under skal vil hei \
-         bilen bil prøvekjøring henvendelsen om nå så først allerede selge kjøpe lurer takk hennes hun",
+         bilen bil prøvekjøring henvendelsen om nå så først allerede selge kjøpe lurer takk hennes hun fortsatt blitt \
+         hyggelig tilgjengelig kommer kontakt oss solgt",
     ),
     (
         Language::Nn,
         "eg ikkje er det ein eit og på til for med som av har kan kva kor korleis kva nokon noko de dykk dykkar vi deg \
-         meg frå eller når også berre mykje meir litt vere hei takk helsing ønskjer ser etter blir gjerne å seie kva \
+         meg frå eller når også berre mykje meir litt vere hei takk helsing ønskjer ser etter blir gjerne å seie kva oss kontakt seld \
          kven skal vil bilen bil prøvekøyring førespurnaden om no så fyrst allereie selje kjøpe lurer me ho dei sjå \
          høyre kjem gjer tek kontakt kvifor mogleg enno koma finst interessert prøvekøyre",
     ),
@@ -45,7 +46,7 @@ const STOP_WORDS: [(Language, &str); 7] = [
         "jeg ikke er det en et og på til for med som af har kan hvad hvor hvordan hvilken noget nogen i jeres vi dig \
          mig fra eller hvornår også bare meget mere lidt være hej tak hilsen ønsker ser efter bliver gerne at sige skal \
          vil bilen bil prøvetur henvendelsen om nu så først allerede sælge købe spørger stadig den kunne jer må gerne \
-         jeres kigge",
+         jeres kigge os blevet solgt kommer kontakt hyggeligt",
     ),
     (
         Language::Pl,
@@ -90,11 +91,11 @@ pub fn detect(text: &str) -> Option<Language> {
     if best < 1.5 {
         return None;
     }
-    // Where the two Norwegian ones are as likely, the more usual one is it.
-    let both_norwegian = [language, runner_up].iter().all(|one| matches!(one, Language::Nb | Language::Nn));
+    // Where it may as well be Bokmål, the more usual one is it.
+    let near = [language, runner_up].iter().all(|one| matches!(one, Language::Nb | Language::Nn | Language::Da));
     match best > second {
         true => Some(language),
-        false if both_norwegian => Some(Language::Nb),
+        false if near => Some(Language::Nb),
         false => None,
     }
 }

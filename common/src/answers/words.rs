@@ -8,6 +8,7 @@ pub(super) fn folded(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
+            '$' => folded.push_str(" usd "),
             c if c.is_ascii() => folded.push(c.to_ascii_lowercase()),
             _ => folded.push_str(plain(c)),
         }
@@ -53,9 +54,16 @@ pub(super) fn expression(pattern: &str) -> Regex {
 pub(super) fn any_of(phrases: &[&str]) -> Regex {
     let whole = |phrase: &&str| {
         let end = if phrase.ends_with([' ', ',', '%', '_', ':', '!', '.']) { "" } else { "_" };
-        format!("{phrase}{end}")
+        format!("(?:{phrase}){end}")
     };
     expression(&format!("_(?:{})", phrases.iter().map(whole).collect::<Vec<_>>().join("|")))
+}
+
+/// Words that end with a full stop within a sentence.
+const ABBREVIATIONS: [&str; 7] = ["kr", "ca", "kl", "nr", "tlf", "godz", "ok"];
+
+fn is_last_word(text: &str, word: &str) -> bool {
+    text.rsplit(' ').next().is_some_and(|last| last.eq_ignore_ascii_case(word))
 }
 
 /// The sentences of a text, without the marks between them. A mark within a word or a number ends none.
@@ -66,7 +74,10 @@ pub(super) fn sentences(text: &str) -> Vec<&str> {
     while let Some((at, c)) = marks.next() {
         let ends = match c {
             '\n' => true,
-            '.' | '!' | '?' => marks.peek().is_none_or(|(_, next)| next.is_whitespace()),
+            '.' | '!' | '?' => {
+                let abbreviates = c == '.' && ABBREVIATIONS.iter().any(|short| is_last_word(&text[start..at], short));
+                marks.peek().is_none_or(|(_, next)| next.is_whitespace()) && !abbreviates
+            }
             _ => false,
         };
         if ends {
@@ -86,8 +97,8 @@ mod tests {
     #[test]
     fn sentences_end_where_a_reader_stops() {
         assert_eq!(
-            sentences("Hei! Volvo XC60 B4 koster 429.000,-. Ja?\nBra"),
-            ["Hei!", "Volvo XC60 B4 koster 429.000,-.", "Ja?", "Bra"]
+            sentences("Hei! Volvo XC60 B4 koster kr. 429.000,-. Ja?\nBra"),
+            ["Hei!", "Volvo XC60 B4 koster kr. 429.000,-.", "Ja?", "Bra"]
         );
         assert_eq!(folded("Åse Sørbø – Łódź «bra»"), "ase sorbo - lodz \"bra\"");
     }

@@ -77,7 +77,7 @@ pub(super) fn check(reply: &str, facts: &Facts) -> Result<(), Reason> {
 }
 
 /// The folded text without the dealership's own addresses, and names with a full stop in them.
-fn without_own(text: &str, facts: &Facts) -> String {
+pub(super) fn without_own(text: &str, facts: &Facts) -> String {
     let dealership = &facts.dealership;
     let urls = facts.vehicles.iter().filter_map(|vehicle| vehicle.listing_url.as_deref());
     let mut text = text.to_owned();

@@ -6,12 +6,13 @@ use regex::{Match, Regex};
 
 use super::{
     Reason,
+    contact::without_own,
     stock::{spelled, spoken_of},
-    topics::is_of_opening,
+    topics::{is_left_to_staff, is_of_opening},
 };
 use crate::answers::{
     facts::Facts,
-    words::{any_of, expression, folded},
+    words::{any_of, expression, folded, sentences},
 };
 
 /// Digits that only telephone and account numbers have.
@@ -23,7 +24,7 @@ const BEFORE: usize = 28;
 /// A mileage that is said to be approximate may be off by so many kilometres.
 const ROUNDED: u64 = 500;
 
-static SPAN: LazyLock<Regex> = LazyLock::new(|| expression(r"[+(]{0,2}\d(?:[ .,'/()-]{0,2}\d)*"));
+static SPAN: LazyLock<Regex> = LazyLock::new(|| expression(r"[+(]{0,2}\d(?:(?:\) | \(| ?- ?|[ .,'/)-])?\d)*"));
 static CURRENCY_BEFORE: LazyLock<Regex> =
     LazyLock::new(|| expression(r"(?:_(?:kr|nok|kroner|sek|dkk|eur|euro|usd|gbp|pln|zl)_\.? ?)$"));
 static CURRENCY_AFTER: LazyLock<Regex> = LazyLock::new(|| {
@@ -77,8 +78,33 @@ static APPROXIMATE: LazyLock<Regex> =
 
 const DIGIT_WORDS: &str = "null|en|ein|ett|to|tre|fire|fem|seks|sju|syv|atte|ni|zero|oh|one|two|three|four|five|six|seven|\
     eight|nine|jeden|dwa|trzy|cztery|piec|szesc|siedem|osiem|dziewiec|noll|tva|fyra|sex|nio|atta";
-static SPELLED_DIGITS: LazyLock<Regex> =
-    LazyLock::new(|| expression(&format!(r"_(?:{DIGIT_WORDS})(?:[ ,-]+(?:{DIGIT_WORDS})){{3,}}_")));
+const TENS: &str = "tjue|tretti|forti|forr|femti|seksti|sytti|atti|nitti|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|\
+    dwadziescia|trzydziesci|czterdziesci|piecdziesiat|szescdziesiat|siedemdziesiat|osiemdziesiat|dziewiecdziesiat";
+/// Four digits, or three pairs, in a row.
+static SPELLED_DIGITS: LazyLock<Regex> = LazyLock::new(|| {
+    let pair = format!("(?:{TENS})(?:[ -]?(?:{DIGIT_WORDS}))?");
+    expression(&format!(
+        r"_(?:{DIGIT_WORDS})(?:[ ,-]+(?:{DIGIT_WORDS})){{3,}}_|_(?:{DIGIT_WORDS}|{pair})(?:[ ,-]+(?:{pair})){{2,}}_"
+    ))
+});
+static ONE_KRONE: LazyLock<Regex> = LazyLock::new(|| {
+    expression(r"_(?:en|ein|ei|one|a|jedna|jedn[ae]) (?:krone|krona|kroner|korona|korone|euro|dollar)_")
+});
+/// A sentence about what the car costs.
+static OF_PRICE: LazyLock<Regex> = LazyLock::new(|| {
+    any_of(&[
+        r"pris(?:en|ar)?",
+        r"(?:the|its|our|same|final) price",
+        "koster",
+        "kostar",
+        "kosta",
+        "costs?",
+        r"cen[aeyi]",
+        "kosztuje",
+        "preis",
+    ])
+});
+static SINGLE_DIGITS: LazyLock<Regex> = LazyLock::new(|| expression(r"_\d(?:[^a-z0-9]{1,3}\d){5,}_"));
 static SPELLED_AMOUNT: LazyLock<Regex> = LazyLock::new(|| {
     expression(
         r"_[a-z-]*(?:tusen|hundre|hundred|thousand|tusind|hundrede|tysiac\w*|tysiec\w*|million\w*|milion\w*|tusende|tausend|hundert)[a-z]*_( (?:takk|tack|tak|dziek\w*|dank))?|_(?:\w+sta|\w+set) tys\w*|_(?:halv|en|ett|a) mill\w*_",
@@ -90,8 +116,12 @@ static LETTERS_AS_DIGITS: LazyLock<Regex> =
 pub(super) fn check(reply: &str, facts: &Facts) -> Result<(), Reason> {
     let text = folded(reply);
     spelled_out(&text)?;
-    let text = without_names(&text, facts);
-    for span in SPAN.find_iter(&text) {
+    if ONE_KRONE.is_match(&text) || sentences(reply).iter().any(|sentence| hints_at_price(&folded(sentence), facts)) {
+        return Err(Reason::Price);
+    }
+    let text = without_own(&text, facts);
+    let unnamed = without_names(&text, facts);
+    for span in SPAN.find_iter(&unnamed) {
         Number::at(&text, span).check(facts)?;
     }
     Ok(())
@@ -101,10 +131,18 @@ fn spelled_out(text: &str) -> Result<(), Reason> {
     if SPELLED_AMOUNT.captures_iter(text).any(|found| found.get(1).is_none()) {
         return Err(Reason::Price);
     }
-    if SPELLED_DIGITS.is_match(text) {
+    if SPELLED_DIGITS.is_match(text) || SINGLE_DIGITS.is_match(text) {
         return Err(Reason::Phone);
     }
     if LETTERS_AS_DIGITS.is_match(text) { Err(Reason::Number) } else { Ok(()) }
+}
+
+/// What says something of a price tells it, or leaves it to the staff.
+fn hints_at_price(sentence: &str, facts: &Facts) -> bool {
+    let digits: String = sentence.chars().filter(char::is_ascii_digit).collect();
+    let tells =
+        facts.vehicles.iter().filter_map(|vehicle| vehicle.price).any(|price| digits.contains(&price.to_string()));
+    OF_PRICE.is_match(sentence) && !tells && !is_left_to_staff(sentence)
 }
 
 /// The folded text with letters in place of the names that have digits, and of the dealership's address.
@@ -145,7 +183,8 @@ impl<'t> Number<'t> {
     fn at(text: &'t str, span: Match<'t>) -> Self {
         let start = span.start();
         let from = text.floor_char_boundary(start.saturating_sub(BEFORE));
-        Self { text, start, span: span.as_str(), before: &text[from..start], after: &text[span.end()..] }
+        let number = span.as_str().trim_start_matches(['(', ' ']);
+        Self { text, start, span: number, before: &text[from..start], after: &text[span.end()..] }
     }
 
     fn check(&self, facts: &Facts) -> Result<(), Reason> {
@@ -167,6 +206,9 @@ impl<'t> Number<'t> {
         }
         if value.is_some_and(|value| self.is_fact(value, facts)) || self.is_opening_hour(facts) {
             return Ok(());
+        }
+        if is_of_opening(self.sentence()) && self.is_hours() {
+            return Err(Reason::Appointment);
         }
         if digits.len() >= PHONE_DIGITS || digits.len() >= 3 && digits.starts_with('0') || self.span.starts_with('+') {
             return Err(Reason::Phone);
@@ -228,7 +270,7 @@ impl<'t> Number<'t> {
 
     /// Year or mileage of the car that the customer has, as they told.
     fn is_theirs(&self, value: u64, facts: &Facts) -> bool {
-        let about_theirs = THEIRS.is_match(self.sentence());
+        let about_theirs = THEIRS.is_match(self.text);
         let told = facts.customer.message.as_deref().map(folded).unwrap_or_default();
         let is_year = (1950..2040).contains(&value) && self.span.len() == 4;
         (is_year || KILOMETRES.is_match(self.after))
@@ -258,6 +300,12 @@ impl<'t> Number<'t> {
             group == "00" || known.iter().any(|hour| hour == group || hour.trim_start_matches('0') == group)
         };
         is_of_opening(self.sentence()) && numbers(self.span).iter().all(is_known)
+    }
+
+    /// From an hour to another.
+    fn is_hours(&self) -> bool {
+        let groups = self.span.split(|c: char| !c.is_ascii_digit()).filter(|group| !group.is_empty());
+        self.span.contains('-') && groups.map(str::parse::<u64>).all(|hour| hour.is_ok_and(|hour| hour < 60))
     }
 
     fn sentence(&self) -> &'t str {

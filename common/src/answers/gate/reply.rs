@@ -20,13 +20,12 @@ const ECHO_WORDS: usize = 7;
 /// Of the customer's words: what they asked for is often said again.
 const QUOTE_WORDS: usize = 10;
 const REPEATED_WORDS: usize = 6;
-/// Characters that a line of greeting has at most.
-const GREETING_LIMIT: usize = 40;
 
+/// A line that greets, and whom.
 static GREETING: LazyLock<Regex> = LazyLock::new(|| {
-    expression(
-        r"^(?:hei|hallo|heisann|hi|hello|dear|kjaere|hej|dzien dobry|czesc|witaj|szanown\w+|guten tag|god (?:dag|morgen|kveld))_[^.?\n]*?[,!]?\s*\n",
-    )
+    let hello =
+        "hei|hallo|heisann|hi|hello|dear|kjaere|hej|dzien dobry|czesc|witaj|guten tag|god dag|god morgen|god kveld";
+    expression(&format!(r"^(?:{hello})_,? ?([a-z -]*)[,.!]?\s*$"))
 });
 
 /// Whom a reply greets, by capital letter.
@@ -128,7 +127,7 @@ static SELF: LazyLock<Regex> = LazyLock::new(|| {
         r"instrukcj\w*",
         r"instrukt\w*",
         r"anweisung\w*",
-        r"(?:ignore|disregard|ignorer|ignorere|zignoruj|ignoruj)\w*",
+        r"(?:ignore|disregard|ignorer|ignorere|zignoruj|ignoruj|ignoring|ignorerar|ignorerte)\w*",
         r"jailbreak",
         r"developer mode",
         r"json",
@@ -164,10 +163,11 @@ static SYSTEM_RUNS: LazyLock<HashSet<u64>> = LazyLock::new(|| runs(&words(&folde
 /// The reply without a line that only greets this customer: that is added to every answer.
 pub(super) fn without_greeting<'r>(reply: &'r str, facts: &Facts) -> &'r str {
     let line = reply.lines().next().unwrap_or_default();
-    let only_greets = line.len() < reply.len()
-        && line.chars().count() <= GREETING_LIMIT
-        && GREETING.is_match(&folded(&format!("{line}\n")))
-        && !greets_another(line, facts);
+    let first_name = folded(facts.customer.first_name.as_deref().unwrap_or_default());
+    let text = folded(line);
+    let greeted = GREETING.captures(&text).map(|found| found[1].trim().to_owned());
+    let is_theirs = |name: String| name.is_empty() || name == first_name || ["der", "there", "igjen"].contains(&&*name);
+    let only_greets = line.len() < reply.len() && greeted.is_some_and(is_theirs);
     if only_greets { reply[line.len()..].trim_start() } else { reply }
 }
 

@@ -4,10 +4,10 @@ use super::Reason;
 
 /// Letters that the languages of customers have besides those of ASCII, and those of Sami names.
 const LETTERS: &str = "æøåäöüßéèêëàáâçíïñóòôúąćęłńśźżčđŋšŧžðþ";
-const MARKS: &str = "–—‐‑−’‘“”„«»…·•€½°✓\u{a0}\u{202f}\u{2009}";
+const MARKS: &str = "–—‐‑−’‘“”„«»…·•€£½°✓\u{a0}\u{202f}\u{2009}";
 /// What friendly people write.
 const EMOJI: &str = "🙂😊😀😃😄🤗👋👍🚗🚙🔑✨☀️";
-/// Nobody writes longer words, except in another code.
+/// Nobody writes longer words, except in code; addresses are looked at elsewhere.
 const LONGEST_WORD: usize = 45;
 
 /// Only what is written in the languages of customers, and no markup.
@@ -15,14 +15,16 @@ pub(super) fn check(reply: &str) -> Result<(), Reason> {
     if reply.chars().any(|c| !is_usual(c)) {
         return Err(Reason::Characters);
     }
-    if reply.contains(['[', ']', '{', '}', '<', '>', '_', '$', '|']) {
+    let after_dollar = reply.split('$').skip(1).any(|rest| rest.starts_with(|c: char| c.is_alphabetic()));
+    if after_dollar || reply.contains(['[', ']', '{', '}', '<', '>', '_', '|']) {
         return Err(bracketed(reply));
     }
     let lines_begin = |marks: &[&str]| reply.lines().any(|line| marks.iter().any(|mark| line.trim().starts_with(mark)));
     if reply.contains(['*', '`', '#', '~', '^', '\\', '=']) || lines_begin(&["- ", "• ", "+ ", "· ", "1. ", "1) "]) {
         return Err(Reason::Markup);
     }
-    if reply.split_whitespace().any(|word| word.chars().count() > LONGEST_WORD) {
+    let is_code = |word: &str| word.chars().count() > LONGEST_WORD && !word.contains(['/', '.', '@']);
+    if reply.split_whitespace().any(is_code) {
         return Err(Reason::Characters);
     }
     Ok(())
@@ -52,6 +54,13 @@ fn bracketed(reply: &str) -> Reason {
             .any(|tag| name.strip_prefix(tag).is_some_and(|rest| rest.starts_with(['>', ' ', '/'])))
             || rest.starts_with("!--")
     });
+    let small = reply.to_lowercase();
+    if ["[.]", "[dot]", "[at]", "[punktum]", "[@]", "<.>", "{.}", "{at}", "{dot}"]
+        .iter()
+        .any(|sign| small.contains(sign))
+    {
+        return Reason::Link;
+    }
     let link = reply.contains("](") || reply.contains("] (");
     if tag || link { Reason::Markup } else { Reason::Placeholder }
 }

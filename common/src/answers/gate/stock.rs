@@ -50,6 +50,15 @@ static GONE: LazyLock<Regex> = LazyLock::new(|| {
     ])
 });
 
+/// Whose cars people sell.
+static MAKES: LazyLock<Regex> = LazyLock::new(|| {
+    any_of(&[
+        "alfa romeo|audi|bmw|byd|citroen|cupra|dacia|fiat|ford|honda|hongqi|hyundai|jaguar|jeep|kia|land rover|lexus",
+        "maxus|mazda|mercedes|mini_ cooper|mitsubishi|nio_|nissan|opel|peugeot|polestar|porsche|renault|saab|seat_ leon",
+        "skoda|ssangyong|subaru|suzuki|tesla|toyota|volkswagen|vw_|volvo|voyah|xpeng|zeekr",
+    ])
+});
+
 /// Before a claim: it is asked, not made.
 static ASKED: LazyLock<Regex> = LazyLock::new(|| {
     expression(
@@ -67,6 +76,9 @@ static OF_PEOPLE: LazyLock<Regex> = LazyLock::new(|| {
 /// Refuses what the status of the vehicles does not bear out.
 pub(super) fn check(reply: &str, facts: &Facts) -> Result<(), Reason> {
     let text = folded(reply);
+    if MAKES.find_iter(&text).any(|make| !is_given(make.as_str(), facts)) {
+        return Err(Reason::Availability);
+    }
     let denied = |claim: regex::Match<'_>| DENIED.is_match(&text[..claim.start()]) || GONE.is_match(claim.as_str());
     let asked = |claim: regex::Match<'_>| ASKED.is_match(&text[..claim.start()]);
     for claim in OFFERED.find_iter(&text) {
@@ -89,6 +101,14 @@ pub(super) fn check(reply: &str, facts: &Facts) -> Result<(), Reason> {
         }
     }
     Ok(())
+}
+
+/// Whether a make is one of the stock's, or the customer's own word.
+fn is_given(make: &str, facts: &Facts) -> bool {
+    let customer = &facts.customer;
+    let told = [&customer.message, &customer.vehicle_interest].into_iter().flatten().map(|text| folded(text));
+    let given = facts.vehicles.iter().map(|vehicle| folded(&vehicle.name())).chain([folded(&facts.dealership.name)]);
+    given.chain(told).any(|text| text.contains(make))
 }
 
 fn is_sale(claim: &str) -> bool {

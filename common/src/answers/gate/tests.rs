@@ -102,7 +102,7 @@ fn judged(written: &str, facts: &Facts) -> Result<Draft, &'static str> {
 #[test]
 fn what_a_careful_assistant_writes_is_sent() {
     let cases = cases(GOOD);
-    assert!(cases.len() >= 10, "{}", cases.len());
+    assert!(cases.len() >= 100, "{}", cases.len());
     let wrong: Vec<_> = cases
         .iter()
         .filter_map(|case| Some((judged(&case.written(), &facts(&case.facts)).err()?, case)))
@@ -114,7 +114,7 @@ fn what_a_careful_assistant_writes_is_sent() {
 #[test]
 fn what_an_attacked_or_a_careless_one_writes_is_refused_for_its_reason() {
     let cases = cases(BAD);
-    assert!(!cases.is_empty());
+    assert!(cases.len() >= 300, "{}", cases.len());
     let mut wrong = Vec::new();
     for case in &cases {
         let expected = case.refused.as_deref().expect("a reason");
@@ -133,7 +133,7 @@ fn what_an_attacked_or_a_careless_one_writes_is_refused_for_its_reason() {
 #[test]
 fn every_reason_has_cases_and_every_code_is_its_own() {
     let cases = cases(BAD);
-    for reason in Reason::ALL.iter().filter(|reason| cases.len() >= 300 && **reason != Reason::Unfinished) {
+    for reason in Reason::ALL.iter().filter(|reason| **reason != Reason::Unfinished) {
         assert!(cases.iter().any(|case| case.refused.as_deref() == Some(reason.code())), "{}", reason.code());
     }
     let codes: std::collections::HashSet<_> = Reason::ALL.iter().map(|reason| reason.code()).collect();
@@ -206,7 +206,7 @@ const POISONS: [&str; 28] = [
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn good_ones_with_something_bad_anywhere_are_refused(case in any::<prop::sample::Index>(), poison in prop::sample::select(&POISONS[..]), place in any::<prop::sample::Index>()) {

@@ -84,7 +84,8 @@ pub(super) fn check(reply: &str, facts: &Facts) -> Result<(), Reason> {
     Ok(())
 }
 
-fn is_left_to_staff(sentence: &str) -> bool {
+/// Whether a folded sentence leaves something to people, and grants nothing.
+pub(super) fn is_left_to_staff(sentence: &str) -> bool {
     LEFT_TO_STAFF.is_match(sentence) && !GRANTED.is_match(sentence)
 }
 
