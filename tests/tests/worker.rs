@@ -15,7 +15,7 @@ mod reconcile;
 use std::{collections::BTreeMap, time::Duration};
 
 use common::{
-    config::{Operators, Outside, WorkerConfig},
+    config::{Operators, Outgoing, Outside, WorkerConfig},
     db::{DatabaseUrl, Db},
     queue::{Enqueued, Job, NewJob, enqueue},
     secrets::Keyring,
@@ -57,6 +57,8 @@ impl TestWorker {
             poll: Duration::from_mins(1),
             clerk: None,
             outside: Outside::default(),
+            outgoing: Outgoing::default(),
+            public_url: None,
             sync_interval: Duration::from_hours(1),
             shutdown: Duration::from_secs(20),
             admin_address: None,

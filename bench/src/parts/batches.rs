@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use common::{
-    config::{Operators, Outside, WorkerConfig},
+    config::{Operators, Outgoing, Outside, WorkerConfig},
     db::Db,
     queue::Job,
     secrets::Keyring,
@@ -56,6 +56,8 @@ impl Batches {
             poll: Duration::from_secs(1),
             clerk: None,
             outside: Outside::default(),
+            outgoing: Outgoing::default(),
+            public_url: None,
             sync_interval: Duration::from_hours(24),
             shutdown: Duration::from_secs(5),
             admin_address: None,
