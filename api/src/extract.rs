@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderMap, Method, header, request::Parts},
 };
 use common::{
-    ids::{AutomationRuleId, CustomerId, LeadId, SourceId, VehicleId},
+    ids::{AutomationRuleId, CustomerId, LeadId, MessageId, SourceId, VehicleId},
     input::FromFields,
 };
 use percent_encoding::percent_decode_str;
@@ -109,6 +109,12 @@ pub(crate) trait InPath: FromStr + Display {
 impl InPath for LeadId {
     fn not_found() -> Problem {
         Problem::not_found("lead-not-found", "Lead not found", "Your dealership has no lead with this id.")
+    }
+}
+
+impl InPath for MessageId {
+    fn not_found() -> Problem {
+        Problem::not_found("message-not-found", "Message not found", "Your dealership has no message with this id.")
     }
 }
 

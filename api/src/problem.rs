@@ -115,6 +115,24 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "no-inquiry", "No inquiry in it", detail)
     }
 
+    /// 409 of a message that is not sent again.
+    pub(crate) fn not_lost() -> Self {
+        let detail = "The message is on its way, has arrived, or was never to be sent; nothing is sent again.";
+        Self::new(StatusCode::CONFLICT, "not-lost", "Not lost", detail)
+    }
+
+    /// 409 of a message whose customer cannot be reached any more.
+    pub(crate) fn no_address() -> Self {
+        let detail = "The lead has no address for this channel any more; add one, or write by another channel.";
+        Self::new(StatusCode::CONFLICT, "no-address", "No address", detail)
+    }
+
+    /// 409 of a lead for which nothing was drafted.
+    pub(crate) fn no_draft() -> Self {
+        let detail = "No draft waits for this lead: it was sent, or withdrawn, or none was written.";
+        Self::new(StatusCode::CONFLICT, "no-draft", "No draft", detail)
+    }
+
     /// 409 of two records that are one person already.
     pub(crate) fn same_customer() -> Self {
         let detail = "The two are the same customer already.";

@@ -21,6 +21,7 @@ use crate::{
     inbound::{
         adf, email, facebook,
         form::{self, FORM},
+        reports,
     },
     memory::FairMemory,
     openapi::{self, Document, docs},
@@ -28,8 +29,8 @@ use crate::{
     rate_limit::RateLimited,
     request_log::{self, RequestLog},
     routes::{
-        automation_rules, conversations, customers, dealership, forms, health, inbound, lead_sources, leads, vehicles,
-        webhooks,
+        answers as answer_routes, automation_rules, conversations, customers, dealership, forms, health, inbound,
+        lead_sources, leads, unsubscribe, vehicles, webhooks,
     },
     security_headers,
     state::AppState,
@@ -73,6 +74,10 @@ fn member_routes() -> OpenApiRouter<AppState> {
         .routes(routes!(inbound::reject))
         .routes(routes!(conversations::list))
         .routes(routes!(conversations::create))
+        .routes(routes!(conversations::send_again))
+        .routes(routes!(answer_routes::list))
+        .routes(routes!(answer_routes::send_draft))
+        .routes(routes!(answer_routes::settings, answer_routes::update_settings))
         .routes(routes!(vehicles::list, vehicles::create))
         .routes(routes!(vehicles::show, vehicles::update, vehicles::delete))
         .routes(routes!(automation_rules::list, automation_rules::create))
@@ -93,7 +98,12 @@ fn form_routes() -> OpenApiRouter<AppState> {
 
 /// For whoever passes inquiries on.
 fn sender_routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(adf::receive)).routes(routes!(facebook::verify, facebook::receive))
+    OpenApiRouter::new()
+        .routes(routes!(adf::receive))
+        .routes(routes!(facebook::verify, facebook::receive))
+        .routes(routes!(reports::receive))
+        .routes(routes!(reports::sms))
+        .routes(routes!(unsubscribe::unsubscribe))
 }
 
 /// For those who receive mails for us, which may be long.
@@ -162,6 +172,7 @@ pub(crate) fn router(state: AppState, cors_origins: &[String]) -> Router {
         .route("/forms/{key}", get(forms::hosted))
         .route("/forms/{key}/thanks", get(forms::thanks))
         .route("/embed/{file}", get(forms::script))
+        .route("/unsubscribe/{tag}", get(unsubscribe::page))
         .fallback(|_: RateLimited| async { Problem::no_such_route() })
         .method_not_allowed_fallback(method_not_allowed)
         .layer(cors::layer(cors_origins))

@@ -57,6 +57,8 @@ fn lead(number: u32) -> Lead {
         last_contact_at: None,
         converted_at: None,
         first_response_time: Some(272.0),
+        first_automatic_response_time: None,
+        needs_human: None,
         conversation_count: 3,
     }
 }

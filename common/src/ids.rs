@@ -80,6 +80,10 @@ uuid_id!(
     SourceId
 );
 uuid_id!(
+    /// One sending of a message.
+    OutboxId
+);
+uuid_id!(
     /// What is told to whoever sends an inquiry. The id of the lead, if it makes one.
     ReceiptId
 );

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::ids::SourceId;
+use crate::ids::{LeadId, OutboxId, SourceId};
 
 /// A kind of work. The behaviour is in the worker.
 pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
@@ -20,21 +20,34 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
 }
 
 /// The kinds of all jobs that this release knows, each with its queue.
-pub const KINDS: [(&str, &str); 9] = [
+pub const KINDS: [(&str, &str); 16] = [
     (ProcessClerkEvent::KIND, ProcessClerkEvent::QUEUE),
     (ReadInquiry::KIND, ReadInquiry::QUEUE),
     (CheckForm::KIND, CheckForm::QUEUE),
     (ReadFacebookLead::KIND, ReadFacebookLead::QUEUE),
     (ReconcileFacebook::KIND, ReconcileFacebook::QUEUE),
     (ConnectPage::KIND, ConnectPage::QUEUE),
+    (SendEmail::KIND, SendEmail::QUEUE),
+    (SendSms::KIND, SendSms::QUEUE),
+    (NotifyPeople::KIND, NotifyPeople::QUEUE),
+    (ReadReport::KIND, ReadReport::QUEUE),
+    (ReadSms::KIND, ReadSms::QUEUE),
+    (WriteAnswer::KIND, WriteAnswer::QUEUE),
+    (AnswerInTime::KIND, AnswerInTime::QUEUE),
     (ReconcileClerk::KIND, ReconcileClerk::QUEUE),
     (CountLeads::KIND, CountLeads::QUEUE),
     (Prune::KIND, Prune::QUEUE),
 ];
 
 /// The kinds of those that process a delivery, whose payload names it as `delivery_id`.
-pub const PROCESS_DELIVERY: [&str; 4] =
-    [ProcessClerkEvent::KIND, ReadInquiry::KIND, CheckForm::KIND, ReadFacebookLead::KIND];
+pub const PROCESS_DELIVERY: [&str; 6] = [
+    ProcessClerkEvent::KIND,
+    ReadInquiry::KIND,
+    CheckForm::KIND,
+    ReadFacebookLead::KIND,
+    ReadReport::KIND,
+    ReadSms::KIND,
+];
 
 /// Applies one stored Clerk event to the mirror and what follows from it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,6 +118,92 @@ pub struct ReconcileFacebook {}
 impl Job for ReconcileFacebook {
     const KIND: &'static str = "facebook.reconcile";
     const QUEUE: &'static str = "facebook";
+}
+
+/// Sends a mail of the outbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SendEmail {
+    /// `outbox.id`.
+    pub outbox_id: OutboxId,
+}
+
+impl Job for SendEmail {
+    const KIND: &'static str = "outbox.send_email";
+    const QUEUE: &'static str = "email";
+    const BURIED_BY_WORKER: bool = true;
+}
+
+/// Sends a text message of the outbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SendSms {
+    /// `outbox.id`.
+    pub outbox_id: OutboxId,
+}
+
+impl Job for SendSms {
+    const KIND: &'static str = "outbox.send_sms";
+    const QUEUE: &'static str = "sms";
+    const BURIED_BY_WORKER: bool = true;
+}
+
+/// Tells people of the dealership what has happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotifyPeople {}
+
+impl Job for NotifyPeople {
+    const KIND: &'static str = "notifications.bundle";
+}
+
+/// Writes down what a provider reports of messages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadReport {
+    /// `deliveries.id`.
+    pub delivery_id: i64,
+}
+
+impl Job for ReadReport {
+    const KIND: &'static str = "outbox.read_report";
+    const QUEUE: &'static str = "inquiries";
+}
+
+/// Adds a customer's text message to their lead.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadSms {
+    /// `deliveries.id`.
+    pub delivery_id: i64,
+}
+
+impl Job for ReadSms {
+    const KIND: &'static str = "inquiries.read_sms";
+    const QUEUE: &'static str = "inquiries";
+}
+
+/// Has an assistant write an automatic answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WriteAnswer {
+    pub lead_id: LeadId,
+    /// 1 for the first answer of the lead.
+    pub turn: i16,
+}
+
+impl Job for WriteAnswer {
+    const KIND: &'static str = "answers.write";
+    const QUEUE: &'static str = "answers";
+    const BURIED_BY_WORKER: bool = true;
+}
+
+/// Answers with the template what nobody and nothing has answered in time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnswerInTime {
+    pub lead_id: LeadId,
+    /// As of [`WriteAnswer`].
+    pub turn: i16,
+}
+
+impl Job for AnswerInTime {
+    const KIND: &'static str = "answers.in_time";
+    /// Of its own: it must not wait for the assistant.
+    const QUEUE: &'static str = "deadlines";
 }
 
 /// Compares what is known with what Clerk's Backend API says, and imports the difference.

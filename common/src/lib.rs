@@ -23,6 +23,8 @@ pub mod lead_sources;
 pub mod leads;
 pub mod messages;
 pub mod metrics;
+pub mod notifications;
+pub mod outbox;
 pub mod page;
 pub mod process;
 pub mod queue;

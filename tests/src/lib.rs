@@ -13,6 +13,7 @@ pub mod jobs;
 pub mod ledger;
 pub mod load;
 pub mod logged_process;
+pub mod mailbox;
 pub mod metrics;
 pub mod misbehaviour;
 pub mod must_not_compile;

@@ -44,6 +44,7 @@ mod repository;
 mod secrecy;
 mod secrets;
 mod service;
+mod sending;
 mod side_by_side;
 mod soak;
 mod surface;

@@ -10,7 +10,8 @@
 use std::{sync::Arc, time::Duration};
 
 use common::{
-    config::{ClerkBackend, WorkerConfig},
+    answers::Means,
+    config::{ClerkBackend, Outgoing, WorkerConfig},
     db::{Db, SystemTx, TenantTx},
     queue::Job,
     secrets::Keyring,
@@ -164,5 +165,18 @@ pub struct JobContext {
     pub max_attempts: i16,
     /// Opens what dealerships gave us to keep.
     pub keyring: Keyring,
+    /// Through whom messages go out.
+    pub outgoing: Arc<Outgoing>,
+    /// Of the API, without a slash at the end, if it is known.
+    pub public_url: Option<Arc<str>>,
     pub(crate) metrics: Arc<Metrics>,
+}
+
+impl JobContext {
+    /// With what leads can be answered automatically.
+    pub(crate) fn means(&self) -> Means<'_> {
+        let Outgoing { email, sms, assistant, .. } = &*self.outgoing;
+        let model = assistant.as_ref().map(|assistant| assistant.model.as_str());
+        Means { email: email.is_some(), sms: sms.is_some(), model }
+    }
 }

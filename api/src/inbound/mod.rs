@@ -5,3 +5,4 @@ pub(crate) mod adf;
 pub(crate) mod email;
 pub(crate) mod facebook;
 pub(crate) mod form;
+pub(crate) mod reports;

@@ -12,7 +12,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 pub(crate) use finish::finish;
 pub(crate) use problems::{
     BodyProblems, ConflictProblems, FormProblems, MailProblems, MemberProblems, MissingAutomationRule, MissingCustomer,
-    MissingInbound, MissingLead, MissingSource, MissingVehicle, PublicProblems, QueryProblems, ReadinessProblems,
+    MissingInbound, MissingLead, MissingMessage, MissingSource, MissingVehicle, PublicProblems, QueryProblems, ReadinessProblems,
     WebhookProblems,
 };
 

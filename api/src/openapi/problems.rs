@@ -45,6 +45,7 @@ fn refusals() -> Vec<Refusal> {
             ],
         ),
         refusal("LeadNotFound", "The dealership has no lead with this id.", vec![ids::LeadId::not_found()]),
+        refusal("MessageNotFound", "The dealership has no message with this id.", vec![ids::MessageId::not_found()]),
         refusal("VehicleNotFound", "The dealership has no vehicle with this id.", vec![ids::VehicleId::not_found()]),
         refusal(
             "AutomationRuleNotFound",
@@ -58,7 +59,14 @@ fn refusals() -> Vec<Refusal> {
         refusal(
             "Conflict",
             "It does not fit what is there.",
-            vec![Problem::not_parked(), Problem::nothing_in_it(), Problem::same_customer()],
+            vec![
+                Problem::not_parked(),
+                Problem::nothing_in_it(),
+                Problem::same_customer(),
+                Problem::not_lost(),
+                Problem::no_address(),
+                Problem::no_draft(),
+            ],
         ),
         refusal("UnreadableQuery", "The query string is not UTF-8.", vec![Problem::query_not_utf8()]),
         refusal(
@@ -172,6 +180,8 @@ pub(crate) struct QueryProblems;
 pub(crate) struct BodyProblems;
 /// What a request for a lead may be answered with besides.
 pub(crate) struct MissingLead;
+/// What a request for a message may be answered with besides.
+pub(crate) struct MissingMessage;
 /// What a request for a vehicle may be answered with besides.
 pub(crate) struct MissingVehicle;
 /// What a request for an automation rule may be answered with besides.
@@ -210,6 +220,7 @@ answered_with! {
     QueryProblems: "UnreadableQuery", "InvalidQuery";
     BodyProblems: "UnreadableBody", "BodyTooSlow", "BodyTooLarge", "UnsupportedBody", "InvalidBody";
     MissingLead: "LeadNotFound";
+    MissingMessage: "MessageNotFound";
     MissingVehicle: "VehicleNotFound";
     MissingAutomationRule: "AutomationRuleNotFound";
     MissingCustomer: "CustomerNotFound";

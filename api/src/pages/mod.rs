@@ -10,6 +10,7 @@ mod layout;
 mod respond;
 mod texts;
 mod thanks;
+mod unsubscribe;
 
 pub use assets::{asset, embed_script};
 pub use closed::{closed, crowded};
@@ -18,3 +19,4 @@ pub use form::{FormPage, Trouble};
 pub use language::from_accept_language;
 pub use respond::{ForPeople, page};
 pub use thanks::thanks;
+pub use unsubscribe::{unsubscribe, unsubscribed};

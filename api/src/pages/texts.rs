@@ -52,6 +52,16 @@ pub(super) struct Texts {
     pub(super) crowded: &'static str,
     #[serde(skip)]
     pub(super) wait: &'static str,
+    #[serde(skip)]
+    pub(super) no_more: &'static str,
+    #[serde(skip)]
+    pub(super) no_more_help: &'static str,
+    #[serde(skip)]
+    pub(super) no_more_button: &'static str,
+    #[serde(skip)]
+    pub(super) no_more_done: &'static str,
+    #[serde(skip)]
+    pub(super) no_more_done_help: &'static str,
     /// What the dealership is called whose name is not known, within a sentence and at its beginning.
     #[serde(skip)]
     pub(super) unnamed: &'static str,
@@ -122,6 +132,11 @@ static NB: Texts = Texts {
     error: "Feil",
     crowded: "For mange vil inn akkurat nå",
     wait: "Vent et minutt, og last inn siden på nytt.",
+    no_more: "Vil du ikke ha flere meldinger?",
+    no_more_help: "Da får du ingen flere meldinger fra denne forhandleren.",
+    no_more_button: "Ingen flere meldinger",
+    no_more_done: "Du får ingen flere meldinger",
+    no_more_done_help: "Angrer du, kan du skrive til forhandleren selv.",
     unnamed: "forhandleren",
     unnamed_first: "Forhandleren",
     open_form: "Åpne kontaktskjemaet",
@@ -158,6 +173,11 @@ static NN: Texts = Texts {
     error: "Feil",
     crowded: "For mange vil inn akkurat no",
     wait: "Vent eit minutt, og last inn sida på nytt.",
+    no_more: "Vil du ikkje ha fleire meldingar?",
+    no_more_help: "Då får du ingen fleire meldingar frå denne forhandlaren.",
+    no_more_button: "Ingen fleire meldingar",
+    no_more_done: "Du får ingen fleire meldingar",
+    no_more_done_help: "Angrar du, kan du skrive til forhandlaren sjølv.",
     unnamed: "forhandlaren",
     unnamed_first: "Forhandlaren",
     open_form: "Opne kontaktskjemaet",
@@ -194,6 +214,11 @@ static EN: Texts = Texts {
     error: "Error",
     crowded: "Too many visitors right now",
     wait: "Wait a minute, and reload the page.",
+    no_more: "No more messages?",
+    no_more_help: "You will get no more messages from this dealership.",
+    no_more_button: "No more messages",
+    no_more_done: "You will get no more messages",
+    no_more_done_help: "If you change your mind, write to the dealership yourself.",
     unnamed: "the dealership",
     unnamed_first: "The dealership",
     open_form: "Open the contact form",

@@ -1,9 +1,11 @@
 use axum::{Json, http::StatusCode};
 use common::{
-    conversations::{self, Message, Reply, WriteError},
+    conversations::{self, Channel, Delivery, Message, Reply, WriteError},
     db::AccessError,
     ids::{LeadId, MessageId},
-    leads,
+    input::FieldError,
+    leads, messages,
+    outbox::{self, NotAgain, SendError},
     page::Before,
 };
 
@@ -11,7 +13,7 @@ use crate::{
     auth::{Tenant, commit},
     extract::{InPath, PathId, ValidJson, ValidQuery},
     linked::{BeforeParams, Linked, not_in_list},
-    openapi::{BodyProblems, MemberProblems, MissingLead, QueryProblems},
+    openapi::{BodyProblems, ConflictProblems, MemberProblems, MissingLead, MissingMessage, QueryProblems},
     problem::Problem,
 };
 
@@ -39,7 +41,8 @@ pub(crate) async fn list(
     Linked::new(tenant, &part, |last| format!("/api/v1/leads/{id}/conversations?before={}", last.id))
 }
 
-/// Records an answer to a customer. The first one is the lead's first response.
+/// Answers a customer. By `email` and `sms` it is sent, and `delivery` tells what becomes of it: it is the lead's first response
+/// once it has arrived. Through other channels it is only written down, and counts at once.
 #[utoipa::path(
     post, path = "/conversations", tag = "Conversations", operation_id = "createConversation", 
     request_body(content = Reply, example = json!({ "lead_id": "c0fc3c7a-637f-54ae-b716-20b57e2d6261", "message_content": "Hei Bjørn! Ja, vi har to på lager.", "channel": "email" })),
@@ -49,8 +52,33 @@ pub(crate) async fn create(
     mut tenant: Tenant,
     ValidJson(reply): ValidJson<Reply>,
 ) -> Result<(StatusCode, Json<Message>), Problem> {
-    let message = commit!(tenant, conversations::create(&mut tenant.tx, &reply.by(&tenant.caller)));
+    let message = commit!(tenant, messages::answer(&mut tenant.tx, &reply.by(&tenant.caller)));
     message.map(|message| (StatusCode::CREATED, Json(message))).ok_or_else(LeadId::not_found)
+}
+
+/// Sends a message once more that failed, came back, or may have been lost. If it was not lost, the customer gets it twice.
+#[utoipa::path(
+    post, path = "/conversations/{id}/send-again", tag = "Conversations", operation_id = "sendConversationAgain",
+    params(("id" = MessageId, Path)),
+    responses((status = 200, description = "It is on its way again", body = Delivery), MemberProblems, MissingMessage, ConflictProblems),
+)]
+pub(crate) async fn send_again(
+    mut tenant: Tenant,
+    PathId(id): PathId<MessageId>,
+) -> Result<Json<Delivery>, Problem> {
+    let delivery = commit!(tenant, outbox::send_again(&mut tenant.tx, id));
+    Ok(Json(delivery))
+}
+
+impl From<NotAgain> for Problem {
+    fn from(error: NotAgain) -> Self {
+        match error {
+            NotAgain::Missing => MessageId::not_found(),
+            NotAgain::NotLost => Self::not_lost(),
+            NotAgain::NoAddress => Self::no_address(),
+            NotAgain::Db(error) => error.into(),
+        }
+    }
 }
 
 impl From<WriteError> for Problem {
@@ -58,6 +86,19 @@ impl From<WriteError> for Problem {
         match error {
             WriteError::AuthorGone => AccessError::NotAMember.into(),
             WriteError::Db(error) => error.into(),
+        }
+    }
+}
+
+impl From<SendError> for Problem {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Write(error) => error.into(),
+            SendError::NoAddress(channel) => {
+                let what = if channel == Channel::Sms { "phone number" } else { "e-mail address" };
+                let message = format!("must be another one, or the lead needs the customer's {what} first: it has none");
+                Self::invalid_input(vec![FieldError { field: "channel".to_owned(), message }])
+            }
         }
     }
 }

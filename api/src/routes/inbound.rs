@@ -4,6 +4,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use common::{
+    answers::AnswerError,
     deliveries::{self, Inbound, InboundFilter, LedgerFilter, LedgerRow, ProcessError},
     ids::LeadId,
     intake::{self, DecideError, IntakeError, ReadError},
@@ -125,6 +126,8 @@ impl From<IntakeError> for Problem {
         match error {
             IntakeError::Lead(error) => error.into(),
             IntakeError::Message(error) => error.into(),
+            IntakeError::Answer(AnswerError::Send(error)) => error.into(),
+            IntakeError::Answer(AnswerError::Db(error)) => error.into(),
             IntakeError::Db(error) => error.into(),
         }
     }

@@ -1,5 +1,6 @@
 //! One file for each resource.
 
+pub(crate) mod answers;
 pub(crate) mod automation_rules;
 pub(crate) mod conversations;
 pub(crate) mod customers;
@@ -9,5 +10,6 @@ pub(crate) mod health;
 pub(crate) mod inbound;
 pub(crate) mod lead_sources;
 pub(crate) mod leads;
+pub(crate) mod unsubscribe;
 pub(crate) mod vehicles;
 pub(crate) mod webhooks;

@@ -21,7 +21,7 @@ pub(crate) enum Authenticity {
 }
 
 impl Authenticity {
-    fn of(is_authentic: Option<bool>) -> Self {
+    pub(crate) fn of(is_authentic: Option<bool>) -> Self {
         match is_authentic {
             Some(true) => Self::Authentic,
             Some(false) => Self::Forged,
@@ -63,7 +63,7 @@ pub(crate) fn before_the_body(senders: &MailSenders, provider: Provider, headers
 }
 
 /// <https://www.twilio.com/docs/sendgrid/for-developers/parsing-email/securing-your-parse-webhooks>
-fn is_sendgrids(key: &[u8], headers: &HeaderMap, body: &[u8]) -> bool {
+pub(crate) fn is_sendgrids(key: &[u8], headers: &HeaderMap, body: &[u8]) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let signature = text("x-twilio-email-event-webhook-signature").and_then(|text| STANDARD.decode(text).ok());
     let (Some(signature), Some(timestamp)) = (signature, text("x-twilio-email-event-webhook-timestamp")) else {
@@ -83,7 +83,7 @@ fn is_mailguns(key: &Secret, headers: &HeaderMap, body: &[u8]) -> bool {
 }
 
 /// <https://www.rfc-editor.org/rfc/rfc7617>
-fn has_login(login: &Secret, headers: &HeaderMap) -> bool {
+pub(crate) fn has_login(login: &Secret, headers: &HeaderMap) -> bool {
     let given = authorization(headers, "basic").and_then(|encoded| STANDARD.decode(encoded).ok());
     given.and_then(|given| String::from_utf8(given).ok()).is_some_and(|given| is_secret(&given, login))
 }

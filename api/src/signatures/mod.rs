@@ -3,6 +3,7 @@
 pub(crate) mod mail;
 pub(crate) mod meta;
 pub(crate) mod svix;
+pub(crate) mod twilio;
 
 use aws_lc_rs::{
     digest::{SHA256, digest},

@@ -20,7 +20,7 @@ pub use outgoing::{
     Access, AssistantProvider, AssistantSettings, EmailProvider, EmailSettings, HttpGateway, Outgoing, SmsProvider,
     SmsSettings,
 };
-pub use queues::{QueueLimit, Rate};
+pub use queues::{QueueLimit, Rate, default_concurrency};
 pub use senders::{MailSenders, MetaApp, Outside, Senders};
 pub use settings::{ConfigError, Settings};
 pub use smtp_server::{SmtpLogin, SmtpSecurity, SmtpServer};

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Settings, SmtpServer, http_url};
+use super::{Settings, SmtpServer, domain, http_url};
 use crate::{input::Email, secrets::Secret};
 
 /// What does not go out where nobody takes it.
@@ -11,6 +11,8 @@ pub struct Outgoing {
     pub email: Option<EmailSettings>,
     pub sms: Option<SmsSettings>,
     pub assistant: Option<AssistantSettings>,
+    /// The domain of the addresses for answers.
+    pub inbound_domain: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -18,6 +20,18 @@ pub struct EmailSettings {
     /// The address that our mails come from.
     pub from: String,
     pub provider: EmailProvider,
+}
+
+impl EmailSettings {
+    /// The domain that our mails come from.
+    pub fn domain(&self) -> &str {
+        self.from.rsplit_once('@').map_or(self.from.as_str(), |(_, domain)| domain)
+    }
+
+    /// Whether the provider takes a mail with the same key once.
+    pub fn is_idempotent(&self) -> bool {
+        matches!(self.provider, EmailProvider::Resend(_))
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -86,7 +100,12 @@ const ASSISTANT_REMEDY: &str = "ASSISTANT asks for it";
 
 impl Outgoing {
     pub(super) fn read(s: &mut Settings) -> Self {
-        Self { email: email(s), sms: sms(s), assistant: assistant(s) }
+        Self {
+            email: email(s),
+            sms: sms(s),
+            assistant: assistant(s),
+            inbound_domain: s.optional("INBOUND_DOMAIN", domain),
+        }
     }
 }
 

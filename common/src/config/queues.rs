@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, str::FromStr, time::Duration};
 
-use crate::jobs::KINDS;
+use crate::jobs::{Job, KINDS, WriteAnswer};
 
 /// Jobs of one queue that one process may run at once, at most.
 const MAX_CONCURRENCY: u32 = 1_000;
@@ -50,6 +50,15 @@ impl FromStr for Rate {
         });
         rate.ok_or_else(|| format!("the rate {text} must be such as 10/s, 300/min or 2000/h, of 1 to {MAX_RATE}"))
     }
+}
+
+/// Jobs that wait for the assistant cost neither a connection nor a processor, and there is a limit to how long a customer
+/// waits.
+const OF_ANSWERS: u32 = 500;
+
+/// How many jobs of a queue run at once in one process, where nothing else is said and `WORKER_CONCURRENCY` would not do.
+pub fn default_concurrency(queue: &str) -> Option<u32> {
+    (queue == WriteAnswer::QUEUE).then_some(OF_ANSWERS)
 }
 
 /// Reads `name:concurrency@rate`, separated by commas, of the queues in which jobs wait. Either part may be left out.
@@ -113,7 +122,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told() {
         for (text, told) in [
-            ("defualt:2", "there is no queue \"defualt\", only clerk, default, facebook, inquiries"),
+            ("defualt:2", "there is no queue \"defualt\", only answers, clerk, deadlines, default, email, facebook, inquiries, sms"),
             ("default", "says nothing about default; write default:20, default@10/s or default:20@10/s"),
             ("default:0", "0 jobs of default at once: must be a whole number from 1 to 1000"),
             ("default:many", "many jobs of default at once: must be a whole number from 1 to 1000"),

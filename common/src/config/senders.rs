@@ -2,7 +2,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use super::{Settings, http_url, list};
+use super::{Settings, WebhookSecrets, http_url, list};
 use crate::secrets::Secret;
 
 /// How senders show that it is them. Of one that is not configured nothing is taken.
@@ -13,6 +13,19 @@ pub struct Senders {
     pub meta_secrets: Vec<Secret>,
     /// What Meta shows when it asks whether the webhook's address is ours.
     pub meta_verify_token: Option<Secret>,
+    pub reports: ReportSenders,
+}
+
+/// Those who tell what became of messages of ours.
+#[derive(Debug, Clone, Default)]
+pub struct ReportSenders {
+    /// `SendGrid`'s public key of its event webhook, as DER (`SubjectPublicKeyInfo`).
+    pub sendgrid_key: Option<Vec<u8>>,
+    pub resend_secrets: Option<WebhookSecrets>,
+    /// The name and the password, with a colon between them, that Postmark is told to use.
+    pub postmark_login: Option<Secret>,
+    /// With which Twilio signs.
+    pub twilio_token: Option<Secret>,
 }
 
 /// Those who receive mails for us.
@@ -40,6 +53,12 @@ impl Senders {
             mail,
             meta_secrets: s.optional("FACEBOOK_APP_SECRETS", secrets).unwrap_or_default(),
             meta_verify_token: s.optional("FACEBOOK_VERIFY_TOKEN", secret),
+            reports: ReportSenders {
+                sendgrid_key: s.optional("SENDGRID_EVENT_KEY", public_key),
+                resend_secrets: s.optional("RESEND_WEBHOOK_SECRET", str::parse),
+                postmark_login: s.optional("POSTMARK_EVENT_LOGIN", login),
+                twilio_token: s.optional("TWILIO_AUTH_TOKEN", secret),
+            },
         }
     }
 }

@@ -36,12 +36,17 @@ text_enum!(
         Adf = "adf",
         /// Facebook, of a page's lead ads.
         Facebook = "facebook",
+        /// A provider that sends our messages, of what became of them.
+        Report = "report",
+        /// A customer's text message.
+        Sms = "sms",
     }
 );
 
 impl Source {
     /// Every source there is.
-    pub const ALL: [Self; 5] = [Self::Clerk, Self::Form, Self::Email, Self::Adf, Self::Facebook];
+    pub const ALL: [Self; 7] =
+        [Self::Clerk, Self::Form, Self::Email, Self::Adf, Self::Facebook, Self::Report, Self::Sms];
 }
 
 text_enum!(

@@ -63,6 +63,8 @@ pub enum Reading {
     Inquiries(Vec<Asked>),
     /// A person decides whether they are any.
     Doubtful(String, Vec<Asked>),
+    /// A mail of ours that did not arrive.
+    CameBack(email::Report),
     /// Of no use by design, for this reason.
     Ignored(String),
     /// It cannot be read, for this reason.

@@ -86,7 +86,9 @@ pub async fn receive_form(
         key: None,
         mail_id: None,
         answers: &[],
+        replies_to: None,
         assigned_to: settings.assigned_to,
+        is_answered: settings.automatic_answer,
     };
     let became = take_in(tx, &form.inquiry, &origin).await?;
     settle_own(tx, id, Status::Processed, &became.outcome(), &[]).await?;

@@ -8,6 +8,7 @@ mod mail;
 mod read;
 mod record;
 mod resolve;
+mod sms;
 
 use serde_json::{Map, Value};
 
@@ -17,17 +18,20 @@ pub use form::{FormAnswer, ReceivedForm, receive_form};
 pub use mail::{PostedMail, receive_mail};
 pub use read::{ReadError, Settled, process, process_fetched};
 pub use record::lead_of_receipt;
+pub use sms::{process_sms, receive_sms};
 use record::{record, record_again};
 use resolve::{lock, resolve};
 
 use crate::{
+    answers::{self, AnswerError},
     conversations::{self, Channel, Direction, NewMessage, SenderType},
     customers::{Contact, recognise, recognise_as},
     db::{self, TenantTx},
-    ids::{CustomerId, LeadId, MessageId, ReceiptId, SourceId, UserId},
+    ids::{CustomerId, LeadId, MessageId, OutboxId, ReceiptId, SourceId, UserId},
     inquiry::Inquiry,
     lead_sources::SourceKind,
     leads::{self, LeadSource, LeadStatus, NewLead},
+    notifications::{self, Event},
 };
 
 /// Where an inquiry comes from, and what it is known by.
@@ -44,8 +48,12 @@ pub struct Origin<'a> {
     pub mail_id: Option<&'a str>,
     /// The mails that it answers, by Message-ID.
     pub answers: &'a [String],
+    /// The message that it answers, by the address that it was sent to: nobody but its recipient knows that.
+    pub replies_to: Option<OutboxId>,
     /// Who gets what becomes of it.
     pub assigned_to: Option<UserId>,
+    /// Whether a lead that it makes is answered automatically.
+    pub is_answered: bool,
 }
 
 /// What an inquiry became.
@@ -83,6 +91,8 @@ pub enum IntakeError {
     #[error(transparent)]
     Message(#[from] conversations::WriteError),
     #[error(transparent)]
+    Answer(#[from] AnswerError),
+    #[error(transparent)]
     Db(#[from] db::Error),
 }
 
@@ -106,6 +116,16 @@ pub async fn take_in(tx: &mut TenantTx, inquiry: &Inquiry, origin: &Origin<'_>) 
         None => Became::Lead(create_lead(tx, inquiry, origin).await?),
     };
     record(tx, inquiry, origin, became).await?;
+    match became {
+        Became::Lead(lead) => {
+            notifications::tell(tx, Event::NewLead, Some(lead)).await?;
+            if origin.is_answered {
+                answers::expect(tx, lead, 1).await?;
+            }
+        }
+        Became::Message(lead, _) => answers::customer_wrote(tx, lead).await?,
+        Became::Known(_) => {}
+    }
     Ok(became)
 }
 

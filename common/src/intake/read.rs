@@ -1,17 +1,19 @@
 use multer::bytes::Bytes;
+use uuid::Uuid;
 
 use super::{Became, IntakeError, Origin, take_in};
 use crate::{
     db::TenantTx,
     deliveries::{Own, ProcessError, Source, Status, settle_own, take_own},
-    ids::ReceiptId,
+    ids::{OutboxId, ReceiptId},
     inquiry::{
         Asked, Reading, adf,
         charset::parameter,
-        email::{self, OwnAddresses, Provider, portal::SenderRules},
+        email::{self, OwnAddresses, Provider, Report, plus_token, portal::SenderRules},
         form,
     },
     lead_sources::{self, Settings},
+    outbox::{self, ReportKind},
 };
 
 /// What a delivery came to.
@@ -83,7 +85,7 @@ pub(super) fn read(delivery: &Own, settings: &Settings) -> Result<Reading, ReadE
         },
         Source::Email => read_mail(delivery, settings, &body),
         Source::Adf => read_adf(&body, parameter(content_type, "charset")),
-        Source::Facebook | Source::Clerk => return Err(ReadError::NotHere),
+        Source::Facebook | Source::Clerk | Source::Report | Source::Sms => return Err(ReadError::NotHere),
     })
 }
 
@@ -130,6 +132,7 @@ async fn write_down(
         Reading::Doubtful(reason, _) => return Ok(Settled { status: Status::Parked, outcome: reason }),
         Reading::Ignored(reason) => return Ok(Settled { status: Status::Ignored, outcome: reason }),
         Reading::Dead(reason) => return Ok(Settled { status: Status::Dead, outcome: reason }),
+        Reading::CameBack(report) => return came_back(tx, delivery, &report).await,
     };
     if !inquiries.iter().any(|asked| asked.inquiry.is_reachable()) {
         let outcome = "nobody can be reached by what it says".to_owned();
@@ -137,6 +140,32 @@ async fn write_down(
     }
     let became = take_in_all(tx, delivery, settings, &inquiries).await?;
     Ok(Settled { status: Status::Processed, outcome: outcome(&became) })
+}
+
+/// The message to whose address for answers a mail was sent.
+fn replies_to(delivery: &Own) -> Option<OutboxId> {
+    let token = plus_token(delivery.headers["recipient"].as_str()?)?.token?;
+    Uuid::try_parse(&token).ok().map(OutboxId::from)
+}
+
+/// A mail of ours has come back.
+async fn came_back(tx: &mut TenantTx, delivery: &Own, back: &Report) -> Result<Settled, IntakeError> {
+    let by_id = back.original_message_id.as_deref().and_then(|id| id.split('@').next());
+    let by_id = by_id.and_then(|id| Uuid::try_parse(id).ok()).map(OutboxId::from);
+    let is_final = back.action.as_deref() == Some("failed");
+    let kind = match back.status.as_deref() {
+        Some(status) if is_final && status.starts_with('5') => ReportKind::HardBounce,
+        _ if is_final => ReportKind::SoftBounce,
+        _ => return Ok(Settled { status: Status::Ignored, outcome: "a mail of ours is delayed".to_owned() }),
+    };
+    let reason = back.status.as_ref().map(|status| format!("the customer's mail server refused it ({status})"));
+    for outbox in by_id.into_iter().chain(replies_to(delivery)) {
+        let told = outbox::Report { outbox, kind, reason: reason.clone() };
+        if outbox::report(tx, &told).await? {
+            return Ok(Settled { status: Status::Processed, outcome: format!("tells that {outbox} came back") });
+        }
+    }
+    Ok(Settled { status: Status::Ignored, outcome: "a report that a mail did not arrive".to_owned() })
 }
 
 /// Each of a delivery's inquiries, in their order.
@@ -156,7 +185,9 @@ pub(super) async fn take_in_all(
             key: asked.key.as_deref(),
             mail_id: asked.mail_id.as_deref(),
             answers: &asked.answers,
+            replies_to: replies_to(delivery),
             assigned_to: settings.assigned_to,
+            is_answered: settings.automatic_answer,
         };
         all.push(take_in(tx, &asked.inquiry, &origin).await?);
     }

@@ -57,6 +57,10 @@ pub(super) async fn resolve(tx: &mut TenantTx, inquiry: &Inquiry, origin: &Origi
            (SELECT lead_id FROM inquiries
             WHERE dealership_id = $1 AND fingerprint = $6 AND received_at > now() - make_interval(mins => $7) LIMIT 1)) AS known,
          coalesce(
+           (SELECT lead_id FROM outbox WHERE id = $9 AND dealership_id = $1),
+           (SELECT o.lead_id FROM outbox o
+            WHERE o.dealership_id = $1 AND o.mail_id = ANY ($8) AND o.lead_id IS NOT NULL
+            ORDER BY o.created_at DESC LIMIT 1),
            (SELECT i.lead_id FROM inquiries i JOIN leads l ON l.id = i.lead_id AND l.dealership_id = $1
             WHERE i.dealership_id = $1 AND i.mail_id = ANY ($8) ORDER BY i.received_at DESC LIMIT 1),
            (SELECT l.id FROM leads l
@@ -74,6 +78,7 @@ pub(super) async fn resolve(tx: &mut TenantTx, inquiry: &Inquiry, origin: &Origi
     .bind(fingerprint(inquiry, origin))
     .bind(REPEATED_WITHIN)
     .bind(origin.answers)
+    .bind(origin.replies_to)
     .fetch_one(tx.conn())
     .await?)
 }

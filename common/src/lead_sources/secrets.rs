@@ -8,6 +8,7 @@ use crate::{
     deliveries::resume_of_page,
     ids::{DealershipId, SourceId},
     jobs::{ConnectPage, ReadFacebookLead},
+    notifications::{self, Event},
     queue::{NewJob, enqueue},
     secrets::{KeyId, Keyring, MissingKeys, NoKey, OpenError, Place, Sealed, Secret},
 };
@@ -179,7 +180,11 @@ pub async fn mark_broken(tx: &mut TenantTx, id: SourceId, reason: &str) -> Resul
          WHERE id = $1 AND dealership_id = $2 AND broken_reason IS DISTINCT FROM $3",
     );
     let marked = marked.bind(id).bind(tx.dealership()).bind(reason).execute(tx.conn()).await?;
-    Ok(marked.rows_affected() > 0)
+    let is_news = marked.rows_affected() > 0;
+    if is_news {
+        notifications::tell(tx, Event::SourceBroken, None).await?;
+    }
+    Ok(is_news)
 }
 
 /// Why secrets of sources could not be used.

@@ -187,6 +187,7 @@ pub struct Settings {
     pub allowed_origins: Vec<String>,
     pub thank_you_url: Option<String>,
     pub assigned_to: Option<UserId>,
+    pub automatic_answer: bool,
     pub sender_rules: JsonText,
     pub turnstile_site_key: Option<String>,
     pub turnstile_secret: Option<Sealed>,
@@ -214,7 +215,7 @@ pub async fn settings(tx: &mut TenantTx, id: SourceId) -> Result<Option<Settings
     Ok(sqlx::query_as(
         "-- lead_sources::settings
          SELECT s.id, s.kind, s.key, s.enabled, s.language, s.allowed_origins, s.thank_you_url, u.id AS assigned_to,
-                s.sender_rules, s.turnstile_site_key, s.turnstile_secret, s.page_token, s.broken_since IS NOT NULL AS is_broken,
+                s.automatic_answer, s.sender_rules, s.turnstile_site_key, s.turnstile_secret, s.page_token, s.broken_since IS NOT NULL AS is_broken,
                 d.name AS dealership, d.email AS dealership_email
          FROM lead_sources s JOIN dealerships d ON d.id = $1
          LEFT JOIN users u ON u.id = s.assigned_to AND u.dealership_id = $1 AND NOT u.suspended

@@ -23,6 +23,8 @@ pub struct StatusChange {
     pub changed_by: Option<ChangedBy>,
     /// Clerk user who acted as that person, if somebody did.
     pub impersonator: Option<String>,
+    /// Whether an automatic answer did it.
+    pub automatic: bool,
     /// When the status changed.
     pub changed_at: DateTime<Utc>,
 }
@@ -47,6 +49,7 @@ impl FromRow<'_, PgRow> for StatusChange {
             to_status: row.try_get("to_status")?,
             changed_by: id.zip(name).map(|(id, name)| ChangedBy { id, name }),
             impersonator: row.try_get("impersonator")?,
+            automatic: row.try_get("automatic")?,
             changed_at: row.try_get("changed_at")?,
         })
     }
@@ -75,7 +78,7 @@ pub async fn history(
     }
     let items: Vec<StatusChange> = sqlx::query_as(
         "-- leads::history
-         SELECT c.id, c.from_status, c.to_status, c.changed_by, c.impersonator, c.changed_at, u.name
+         SELECT c.id, c.from_status, c.to_status, c.changed_by, c.impersonator, c.automatic, c.changed_at, u.name
          FROM lead_status_changes c LEFT JOIN users u ON u.id = c.changed_by AND u.dealership_id = c.dealership_id
          WHERE c.lead_id = $1 AND c.dealership_id = $2
            AND (c.changed_at, c.id) < (coalesce($3, 'infinity'), coalesce($4, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))

@@ -10,7 +10,7 @@ use crate::{
 /// A lead that nobody else can change before the transaction ends. Whatever changes a lead or is recorded of it comes
 /// from here, so that times are in the order in which the changes took effect.
 #[derive(Debug, FromRow)]
-pub(crate) struct LockedLead {
+pub struct LockedLead {
     pub(super) status: LeadStatus,
     pub(super) assigned_to: Option<UserId>,
     pub(super) has_email: bool,
@@ -35,4 +35,11 @@ pub(crate) async fn lock(tx: &mut TenantTx, id: LeadId) -> Result<Option<LockedL
     .bind(tx.dealership())
     .fetch_optional(tx.conn())
     .await?)
+}
+
+impl LockedLead {
+    /// Whether the customer can be written to by e-mail.
+    pub(crate) fn has_email(&self) -> bool {
+        self.has_email
+    }
 }

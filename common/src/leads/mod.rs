@@ -1,4 +1,6 @@
 //! Leads: customers' inquiries.
+
+mod contact;
 mod create;
 mod error;
 mod filter;
@@ -14,11 +16,13 @@ use serde::{Serialize, Serializer};
 use sqlx::{FromRow, Row, postgres::PgRow};
 use utoipa::ToSchema;
 
+pub(crate) use contact::{contacted, need_human, reached, score_automatically};
 pub(crate) use create::MESSAGE_LIMIT;
 pub use create::{NewLead, create};
 pub use error::WriteError;
 pub use filter::{AssignedTo, Cursor, LeadFilter, LeadQuery, Paging};
 pub use history::{ChangedBy, StatusChange, history};
+pub use lock::LockedLead;
 pub(crate) use lock::lock;
 pub use page::{LeadPage, exists, find, of_customer, page, related};
 pub use totals::count;
@@ -105,6 +109,8 @@ pub struct Lead {
     pub initial_message: Option<String>,
     /// How promising it is, from 1 to 100.
     pub lead_score: i16,
+    /// Why it is that promising, where the assistant said so.
+    pub score_reasons: Vec<String>,
     /// When it came in.
     pub created_at: DateTime<Utc>,
     /// When it last changed.
@@ -113,10 +119,17 @@ pub struct Lead {
     pub last_contact_at: Option<DateTime<Utc>>,
     /// When it was won.
     pub converted_at: Option<DateTime<Utc>>,
-    /// From the inquiry to the first answer: an ISO 8601 duration in seconds.
+    /// From the inquiry to the first answer of a person that reached the customer: an ISO 8601 duration in seconds.
     #[serde(serialize_with = "iso_8601_seconds")]
     #[schema(value_type = Option<String>, example = "PT272S")]
     pub first_response_time: Option<f64>,
+    /// From the inquiry to the first automatic answer: an ISO 8601 duration in seconds.
+    #[serde(serialize_with = "iso_8601_seconds")]
+    #[schema(value_type = Option<String>, example = "PT4.2S")]
+    pub first_automatic_response_time: Option<f64>,
+    /// Why a person has to answer; null where nobody has to.
+    #[schema(example = "the customer asks to be called")]
+    pub needs_human: Option<String>,
     /// Messages exchanged so far.
     pub conversation_count: i64,
 }
@@ -158,11 +171,14 @@ impl FromRow<'_, PgRow> for Lead {
             vehicle_interest: row.try_get("vehicle_interest")?,
             initial_message: row.try_get("initial_message")?,
             lead_score: row.try_get("lead_score")?,
+            score_reasons: row.try_get("score_reasons")?,
             created_at: row.try_get("created_at")?,
             updated_at: row.try_get("updated_at")?,
             last_contact_at: row.try_get("last_contact_at")?,
             converted_at: row.try_get("converted_at")?,
             first_response_time: row.try_get("first_response_seconds")?,
+            first_automatic_response_time: row.try_get("first_automatic_response_seconds")?,
+            needs_human: row.try_get("needs_human")?,
             conversation_count: row.try_get("conversation_count")?,
         })
     }

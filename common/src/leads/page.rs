@@ -38,9 +38,11 @@ macro_rules! details {
         concat!(
             "
         SELECT l.id, l.dealership_id, l.assigned_to, l.source, l.source_url, l.source_metadata, l.status, l.customer_name,
-               l.customer_email, l.customer_phone, l.customer_phone_e164, l.vehicle_interest, l.initial_message, l.lead_score, l.customer_id,
+               l.customer_email, l.customer_phone, l.customer_phone_e164, l.vehicle_interest, l.initial_message, l.lead_score, l.score_reasons,
+               l.customer_id, l.needs_human,
                l.created_at, l.updated_at, l.last_contact_at, l.converted_at,
                extract(epoch FROM l.first_response_time)::float8 AS first_response_seconds,
+               extract(epoch FROM l.first_automatic_response_time)::float8 AS first_automatic_response_seconds,
                u.name AS assignee_name, u.email AS assignee_email, u.role AS assignee_role,
                (SELECT count(*) FROM conversations c WHERE c.lead_id = l.id AND c.dealership_id = ",
             $dealership,

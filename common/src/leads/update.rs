@@ -12,6 +12,7 @@ use crate::{
     deliveries::erase_own,
     ids::{CustomerId, LeadId, UserId},
     input::{Email, Fields, FromFields, JsonText, Patch, Phone, integer, json_object, parsed, text, uuid},
+    notifications::{self, Event},
     update::Update,
 };
 
@@ -105,6 +106,12 @@ pub async fn update(tx: &mut TenantTx, id: LeadId, patch: &LeadPatch, by: &Calle
     query.build().execute(tx.conn()).await?;
     if let Some(status) = status {
         record(tx, id, &before, status, by).await?;
+    }
+    if let Patch::Set(assignee) = patch.assigned_to
+        && before.assigned_to != Some(assignee)
+        && assignee != by.id
+    {
+        notifications::tell(tx, Event::Assigned, Some(id)).await?;
     }
     Ok(find(tx, id).await?)
 }

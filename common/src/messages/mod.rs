@@ -1,3 +1,10 @@
-//! What is sent to customers.
+//! What is said to customers: by people, and how it looks when it leaves.
 
+mod answer;
+mod compose;
 pub mod mail;
+mod notice;
+
+pub use answer::{DraftChange, answer, send_draft};
+pub use compose::{Envelope, Letter, compose, compose_sms};
+pub use notice::compose_notice;

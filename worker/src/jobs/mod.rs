@@ -1,23 +1,31 @@
 //! What jobs do. A new kind of job: its payload in `common::jobs`, a file here that implements one of the traits in
 //! [`crate::kinds`], a line in [`registry`].
 
+mod answer_in_time;
 mod check_form;
 mod connect_page;
 mod count_leads;
+mod notify_people;
 mod process_clerk_event;
 mod prune;
 mod read_facebook_lead;
 mod read_inquiry;
+mod read_report;
+mod read_sms;
 mod reconcile_clerk;
 mod reconcile_facebook;
+mod send_email;
+mod send_sms;
+mod sending;
+mod write_answer;
 
 use std::time::Duration;
 
 use common::{
     config::WorkerConfig,
     jobs::{
-        CheckForm, ConnectPage, CountLeads, ProcessClerkEvent, Prune, ReadFacebookLead, ReadInquiry, ReconcileClerk,
-        ReconcileFacebook,
+        AnswerInTime, CheckForm, ConnectPage, CountLeads, NotifyPeople, ProcessClerkEvent, Prune, ReadFacebookLead, ReadInquiry,
+        ReadReport, ReadSms, ReconcileClerk, ReconcileFacebook, SendEmail, SendSms, WriteAnswer,
     },
 };
 
@@ -34,6 +42,13 @@ pub fn registry(config: &WorkerConfig) -> Registry {
         .network::<CheckForm>()
         .network::<ReadFacebookLead>()
         .network::<ConnectPage>()
+        .network::<SendEmail>()
+        .network::<SendSms>()
+        .network::<WriteAnswer>()
+        .tenant::<AnswerInTime>()
+        .tenant::<NotifyPeople>()
+        .tenant::<ReadReport>()
+        .tenant::<ReadSms>()
         .idempotent::<CountLeads>()
         .idempotent::<Prune>()
         .every(Duration::from_hours(1), &CountLeads {})

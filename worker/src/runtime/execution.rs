@@ -7,6 +7,7 @@ use std::{
 };
 
 use common::{
+    config::Outgoing,
     db::{Db, TenantForJob},
     queue::{ClaimedJob, LeaseError, NextState, Retry, defer, drop_pointless, fail},
     secrets::Keyring,
@@ -41,6 +42,8 @@ pub(super) struct Execution {
     pub(super) db: Db,
     pub(super) services: Services,
     pub(super) keyring: Keyring,
+    pub(super) outgoing: Arc<Outgoing>,
+    pub(super) public_url: Option<Arc<str>>,
     pub(super) registry: Registry,
     pub(super) local_queue: Arc<LocalQueue>,
     pub(super) completions: Completions,
@@ -133,6 +136,8 @@ impl Execution {
             attempt: job.attempt,
             max_attempts: job.max_attempts,
             keyring: self.keyring.clone(),
+            outgoing: self.outgoing.clone(),
+            public_url: self.public_url.clone(),
             metrics: self.metrics.clone(),
         };
         let mut network = None;

@@ -24,7 +24,7 @@ use std::{
 
 use common::{
     clock::Clock,
-    config::WorkerConfig,
+    config::{WorkerConfig, default_concurrency},
     db::{Db, NotUsable},
     lead_sources::{KeysError, require_keys},
     metrics,
@@ -127,6 +127,7 @@ impl Runtime {
         let (stop, stopping) = watch::channel(false);
         let unsettled = Arc::new(AtomicBool::new(false));
         let (mut local_queues, mut claimers, mut work) = (Vec::new(), JoinSet::new(), Vec::new());
+        let outgoing = Arc::new(config.outgoing.clone());
         let (completer, completions) = Completer::new(&db, config.lease);
         let connections = Connections::of_pool(config.connections);
         let claiming = DedicatedConnection::new(&db, "claimer", statement_limit(config.lease));
@@ -142,6 +143,8 @@ impl Runtime {
                 db: db.clone(),
                 services: services.clone(),
                 keyring: config.keyring.clone(),
+                outgoing: outgoing.clone(),
+                public_url: config.public_url.as_deref().map(Arc::from),
                 registry: registry.clone(),
                 local_queue: local_queue.clone(),
                 completions: completions.clone(),
@@ -188,7 +191,8 @@ impl Runtime {
 
 fn local_queue(queue: &'static str, config: &WorkerConfig) -> LocalQueue {
     let limit = config.queue_limits.get(queue).copied().unwrap_or_default();
-    LocalQueue::new(queue, limit.concurrency.unwrap_or(config.concurrency) as usize, limit.rate)
+    let concurrency = limit.concurrency.or_else(|| default_concurrency(queue)).unwrap_or(config.concurrency);
+    LocalQueue::new(queue, concurrency as usize, limit.rate)
 }
 
 /// This process, as operators see it.

@@ -12,7 +12,13 @@ pub(super) struct Finding {
 
 /// References into another dealership cannot be written while these are there. Referential checks bypass policies, so that
 /// policies cannot guard them.
-pub(super) const KEYS: [(&str, &str); 10] = [
+pub(super) const KEYS: [(&str, &str); 16] = [
+    ("answers", "lead_id"),
+    ("notifications", "lead_id"),
+    ("notifications", "user_id"),
+    ("outbox", "lead_id"),
+    ("outbox", "message_id"),
+    ("outbox", "user_id"),
     ("conversations", "lead_id"),
     ("conversations", "sender_user_id"),
     ("lead_status_changes", "lead_id"),

@@ -1,0 +1,131 @@
+//! What providers report of the messages that they took, and the text messages that customers send back.
+
+use axum::{
+    Extension, Json,
+    extract::{Path, State},
+    http::{HeaderMap, Uri, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+};
+use common::{
+    deliveries::Source,
+    intake::receive_sms,
+    outbox::{Reporter, receive_reports},
+    telemetry::Trace,
+};
+
+use super::email::MailReceipt;
+use crate::{
+    client::Client,
+    extract::{RawBody, decode_query},
+    openapi::MailProblems,
+    problem::Problem,
+    signatures::{
+        mail::{Authenticity, has_login, is_sendgrids},
+        svix::is_signed,
+        twilio,
+    },
+    state::AppState,
+};
+
+/// Takes what `sendgrid`, `resend`, `postmark` or `twilio` reports of messages: each is written down once, in whatever order it
+/// comes.
+#[utoipa::path(
+    post, path = "/webhooks/{provider}/events", tag = "Webhooks", operation_id = "receiveReports", security(()),
+    params(("provider" = String, Path, description = "Who reports.", example = "postmark")),
+    request_body(content = Object, description = "As the provider posts it"),
+    responses((status = 200, description = "It is stored", body = MailReceipt), MailProblems),
+)]
+pub(crate) async fn receive(
+    State(state): State<AppState>,
+    Extension(trace): Extension<Trace>,
+    client: Client,
+    Path(provider): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+    RawBody(body): RawBody,
+) -> Result<Response, Problem> {
+    let reporter: Reporter = provider.parse().map_err(|_| Problem::no_such_route())?;
+    let authenticity = authenticity(&state, reporter, &headers, &uri, &body);
+    refuse(&state, client, Source::Report, reporter.as_str(), authenticity)?;
+    let query = decode_query(uri.query().unwrap_or_default()).unwrap_or_default();
+    let tag = query.iter().find(|(name, _)| name == "tag").map(|(_, tag)| tag.as_str());
+    let reports = reporter.read(&body, tag).map_err(|error| Problem::unreadable(error.to_string()))?;
+    let is_new = if reports.is_empty() {
+        false
+    } else {
+        let permit = state.admission.webhook().await?;
+        let mut tx = permit.db().system_for_request().await?;
+        let is_new = receive_reports(&mut tx, reporter, reports, &trace.traceparent()).await?;
+        tx.commit().await?;
+        is_new
+    };
+    state.metrics.webhook(Source::Report, if is_new { "accepted" } else { "duplicate" });
+    Ok(Json(MailReceipt::of(is_new)).into_response())
+}
+
+/// Takes a customer's text message from Twilio. It is added to the lead about which that number was written to last.
+#[utoipa::path(
+    post, path = "/webhooks/twilio/sms", tag = "Webhooks", operation_id = "receiveSms", security(()),
+    request_body(content = Object, description = "As Twilio posts it"),
+    responses((status = 200, description = "It is stored; nothing is answered", body = String, content_type = "text/xml"), MailProblems),
+)]
+pub(crate) async fn sms(
+    State(state): State<AppState>,
+    Extension(trace): Extension<Trace>,
+    client: Client,
+    uri: Uri,
+    headers: HeaderMap,
+    RawBody(body): RawBody,
+) -> Result<Response, Problem> {
+    refuse(&state, client, Source::Sms, "twilio", twilios(&state, &headers, &uri, &body))?;
+    let permit = state.admission.webhook().await?;
+    let mut tx = permit.db().system_for_request().await?;
+    let Some(is_new) = receive_sms(&mut tx, &body, &trace.traceparent()).await? else {
+        return Err(Problem::unreadable("The body is not a text message of Twilio's."));
+    };
+    tx.commit().await?;
+    state.metrics.webhook(Source::Sms, if is_new { "accepted" } else { "duplicate" });
+    Ok(([(CONTENT_TYPE, "text/xml")], "<Response/>").into_response())
+}
+
+fn authenticity(state: &AppState, reporter: Reporter, headers: &HeaderMap, uri: &Uri, body: &[u8]) -> Authenticity {
+    let senders = &state.senders.reports;
+    match reporter {
+        Reporter::Sendgrid => {
+            Authenticity::of(senders.sendgrid_key.as_ref().map(|key| is_sendgrids(key, headers, body)))
+        }
+        Reporter::Postmark => {
+            Authenticity::of(senders.postmark_login.as_ref().map(|login| has_login(login, headers)))
+        }
+        Reporter::Resend => {
+            Authenticity::of(senders.resend_secrets.as_ref().map(|secrets| is_signed(secrets, headers, body)))
+        }
+        Reporter::Twilio => twilios(state, headers, uri, body),
+    }
+}
+
+fn twilios(state: &AppState, headers: &HeaderMap, uri: &Uri, body: &[u8]) -> Authenticity {
+    let told = state.senders.reports.twilio_token.as_ref().zip(state.addresses.public_url.as_ref());
+    Authenticity::of(told.map(|(token, url)| twilio::is_authentic(token, headers, &format!("{url}{uri}"), body)))
+}
+
+fn refuse(
+    state: &AppState,
+    client: Client,
+    source: Source,
+    provider: &str,
+    authenticity: Authenticity,
+) -> Result<(), Problem> {
+    match authenticity {
+        Authenticity::Authentic => Ok(()),
+        Authenticity::Forged => {
+            state.metrics.webhook(source, "rejected");
+            tracing::warn!(provider, "a report refused: it is not signed as by this provider");
+            Err(state.rate_limiter.refuse(client, Problem::not_the_sender()))
+        }
+        Authenticity::NotConfigured => {
+            tracing::error!(provider, "a report not taken: no key of this provider is configured");
+            Err(Problem::not_ready("Reports of this provider are not taken here; configure its key."))
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What is known of a lead that is to be answered.
+
+use chrono::{DateTime, Utc};
+use sqlx::FromRow;
+
+use super::{
+    facts::{CustomerFacts, DealershipFacts, Facts, MAX_VEHICLES, VehicleFacts},
+    language,
+    settings::AnswerSettings,
+    store::Place,
+};
+use crate::{
+    conversations::Channel,
+    db::{Result, TenantTx},
+    ids::LeadId,
+    language::Language,
+    vehicles::VehicleStatus,
+};
+
+/// A lead as far as an automatic answer needs it.
+#[derive(Debug, FromRow)]
+pub(super) struct Context {
+    pub(super) customer_name: Option<String>,
+    pub(super) customer_email: Option<String>,
+    pub(super) customer_phone: Option<String>,
+    /// What the customer wrote last.
+    pub(super) message: Option<String>,
+    pub(super) vehicle_interest: Option<String>,
+    pub(super) received_at: DateTime<Utc>,
+    pub(super) is_old: bool,
+    /// Of the source that it came from.
+    pub(super) language: Option<String>,
+    pub(super) human_answered: bool,
+    /// Automatic messages to the same address in 24 hours.
+    pub(super) to_same: i64,
+    /// Automatic answers of the dealership in 24 hours.
+    pub(super) answers_today: i64,
+    /// What the assistant read and wrote for the dealership in 24 hours.
+    pub(super) tokens_today: i64,
+    pub(super) dealership: String,
+    pub(super) dealership_email: String,
+    pub(super) dealership_phone: Option<String>,
+    pub(super) dealership_address: Option<String>,
+}
+
+pub(super) async fn context(tx: &mut TenantTx, place: Place) -> Result<Context> {
+    Ok(sqlx::query_as(
+        "-- answers::context
+         WITH l AS (SELECT * FROM leads WHERE id = $1 AND dealership_id = $2),
+         written AS (
+           SELECT message_content, created_at FROM conversations
+           WHERE lead_id = $1 AND dealership_id = $2 AND direction = 'inbound' ORDER BY created_at DESC, id DESC LIMIT 1)
+         SELECT l.customer_name, l.customer_email, l.customer_phone_e164 AS customer_phone,
+                coalesce((SELECT message_content FROM written), l.initial_message) AS message, l.vehicle_interest,
+                coalesce((SELECT created_at FROM written), l.created_at) AS received_at,
+                coalesce((SELECT created_at FROM written), l.created_at) < now() - interval '1 day' AS is_old,
+                (SELECT s.language FROM inquiries i JOIN lead_sources s ON s.id = i.source_id AND s.dealership_id = $2
+                 WHERE i.lead_id = $1 AND i.dealership_id = $2 ORDER BY i.received_at LIMIT 1) AS language,
+                EXISTS (SELECT FROM conversations WHERE lead_id = $1 AND dealership_id = $2 AND direction = 'outbound'
+                        AND sender_type = 'human') AS human_answered,
+                (SELECT count(*) FROM outbox WHERE dealership_id = $2 AND automatic
+                 AND recipient IN (l.customer_email, l.customer_phone_e164) AND created_at > now() - interval '1 day') AS to_same,
+                (SELECT count(*) FROM answers WHERE dealership_id = $2 AND state = 'answered'
+                 AND created_at > now() - interval '1 day') AS answers_today,
+                (SELECT coalesce(sum(input_tokens + output_tokens), 0)::bigint FROM answers
+                 WHERE dealership_id = $2 AND created_at > now() - interval '1 day') AS tokens_today,
+                d.name AS dealership, d.email AS dealership_email, d.phone AS dealership_phone, d.address AS dealership_address
+         FROM l JOIN dealerships d ON d.id = $2",
+    )
+    .bind(place.lead)
+    .bind(tx.dealership())
+    .fetch_one(tx.conn())
+    .await?)
+}
+
+impl Context {
+    /// Through which an answer can go out, of those that are served.
+    pub(super) fn channel(&self, email: bool, sms: bool) -> Option<Channel> {
+        match (&self.customer_email, &self.customer_phone) {
+            (Some(_), _) if email => Some(Channel::Email),
+            (_, Some(_)) if sms => Some(Channel::Sms),
+            _ => None,
+        }
+    }
+
+    /// The customer's, or that of the source.
+    pub(super) fn answer_language(&self) -> Language {
+        let fallback = self.language.as_deref().and_then(Language::of_tag).unwrap_or(Language::Nb);
+        language::of(self.message.as_deref().unwrap_or_default(), fallback)
+    }
+
+    pub(super) fn facts(&self, settings: &AnswerSettings, vehicles: Vec<VehicleFacts>) -> Facts {
+        Facts {
+            dealership: DealershipFacts {
+                name: self.dealership.clone(),
+                email: self.dealership_email.clone(),
+                phone: self.dealership_phone.clone(),
+                address: self.dealership_address.clone(),
+                opening_hours: settings.opening_hours.clone(),
+            },
+            vehicles,
+            customer: CustomerFacts {
+                first_name: self.first_name(),
+                message: self.message.clone(),
+                vehicle_interest: self.vehicle_interest.clone(),
+            },
+            language: self.answer_language(),
+            tone: settings.tone.clone(),
+        }
+    }
+
+    pub(super) fn first_name(&self) -> Option<String> {
+        self.customer_name.as_deref().and_then(|name| name.split_whitespace().next()).map(str::to_owned)
+    }
+}
+
+/// The cars of the stock that the customer may mean: those whose model they name, cheapest to tell first.
+pub(super) async fn vehicles(tx: &mut TenantTx, lead: LeadId) -> Result<Vec<VehicleFacts>> {
+    let rows: Vec<VehicleRow> = sqlx::query_as(
+        "-- answers::vehicles
+         WITH asked AS (
+           SELECT search_fold(concat_ws(' ', l.vehicle_interest, l.initial_message, (
+             SELECT message_content FROM conversations c
+             WHERE c.lead_id = $1 AND c.dealership_id = $2 AND c.direction = 'inbound'
+             ORDER BY created_at DESC, id DESC LIMIT 1))) AS words
+           FROM leads l WHERE l.id = $1 AND l.dealership_id = $2)
+         SELECT v.make, v.model, v.year, v.price, v.mileage, v.fuel_type, v.status, v.listing_url
+         FROM vehicles v CROSS JOIN asked a
+         WHERE v.dealership_id = $2 AND v.status <> 'sold'
+           AND EXISTS (SELECT FROM unnest(string_to_array(search_fold(v.model), ' ')) AS word
+                       WHERE length(word) > 1 AND position(word IN a.words) > 0)
+         ORDER BY position(search_fold(v.model) IN a.words) > 0 DESC, position(search_fold(v.make) IN a.words) > 0 DESC,
+                  v.status = 'available' DESC, v.id
+         LIMIT $3",
+    )
+    .bind(lead)
+    .bind(tx.dealership())
+    .bind(i64::try_from(MAX_VEHICLES).unwrap_or(i64::MAX))
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(rows.into_iter().map(VehicleFacts::from).collect())
+}
+
+#[derive(FromRow)]
+struct VehicleRow {
+    make: String,
+    model: String,
+    year: i16,
+    price: Option<i64>,
+    mileage: Option<i32>,
+    fuel_type: Option<String>,
+    status: VehicleStatus,
+    listing_url: Option<String>,
+}
+
+impl From<VehicleRow> for VehicleFacts {
+    fn from(row: VehicleRow) -> Self {
+        Self {
+            make: row.make,
+            model: row.model,
+            year: row.year,
+            price: row.price,
+            mileage_km: row.mileage,
+            fuel: row.fuel_type,
+            status: row.status,
+            listing_url: row.listing_url,
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Customers' text messages: answers to those that they were sent.
+
+use std::borrow::Cow;
+
+use serde_json::json;
+
+use super::IntakeError;
+use crate::{
+    answers,
+    conversations::{self, Channel, Direction, NewMessage, SenderType},
+    db::{Error, Result, SystemTx, TenantTx},
+    deliveries::{NewDelivery, Source, Status, Stored, erase_own, settle_own, store, take_own},
+    ids::{DealershipId, LeadId},
+    jobs::ReadSms,
+    outbox::{SuppressionReason, opt_in, suppress},
+    queue::{NewJob, enqueue},
+};
+
+use super::read::ReadError;
+
+/// Words by which people say that they want no more messages, and that they want them again.
+const STOP: [&str; 8] = ["stop", "stopp", "slutt", "avslutt", "unsubscribe", "cancel", "end", "quit"];
+const START: [&str; 3] = ["start", "unstop", "ja takk"];
+
+/// A text message as Twilio posts it. <https://www.twilio.com/docs/messaging/guides/webhook-request>
+struct Sms<'a> {
+    id: Cow<'a, str>,
+    from: Cow<'a, str>,
+    text: Cow<'a, str>,
+    opt_out: Option<Cow<'a, str>>,
+}
+
+impl<'a> Sms<'a> {
+    fn read(body: &'a [u8]) -> Option<Self> {
+        let fields: Vec<_> = form_urlencoded::parse(body).collect();
+        let field = |name: &str| fields.iter().find(|(given, _)| given == name).map(|(_, value)| value.clone());
+        Some(Self {
+            id: field("MessageSid")?,
+            from: field("From")?,
+            text: field("Body").unwrap_or_default(),
+            opt_out: field("OptOutType"),
+        })
+    }
+
+    fn says(&self, words: &[&str], opt_out: &str) -> bool {
+        let text = self.text.trim().trim_end_matches(['.', '!']).to_lowercase();
+        self.opt_out.as_deref() == Some(opt_out) || words.contains(&text.as_str())
+    }
+}
+
+/// Stores a text message and has it added to the lead of whoever wrote to that number last. `None` if the body is not one;
+/// else whether it is new.
+pub async fn receive_sms(tx: &mut SystemTx, body: &[u8], trace_context: &str) -> Result<Option<bool>> {
+    let Some(sms) = Sms::read(body) else { return Ok(None) };
+    let dealership: Option<DealershipId> = sqlx::query_scalar(
+        "-- intake::receive_sms
+         SELECT dealership_id FROM outbox WHERE channel = 'sms' AND recipient = $1 AND status <> 'queued'
+         ORDER BY created_at DESC LIMIT 1",
+    )
+    .bind(&*sms.from)
+    .fetch_optional(tx.conn())
+    .await?;
+    let new = NewDelivery {
+        source: Source::Sms,
+        external_id: &sms.id,
+        event_type: "sms",
+        dealership,
+        source_id: None,
+        subject: None,
+        headers: json!({}),
+        body,
+        status: if dealership.is_some() { Status::Pending } else { Status::Parked },
+        outcome: dealership.is_none().then_some("nobody has written to that number"),
+    };
+    let Stored::New(delivery_id) = store(tx, &new).await? else { return Ok(Some(false)) };
+    if dealership.is_some() {
+        let job = ReadSms { delivery_id };
+        enqueue(tx, &NewJob { dealership, trace_context: Some(trace_context), ..NewJob::now(&job) }).await?;
+    }
+    Ok(Some(true))
+}
+
+/// Adds a stored text message to its lead.
+pub async fn process_sms(tx: &mut TenantTx, id: i64) -> std::result::Result<(), ReadError> {
+    let delivery = take_own(tx, id).await?;
+    if delivery.status != Status::Pending {
+        return Ok(());
+    }
+    let body = delivery.body.unwrap_or_default();
+    let Some(sms) = Sms::read(&body) else {
+        settle_own(tx, id, Status::Dead, "it is not a text message", &[]).await?;
+        return Ok(());
+    };
+    if sms.says(&START, "START") {
+        opt_in(tx, Channel::Sms, &sms.from).await?;
+        return end(tx, id, "the customer wants messages again").await;
+    }
+    let stops = sms.says(&STOP, "STOP");
+    if stops {
+        suppress(tx, Channel::Sms, &sms.from, SuppressionReason::OptOut).await?;
+    }
+    let Some((lead, name)) = lead_of(tx, &sms.from).await? else {
+        settle_own(tx, id, Status::Parked, "the lead that it answers is gone", &[]).await?;
+        return Ok(());
+    };
+    add(tx, lead, name.unwrap_or_else(|| sms.from.to_string()), &sms, !stops).await?;
+    end(tx, id, &format!("became a message of lead {lead}")).await
+}
+
+/// What it says is with the lead now, and goes with it.
+async fn end(tx: &mut TenantTx, id: i64, outcome: &str) -> std::result::Result<(), ReadError> {
+    settle_own(tx, id, Status::Processed, outcome, &[]).await?;
+    erase_own(tx, &[id]).await?;
+    Ok(())
+}
+
+/// The lead about which the number was written to last, and its customer's name.
+async fn lead_of(tx: &mut TenantTx, number: &str) -> Result<Option<(LeadId, Option<String>)>> {
+    Ok(sqlx::query_as(
+        "-- intake::lead_of_number
+         SELECT l.id, l.customer_name FROM outbox o JOIN leads l ON l.id = o.lead_id AND l.dealership_id = $1
+         WHERE o.dealership_id = $1 AND o.channel = 'sms' AND o.recipient = $2
+         ORDER BY o.created_at DESC LIMIT 1",
+    )
+    .bind(tx.dealership())
+    .bind(number)
+    .fetch_optional(tx.conn())
+    .await
+    .map_err(Error::from)?)
+}
+
+async fn add(
+    tx: &mut TenantTx,
+    lead: LeadId,
+    sender: String,
+    sms: &Sms<'_>,
+    wants_answer: bool,
+) -> std::result::Result<(), IntakeError> {
+    let new = NewMessage {
+        lead_id: lead,
+        channel: Channel::Sms,
+        direction: Direction::Inbound,
+        sender,
+        sender_user_id: None,
+        sender_clerk_user_id: None,
+        impersonator: None,
+        sender_type: SenderType::Customer,
+        message_content: sms.text.to_string(),
+        message_metadata: json!({}),
+        created_at: None,
+    };
+    if conversations::create(tx, &new).await?.is_some() && wants_answer {
+        answers::customer_wrote(tx, lead).await?;
+    }
+    Ok(())
+}

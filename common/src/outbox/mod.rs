@@ -1,0 +1,21 @@
+//! What goes out to customers: written down with its job in one transaction, sent by a worker, and its fate known.
+//!
+//! `queued → sending → sent → delivered | bounced`, or `failed`, or `unknown`: it may have been taken. `sending` is committed
+//! before a provider is asked, so that a crash in between is seen. What is heard twice, late or in the wrong order converges:
+//! of two states the later one in [`crate::conversations::DeliveryStatus`] stays.
+
+mod queue;
+mod reports;
+mod settle;
+mod suppression;
+mod tag;
+mod take;
+
+pub use queue::{NotAgain, SendError, send, send_again};
+pub use reports::{Report, ReportKind, Reporter, process_reports, receive_reports, report};
+pub use settle::{bury, is_accepted, is_in_doubt, is_not_taken, is_refused};
+pub use suppression::{SuppressionReason, opt_in, suppress};
+pub use tag::{read_tag, tag};
+pub use take::{
+    MessageText, NoticeLine, Outgoing, OutgoingMessage, OutgoingNotice, Reply, Sender, Way, quiet_for, take,
+};

@@ -1,0 +1,126 @@
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::{
+    conversations::{self, Channel, Delivery, DeliveryStatus, Message, NewMessage},
+    db::{Error, Result, TenantTx},
+    ids::{MessageId, OutboxId},
+    jobs::{SendEmail, SendSms},
+    leads::{self, LockedLead},
+    queue::{NewJob, enqueue},
+};
+
+/// Why a message is not sent.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// The customer cannot be reached that way, or nothing is sent through it.
+    #[error("the customer has no address for this channel")]
+    NoAddress(Channel),
+    #[error(transparent)]
+    Write(#[from] conversations::WriteError),
+}
+
+impl From<Error> for SendError {
+    fn from(error: Error) -> Self {
+        Self::Write(error.into())
+    }
+}
+
+/// Writes a message down and has it sent to the lead's customer once the transaction has committed. `automatic` is what nobody
+/// at the dealership has written.
+pub async fn send(
+    tx: &mut TenantTx,
+    lead: &LockedLead,
+    new: &NewMessage,
+    automatic: bool,
+) -> Result<Message, SendError> {
+    let mut message = conversations::create_unsent(tx, lead, new).await?;
+    let delivery = queue(tx, &message, automatic).await?.ok_or(SendError::NoAddress(new.channel))?;
+    message.delivery = Some(delivery);
+    Ok(message)
+}
+
+/// `None` where the customer has no address for the channel, or nothing is sent through it.
+async fn queue(tx: &mut TenantTx, message: &Message, automatic: bool) -> Result<Option<Delivery>> {
+    let channel = message.channel;
+    if !matches!(channel, Channel::Email | Channel::Sms) {
+        return Ok(None);
+    }
+    let id = OutboxId::from(Uuid::new_v4());
+    let at: Option<DateTime<Utc>> = sqlx::query_scalar(
+        "-- outbox::queue
+         INSERT INTO outbox (id, dealership_id, message_id, lead_id, channel, automatic, recipient)
+         SELECT $1, $2, $3, l.id, $5, $6, CASE $5 WHEN 'email' THEN l.customer_email ELSE l.customer_phone_e164 END
+         FROM leads l WHERE l.id = $4 AND l.dealership_id = $2
+           AND CASE $5 WHEN 'email' THEN l.customer_email ELSE l.customer_phone_e164 END IS NOT NULL
+         RETURNING changed_at",
+    )
+    .bind(id)
+    .bind(tx.dealership())
+    .bind(message.id)
+    .bind(message.lead_id)
+    .bind(channel)
+    .bind(automatic)
+    .fetch_optional(tx.conn())
+    .await?;
+    let Some(at) = at else { return Ok(None) };
+    enqueue_sending(tx, id, channel, None).await?;
+    Ok(Some(Delivery { status: DeliveryStatus::Queued, at, reason: None }))
+}
+
+/// Has a worker send what is queued.
+pub(super) async fn enqueue_sending(
+    tx: &mut TenantTx,
+    id: OutboxId,
+    channel: Channel,
+    run_at: Option<DateTime<Utc>>,
+) -> Result<()> {
+    match channel {
+        Channel::Sms => enqueue(tx, &NewJob { run_at, ..NewJob::now(&SendSms { outbox_id: id }) }).await?,
+        _ => enqueue(tx, &NewJob { run_at, ..NewJob::now(&SendEmail { outbox_id: id }) }).await?,
+    };
+    Ok(())
+}
+
+/// Why a message is not sent again.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAgain {
+    /// The dealership has none such.
+    #[error("there is no such message")]
+    Missing,
+    /// It is on its way, or has arrived, or was never sent.
+    #[error("the message is on its way, or has arrived, or was never to be sent")]
+    NotLost,
+    #[error("the customer has no address for it any more")]
+    NoAddress,
+    #[error(transparent)]
+    Db(#[from] Error),
+}
+
+impl From<sqlx::Error> for NotAgain {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Db(error.into())
+    }
+}
+
+/// Sends a message once more that failed, came back, or may have been lost: a person has decided so.
+pub async fn send_again(tx: &mut TenantTx, message: MessageId) -> Result<Delivery, NotAgain> {
+    let message = conversations::find(tx, message).await?.ok_or(NotAgain::Missing)?;
+    leads::lock(tx, message.lead_id).await?.ok_or(NotAgain::Missing)?;
+    let last: Option<(DeliveryStatus, bool)> = sqlx::query_as(
+        "-- outbox::send_again
+         SELECT status, automatic FROM outbox WHERE message_id = $1 AND dealership_id = $2
+         ORDER BY created_at DESC, id DESC LIMIT 1 FOR NO KEY UPDATE",
+    )
+    .bind(message.id)
+    .bind(tx.dealership())
+    .fetch_optional(tx.conn())
+    .await?;
+    let lost = [DeliveryStatus::Failed, DeliveryStatus::Bounced, DeliveryStatus::Unknown];
+    match last {
+        Some((status, automatic)) if lost.contains(&status) => {
+            queue(tx, &message, automatic).await?.ok_or(NotAgain::NoAddress)
+        }
+        _ => Err(NotAgain::NotLost),
+    }
+}

@@ -1,0 +1,190 @@
+//! What the provider's answer means for a message, its lead and its people.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sqlx::FromRow;
+
+use super::queue::enqueue_sending;
+use crate::{
+    conversations::{Channel, DeliveryStatus},
+    db::{Result, TenantTx},
+    ids::{LeadId, OutboxId, UserId},
+    leads,
+    notifications::Event,
+};
+
+/// How often a provider is asked that does not take a message, and says so.
+const MAX_ATTEMPTS: i16 = 30;
+
+/// A sending, and the message that it sends. Nobody else changes it, nor its lead, before the transaction ends.
+#[derive(Debug, FromRow)]
+pub(super) struct Locked {
+    pub(super) id: OutboxId,
+    pub(super) lead_id: Option<LeadId>,
+    pub(super) channel: Channel,
+    pub(super) automatic: bool,
+    pub(super) recipient: String,
+    pub(super) status: DeliveryStatus,
+    pub(super) attempts: i16,
+    pub(super) sender_user_id: Option<UserId>,
+}
+
+/// Locks a sending, its lead first, as everybody does. `None` if it is gone: with its lead, or withdrawn.
+pub(super) async fn lock(tx: &mut TenantTx, id: OutboxId) -> Result<Option<Locked>> {
+    let lead: Option<Option<LeadId>> =
+        sqlx::query_scalar("-- outbox::lock\nSELECT lead_id FROM outbox WHERE id = $1 AND dealership_id = $2")
+            .bind(id)
+            .bind(tx.dealership())
+            .fetch_optional(tx.conn())
+            .await?;
+    let Some(lead) = lead else { return Ok(None) };
+    if let Some(lead) = lead
+        && leads::lock(tx, lead).await?.is_none()
+    {
+        return Ok(None);
+    }
+    Ok(sqlx::query_as(
+        "-- outbox::lock
+         WITH o AS MATERIALIZED (SELECT * FROM outbox WHERE id = $1 AND dealership_id = $2 FOR NO KEY UPDATE)
+         SELECT o.id, o.lead_id, o.channel, o.automatic, o.recipient, o.status, o.attempts, c.sender_user_id
+         FROM o LEFT JOIN conversations c ON c.id = o.message_id AND c.dealership_id = $2",
+    )
+    .bind(id)
+    .bind(tx.dealership())
+    .fetch_optional(tx.conn())
+    .await?)
+}
+
+/// The provider has taken it, and calls it so. With `arrives` nothing more will be heard of it: it counts as delivered.
+pub async fn is_accepted(
+    tx: &mut TenantTx,
+    id: OutboxId,
+    provider: &str,
+    provider_id: Option<&str>,
+    arrives: bool,
+) -> Result<()> {
+    let Some(locked) = lock(tx, id).await? else { return Ok(()) };
+    sqlx::query(
+        "-- outbox::is_accepted
+         UPDATE outbox SET provider = $3, provider_id = coalesce($4, provider_id), sent_at = coalesce(sent_at, now())
+         WHERE id = $1 AND dealership_id = $2",
+    )
+    .bind(id)
+    .bind(tx.dealership())
+    .bind(provider)
+    .bind(provider_id)
+    .execute(tx.conn())
+    .await?;
+    advance(tx, &locked, DeliveryStatus::Sent, None).await?;
+    if arrives && locked.status < DeliveryStatus::Sent {
+        count_contact(tx, &locked).await?;
+    }
+    Ok(())
+}
+
+/// The provider has certainly not taken it: it is tried again after a while.
+pub async fn is_not_taken(tx: &mut TenantTx, id: OutboxId, after: Duration, reason: &str) -> Result<()> {
+    let Some(locked) = lock(tx, id).await? else { return Ok(()) };
+    if locked.status != DeliveryStatus::Sending {
+        return Ok(());
+    }
+    if locked.attempts >= MAX_ATTEMPTS {
+        return advance(tx, &locked, DeliveryStatus::Failed, Some(reason)).await;
+    }
+    let run_at: DateTime<Utc> = sqlx::query_scalar(
+        "-- outbox::is_not_taken
+         UPDATE outbox SET status = 'queued', reason = $3, changed_at = now()
+         WHERE id = $1 AND dealership_id = $2 RETURNING now() + make_interval(secs => $4)",
+    )
+    .bind(id)
+    .bind(tx.dealership())
+    .bind(reason)
+    .bind(after.as_secs_f64())
+    .fetch_one(tx.conn())
+    .await?;
+    enqueue_sending(tx, id, locked.channel, Some(run_at)).await
+}
+
+/// The provider may have taken it: a report tells, or a person decides.
+pub async fn is_in_doubt(tx: &mut TenantTx, id: OutboxId, provider: &str, reason: &str) -> Result<()> {
+    let Some(locked) = lock(tx, id).await? else { return Ok(()) };
+    set_provider(tx, id, provider).await?;
+    advance(tx, &locked, DeliveryStatus::Unknown, Some(reason)).await
+}
+
+/// The provider will not take it.
+pub async fn is_refused(tx: &mut TenantTx, id: OutboxId, provider: &str, reason: &str) -> Result<()> {
+    let Some(locked) = lock(tx, id).await? else { return Ok(()) };
+    set_provider(tx, id, provider).await?;
+    advance(tx, &locked, DeliveryStatus::Failed, Some(reason)).await
+}
+
+/// Nobody tries it any more. What was being sent may have been taken.
+pub async fn bury(tx: &mut TenantTx, id: OutboxId, reason: &str) -> Result<()> {
+    let Some(locked) = lock(tx, id).await? else { return Ok(()) };
+    let status = match locked.status {
+        DeliveryStatus::Queued => DeliveryStatus::Failed,
+        _ => DeliveryStatus::Unknown,
+    };
+    advance(tx, &locked, status, Some(reason)).await
+}
+
+async fn set_provider(tx: &mut TenantTx, id: OutboxId, provider: &str) -> Result<()> {
+    sqlx::query("-- outbox::set_provider\nUPDATE outbox SET provider = $3 WHERE id = $1 AND dealership_id = $2")
+        .bind(id)
+        .bind(tx.dealership())
+        .bind(provider)
+        .execute(tx.conn())
+        .await?;
+    Ok(())
+}
+
+/// Takes a sending further, never back, and does for its lead what that means.
+pub(super) async fn advance(
+    tx: &mut TenantTx,
+    from: &Locked,
+    to: DeliveryStatus,
+    reason: Option<&str>,
+) -> Result<()> {
+    if to <= from.status {
+        return Ok(());
+    }
+    sqlx::query(
+        "-- outbox::advance
+         UPDATE outbox SET status = $3, reason = $4, changed_at = now(),
+                delivered_at = CASE $3 WHEN 'delivered' THEN now() ELSE delivered_at END
+         WHERE id = $1 AND dealership_id = $2",
+    )
+    .bind(from.id)
+    .bind(tx.dealership())
+    .bind(to)
+    .bind(reason)
+    .execute(tx.conn())
+    .await?;
+    let Some(lead) = from.lead_id else { return Ok(()) };
+    let was_sent = matches!(from.status, DeliveryStatus::Sent | DeliveryStatus::Delivered);
+    match to {
+        DeliveryStatus::Sent | DeliveryStatus::Delivered if !was_sent => {
+            leads::contacted(tx, lead, from.automatic, from.sender_user_id).await?;
+        }
+        DeliveryStatus::Failed | DeliveryStatus::Bounced => {
+            leads::need_human(tx, lead, "an answer did not reach the customer", Event::NotDelivered).await?;
+        }
+        DeliveryStatus::Unknown => {
+            leads::need_human(tx, lead, "nobody knows whether an answer was sent", Event::NotDelivered).await?;
+        }
+        _ => {}
+    }
+    if to == DeliveryStatus::Delivered {
+        count_contact(tx, from).await?;
+    }
+    Ok(())
+}
+
+async fn count_contact(tx: &mut TenantTx, sending: &Locked) -> Result<()> {
+    match sending.lead_id {
+        Some(lead) => leads::reached(tx, lead, sending.automatic).await,
+        None => Ok(()),
+    }
+}

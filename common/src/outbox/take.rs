@@ -1,0 +1,279 @@
+use std::time::Duration;
+
+use sqlx::FromRow;
+
+use super::{
+    settle::{advance, lock},
+    suppression::suppressed,
+};
+use crate::{
+    conversations::{Channel, DeliveryStatus, Direction},
+    db::{Result, TenantTx},
+    ids::{LeadId, OutboxId},
+    notifications::Event,
+};
+
+/// A message with all that is needed to send it.
+#[derive(Debug, Clone)]
+pub struct OutgoingMessage {
+    pub id: OutboxId,
+    pub lead: LeadId,
+    /// How often it was tried before.
+    pub attempts: i16,
+    /// Its Message-ID, without angle brackets.
+    pub mail_id: String,
+    pub channel: Channel,
+    /// Written by nobody at the dealership.
+    pub automatic: bool,
+    pub recipient: String,
+    pub text: MessageText,
+    pub sender: Sender,
+    /// Message-IDs of the conversation so far, oldest first; the last one is answered.
+    pub thread: Vec<String>,
+    /// What the customer wrote last.
+    pub answers: Option<Reply>,
+}
+
+/// What a message says.
+#[derive(Debug, Clone, FromRow)]
+pub struct MessageText {
+    pub customer_name: Option<String>,
+    /// Who wrote it, by name.
+    pub author: String,
+    pub content: String,
+    /// Of an automatic one.
+    pub language: Option<String>,
+    /// Whether an assistant wrote it.
+    pub by_assistant: bool,
+    /// Of the mail that began the conversation.
+    pub subject: Option<String>,
+    pub vehicle_interest: Option<String>,
+}
+
+/// The dealership, as the customer sees it.
+#[derive(Debug, Clone, FromRow)]
+pub struct Sender {
+    pub name: String,
+    pub email: String,
+    pub phone: Option<String>,
+    pub address: Option<String>,
+    pub logo_url: Option<String>,
+    pub signature: Option<String>,
+    /// Of its address for mails.
+    pub mail_key: Option<String>,
+}
+
+/// What a customer wrote.
+#[derive(Debug, Clone, FromRow)]
+pub struct Reply {
+    pub text: String,
+    /// In Norway, as people write it: `30.11.2026 14:05`.
+    pub at: String,
+}
+
+/// How a message may be sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Way<'a> {
+    /// The domain of our Message-IDs.
+    pub domain: &'a str,
+    /// Whether the provider takes a message once, however often it is asked with the same key.
+    pub is_idempotent: bool,
+}
+
+/// What people of the dealership are told, with all that is needed to send it.
+#[derive(Debug, Clone)]
+pub struct OutgoingNotice {
+    pub id: OutboxId,
+    /// How often it was tried before.
+    pub attempts: i16,
+    /// Its Message-ID, without angle brackets.
+    pub mail_id: String,
+    pub recipient: String,
+    pub sender: Sender,
+    pub lines: Vec<NoticeLine>,
+}
+
+/// One thing that happened.
+#[derive(Debug, Clone, FromRow)]
+pub struct NoticeLine {
+    pub event: Event,
+    pub customer_name: Option<String>,
+    pub vehicle_interest: Option<String>,
+    /// Why a person has to answer.
+    pub needs_human: Option<String>,
+}
+
+/// What is to be sent.
+#[derive(Debug, Clone)]
+pub enum Outgoing {
+    /// To a customer.
+    Message(Box<OutgoingMessage>),
+    /// To a person of the dealership.
+    Notice(Box<OutgoingNotice>),
+}
+
+/// Takes a message for sending: it is `sending` once the transaction has committed. `None` if there is nothing to send: it
+/// is gone, or sent, or may have been sent by somebody who died meanwhile, or its address takes no messages.
+pub async fn take(tx: &mut TenantTx, id: OutboxId, way: Way<'_>) -> Result<Option<Outgoing>> {
+    let Some(locked) = lock(tx, id).await? else { return Ok(None) };
+    match locked.status {
+        DeliveryStatus::Queued => {}
+        DeliveryStatus::Sending if way.is_idempotent => {}
+        DeliveryStatus::Sending => {
+            let reason = "the worker stopped while it asked the provider";
+            advance(tx, &locked, DeliveryStatus::Unknown, Some(reason)).await?;
+            return Ok(None);
+        }
+        _ => return Ok(None),
+    }
+    if let Some(reason) = suppressed(tx, locked.channel, &locked.recipient).await? {
+        advance(tx, &locked, DeliveryStatus::Failed, Some(reason.told())).await?;
+        return Ok(None);
+    }
+    let mail_id = format!("{}@{}", uuid::Uuid::from(id).simple(), way.domain);
+    sqlx::query(
+        "-- outbox::take
+         UPDATE outbox SET status = 'sending', attempts = attempts + 1, sending_at = now(), changed_at = now(), mail_id = $3
+         WHERE id = $1 AND dealership_id = $2",
+    )
+    .bind(id)
+    .bind(tx.dealership())
+    .bind(&mail_id)
+    .execute(tx.conn())
+    .await?;
+    let Some(lead) = locked.lead_id else {
+        return Ok(Some(Outgoing::Notice(Box::new(OutgoingNotice {
+            id,
+            attempts: locked.attempts,
+            mail_id,
+            recipient: locked.recipient,
+            sender: sender(tx).await?,
+            lines: notice(tx, id).await?,
+        }))));
+    };
+    Ok(Some(Outgoing::Message(Box::new(OutgoingMessage {
+        id,
+        lead,
+        attempts: locked.attempts,
+        mail_id,
+        channel: locked.channel,
+        automatic: locked.automatic,
+        recipient: locked.recipient,
+        text: text(tx, id).await?,
+        sender: sender(tx).await?,
+        thread: thread(tx, lead, id).await?,
+        answers: answered(tx, lead).await?,
+    }))))
+}
+
+/// Things that one mail tells.
+const MAX_LINES: i64 = 100;
+
+async fn notice(tx: &mut TenantTx, id: OutboxId) -> Result<Vec<NoticeLine>> {
+    Ok(sqlx::query_as(
+        "-- outbox::notice
+         SELECT n.event, l.customer_name, l.vehicle_interest, l.needs_human
+         FROM notifications n LEFT JOIN leads l ON l.id = n.lead_id AND l.dealership_id = $2
+         WHERE n.outbox_id = $1 AND n.dealership_id = $2 ORDER BY n.created_at, n.id LIMIT $3",
+    )
+    .bind(id)
+    .bind(tx.dealership())
+    .bind(MAX_LINES)
+    .fetch_all(tx.conn())
+    .await?)
+}
+
+async fn text(tx: &mut TenantTx, id: OutboxId) -> Result<MessageText> {
+    Ok(sqlx::query_as(
+        "-- outbox::text
+         SELECT l.customer_name, c.sender AS author, c.message_content AS content, c.message_metadata ->> 'language' AS language,
+                coalesce(c.message_metadata ->> 'author' = 'assistant', false) AS by_assistant,
+                l.source_metadata ->> 'subject' AS subject, l.vehicle_interest
+         FROM outbox o
+         JOIN conversations c ON c.id = o.message_id AND c.dealership_id = $2
+         JOIN leads l ON l.id = o.lead_id AND l.dealership_id = $2
+         WHERE o.id = $1 AND o.dealership_id = $2",
+    )
+    .bind(id)
+    .bind(tx.dealership())
+    .fetch_one(tx.conn())
+    .await?)
+}
+
+async fn sender(tx: &mut TenantTx) -> Result<Sender> {
+    Ok(sqlx::query_as(
+        "-- outbox::sender
+         SELECT d.name, d.email, d.phone, d.address, s.logo_url, s.signature,
+                (SELECT key FROM lead_sources WHERE dealership_id = $1 AND kind = 'email' AND enabled
+                 ORDER BY created_at, id LIMIT 1) AS mail_key
+         FROM dealerships d LEFT JOIN answer_settings s ON s.dealership_id = $1
+         WHERE d.id = $1",
+    )
+    .bind(tx.dealership())
+    .fetch_one(tx.conn())
+    .await?)
+}
+
+/// Enough for a mail program to put the mail where it belongs.
+const MAX_THREAD: i64 = 10;
+
+async fn thread(tx: &mut TenantTx, lead: LeadId, but: OutboxId) -> Result<Vec<String>> {
+    Ok(sqlx::query_scalar(
+        "-- outbox::thread
+         SELECT mail_id FROM (
+           SELECT mail_id, received_at AS at FROM inquiries
+           WHERE lead_id = $1 AND dealership_id = $2 AND mail_id IS NOT NULL
+           UNION ALL
+           SELECT mail_id, sent_at FROM outbox
+           WHERE lead_id = $1 AND dealership_id = $2 AND mail_id IS NOT NULL AND sent_at IS NOT NULL AND id <> $3
+           ORDER BY at DESC LIMIT $4) latest
+         ORDER BY at",
+    )
+    .bind(lead)
+    .bind(tx.dealership())
+    .bind(but)
+    .bind(MAX_THREAD)
+    .fetch_all(tx.conn())
+    .await?)
+}
+
+/// What the customer wrote last: a message, or the inquiry.
+async fn answered(tx: &mut TenantTx, lead: LeadId) -> Result<Option<Reply>> {
+    Ok(sqlx::query_as(
+        "-- outbox::answered
+         SELECT text, to_char(at AT TIME ZONE 'Europe/Oslo', 'DD.MM.YYYY HH24:MI') AS at FROM (
+           SELECT message_content AS text, created_at AS at FROM conversations
+           WHERE lead_id = $1 AND dealership_id = $2 AND direction = $3
+           UNION ALL
+           SELECT initial_message, created_at FROM leads
+           WHERE id = $1 AND dealership_id = $2 AND initial_message IS NOT NULL) written
+         ORDER BY written.at DESC LIMIT 1",
+    )
+    .bind(lead)
+    .bind(tx.dealership())
+    .bind(Direction::Inbound)
+    .fetch_optional(tx.conn())
+    .await?)
+}
+
+/// Nine in the evening to nine in the morning, in Norway, nobody's telephone rings because of us: how long to wait until then.
+/// Whoever wrote within the last quarter of an hour is awake.
+pub async fn quiet_for(tx: &mut TenantTx, id: OutboxId) -> Result<Option<Duration>> {
+    let seconds: Option<Option<f64>> = sqlx::query_scalar(
+        "-- outbox::quiet_for
+         WITH clock AS (SELECT now() AT TIME ZONE 'Europe/Oslo' AS here)
+         SELECT CASE WHEN extract(hour FROM here) >= 9 AND extract(hour FROM here) < 21 THEN NULL
+                     WHEN greatest(l.created_at, (
+                            SELECT max(created_at) FROM conversations c
+                            WHERE c.lead_id = l.id AND c.dealership_id = $2 AND c.direction = 'inbound'))
+                          > now() - interval '15 minutes' THEN NULL
+                     ELSE extract(epoch FROM date_trunc('day', here - interval '9 hours') + interval '33 hours' - here)::float8 END
+         FROM outbox o JOIN leads l ON l.id = o.lead_id AND l.dealership_id = $2 CROSS JOIN clock
+         WHERE o.id = $1 AND o.dealership_id = $2 AND o.automatic AND o.status = 'queued'",
+    )
+    .bind(id)
+    .bind(tx.dealership())
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(seconds.flatten().map(|seconds| Duration::from_secs_f64(seconds.max(1.0))))
+}

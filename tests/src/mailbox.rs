@@ -1,0 +1,29 @@
+//! A mailbox that gets what goes out, and a worker that sends it.
+
+use dev::mailbox::{Options, StandIn};
+use tokio::net::TcpListener;
+
+use crate::app::{INBOUND_DOMAIN, MAIL_SECRET, TestApp};
+
+/// Starts a mailbox whose customers answer to the app.
+pub async fn mailbox(app: &TestApp) -> StandIn {
+    let listener = || async { TcpListener::bind("127.0.0.1:0").await.expect("a port is free") };
+    let options =
+        Options { api: Some(app.url.clone()), mail_secret: MAIL_SECRET.to_owned(), ..Options::in_memory() };
+    StandIn::start(listener().await, listener().await, options).await
+}
+
+/// What a worker is told that sends through it.
+pub fn sending_through(mailbox: &StandIn) -> Vec<(&'static str, String)> {
+    vec![
+        ("EMAIL_PROVIDER", "smtp".to_owned()),
+        ("EMAIL_FROM", "svar@norvalt.example".to_owned()),
+        ("SMTP_URL", mailbox.smtp_url().to_owned()),
+        ("SMS_PROVIDER", "twilio".to_owned()),
+        ("SMS_FROM", "+4759440000".to_owned()),
+        ("TWILIO_ACCOUNT_SID", mailbox.account().sid.clone()),
+        ("TWILIO_AUTH_TOKEN", mailbox.account().auth_token.clone()),
+        ("SMS_API_URL", mailbox.url()),
+        ("INBOUND_DOMAIN", INBOUND_DOMAIN.to_owned()),
+    ]
+}

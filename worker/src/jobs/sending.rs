@@ -1,0 +1,81 @@
+//! What sending a mail and a text message have in common.
+
+use std::time::Duration;
+
+use common::{
+    db::TenantTx,
+    ids::OutboxId,
+    outbox::{is_accepted, is_in_doubt, is_not_taken, is_refused},
+    telemetry::error_chain,
+};
+use integrations::email::{Accepted, SendError};
+
+use crate::JobError;
+
+/// The longest from one try to the next.
+const MAX_PAUSE: Duration = Duration::from_mins(10);
+/// After a provider said that it does not know us.
+const REPAIR: Duration = Duration::from_mins(5);
+
+/// What a provider said, as far as it matters for the message.
+pub enum Said {
+    Accepted { provider: &'static str, id: Option<String>, arrives: bool },
+    NotTaken { after: Duration, reason: String },
+    InDoubt { provider: &'static str, reason: String },
+    Refused { provider: &'static str, reason: String },
+}
+
+/// The provider that was asked.
+pub(super) struct Provider {
+    pub(super) name: &'static str,
+    pub(super) is_idempotent: bool,
+    pub(super) reports_delivery: bool,
+}
+
+impl Provider {
+    /// What its answer means for a message that was tried so often.
+    pub(super) fn said(&self, answer: Result<Accepted, SendError>, attempts: i16) -> Said {
+        let pause = Duration::from_secs(2 << attempts.clamp(0, 9)).min(MAX_PAUSE);
+        match answer {
+            Ok(Accepted { provider_id }) => {
+                Said::Accepted { provider: self.name, id: provider_id, arrives: !self.reports_delivery }
+            }
+            Err(error) => {
+                let reason = error_chain(&error);
+                match error {
+                    SendError::Unreachable(_) => Said::NotTaken { after: pause, reason },
+                    SendError::InDoubt(_) if self.is_idempotent => Said::NotTaken { after: pause, reason },
+                    SendError::InDoubt(_) => Said::InDoubt { provider: self.name, reason },
+                    SendError::Busy { after, .. } => Said::NotTaken { after, reason },
+                    SendError::Misconfigured(_) => Said::NotTaken { after: REPAIR, reason },
+                    SendError::Refused(reason) => Said::Refused { provider: self.name, reason },
+                }
+            }
+        }
+    }
+}
+
+impl Said {
+    /// Writes it down, in the transaction that completes the job.
+    pub(super) async fn save(self, id: OutboxId, tx: &mut TenantTx) -> Result<(), JobError> {
+        match self {
+            Self::Accepted { provider, id: provider_id, arrives } => {
+                tracing::info!(outbox_id = %id, provider, "sent a message");
+                is_accepted(tx, id, provider, provider_id.as_deref(), arrives).await?;
+            }
+            Self::NotTaken { after, reason } => {
+                tracing::warn!(outbox_id = %id, reason, seconds = after.as_secs(), "a message was not taken and is tried again");
+                is_not_taken(tx, id, after, &reason).await?;
+            }
+            Self::InDoubt { provider, reason } => {
+                tracing::error!(outbox_id = %id, provider, reason, "a message may have been sent or not: a person has to decide");
+                is_in_doubt(tx, id, provider, &reason).await?;
+            }
+            Self::Refused { provider, reason } => {
+                tracing::warn!(outbox_id = %id, provider, reason, "a message was refused");
+                is_refused(tx, id, provider, &reason).await?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,99 @@
+use std::{sync::Arc, time::Duration};
+
+use chrono::Utc;
+use common::{
+    answers::{self, AnswerError, Asked, CameBack, gate, prompt},
+    db::TenantTx,
+    jobs::WriteAnswer,
+    telemetry::error_chain,
+};
+use integrations::assistant::{Assistant, AssistantError, Question, Written};
+
+use crate::{JobContext, JobError, NetworkJob, Services};
+
+/// How often the assistant is asked for one answer.
+const TRIES: u32 = 2;
+/// What the assistant may write, thoughts included.
+const MAX_TOKENS: u32 = 4_000;
+/// Less than this before the template's time, asking is pointless.
+const WORTH_ASKING: Duration = Duration::from_secs(5);
+
+impl NetworkJob for WriteAnswer {
+    const TIMEOUT: Duration = Duration::from_secs(75);
+    type Loaded = Box<(Asked, JobContext)>;
+    type Answer = Box<(Asked, JobContext, CameBack)>;
+
+    async fn load(&self, context: &JobContext, tx: &mut TenantTx) -> Result<Option<Self::Loaded>, JobError> {
+        let asked = answers::prepare(tx, self.lead_id, self.turn, context.means()).await.map_err(to_job_error)?;
+        Ok(asked.map(|asked| Box::new((asked, context.clone()))))
+    }
+
+    async fn call(&self, loaded: &Self::Loaded, services: &Services) -> Result<Self::Answer, JobError> {
+        let (asked, context) = &**loaded;
+        let came_back = match &services.assistant {
+            Some(assistant) => ask(assistant, asked).await,
+            None => CameBack::Nothing { reason: "there is no assistant".to_owned() },
+        };
+        if let CameBack::Nothing { reason } = &came_back {
+            tracing::warn!(lead_id = %self.lead_id, reason, "the assistant wrote nothing; the template answers");
+        }
+        Ok(Box::new((asked.clone(), context.clone(), came_back)))
+    }
+
+    async fn save(&self, answer: Self::Answer, tx: &mut TenantTx) -> Result<(), JobError> {
+        let (asked, context, came_back) = *answer;
+        let finished = answers::finish(tx, self.lead_id, self.turn, context.means(), &asked.facts, came_back).await;
+        finished.map_err(to_job_error)
+    }
+
+    async fn dead(&self, reason: &str, tx: &mut TenantTx) -> Result<(), JobError> {
+        Ok(answers::give_up(tx, self.lead_id, self.turn, reason).await?)
+    }
+}
+
+/// Asks until there is something to judge, as long as there is time.
+async fn ask(assistant: &Arc<dyn Assistant>, asked: &Asked) -> CameBack {
+    let prompt = prompt::ask(&asked.facts);
+    let question =
+        Question { system: prompt.system.to_owned(), user: prompt.user, schema: prompt.schema, max_tokens: MAX_TOKENS };
+    let mut reason = "there was no time left to ask".to_owned();
+    for _ in 0..TRIES {
+        let left = (asked.due_at - Utc::now()).to_std().unwrap_or_default();
+        if left < WORTH_ASKING {
+            break;
+        }
+        match tokio::time::timeout(left, assistant.ask(&question)).await {
+            Ok(Ok(written)) => return judged(written, asked),
+            Ok(Err(error)) => {
+                reason = error_chain(&error);
+                if !is_worth_repeating(&error) {
+                    break;
+                }
+            }
+            Err(_) => "the assistant did not answer in time".clone_into(&mut reason),
+        }
+    }
+    CameBack::Nothing { reason }
+}
+
+fn judged(written: Written, asked: &Asked) -> CameBack {
+    let verdict = gate::judge(&written.text, written.finished, &asked.facts);
+    let count = |tokens: u64| i64::try_from(tokens).unwrap_or(i64::MAX);
+    let tokens = (count(written.input_tokens), count(written.output_tokens));
+    CameBack::Written { text: written.text, model: written.model, tokens, verdict }
+}
+
+fn is_worth_repeating(error: &AssistantError) -> bool {
+    match error {
+        AssistantError::Unreachable(_) => true,
+        AssistantError::Busy { after } => *after < WORTH_ASKING,
+        AssistantError::Capped | AssistantError::Refused(_) | AssistantError::Misconfigured(_) => false,
+    }
+}
+
+pub(super) fn to_job_error(error: AnswerError) -> JobError {
+    match error {
+        AnswerError::Db(error) => error.into(),
+        error @ AnswerError::Send(_) => JobError::retry(error),
+    }
+}
