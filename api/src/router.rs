@@ -155,6 +155,7 @@ pub(crate) fn router(state: AppState, cors_origins: &[String]) -> Router {
         .layer(from_fn_with_state(state.trusted_proxies, body::of_address))
         .route("/webhooks/form/{key}", options(form::preflight));
     let senders = Router::from(sender_routes())
+        .route("/unsubscribe/{tag}", get(unsubscribe::page))
         .layer(time())
         .layer(from_fn_with_state(limits(), body::buffer))
         .layer(from_fn_with_state(state.trusted_proxies, body::of_address));
@@ -172,7 +173,6 @@ pub(crate) fn router(state: AppState, cors_origins: &[String]) -> Router {
         .route("/forms/{key}", get(forms::hosted))
         .route("/forms/{key}/thanks", get(forms::thanks))
         .route("/embed/{file}", get(forms::script))
-        .route("/unsubscribe/{tag}", get(unsubscribe::page))
         .fallback(|_: RateLimited| async { Problem::no_such_route() })
         .method_not_allowed_fallback(method_not_allowed)
         .layer(cors::layer(cors_origins))
