@@ -8,8 +8,7 @@ use crate::app::{INBOUND_DOMAIN, MAIL_SECRET, TestApp};
 /// Starts a mailbox whose customers answer to the app.
 pub async fn mailbox(app: &TestApp) -> StandIn {
     let listener = || async { TcpListener::bind("127.0.0.1:0").await.expect("a port is free") };
-    let options =
-        Options { api: Some(app.url.clone()), mail_secret: MAIL_SECRET.to_owned(), ..Options::in_memory() };
+    let options = Options { api: Some(app.url.clone()), mail_secret: MAIL_SECRET.to_owned(), ..Options::in_memory() };
     StandIn::start(listener().await, listener().await, options).await
 }
 

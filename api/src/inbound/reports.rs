@@ -94,9 +94,7 @@ fn authenticity(state: &AppState, reporter: Reporter, headers: &HeaderMap, uri: 
         Reporter::Sendgrid => {
             Authenticity::of(senders.sendgrid_key.as_ref().map(|key| is_sendgrids(key, headers, body)))
         }
-        Reporter::Postmark => {
-            Authenticity::of(senders.postmark_login.as_ref().map(|login| has_login(login, headers)))
-        }
+        Reporter::Postmark => Authenticity::of(senders.postmark_login.as_ref().map(|login| has_login(login, headers))),
         Reporter::Resend => {
             Authenticity::of(senders.resend_secrets.as_ref().map(|secrets| is_signed(secrets, headers, body)))
         }

@@ -12,8 +12,8 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 pub(crate) use finish::finish;
 pub(crate) use problems::{
     BodyProblems, ConflictProblems, FormProblems, MailProblems, MemberProblems, MissingAutomationRule, MissingCustomer,
-    MissingInbound, MissingLead, MissingMessage, MissingSource, MissingVehicle, PublicProblems, QueryProblems, ReadinessProblems,
-    WebhookProblems,
+    MissingInbound, MissingLead, MissingMessage, MissingSource, MissingVehicle, PublicProblems, QueryProblems,
+    ReadinessProblems, WebhookProblems,
 };
 
 use crate::problem::ProblemBody;

@@ -62,10 +62,7 @@ pub(crate) async fn create(
     params(("id" = MessageId, Path)),
     responses((status = 200, description = "It is on its way again", body = Delivery), MemberProblems, MissingMessage, ConflictProblems),
 )]
-pub(crate) async fn send_again(
-    mut tenant: Tenant,
-    PathId(id): PathId<MessageId>,
-) -> Result<Json<Delivery>, Problem> {
+pub(crate) async fn send_again(mut tenant: Tenant, PathId(id): PathId<MessageId>) -> Result<Json<Delivery>, Problem> {
     let delivery = commit!(tenant, outbox::send_again(&mut tenant.tx, id));
     Ok(Json(delivery))
 }
@@ -96,7 +93,8 @@ impl From<SendError> for Problem {
             SendError::Write(error) => error.into(),
             SendError::NoAddress(channel) => {
                 let what = if channel == Channel::Sms { "phone number" } else { "e-mail address" };
-                let message = format!("must be another one, or the lead needs the customer's {what} first: it has none");
+                let message =
+                    format!("must be another one, or the lead needs the customer's {what} first: it has none");
                 Self::invalid_input(vec![FieldError { field: "channel".to_owned(), message }])
             }
         }

@@ -118,8 +118,9 @@ const MAX_TEMPLATES: usize = 20_000;
 /// Every template is tried: what is wrong with one is told when it is saved, not when a customer waits.
 fn templates(value: &serde_json::value::RawValue) -> std::result::Result<JsonText, Invalid> {
     let templates = json_object(MAX_TEMPLATES)(value)?;
-    let read: BTreeMap<String, String> = serde_json::from_str(templates.get())
-        .map_err(|_| Invalid("must be an object of texts by language, such as {\"nb\": \"Hei {{ customer }}! …\"}".to_owned()))?;
+    let read: BTreeMap<String, String> = serde_json::from_str(templates.get()).map_err(|_| {
+        Invalid("must be an object of texts by language, such as {\"nb\": \"Hei {{ customer }}! …\"}".to_owned())
+    })?;
     for (language, template) in &read {
         Language::of_tag(language)
             .ok_or_else(|| Invalid(format!("has no language {language}: nb, nn, en, sv, da, pl or de")))?;

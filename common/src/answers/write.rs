@@ -120,12 +120,7 @@ pub async fn finish(
 }
 
 /// Answers with the template what has not been answered in time.
-pub async fn answer_in_time(
-    tx: &mut TenantTx,
-    lead: LeadId,
-    turn: i16,
-    means: Means<'_>,
-) -> Result<(), AnswerError> {
+pub async fn answer_in_time(tx: &mut TenantTx, lead: LeadId, turn: i16, means: Means<'_>) -> Result<(), AnswerError> {
     let Some(mut work) = Work::begin(tx, lead, turn, means).await? else { return Ok(()) };
     let facts = work.facts().await?;
     let noted = Noted { verdict: Some("the assistant did not answer in time"), ..Noted::default() };

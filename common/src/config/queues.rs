@@ -122,7 +122,10 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told() {
         for (text, told) in [
-            ("defualt:2", "there is no queue \"defualt\", only answers, clerk, deadlines, default, email, facebook, inquiries, sms"),
+            (
+                "defualt:2",
+                "there is no queue \"defualt\", only answers, clerk, deadlines, default, email, facebook, inquiries, sms",
+            ),
             ("default", "says nothing about default; write default:20, default@10/s or default:20@10/s"),
             ("default:0", "0 jobs of default at once: must be a whole number from 1 to 1000"),
             ("default:many", "many jobs of default at once: must be a whole number from 1 to 1000"),

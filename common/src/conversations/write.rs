@@ -41,12 +41,7 @@ pub(crate) async fn create_unsent(
     insert(tx, lead, new, false).await
 }
 
-async fn insert(
-    tx: &mut TenantTx,
-    lead: &LockedLead,
-    new: &NewMessage,
-    counts: bool,
-) -> Result<Message, WriteError> {
+async fn insert(tx: &mut TenantTx, lead: &LockedLead, new: &NewMessage, counts: bool) -> Result<Message, WriteError> {
     sqlx::query_as(concat!(
         "-- conversations::create
          WITH contact AS (

@@ -134,9 +134,7 @@ pub async fn replay(tx: &mut SystemTx, filter: &DeliveryFilter) -> Result<Vec<i6
                 let job = ReadFacebookLead { delivery_id };
                 enqueue(tx, &NewJob { dealership, ..NewJob::now(&job) }).await?
             }
-            Source::Report => {
-                enqueue(tx, &NewJob { dealership, ..NewJob::now(&ReadReport { delivery_id }) }).await?
-            }
+            Source::Report => enqueue(tx, &NewJob { dealership, ..NewJob::now(&ReadReport { delivery_id }) }).await?,
             Source::Sms => enqueue(tx, &NewJob { dealership, ..NewJob::now(&ReadSms { delivery_id }) }).await?,
             Source::Form | Source::Email | Source::Adf => {
                 enqueue(tx, &NewJob { dealership, ..NewJob::now(&ReadInquiry { delivery_id }) }).await?

@@ -18,9 +18,9 @@ pub use form::{FormAnswer, ReceivedForm, receive_form};
 pub use mail::{PostedMail, receive_mail};
 pub use read::{ReadError, Settled, process, process_fetched};
 pub use record::lead_of_receipt;
-pub use sms::{process_sms, receive_sms};
 use record::{record, record_again};
 use resolve::{lock, resolve};
+pub use sms::{process_sms, receive_sms};
 
 use crate::{
     answers::{self, AnswerError},

@@ -13,7 +13,7 @@ use crate::{
         form,
     },
     lead_sources::{self, Settings},
-    outbox::{self, ReportKind},
+    outbox::{self, ReportKind, read_reply_token},
 };
 
 /// What a delivery came to.
@@ -145,7 +145,7 @@ async fn write_down(
 /// The message to whose address for answers a mail was sent.
 fn replies_to(delivery: &Own) -> Option<OutboxId> {
     let token = plus_token(delivery.headers["recipient"].as_str()?)?.token?;
-    Uuid::try_parse(&token).ok().map(OutboxId::from)
+    read_reply_token(&token)
 }
 
 /// A mail of ours has come back.

@@ -8,12 +8,7 @@ use crate::{
 
 /// A message was sent to the customer: whoever was new has been contacted, by that person or automatically. The lead is
 /// locked.
-pub(crate) async fn contacted(
-    tx: &mut TenantTx,
-    lead: LeadId,
-    automatic: bool,
-    user: Option<UserId>,
-) -> Result<()> {
+pub(crate) async fn contacted(tx: &mut TenantTx, lead: LeadId, automatic: bool, user: Option<UserId>) -> Result<()> {
     sqlx::query(
         "-- leads::contacted
          WITH changed AS (

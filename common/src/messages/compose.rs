@@ -1,13 +1,11 @@
 //! How a message of the outbox looks when it leaves.
 
-use uuid::Uuid;
-
 use super::mail::{self, MailContent, Quoted};
 use crate::{
     answers::template::{self, Author},
     ids::DealershipId,
     language::Language,
-    outbox::{OutgoingMessage, tag},
+    outbox::{OutgoingMessage, reply_token, tag},
 };
 
 /// Where mails come from and answers go to.
@@ -37,7 +35,7 @@ pub struct Letter {
 /// Answers come back into the lead where we receive mail, and to the dealership where we do not.
 fn reply_to(message: &OutgoingMessage, envelope: &Envelope<'_>) -> String {
     match (&message.sender.mail_key, envelope.inbound_domain) {
-        (Some(key), Some(domain)) => format!("{key}+{}@{domain}", Uuid::from(message.id).simple()),
+        (Some(key), Some(domain)) => format!("{key}+{}@{domain}", reply_token(message.id)),
         _ => message.sender.email.clone(),
     }
 }

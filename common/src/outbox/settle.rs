@@ -141,12 +141,7 @@ async fn set_provider(tx: &mut TenantTx, id: OutboxId, provider: &str) -> Result
 }
 
 /// Takes a sending further, never back, and does for its lead what that means.
-pub(super) async fn advance(
-    tx: &mut TenantTx,
-    from: &Locked,
-    to: DeliveryStatus,
-    reason: Option<&str>,
-) -> Result<()> {
+pub(super) async fn advance(tx: &mut TenantTx, from: &Locked, to: DeliveryStatus, reason: Option<&str>) -> Result<()> {
     if to <= from.status {
         return Ok(());
     }

@@ -24,8 +24,8 @@ use std::time::Duration;
 use common::{
     config::WorkerConfig,
     jobs::{
-        AnswerInTime, CheckForm, ConnectPage, CountLeads, NotifyPeople, ProcessClerkEvent, Prune, ReadFacebookLead, ReadInquiry,
-        ReadReport, ReadSms, ReconcileClerk, ReconcileFacebook, SendEmail, SendSms, WriteAnswer,
+        AnswerInTime, CheckForm, ConnectPage, CountLeads, NotifyPeople, ProcessClerkEvent, Prune, ReadFacebookLead,
+        ReadInquiry, ReadReport, ReadSms, ReconcileClerk, ReconcileFacebook, SendEmail, SendSms, WriteAnswer,
     },
 };
 

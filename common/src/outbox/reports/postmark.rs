@@ -36,13 +36,11 @@ impl Event {
             "Delivery" => ReportKind::Delivered,
             "Bounce" => bounce(self.r#type.as_deref().unwrap_or_default())?,
             "SpamComplaint" => ReportKind::Complaint,
-            "SubscriptionChange" if self.suppress_sending == Some(true) => {
-                match self.suppression_reason.as_deref() {
-                    Some("HardBounce") => ReportKind::HardBounce,
-                    Some("SpamComplaint") => ReportKind::Complaint,
-                    _ => ReportKind::OptOut,
-                }
-            }
+            "SubscriptionChange" if self.suppress_sending == Some(true) => match self.suppression_reason.as_deref() {
+                Some("HardBounce") => ReportKind::HardBounce,
+                Some("SpamComplaint") => ReportKind::Complaint,
+                _ => ReportKind::OptOut,
+            },
             _ => return None,
         };
         of(&self.metadata.norvalt?, kind, self.description.or(self.details))

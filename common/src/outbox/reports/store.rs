@@ -55,8 +55,7 @@ pub async fn process_reports(tx: &mut TenantTx, id: i64) -> Result<(), ProcessEr
     if delivery.status != Status::Pending {
         return Ok(());
     }
-    let reports: Vec<Report> =
-        serde_json::from_slice(&delivery.body.unwrap_or_default()).unwrap_or_default();
+    let reports: Vec<Report> = serde_json::from_slice(&delivery.body.unwrap_or_default()).unwrap_or_default();
     let mut known = 0_usize;
     for one in &reports {
         known += usize::from(report(tx, one).await?);
