@@ -59,6 +59,7 @@ fn lead(number: u32) -> Lead {
         first_response_time: Some(272.0),
         first_automatic_response_time: None,
         needs_human: None,
+        score_reasons: Vec::new(),
         conversation_count: 3,
     }
 }

@@ -127,8 +127,7 @@ impl From<IntakeError> for Problem {
             IntakeError::Lead(error) => error.into(),
             IntakeError::Message(error) => error.into(),
             IntakeError::Answer(AnswerError::Send(error)) => error.into(),
-            IntakeError::Answer(AnswerError::Db(error)) => error.into(),
-            IntakeError::Db(error) => error.into(),
+            IntakeError::Answer(AnswerError::Db(error)) | IntakeError::Db(error) => error.into(),
         }
     }
 }

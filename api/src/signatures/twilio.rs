@@ -21,7 +21,7 @@ fn parameters(body: &[u8]) -> String {
     let mut pairs: Vec<_> = form_urlencoded::parse(body).collect();
     pairs.sort();
     pairs.dedup();
-    pairs.iter().map(|(name, value)| format!("{name}{value}")).collect()
+    pairs.iter().flat_map(|(name, value)| [name.as_ref(), value.as_ref()]).collect()
 }
 
 fn split(url: &str) -> Option<(&str, &str, &str)> {

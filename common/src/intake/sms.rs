@@ -116,7 +116,7 @@ async fn end(tx: &mut TenantTx, id: i64, outcome: &str) -> std::result::Result<(
 
 /// The lead about which the number was written to last, and its customer's name.
 async fn lead_of(tx: &mut TenantTx, number: &str) -> Result<Option<(LeadId, Option<String>)>> {
-    Ok(sqlx::query_as(
+    let found = sqlx::query_as(
         "-- intake::lead_of_number
          SELECT l.id, l.customer_name FROM outbox o JOIN leads l ON l.id = o.lead_id AND l.dealership_id = $1
          WHERE o.dealership_id = $1 AND o.channel = 'sms' AND o.recipient = $2
@@ -125,8 +125,8 @@ async fn lead_of(tx: &mut TenantTx, number: &str) -> Result<Option<(LeadId, Opti
     .bind(tx.dealership())
     .bind(number)
     .fetch_optional(tx.conn())
-    .await
-    .map_err(Error::from)?)
+    .await;
+    found.map_err(Error::from)
 }
 
 async fn add(

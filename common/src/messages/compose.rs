@@ -120,11 +120,10 @@ fn subject(message: &OutgoingMessage, language: Language) -> String {
         return if is_reply { subject.clone() } else { format!("Re: {subject}") };
     }
     let yours = match language {
-        Language::Nb => "Din henvendelse til",
+        Language::Nb | Language::Da => "Din henvendelse til",
         Language::Nn => "Førespurnaden din til",
         Language::En => "Your inquiry to",
         Language::Sv => "Din förfrågan till",
-        Language::Da => "Din henvendelse til",
         Language::Pl => "Zapytanie do",
         Language::De => "Ihre Anfrage an",
     };

@@ -88,7 +88,8 @@ pub fn preferences(raw: &serde_json::value::RawValue) -> std::result::Result<Jso
     let quiet = &value["quiet_hours"];
     let is_time =
         |value: &Value| value.as_str().is_some_and(|text| chrono::NaiveTime::parse_from_str(text, "%H:%M").is_ok());
-    if !quiet.is_null() && !(is_time(&quiet["from"]) && is_time(&quiet["to"])) {
+    let is_quiet = quiet.is_null() || (is_time(&quiet["from"]) && is_time(&quiet["to"]));
+    if !is_quiet {
         return Err(Invalid("must have quiet_hours such as {\"from\": \"21:00\", \"to\": \"07:00\"}".to_owned()));
     }
     Ok(read)

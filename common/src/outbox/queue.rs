@@ -116,9 +116,8 @@ pub async fn send_again(tx: &mut TenantTx, message: MessageId) -> Result<Deliver
     .bind(tx.dealership())
     .fetch_optional(tx.conn())
     .await?;
-    let lost = [DeliveryStatus::Failed, DeliveryStatus::Bounced, DeliveryStatus::Unknown];
     match last {
-        Some((status, automatic)) if lost.contains(&status) => {
+        Some((DeliveryStatus::Failed | DeliveryStatus::Bounced | DeliveryStatus::Unknown, automatic)) => {
             queue(tx, &message, automatic).await?.ok_or(NotAgain::NoAddress)
         }
         _ => Err(NotAgain::NotLost),

@@ -16,7 +16,7 @@ use crate::{JobContext, JobError, NetworkJob, Services};
 pub(super) const NO_PROVIDER: &str = "no e-mail provider is configured";
 
 impl NetworkJob for SendEmail {
-    const TIMEOUT: Duration = Duration::from_secs(60);
+    const TIMEOUT: Duration = Duration::from_secs(75);
     type Loaded = Box<Mail>;
     type Answer = Said;
 

@@ -17,7 +17,7 @@ const NO_PROVIDER: &str = "no provider of text messages is configured";
 const NO_DOMAIN: &str = "sms.invalid";
 
 impl NetworkJob for SendSms {
-    const TIMEOUT: Duration = Duration::from_secs(60);
+    const TIMEOUT: Duration = Duration::from_secs(75);
     type Loaded = (OutgoingSms, i16);
     type Answer = Said;
 

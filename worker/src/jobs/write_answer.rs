@@ -1,8 +1,8 @@
 use std::{sync::Arc, time::Duration};
 
-use chrono::Utc;
 use common::{
     answers::{self, AnswerError, Asked, CameBack, gate, prompt},
+    clock::Clock,
     db::TenantTx,
     jobs::WriteAnswer,
     telemetry::error_chain,
@@ -58,7 +58,7 @@ async fn ask(assistant: &Arc<dyn Assistant>, asked: &Asked) -> CameBack {
         Question { system: prompt.system.to_owned(), user: prompt.user, schema: prompt.schema, max_tokens: MAX_TOKENS };
     let mut reason = "there was no time left to ask".to_owned();
     for _ in 0..TRIES {
-        let left = (asked.due_at - Utc::now()).to_std().unwrap_or_default();
+        let left = (asked.due_at - Clock::system().now()).to_std().unwrap_or_default();
         if left < WORTH_ASKING {
             break;
         }

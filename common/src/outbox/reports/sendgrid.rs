@@ -7,8 +7,8 @@ use crate::ids::DealershipId;
 
 #[derive(Deserialize)]
 struct Event {
-    #[serde(default)]
-    event: String,
+    #[serde(default, rename = "event")]
+    name: String,
     /// Our own argument.
     norvalt: Option<String>,
     /// Of a bounce: `bounce`, or `blocked` for this time only.
@@ -23,7 +23,7 @@ pub(super) fn read(body: &[u8]) -> Result<Vec<(DealershipId, Report)>, NoReport>
 
 impl Event {
     fn report(self) -> Option<(DealershipId, Report)> {
-        let kind = match self.event.as_str() {
+        let kind = match self.name.as_str() {
             "processed" => ReportKind::Sent,
             "delivered" => ReportKind::Delivered,
             "bounce" if self.r#type.as_deref() == Some("blocked") => ReportKind::SoftBounce,
