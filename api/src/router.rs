@@ -103,7 +103,6 @@ fn sender_routes() -> OpenApiRouter<AppState> {
         .routes(routes!(facebook::verify, facebook::receive))
         .routes(routes!(reports::receive))
         .routes(routes!(reports::sms))
-        .routes(routes!(unsubscribe::unsubscribe))
 }
 
 /// For those who receive mails for us, which may be long.
@@ -155,7 +154,7 @@ pub(crate) fn router(state: AppState, cors_origins: &[String]) -> Router {
         .layer(from_fn_with_state(state.trusted_proxies, body::of_address))
         .route("/webhooks/form/{key}", options(form::preflight));
     let senders = Router::from(sender_routes())
-        .route("/unsubscribe/{tag}", get(unsubscribe::page))
+        .route("/unsubscribe/{tag}", get(unsubscribe::page).post(unsubscribe::unsubscribe))
         .layer(time())
         .layer(from_fn_with_state(limits(), body::buffer))
         .layer(from_fn_with_state(state.trusted_proxies, body::of_address));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, header::RETRY_AFTER, redirect};
 use serde::de::DeserializeOwned;
 
-use crate::send::{SendError, own_words};
+use crate::send::{NoProvider, SendError, own_words};
 
 /// The longest that one request may take, with its answer.
 pub const TIME_LIMIT: Duration = Duration::from_secs(20);
@@ -28,6 +28,12 @@ pub enum NoAnswer {
 impl From<reqwest::Error> for NoAnswer {
     fn from(error: reqwest::Error) -> Self {
         Self::Unreachable(error.without_url())
+    }
+}
+
+impl From<NoAnswer> for NoProvider {
+    fn from(error: NoAnswer) -> Self {
+        Self::NoClient(error.into())
     }
 }
 

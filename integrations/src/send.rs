@@ -2,9 +2,7 @@
 
 use std::{error::Error, time::Duration};
 
-use reqwest::{Client, Url};
-
-use crate::http::{self, NoAnswer};
+use reqwest::Url;
 
 /// How long to wait for a provider that takes nothing now and does not say until when.
 pub(crate) const DEFAULT_WAIT: Duration = Duration::from_mins(1);
@@ -71,10 +69,6 @@ pub enum NoProvider {
 pub(crate) fn endpoint(base: &str, path: &str) -> Result<Url, NoProvider> {
     let url = Url::parse(&format!("{}{path}", base.trim_end_matches('/')));
     url.ok().filter(Url::has_host).ok_or(NoProvider::InvalidUrl)
-}
-
-pub(crate) fn client(time_limit: Duration) -> Result<Client, NoProvider> {
-    http::client(time_limit).map_err(|error: NoAnswer| NoProvider::NoClient(error.into()))
 }
 
 /// On one line, for a header or a subject.

@@ -40,7 +40,7 @@ async fn a_lead_from_the_first_call_to_the_sale() {
     assert!(lead["first_response_time"].is_null() && lead["last_contact_at"].is_null());
 
     let id = lead["id"].clone();
-    let reply = json!({ "lead_id": id, "message_content": "Hei Bjørn! Velkommen innom.", "channel": "sms" });
+    let reply = json!({ "lead_id": id, "message_content": "Hei Bjørn! Velkommen innom.", "channel": "manual" });
     let message = send(&jonas, Method::POST, "/api/v1/conversations", reply.clone()).await.expect(201);
     assert_eq!((&message["direction"], &message["sender_type"]), (&json!("outbound"), &json!("human")));
     assert_eq!((&message["sender"], &message["sender_user_id"]), (&json!("jonas of Tesla Oslo"), &json!(jonas.id)));

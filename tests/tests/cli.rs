@@ -349,13 +349,25 @@ async fn a_name_that_nobody_knows_is_a_mistake_and_the_known_ones_are_named() {
         (
             &["jobs", "retry", "--kind", "nope"][..],
             1,
-            "there are clerk.process_event, clerk.reconcile, facebook.connect_page, facebook.read_lead, facebook.reconcile, inquiries.check_form, inquiries.read, leads.count, prune, test.kind",
+            "there are answers.in_time, answers.write, clerk.process_event, clerk.reconcile, facebook.connect_page, facebook.read_lead, facebook.reconcile, inquiries.check_form, inquiries.read, inquiries.read_sms, leads.count, notifications.bundle, outbox.read_report, outbox.send_email, outbox.send_sms, prune, test.kind",
         ),
         (&["jobs", "cancel", "--kind", "nope"], 1, "no kind of job is called \"nope\""),
         (&["jobs", "list", "--kind", "nope"], 1, "no kind of job is called \"nope\""),
-        (&["jobs", "list", "--queue", "nope"], 1, "there are clerk, default, facebook, inquiries"),
-        (&["jobs", "pause", "nope"], 1, "there are clerk, default, facebook, inquiries"),
-        (&["jobs", "resume", "nope"], 1, "there are clerk, default, facebook, inquiries"),
+        (
+            &["jobs", "list", "--queue", "nope"],
+            1,
+            "there are answers, clerk, deadlines, default, email, facebook, inquiries, sms",
+        ),
+        (
+            &["jobs", "pause", "nope"],
+            1,
+            "there are answers, clerk, deadlines, default, email, facebook, inquiries, sms",
+        ),
+        (
+            &["jobs", "resume", "nope"],
+            1,
+            "there are answers, clerk, deadlines, default, email, facebook, inquiries, sms",
+        ),
         (&["deliveries", "list", "--about", "foo"], 2, "user_"),
         (&["deliveries", "replay", "--about", "org_"], 2, "user_"),
     ] {

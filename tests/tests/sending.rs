@@ -229,24 +229,16 @@ async fn nothing_more_goes_to_an_address_that_does_not_take_it() {
 }
 
 #[tokio::test]
-async fn a_channel_without_an_address_is_told_at_once() {
+async fn what_cannot_be_sent_says_so() {
     let app = TestApp::start().await;
     let oslo = app.dealership("Tesla Oslo").await;
     let kari = oslo.admin();
     let lead = oslo.lead("Per").await.id.to_string();
-    let body = json!({ "lead_id": lead, "message_content": "Hei", "channel": "sms" });
-    let refused = Answer::of(kari.request(Method::POST, "/api/v1/conversations").json(&body)).await;
-    let problem = refused.expect_problem(422, "invalid-input");
-    assert_eq!(problem["errors"][0]["field"], "channel");
-    assert!(
-        kari.get(&format!("/api/v1/leads/{lead}/conversations"))
-            .await
-            .expect(200)
-            .as_array()
-            .expect("a list")
-            .is_empty()
-    );
-    // Where nothing can be sent, it shows.
+    let message = answer(&kari, &lead, "Hei", "sms").await;
+    assert_eq!(message["delivery"]["status"], "failed");
+    assert_eq!(message["delivery"]["reason"], "the lead has no phone number");
+    let again = format!("/api/v1/conversations/{}/send-again", message["id"].as_str().expect("an id"));
+    Answer::of(kari.request(Method::POST, &again)).await.expect_problem(409, "no-address");
     answer(&kari, &lead, "Hei", "email").await;
     let worker = Worker::start(&app, &[]);
     let messages = until_last(&kari, &lead, "failed").await;

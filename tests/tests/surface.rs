@@ -247,7 +247,14 @@ async fn no_body_is_too_bad_to_be_refused_well() {
             |value: &Value| Value::Object(fields.iter().map(|name| (name.clone(), value.clone())).collect());
         for value in &values {
             let answer = operation.check(Answer::of(request().json(&everywhere(value))).await, &value.to_string());
-            assert_eq!(answer.status, 422, "{} to {:.40} everywhere", operation.name(), value.to_string());
+            // It takes any text, and there is no draft.
+            let expected =
+                if value.as_str().is_some_and(|text| text.ends_with("--")) && operation.path.ends_with("/draft") {
+                    409
+                } else {
+                    422
+                };
+            assert_eq!(answer.status, expected, "{} to {:.40} everywhere", operation.name(), value.to_string());
         }
         let answer = operation.check(Answer::of(request().body(vec![b'x'; 10_000_000])).await, "10 MB");
         assert_eq!(answer.status, 413, "{}", operation.name());

@@ -14,11 +14,12 @@ use utoipa::openapi::{
 use super::problems;
 
 /// The demo data has these, so that the examples of the document can be tried out as they are.
-const EXAMPLE_IDS: [(&str, &str); 7] = [
+const EXAMPLE_IDS: [(&str, &str); 8] = [
     ("/api/v1/customers/", "43220be3-d0e5-59ef-a4fa-58bd7547e015"),
     ("/api/v1/inbound/{id}/reject", "2"),
     ("/api/v1/inbound/", "1"),
     ("/api/v1/lead-sources/", "105864da-16cf-520d-a125-239bbcffdc9a"),
+    ("/api/v1/leads/{id}/draft", "65d2cc46-0f62-58e7-9df2-f281d68f425d"),
     ("/api/v1/leads/", "c0fc3c7a-637f-54ae-b716-20b57e2d6261"),
     ("/api/v1/vehicles/", "9012730c-574f-50de-90e3-0aa59becba68"),
     ("/api/v1/automation-rules/", "dc97351f-239a-53bf-a88f-518bcaf7c80b"),

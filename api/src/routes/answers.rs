@@ -4,7 +4,7 @@ use common::{
     conversations::Message,
     ids::LeadId,
     leads,
-    messages::{self, DraftChange},
+    messages::{self, DraftText},
 };
 
 use crate::{
@@ -30,21 +30,21 @@ pub(crate) async fn list(mut tenant: Tenant, PathId(id): PathId<LeadId>) -> Resu
     tenant.answer(&found)
 }
 
-/// Sends what was drafted for a lead, as your answer. With `message_content` it says that instead.
+/// Sends what was drafted for a lead, as your answer: as it is, or as you have changed it.
 #[utoipa::path(
     post, path = "/leads/{id}/draft", tag = "Conversations", operation_id = "sendDraft", params(("id" = LeadId, Path)),
-    request_body(content = DraftChange, example = json!({ "message_content": "Hei Bjørn! Ja, vi har to på lager." })),
+    request_body(content = DraftText, example = json!({ "message_content": "Hei Bjørn! Ja, vi har to på lager." })),
     responses((status = 201, description = "The message", body = Message), MemberProblems, BodyProblems, MissingLead, ConflictProblems),
 )]
 pub(crate) async fn send_draft(
     mut tenant: Tenant,
     PathId(id): PathId<LeadId>,
-    ValidJson(change): ValidJson<DraftChange>,
+    ValidJson(draft): ValidJson<DraftText>,
 ) -> Result<(StatusCode, Json<Message>), Problem> {
     if !leads::exists(&mut tenant.tx, id).await? {
         return Err(LeadId::not_found());
     }
-    let message = commit!(tenant, messages::send_draft(&mut tenant.tx, id, &change, &tenant.caller));
+    let message = commit!(tenant, messages::send_draft(&mut tenant.tx, id, &draft, &tenant.caller));
     message.map(|message| (StatusCode::CREATED, Json(message))).ok_or_else(Problem::no_draft)
 }
 

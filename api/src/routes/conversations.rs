@@ -1,11 +1,10 @@
 use axum::{Json, http::StatusCode};
 use common::{
-    conversations::{self, Channel, Delivery, Message, Reply, WriteError},
+    conversations::{self, Delivery, Message, Reply, WriteError},
     db::AccessError,
     ids::{LeadId, MessageId},
-    input::FieldError,
     leads, messages,
-    outbox::{self, NotAgain, SendError},
+    outbox::{self, NotAgain},
     page::Before,
 };
 
@@ -83,20 +82,6 @@ impl From<WriteError> for Problem {
         match error {
             WriteError::AuthorGone => AccessError::NotAMember.into(),
             WriteError::Db(error) => error.into(),
-        }
-    }
-}
-
-impl From<SendError> for Problem {
-    fn from(error: SendError) -> Self {
-        match error {
-            SendError::Write(error) => error.into(),
-            SendError::NoAddress(channel) => {
-                let what = if channel == Channel::Sms { "phone number" } else { "e-mail address" };
-                let message =
-                    format!("must be another one, or the lead needs the customer's {what} first: it has none");
-                Self::invalid_input(vec![FieldError { field: "channel".to_owned(), message }])
-            }
         }
     }
 }

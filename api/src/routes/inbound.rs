@@ -126,7 +126,7 @@ impl From<IntakeError> for Problem {
         match error {
             IntakeError::Lead(error) => error.into(),
             IntakeError::Message(error) => error.into(),
-            IntakeError::Answer(AnswerError::Send(error)) => error.into(),
+            IntakeError::Answer(AnswerError::Write(error)) => error.into(),
             IntakeError::Answer(AnswerError::Db(error)) | IntakeError::Db(error) => error.into(),
         }
     }

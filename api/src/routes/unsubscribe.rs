@@ -12,7 +12,7 @@ use common::{
 };
 
 use super::forms::language;
-use crate::{openapi::FormProblems, pages, problem::Problem, rate_limit::RateLimited, state::AppState};
+use crate::{pages, problem::Problem, rate_limit::RateLimited, state::AppState};
 
 /// Asks first: what only follows links must not take anybody off a list.
 pub(crate) async fn page(_: RateLimited, Path(tag): Path<String>, headers: HeaderMap) -> Response {
@@ -24,11 +24,6 @@ pub(crate) async fn page(_: RateLimited, Path(tag): Path<String>, headers: Heade
 }
 
 /// Sends no more messages to whoever got the one that this link stands in.
-#[utoipa::path(
-    post, path = "/unsubscribe/{tag}", tag = "Webhooks", operation_id = "unsubscribe", security(()),
-    params(("tag" = String, Path, description = "Of the message.", example = "0-0")),
-    responses((status = 200, description = "A page that says so", body = String, content_type = "text/html"), FormProblems),
-)]
 pub(crate) async fn unsubscribe(
     State(state): State<AppState>,
     _: RateLimited,

@@ -50,15 +50,15 @@ mod tests {
     #[test]
     fn the_signature_is_of_the_address_and_the_sorted_form() {
         let token = Secret::new("12345");
-        let body = b"CallSid=CA1234567890ABCDE&Caller=%2B12349013030&Digits=1234&From=%2B12349013030&To=%2B18005551212";
-        let url = "https://mycompany.com/myapp.php?foo=1&bar=2";
+        let body = b"CallSid=CA1234567890ABCDE&Caller=%2B14158675310&Digits=1234&From=%2B14158675310&To=%2B18005551212";
+        let url = "https://example.com/myapp.php?foo=1&bar=2";
         let headers = |signature: &str| {
             HeaderMap::from_iter([("x-twilio-signature".parse().expect("a name"), signature.parse().expect("a value"))])
         };
-        let signed = headers("GvWf1cFY/Q7PnoempGyD5oXAezc=");
+        let signed = headers("L/OH5YylLD5NRKLltdqwSvS0BnU=");
         assert!(is_authentic(&token, &signed, url, body));
-        assert!(is_authentic(&token, &signed, "https://mycompany.com:443/myapp.php?foo=1&bar=2", body));
-        assert!(!is_authentic(&token, &signed, "https://mycompany.com/myapp.php?foo=1", body));
+        assert!(is_authentic(&token, &signed, "https://example.com:443/myapp.php?foo=1&bar=2", body));
+        assert!(!is_authentic(&token, &signed, "https://example.com/myapp.php?foo=1", body));
         assert!(!is_authentic(&token, &signed, url, b"Digits=1"));
         assert!(!is_authentic(&token, &headers("?"), url, body));
         assert!(!is_authentic(&token, &HeaderMap::new(), url, body));

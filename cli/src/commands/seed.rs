@@ -1,5 +1,6 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use common::{
+    answers::{self, AnswerMode, AnswerSettingsPatch, Means},
     automation_rules::{self, NewAutomationRule},
     clerk::{self, Change, Membership, Organization, PersonHint, UserProfile},
     clock::Clock,
@@ -99,10 +100,22 @@ async fn add_leads(db: &Db, dealership: &Dealership, now: DateTime<Utc>) -> Resu
         }
     }
     add_vehicle_and_rule(&mut tx).await?;
+    draft_answer(&mut tx, example_id(id, "lead 1").into()).await?;
     know_sources(&mut tx, dealership.slug).await?;
     park_forms(&mut tx).await?;
     tx.commit().await?;
     Ok(Some(dealership.leads.len()))
+}
+
+/// An automatic answer that waits for a person to send it.
+async fn draft_answer(tx: &mut TenantTx, lead: LeadId) -> Result<(), CommandError> {
+    let means = Means { email: true, sms: false, model: None };
+    for mode in [AnswerMode::Draft, AnswerMode::On] {
+        answers::update_settings(tx, &AnswerSettingsPatch { mode: Some(mode), ..AnswerSettingsPatch::default() })
+            .await?;
+        answers::prepare(tx, lead, 1, means).await?;
+    }
+    Ok(())
 }
 
 /// The same in every demo, so that the examples of the API's document can be tried out as they are.

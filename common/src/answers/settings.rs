@@ -66,7 +66,7 @@ impl AnswerSettings {
 }
 
 /// What changes about it; only given fields change.
-#[derive(Debug, Clone, ToSchema)]
+#[derive(Debug, Clone, Default, ToSchema)]
 pub struct AnswerSettingsPatch {
     /// Whether new leads are answered automatically.
     #[schema(value_type = AnswerMode, required = false)]

@@ -74,11 +74,11 @@ pub struct Answer {
     pub verdict: Option<String>,
     /// Who wrote what was sent.
     pub author: Option<AnswerAuthor>,
-    /// The assistant's model.
+    /// Which model of the assistant's.
     pub model: Option<String>,
     /// In which language it is.
     pub language: Option<String>,
-    /// Its text.
+    /// What it says.
     pub reply: Option<String>,
     /// The conversation in short, if a person asked for that.
     pub summary: Option<String>,
@@ -86,9 +86,9 @@ pub struct Answer {
     pub reason: Option<String>,
     /// The message that it became.
     pub message_id: Option<MessageId>,
-    /// What the assistant read.
+    /// What the assistant read, in tokens.
     pub input_tokens: i64,
-    /// What it wrote.
+    /// What the assistant wrote, in tokens.
     pub output_tokens: i64,
     /// When it was begun.
     pub created_at: DateTime<Utc>,
@@ -264,18 +264,11 @@ pub(crate) async fn give_way(tx: &mut TenantTx, lead: LeadId) -> Result<()> {
     Ok(())
 }
 
-/// What waits for a person to send it.
-#[derive(Debug, FromRow)]
-pub(crate) struct Drafted {
-    id: Uuid,
-    pub(crate) reply: String,
-}
-
 /// The latest draft of a lead, which nobody else sends before the transaction ends. The lead is locked.
-pub(crate) async fn take_draft(tx: &mut TenantTx, lead: LeadId) -> Result<Option<Drafted>> {
-    Ok(sqlx::query_as(
+pub(crate) async fn take_draft(tx: &mut TenantTx, lead: LeadId) -> Result<Option<Uuid>> {
+    Ok(sqlx::query_scalar(
         "-- answers::take_draft
-         SELECT id, reply FROM answers
+         SELECT id FROM answers
          WHERE lead_id = $1 AND dealership_id = $2 AND kind = 'answer' AND state = 'drafted' AND reply IS NOT NULL
          ORDER BY turn DESC LIMIT 1 FOR NO KEY UPDATE",
     )
@@ -286,13 +279,13 @@ pub(crate) async fn take_draft(tx: &mut TenantTx, lead: LeadId) -> Result<Option
 }
 
 /// A person has sent the draft, as this message.
-pub(crate) async fn note_sent(tx: &mut TenantTx, draft: &Drafted, message: MessageId) -> Result<()> {
+pub(crate) async fn note_sent(tx: &mut TenantTx, draft: Uuid, message: MessageId) -> Result<()> {
     sqlx::query(
         "-- answers::note_sent
          UPDATE answers SET state = 'answered', reason = NULL, message_id = $3, settled_at = now()
          WHERE id = $1 AND dealership_id = $2",
     )
-    .bind(draft.id)
+    .bind(draft)
     .bind(tx.dealership())
     .bind(message)
     .execute(tx.conn())

@@ -14,13 +14,13 @@ use super::{
     template::{self, Occasion, Values, greeting},
 };
 use crate::{
-    conversations::{Channel, Direction, NewMessage, SenderType},
+    conversations::{Channel, Direction, NewMessage, SenderType, WriteError},
     db::{self, TenantTx},
     ids::LeadId,
     language::Language,
     leads::{self, LockedLead},
     notifications::Event,
-    outbox::{self, SendError},
+    outbox,
     vehicles::VehicleStatus,
 };
 
@@ -59,7 +59,7 @@ pub enum CameBack {
 #[derive(Debug, thiserror::Error)]
 pub enum AnswerError {
     #[error(transparent)]
-    Send(#[from] SendError),
+    Write(#[from] WriteError),
     #[error(transparent)]
     Db(#[from] db::Error),
 }

@@ -85,7 +85,7 @@ text_enum!(
 pub struct Delivery {
     /// How far it has come.
     pub status: DeliveryStatus,
-    /// Since when.
+    /// Since when it is that far.
     pub at: DateTime<Utc>,
     /// Why it is not further.
     #[schema(example = "the mailbox does not exist")]

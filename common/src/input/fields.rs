@@ -74,9 +74,10 @@ pub trait FromFields: Sized {
 }
 
 /// What a request says of one field of something that exists.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Patch<T> {
     /// Nothing: it stays.
+    #[default]
     Keep,
     /// It shall be empty.
     Clear,

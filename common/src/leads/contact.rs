@@ -12,7 +12,7 @@ pub(crate) async fn contacted(tx: &mut TenantTx, lead: LeadId, automatic: bool, 
     sqlx::query(
         "-- leads::contacted
          WITH changed AS (
-           UPDATE leads SET status = 'contacted', updated_at = greatest(clock_timestamp(), updated_at + interval '1 microsecond')
+           UPDATE leads SET status = 'contacted', updated_at = greatest(now(), updated_at + interval '1 microsecond')
            WHERE id = $1 AND dealership_id = $2 AND status = 'new' RETURNING updated_at)
          INSERT INTO lead_status_changes (lead_id, dealership_id, from_status, to_status, changed_by, automatic, changed_at)
          SELECT $1, $2, 'new', 'contacted', (SELECT id FROM users WHERE id = $3 AND dealership_id = $2), $4, updated_at
@@ -32,7 +32,7 @@ pub(crate) async fn reached(tx: &mut TenantTx, lead: LeadId, automatic: bool) ->
     sqlx::query(
         "-- leads::reached
          UPDATE leads
-         SET updated_at = greatest(clock_timestamp(), updated_at + interval '1 microsecond'),
+         SET updated_at = greatest(now(), updated_at + interval '1 microsecond'),
              last_contact_at = greatest(last_contact_at, now()),
              first_response_time = CASE WHEN $3 THEN first_response_time
                ELSE least(first_response_time, greatest(now() - created_at, interval '0')) END,
@@ -53,7 +53,7 @@ pub(crate) async fn reached(tx: &mut TenantTx, lead: LeadId, automatic: bool) ->
 pub(crate) async fn need_human(tx: &mut TenantTx, lead: LeadId, reason: &str, event: Event) -> Result<()> {
     let noted = sqlx::query(
         "-- leads::need_human
-         UPDATE leads SET needs_human = $3, updated_at = greatest(clock_timestamp(), updated_at + interval '1 microsecond')
+         UPDATE leads SET needs_human = $3, updated_at = greatest(now(), updated_at + interval '1 microsecond')
          WHERE id = $1 AND dealership_id = $2 AND needs_human IS NULL",
     )
     .bind(lead)
@@ -72,7 +72,7 @@ pub(crate) async fn score_automatically(tx: &mut TenantTx, lead: LeadId, score: 
     sqlx::query(
         "-- leads::score_automatically
          UPDATE leads SET lead_score = $3, score_reasons = $4,
-                updated_at = greatest(clock_timestamp(), updated_at + interval '1 microsecond')
+                updated_at = greatest(now(), updated_at + interval '1 microsecond')
          WHERE id = $1 AND dealership_id = $2 AND lead_score = 50",
     )
     .bind(lead)

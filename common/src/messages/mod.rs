@@ -5,6 +5,6 @@ mod compose;
 pub mod mail;
 mod notice;
 
-pub use answer::{DraftChange, answer, send_draft};
+pub use answer::{DraftText, answer, send_draft};
 pub use compose::{Envelope, Letter, compose, compose_sms};
 pub use notice::compose_notice;

@@ -11,7 +11,7 @@ mod suppression;
 mod tag;
 mod take;
 
-pub use queue::{NotAgain, SendError, send, send_again};
+pub use queue::{NotAgain, send, send_again};
 pub use reports::{Report, ReportKind, Reporter, process_reports, receive_reports, report};
 pub use settle::{bury, is_accepted, is_in_doubt, is_not_taken, is_refused};
 pub use suppression::{SuppressionReason, opt_in, suppress};

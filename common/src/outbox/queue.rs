@@ -2,58 +2,43 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::{
-    conversations::{self, Channel, Delivery, DeliveryStatus, Message, NewMessage},
-    db::{Error, Result, TenantTx},
+    conversations::{self, Channel, Delivery, DeliveryStatus, Message, NewMessage, WriteError},
+    db::{self, Error, TenantTx},
     ids::{MessageId, OutboxId},
     jobs::{SendEmail, SendSms},
     leads::{self, LockedLead},
     queue::{NewJob, enqueue},
 };
 
-/// Why a message is not sent.
-#[derive(Debug, thiserror::Error)]
-pub enum SendError {
-    /// The customer cannot be reached that way, or nothing is sent through it.
-    #[error("the customer has no address for this channel")]
-    NoAddress(Channel),
-    #[error(transparent)]
-    Write(#[from] conversations::WriteError),
-}
-
-impl From<Error> for SendError {
-    fn from(error: Error) -> Self {
-        Self::Write(error.into())
-    }
-}
-
-/// Writes a message down and has it sent to the lead's customer once the transaction has committed. `automatic` is what nobody
-/// at the dealership has written.
+/// Writes a message down and has it sent to the lead's customer once the transaction has committed. It has failed at once
+/// where the customer has no address for its channel. `automatic` is what nobody at the dealership has written.
 pub async fn send(
     tx: &mut TenantTx,
     lead: &LockedLead,
     new: &NewMessage,
     automatic: bool,
-) -> Result<Message, SendError> {
+) -> Result<Message, WriteError> {
     let mut message = conversations::create_unsent(tx, lead, new).await?;
-    let delivery = queue(tx, &message, automatic).await?.ok_or(SendError::NoAddress(new.channel))?;
-    message.delivery = Some(delivery);
+    message.delivery = Some(queue(tx, &message, automatic).await?);
     Ok(message)
 }
 
-/// `None` where the customer has no address for the channel, or nothing is sent through it.
-async fn queue(tx: &mut TenantTx, message: &Message, automatic: bool) -> Result<Option<Delivery>> {
+async fn queue(tx: &mut TenantTx, message: &Message, automatic: bool) -> db::Result<Delivery> {
     let channel = message.channel;
-    if !matches!(channel, Channel::Email | Channel::Sms) {
-        return Ok(None);
-    }
     let id = OutboxId::from(Uuid::new_v4());
-    let at: Option<DateTime<Utc>> = sqlx::query_scalar(
+    let missing = match channel {
+        Channel::Sms => "the lead has no phone number",
+        _ => "the lead has no e-mail address",
+    };
+    let (status, at, reason): (DeliveryStatus, DateTime<Utc>, Option<String>) = sqlx::query_as(
         "-- outbox::queue
-         INSERT INTO outbox (id, dealership_id, message_id, lead_id, channel, automatic, recipient)
-         SELECT $1, $2, $3, l.id, $5, $6, CASE $5 WHEN 'email' THEN l.customer_email ELSE l.customer_phone_e164 END
-         FROM leads l WHERE l.id = $4 AND l.dealership_id = $2
-           AND CASE $5 WHEN 'email' THEN l.customer_email ELSE l.customer_phone_e164 END IS NOT NULL
-         RETURNING changed_at",
+         INSERT INTO outbox (id, dealership_id, message_id, lead_id, channel, automatic, recipient, status, reason)
+         SELECT $1, $2, $3, l.id, $5, $6, coalesce(a.address, ''), CASE WHEN a.address IS NULL THEN 'failed' ELSE 'queued' END,
+                CASE WHEN a.address IS NULL THEN $7 END
+         FROM leads l
+         CROSS JOIN LATERAL (SELECT CASE $5 WHEN 'email' THEN l.customer_email ELSE l.customer_phone_e164 END AS address) a
+         WHERE l.id = $4 AND l.dealership_id = $2
+         RETURNING status, changed_at, reason",
     )
     .bind(id)
     .bind(tx.dealership())
@@ -61,11 +46,13 @@ async fn queue(tx: &mut TenantTx, message: &Message, automatic: bool) -> Result<
     .bind(message.lead_id)
     .bind(channel)
     .bind(automatic)
-    .fetch_optional(tx.conn())
+    .bind(missing)
+    .fetch_one(tx.conn())
     .await?;
-    let Some(at) = at else { return Ok(None) };
-    enqueue_sending(tx, id, channel, None).await?;
-    Ok(Some(Delivery { status: DeliveryStatus::Queued, at, reason: None }))
+    if status == DeliveryStatus::Queued {
+        enqueue_sending(tx, id, channel, None).await?;
+    }
+    Ok(Delivery { status, at, reason })
 }
 
 /// Has a worker send what is queued.
@@ -74,7 +61,7 @@ pub(super) async fn enqueue_sending(
     id: OutboxId,
     channel: Channel,
     run_at: Option<DateTime<Utc>>,
-) -> Result<()> {
+) -> db::Result<()> {
     match channel {
         Channel::Sms => enqueue(tx, &NewJob { run_at, ..NewJob::now(&SendSms { outbox_id: id }) }).await?,
         _ => enqueue(tx, &NewJob { run_at, ..NewJob::now(&SendEmail { outbox_id: id }) }).await?,
@@ -118,7 +105,8 @@ pub async fn send_again(tx: &mut TenantTx, message: MessageId) -> Result<Deliver
     .await?;
     match last {
         Some((DeliveryStatus::Failed | DeliveryStatus::Bounced | DeliveryStatus::Unknown, automatic)) => {
-            queue(tx, &message, automatic).await?.ok_or(NotAgain::NoAddress)
+            let delivery = queue(tx, &message, automatic).await?;
+            if delivery.status == DeliveryStatus::Queued { Ok(delivery) } else { Err(NotAgain::NoAddress) }
         }
         _ => Err(NotAgain::NotLost),
     }

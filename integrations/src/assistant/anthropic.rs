@@ -81,7 +81,7 @@ impl Anthropic {
 
     pub fn within(url: &str, key: Secret, model: impl Into<String>, time_limit: Duration) -> Result<Self, NoProvider> {
         let url = send::endpoint(url, "/v1/messages")?;
-        Ok(Self { http: send::client(time_limit)?, url, key, model: model.into() })
+        Ok(Self { http: crate::http::client(time_limit)?, url, key, model: model.into() })
     }
 
     async fn written(&self, question: &Question) -> Result<Written, AssistantError> {

@@ -83,7 +83,7 @@ impl OpenAi {
         time_limit: Duration,
     ) -> Result<Self, NoProvider> {
         let url = send::endpoint(url, "/chat/completions")?;
-        Ok(Self { http: send::client(time_limit)?, url, key, model: model.into() })
+        Ok(Self { http: crate::http::client(time_limit)?, url, key, model: model.into() })
     }
 
     async fn written(&self, question: &Question) -> Result<Written, AssistantError> {

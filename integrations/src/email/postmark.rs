@@ -42,7 +42,7 @@ impl Postmark {
     }
 
     pub fn within(url: &str, token: Secret, time_limit: Duration) -> Result<Self, NoProvider> {
-        Ok(Self { http: send::client(time_limit)?, url: send::endpoint(url, "/email")?, token })
+        Ok(Self { http: crate::http::client(time_limit)?, url: send::endpoint(url, "/email")?, token })
     }
 
     async fn deliver(&self, mail: &OutgoingEmail) -> Result<Accepted, SendError> {

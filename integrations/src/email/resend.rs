@@ -48,7 +48,7 @@ impl Resend {
     }
 
     pub fn within(url: &str, key: Secret, time_limit: Duration) -> Result<Self, NoProvider> {
-        Ok(Self { http: send::client(time_limit)?, url: send::endpoint(url, "/emails")?, key })
+        Ok(Self { http: crate::http::client(time_limit)?, url: send::endpoint(url, "/emails")?, key })
     }
 
     async fn deliver(&self, mail: &OutgoingEmail) -> Result<Accepted, SendError> {

@@ -42,7 +42,7 @@ impl SendGrid {
     }
 
     pub fn within(url: &str, key: Secret, time_limit: Duration) -> Result<Self, NoProvider> {
-        Ok(Self { http: send::client(time_limit)?, url: send::endpoint(url, "/v3/mail/send")?, key })
+        Ok(Self { http: crate::http::client(time_limit)?, url: send::endpoint(url, "/v3/mail/send")?, key })
     }
 
     async fn deliver(&self, mail: &OutgoingEmail) -> Result<Accepted, SendError> {

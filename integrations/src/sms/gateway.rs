@@ -40,7 +40,7 @@ impl Gateway {
         if let Some(value) = &mut authorization {
             value.set_sensitive(true);
         }
-        Ok(Self { http: send::client(time_limit)?, url: send::endpoint(&url, "")?, authorization, body, id })
+        Ok(Self { http: crate::http::client(time_limit)?, url: send::endpoint(&url, "")?, authorization, body, id })
     }
 
     async fn deliver(&self, sms: &OutgoingSms) -> Result<Accepted, SendError> {

@@ -69,7 +69,7 @@ impl Twilio {
         let Settings { url, account, token, status_callback, time_limit } = settings;
         let status_callback = status_callback.map(|url| send::endpoint(&url, "")).transpose()?;
         let url = send::endpoint(&url, &format!("/2010-04-01/Accounts/{account}/Messages.json"))?;
-        Ok(Self { http: send::client(time_limit)?, url, account, token, status_callback })
+        Ok(Self { http: crate::http::client(time_limit)?, url, account, token, status_callback })
     }
 
     async fn deliver(&self, sms: &OutgoingSms) -> Result<Accepted, SendError> {

@@ -16,7 +16,7 @@ fn write(n: usize, url: &str) -> (Method, String, Value) {
         0..5 => (Method::PATCH, url.to_owned(), json!({ "status": STATUSES[n % 7] })),
         5 => (Method::PATCH, url.to_owned(), json!({ "lead_score": n % 100 + 1, "vehicle_interest": "Model Y" })),
         _ => {
-            let reply = json!({ "lead_id": id, "message_content": format!("Svar {n}"), "channel": "sms" });
+            let reply = json!({ "lead_id": id, "message_content": format!("Svar {n}"), "channel": "manual" });
             (Method::POST, "/api/v1/conversations".to_owned(), reply)
         }
     }

@@ -1,16 +1,25 @@
 //! Everything that people of a dealership can do, and what Clerk says of them.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use common::{
+    answers::{self, CameBack, Means, gate::Draft},
     clerk::{Change, purge},
     clock::Clock,
-    ids::{ClerkOrgId, DealershipId},
+    conversations::Channel,
+    ids::{ClerkOrgId, DealershipId, OutboxId},
+    intake,
+    language::Language,
+    notifications,
+    outbox::{self, Report, ReportKind, Way},
 };
 use reqwest::Method;
 use serde_json::{Value, json};
+use sqlx::Executor;
 use tests::{
     answer::Answer,
-    app::{Person, TestApp, new_lead},
+    app::{Dealership, Person, TestApp, new_lead},
     clerk_events::deleted,
 };
 
@@ -36,6 +45,7 @@ pub(super) async fn walk(app: &TestApp) {
     pages(&admin, &jonas).await;
     sources(app, oslo.id, &admin).await;
     customers(&admin).await;
+    messages(app, &oslo, &admin).await;
 
     let vehicle = json!({ "make": "VW", "model": "ID.4", "year": 2024, "vin": "WVWZZZE1ZMP000001" });
     keep(&admin, "/api/v1/vehicles", vehicle, json!({ "status": "sold" })).await;
@@ -115,6 +125,125 @@ async fn sources(app: &TestApp, oslo: DealershipId, admin: &Person<'_>) {
         common::lead_sources::mark_broken(&mut tx, id, "the token has expired").await.expect("it is there");
         tx.commit().await.expect("the database is there");
     }
+}
+
+/// Leads are answered, and what goes out is heard of again.
+async fn messages(app: &TestApp, oslo: &Dealership<'_>, admin: &Person<'_>) {
+    let settings = "/api/v1/dealership/answers";
+    ask(admin, Method::PATCH, settings, Some(json!({ "tone": "vennlig" })), 200).await;
+    admin.get(settings).await.expect(200);
+    let lead = oslo.lead("Eva").await.id;
+    let mut tx = app.db.tenant(oslo.id).await.expect("the database is there");
+    let means = Means { email: true, sms: true, model: Some("m") };
+    let asked = answers::prepare(&mut tx, lead, 1, means).await.expect("it is there").expect("there is time");
+    let draft = Draft {
+        language: Language::Nb,
+        reply: "Takk for henvendelsen! En av oss svarer deg snart.".to_owned(),
+        intent: "question".to_owned(),
+        score: 70,
+        score_reasons: vec!["asks about a car".to_owned()],
+    };
+    let came_back =
+        CameBack::Written { text: "{}".to_owned(), model: "m".to_owned(), tokens: (1, 1), verdict: Ok(draft) };
+    answers::finish(&mut tx, lead, 1, means, &asked.facts, came_back).await.expect("it is there");
+    answers::customer_wrote(&mut tx, lead).await.expect("it is there");
+    answers::give_up(&mut tx, lead, 2, "an error").await.expect("it is there");
+    tx.commit().await.expect("the database is there");
+    sent(app, oslo, admin).await;
+    told(app, oslo).await;
+
+    ask(admin, Method::PATCH, settings, Some(json!({ "mode": "draft" })), 200).await;
+    let drafted = oslo.lead("Ola").await.id;
+    let mut tx = app.db.tenant(oslo.id).await.expect("the database is there");
+    let prepared = answers::prepare(&mut tx, drafted, 1, Means { model: None, ..means }).await.expect("it is there");
+    assert!(prepared.is_none(), "the template was drafted");
+    tx.commit().await.expect("the database is there");
+    admin.get(&format!("/api/v1/leads/{drafted}/answers")).await.expect(200);
+    ask(admin, Method::POST, &format!("/api/v1/leads/{drafted}/draft"), Some(json!({ "message_content": "Hei" })), 201)
+        .await;
+    texts(app, oslo, admin).await;
+}
+
+/// The sending that was written down last.
+async fn latest(app: &TestApp) -> OutboxId {
+    let mut superuser = app.connect().await;
+    let id: uuid::Uuid =
+        sqlx::query_scalar("SELECT id FROM outbox ORDER BY created_at DESC, message_id IS NULL LIMIT 1")
+            .fetch_one(&mut superuser)
+            .await
+            .expect("there is one");
+    id.into()
+}
+
+async fn sent(app: &TestApp, oslo: &Dealership<'_>, admin: &Person<'_>) {
+    let way = Way { domain: "norvalt.example", is_idempotent: false };
+    let id = latest(app).await;
+    let mut tx = app.db.tenant(oslo.id).await.expect("the database is there");
+    for _ in 0..2 {
+        assert!(outbox::take(&mut tx, id, way).await.expect("it is there").is_some());
+        outbox::is_not_taken(&mut tx, id, Duration::from_secs(1), "away").await.expect("it is there");
+    }
+    outbox::take(&mut tx, id, way).await.expect("it is there");
+    outbox::is_in_doubt(&mut tx, id, "smtp", "cut").await.expect("it is there");
+    tx.commit().await.expect("the database is there");
+    let mut superuser = app.connect().await;
+    let message: uuid::Uuid = sqlx::query_scalar("SELECT message_id FROM outbox WHERE id = $1")
+        .bind(uuid::Uuid::from(id))
+        .fetch_one(&mut superuser)
+        .await
+        .expect("it is there");
+    ask(admin, Method::POST, &format!("/api/v1/conversations/{message}/send-again"), None, 200).await;
+    let again = latest(app).await;
+    let mut tx = app.db.tenant(oslo.id).await.expect("the database is there");
+    outbox::take(&mut tx, again, way).await.expect("it is there");
+    outbox::is_accepted(&mut tx, again, "smtp", None, true).await.expect("it is there");
+    let report = Report { outbox: again, kind: ReportKind::HardBounce, reason: None };
+    assert!(outbox::report(&mut tx, &report).await.expect("it is there"));
+    outbox::opt_in(&mut tx, Channel::Email, "kunde@example.no").await.expect("it is there");
+    tx.commit().await.expect("the database is there");
+    superuser.execute("DELETE FROM suppressions").await.expect("a superuser may");
+}
+
+/// People of the dealership.
+async fn told(app: &TestApp, oslo: &Dealership<'_>) {
+    let mut tx = app.db.tenant(oslo.id).await.expect("the database is there");
+    assert!(notifications::bundle(&mut tx).await.expect("it is there") > 0);
+    tx.commit().await.expect("the database is there");
+    let mut superuser = app.connect().await;
+    let notice: uuid::Uuid = sqlx::query_scalar("SELECT id FROM outbox WHERE user_id IS NOT NULL LIMIT 1")
+        .fetch_one(&mut superuser)
+        .await
+        .expect("there is one");
+    let way = Way { domain: "norvalt.example", is_idempotent: true };
+    let mut tx = app.db.tenant(oslo.id).await.expect("the database is there");
+    assert!(outbox::take(&mut tx, notice.into(), way).await.expect("it is there").is_some());
+    notifications::forget(&mut tx).await.expect("it is there");
+    tx.commit().await.expect("the database is there");
+}
+
+async fn texts(app: &TestApp, oslo: &Dealership<'_>, admin: &Person<'_>) {
+    let lead = tests::app::NewLead { customer_phone: "91234567".parse().ok(), ..new_lead() };
+    let lead = oslo.lead_with(lead).await.id;
+    let text = json!({ "lead_id": lead, "message_content": "Hei", "channel": "sms" });
+    ask(admin, Method::POST, "/api/v1/conversations", Some(text), 201).await;
+    let id = latest(app).await;
+    let mut tx = app.db.tenant(oslo.id).await.expect("the database is there");
+    outbox::quiet_for(&mut tx, id).await.expect("it is there");
+    let way = Way { domain: "sms.invalid", is_idempotent: false };
+    outbox::take(&mut tx, id, way).await.expect("it is there");
+    tx.commit().await.expect("the database is there");
+    let mut system = app.db.system().await.expect("the database is there");
+    let body = b"MessageSid=SM1&From=%2B4791234567&Body=Er+den+ledig";
+    assert_eq!(intake::receive_sms(&mut system, body, "00").await.expect("it is there"), Some(true));
+    system.commit().await.expect("the database is there");
+    let mut superuser = app.connect().await;
+    let delivery: i64 = sqlx::query_scalar("SELECT id FROM deliveries WHERE source = 'sms'")
+        .fetch_one(&mut superuser)
+        .await
+        .expect("there is one");
+    let mut tx = app.db.tenant(oslo.id).await.expect("the database is there");
+    intake::process_sms(&mut tx, delivery).await.expect("it is there");
+    tx.commit().await.expect("the database is there");
 }
 
 /// Two records turn out to be one person, and then not to be.

@@ -63,6 +63,10 @@ fn visit(node: &Value, above: &str, found: &mut Vec<String>) {
         found.push((*table).to_owned());
     }
     let once = node["One-Time Filter"].as_str().unwrap_or_default();
+    // A parameter was null: nothing below is read.
+    if once == "false" {
+        return;
+    }
     children().for_each(|child| visit(child, &format!("{above}\n{once}"), found));
 }
 

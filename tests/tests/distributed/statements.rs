@@ -39,9 +39,10 @@ fn is_volatile(assignments: &str) -> bool {
 }
 
 /// Where the statements stand that a dealership's transaction sends.
-const SOURCES: [&str; 12] = [
+const SOURCES: [&str; 15] = [
+    "answers",
     "automation_rules.rs",
-    "conversations.rs",
+    "conversations",
     "customers",
     "db/access.rs",
     "dealerships.rs",
@@ -50,6 +51,8 @@ const SOURCES: [&str; 12] = [
     "lead_sources",
     "leads",
     "deliveries/ledger.rs",
+    "notifications",
+    "outbox",
     "users.rs",
     "vehicles.rs",
 ];

@@ -94,6 +94,6 @@ fn is_worth_repeating(error: &AssistantError) -> bool {
 pub(super) fn to_job_error(error: AnswerError) -> JobError {
     match error {
         AnswerError::Db(error) => error.into(),
-        error @ AnswerError::Send(_) => JobError::retry(error),
+        error @ AnswerError::Write(_) => JobError::retry(error),
     }
 }
