@@ -67,8 +67,28 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Records an answer to a customer. The first one is the lead's first response. */
+        /**
+         * Answers a customer. By `email` and `sms` it is sent, and `delivery` tells what becomes of it: it is the lead's first response
+         *     once it has arrived. Through other channels it is only written down, and counts at once.
+         */
         post: operations["createConversation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/conversations/{id}/send-again": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sends a message once more that failed, came back, or may have been lost. If it was not lost, the customer gets it twice. */
+        post: operations["sendConversationAgain"];
         delete?: never;
         options?: never;
         head?: never;
@@ -179,6 +199,24 @@ export interface paths {
         head?: never;
         /** Changes the given fields of your dealership. For admins. */
         patch: operations["updateDealership"];
+        trace?: never;
+    };
+    "/api/v1/dealership/answers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How your dealership answers automatically. */
+        get: operations["getAnswerSettings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Changes the given fields of how your dealership answers automatically. For admins. */
+        patch: operations["updateAnswerSettings"];
         trace?: never;
     };
     "/api/v1/inbound": {
@@ -411,6 +449,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/leads/{id}/answers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The automatic answers of a lead, newest first: what the assistant was given, what came back, what the gate said of it, and
+         *     what became of it.
+         */
+        get: operations["listAnswers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/leads/{id}/conversations": {
         parameters: {
             query?: never;
@@ -425,6 +483,23 @@ export interface paths {
         get: operations["listConversations"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/leads/{id}/draft": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sends what was drafted for a lead, as your answer: as it is, or as you have changed it. */
+        post: operations["sendDraft"];
         delete?: never;
         options?: never;
         head?: never;
@@ -670,6 +745,43 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/webhooks/twilio/sms": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Takes a customer's text message from Twilio. It is added to the lead about which that number was written to last. */
+        post: operations["receiveSms"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/webhooks/{provider}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Takes what `sendgrid`, `resend`, `postmark` or `twilio` reports of messages: each is written down once, in whatever order it
+         *     comes.
+         */
+        post: operations["receiveReports"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -679,6 +791,163 @@ export interface components {
             /** @description The leads that it made, or that it was added to. */
             lead_ids: components["schemas"]["LeadId"][];
         };
+        /** @description An automatic answer with all that led to it. */
+        Answer: {
+            author: components["schemas"]["AnswerAuthor"] | null;
+            /** @description What came back, as it came. */
+            came_back: string | null;
+            /**
+             * Format: date-time
+             * @description When it was begun.
+             */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description When the template answers if nothing else has.
+             */
+            due_at: string;
+            /** @description What the assistant was given; null where it was not asked. */
+            given: Record<string, never> | null;
+            /**
+             * Format: uuid
+             * @description Identifies the answer.
+             */
+            id: string;
+            /**
+             * Format: int64
+             * @description What the assistant read, in tokens.
+             */
+            input_tokens: number;
+            /** @description What it is for. */
+            kind: components["schemas"]["AnswerKind"];
+            /** @description In which language it is. */
+            language: string | null;
+            message_id: components["schemas"]["MessageId"] | null;
+            /** @description Which model of the assistant's. */
+            model: string | null;
+            /**
+             * Format: int64
+             * @description What the assistant wrote, in tokens.
+             */
+            output_tokens: number;
+            /** @description Why it was withdrawn or skipped, or why a person has to answer. */
+            reason: string | null;
+            /** @description What it says. */
+            reply: string | null;
+            /**
+             * Format: date-time
+             * @description When that was decided.
+             */
+            settled_at: string | null;
+            /** @description What has become of it. */
+            state: components["schemas"]["AnswerState"];
+            /** @description The conversation in short, if a person asked for that. */
+            summary: string | null;
+            /**
+             * Format: int32
+             * @description 1 for the first of the lead.
+             */
+            turn: number;
+            /** @description What the gate said of that. */
+            verdict: string | null;
+        };
+        /**
+         * @description Who wrote an automatic answer.
+         * @enum {string}
+         */
+        AnswerAuthor: "assistant" | "template";
+        /**
+         * @description What an answer is for.
+         * @enum {string}
+         */
+        AnswerKind: "answer" | "suggestion";
+        /**
+         * @description Whether new leads are answered automatically.
+         * @enum {string}
+         */
+        AnswerMode: "off" | "draft" | "on";
+        /** @description How a dealership answers automatically. */
+        AnswerSettings: {
+            /**
+             * Format: int32
+             * @description Automatic answers in 24 hours; after it people answer.
+             */
+            daily_cap: number;
+            /**
+             * Format: int64
+             * @description What the assistant may read and write in 24 hours; after it the template answers.
+             */
+            daily_tokens_cap: number;
+            /** @description Shown at the top of mails. */
+            logo_url: string | null;
+            /** @description Whether it does. */
+            mode: components["schemas"]["AnswerMode"];
+            /**
+             * @description When somebody is there, as customers are told.
+             * @example mandag–fredag 9–17, lørdag 10–15
+             */
+            opening_hours: string | null;
+            /**
+             * @description What stands below each message.
+             * @example Hilsen oss på Tesla Oslo
+             */
+            signature: string | null;
+            /**
+             * @description The dealership's own text of the template, by language (`nb`, `nn`, `en`, …). It may hold `{{ customer }}`,
+             *     `{{ dealership }}`, `{{ vehicle }}` and `{{ phone }}`.
+             */
+            templates: Record<string, never>;
+            /**
+             * @description How it sounds, for the assistant.
+             * @example vennlig og uformell
+             */
+            tone: string | null;
+            /**
+             * Format: int32
+             * @description How many automatic answers a lead gets, should the customer write again.
+             */
+            turns: number;
+            /**
+             * Format: date-time
+             * @description When it last changed; null for the defaults.
+             */
+            updated_at: string | null;
+        };
+        /** @description What changes about it; only given fields change. */
+        AnswerSettingsPatch: {
+            /**
+             * Format: int64
+             * @description Automatic answers in 24 hours.
+             */
+            daily_cap?: number | null;
+            /**
+             * Format: int64
+             * @description What the assistant may read and write in 24 hours.
+             */
+            daily_tokens_cap?: number | null;
+            /** @description Shown at the top of mails; null clears it. */
+            logo_url?: string | null;
+            /** @description Whether new leads are answered automatically. */
+            mode?: components["schemas"]["AnswerMode"];
+            /** @description When somebody is there; null clears it. */
+            opening_hours?: string | null;
+            /** @description What stands below each message; null clears it. */
+            signature?: string | null;
+            /** @description The dealership's own text of the template, by language. */
+            templates?: Record<string, never>;
+            /** @description How it sounds; null clears it. */
+            tone?: string | null;
+            /**
+             * Format: int64
+             * @description How many automatic answers a lead gets.
+             */
+            turns?: number | null;
+        };
+        /**
+         * @description What has become of an automatic answer.
+         * @enum {string}
+         */
+        AnswerState: "waiting" | "drafted" | "answered" | "withdrawn" | "skipped";
         /** @description When something happens, do something. */
         AutomationRule: {
             /**
@@ -934,11 +1203,39 @@ export interface components {
              */
             same_lead_days?: number | null;
         };
+        /** @description What became of a message. */
+        Delivery: {
+            /**
+             * Format: date-time
+             * @description Since when it is that far.
+             */
+            at: string;
+            /**
+             * @description Why it is not further.
+             * @example the mailbox does not exist
+             */
+            reason: string | null;
+            /** @description How far it has come. */
+            status: components["schemas"]["DeliveryStatus"];
+        };
+        /**
+         * @description What became of a message that goes out.
+         * @enum {string}
+         */
+        DeliveryStatus: "queued" | "sending" | "unknown" | "sent" | "failed" | "delivered" | "bounced";
         /**
          * @description Which way a message goes.
          * @enum {string}
          */
         Direction: "inbound" | "outbound";
+        /** @description A draft as the person who sends it has seen it, or has changed it. */
+        DraftText: {
+            /**
+             * @description The text to send.
+             * @example Hei Bjørn! Ja, vi har to på lager.
+             */
+            message_content: string;
+        };
         /** @description What to do for inquiries to come from a source. */
         Embedding: {
             /** @description The line to paste into a web page, which draws the form there. */
@@ -1091,7 +1388,12 @@ export interface components {
             /** @description The dealership it belongs to. */
             dealership_id: components["schemas"]["DealershipId"];
             /**
-             * @description From the inquiry to the first answer: an ISO 8601 duration in seconds.
+             * @description From the inquiry to the first automatic answer: an ISO 8601 duration in seconds.
+             * @example PT4.2S
+             */
+            first_automatic_response_time: string | null;
+            /**
+             * @description From the inquiry to the first answer of a person that reached the customer: an ISO 8601 duration in seconds.
              * @example PT272S
              */
             first_response_time: string | null;
@@ -1112,6 +1414,13 @@ export interface components {
              * @description How promising it is, from 1 to 100.
              */
             lead_score: number;
+            /**
+             * @description Why a person has to answer; null where nobody has to.
+             * @example the customer asks to be called
+             */
+            needs_human: string | null;
+            /** @description Why it is that promising, where the assistant said so. */
+            score_reasons: string[];
             /** @description Where it came from. */
             source: components["schemas"]["LeadSource"];
             /** @description What else the source told. */
@@ -1305,6 +1614,7 @@ export interface components {
             created_at: string;
             /** @description The dealership it belongs to. */
             dealership_id: components["schemas"]["DealershipId"];
+            delivery: components["schemas"]["Delivery"] | null;
             /** @description Whether it came from the customer or went to them. */
             direction: components["schemas"]["Direction"];
             /** @description Identifies the message. */
@@ -1695,7 +2005,7 @@ export interface components {
              * @description Stable name of the kind of problem; more may be added.
              * @enum {string}
              */
-            type: "urn:norvalt:problem:automation-rule-not-found" | "urn:norvalt:problem:body-too-large" | "urn:norvalt:problem:body-too-slow" | "urn:norvalt:problem:choose-organization" | "urn:norvalt:problem:compressed-body" | "urn:norvalt:problem:customer-not-found" | "urn:norvalt:problem:forbidden" | "urn:norvalt:problem:form-not-found" | "urn:norvalt:problem:inbound-not-found" | "urn:norvalt:problem:internal" | "urn:norvalt:problem:invalid-input" | "urn:norvalt:problem:invalid-signature" | "urn:norvalt:problem:invalid-token" | "urn:norvalt:problem:lead-not-found" | "urn:norvalt:problem:lead-source-not-found" | "urn:norvalt:problem:method-not-allowed" | "urn:norvalt:problem:no-inquiry" | "urn:norvalt:problem:no-such-route" | "urn:norvalt:problem:not-json" | "urn:norvalt:problem:not-parked" | "urn:norvalt:problem:not-provisioned" | "urn:norvalt:problem:not-ready" | "urn:norvalt:problem:not-the-sender" | "urn:norvalt:problem:overloaded" | "urn:norvalt:problem:quota-exceeded" | "urn:norvalt:problem:same-customer" | "urn:norvalt:problem:too-many-at-once" | "urn:norvalt:problem:too-many-requests" | "urn:norvalt:problem:unavailable" | "urn:norvalt:problem:unreadable-request" | "urn:norvalt:problem:vehicle-not-found";
+            type: "urn:norvalt:problem:automation-rule-not-found" | "urn:norvalt:problem:body-too-large" | "urn:norvalt:problem:body-too-slow" | "urn:norvalt:problem:choose-organization" | "urn:norvalt:problem:compressed-body" | "urn:norvalt:problem:customer-not-found" | "urn:norvalt:problem:forbidden" | "urn:norvalt:problem:form-not-found" | "urn:norvalt:problem:inbound-not-found" | "urn:norvalt:problem:internal" | "urn:norvalt:problem:invalid-input" | "urn:norvalt:problem:invalid-signature" | "urn:norvalt:problem:invalid-token" | "urn:norvalt:problem:lead-not-found" | "urn:norvalt:problem:lead-source-not-found" | "urn:norvalt:problem:message-not-found" | "urn:norvalt:problem:method-not-allowed" | "urn:norvalt:problem:no-address" | "urn:norvalt:problem:no-draft" | "urn:norvalt:problem:no-inquiry" | "urn:norvalt:problem:no-such-route" | "urn:norvalt:problem:not-json" | "urn:norvalt:problem:not-lost" | "urn:norvalt:problem:not-parked" | "urn:norvalt:problem:not-provisioned" | "urn:norvalt:problem:not-ready" | "urn:norvalt:problem:not-the-sender" | "urn:norvalt:problem:overloaded" | "urn:norvalt:problem:quota-exceeded" | "urn:norvalt:problem:same-customer" | "urn:norvalt:problem:too-many-at-once" | "urn:norvalt:problem:too-many-requests" | "urn:norvalt:problem:unavailable" | "urn:norvalt:problem:unreadable-request" | "urn:norvalt:problem:vehicle-not-found";
         };
         /** @description What became of a webhook. */
         Receipt: {
@@ -1745,7 +2055,7 @@ export interface components {
          * @description Who sends.
          * @enum {string}
          */
-        Source: "clerk" | "form" | "email" | "adf" | "facebook";
+        Source: "clerk" | "form" | "email" | "adf" | "facebook" | "report" | "sms";
         /**
          * Format: uuid
          * @description A form, an address, a page: one of the places from which a dealership's inquiries come.
@@ -1792,6 +2102,8 @@ export interface components {
         Status: "pending" | "processed" | "ignored" | "parked" | "quarantined" | "dead";
         /** @description One step of a lead. */
         StatusChange: {
+            /** @description Whether an automatic answer did it. */
+            automatic: boolean;
             /**
              * Format: date-time
              * @description When the status changed.
@@ -2099,6 +2411,16 @@ export interface components {
         };
         /** @description The dealership has no lead with this id. */
         LeadNotFound: {
+            headers: {
+                "X-Request-Id": components["headers"]["RequestId"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/problem+json": components["schemas"]["ProblemBody"];
+            };
+        };
+        /** @description The dealership has no message with this id. */
+        MessageNotFound: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
                 [name: string]: unknown;
@@ -2519,6 +2841,37 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    sendConversationAgain: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Which one, by its id. */
+                id: components["schemas"]["MessageId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is on its way again */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Delivery"];
+                };
+            };
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            404: components["responses"]["MessageNotFound"];
+            409: components["responses"]["Conflict"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     listCustomers: {
         parameters: {
             query?: {
@@ -2792,13 +3145,80 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    getAnswerSettings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The settings */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnswerSettings"];
+                };
+            };
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    updateAnswerSettings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "opening_hours": "mandag–fredag 9–17",
+                 *       "tone": "vennlig og uformell"
+                 *     }
+                 */
+                "application/json": components["schemas"]["AnswerSettingsPatch"];
+            };
+        };
+        responses: {
+            /** @description The settings */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnswerSettings"];
+                };
+            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedBody"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     listInbound: {
         parameters: {
             query?: {
                 /** @description Only with this one; blank for any. */
                 status?: "pending" | "processed" | "ignored" | "parked" | "quarantined" | "dead" | "";
                 /** @description Only with this one; blank for any. */
-                source?: "clerk" | "form" | "email" | "adf" | "facebook" | "";
+                source?: "clerk" | "form" | "email" | "adf" | "facebook" | "report" | "sms" | "";
                 /** @description Only what is older than the one with this id. */
                 before?: number;
             };
@@ -3523,6 +3943,39 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    listAnswers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Which one, by its id.
+                 * @example c0fc3c7a-637f-54ae-b716-20b57e2d6261
+                 */
+                id: components["schemas"]["LeadId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answers */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Answer"][];
+                };
+            };
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            404: components["responses"]["LeadNotFound"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     listConversations: {
         parameters: {
             query?: {
@@ -3558,6 +4011,54 @@ export interface operations {
             403: components["responses"]["NotPermitted"];
             404: components["responses"]["LeadNotFound"];
             422: components["responses"]["InvalidQuery"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    sendDraft: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Which one, by its id.
+                 * @example 65d2cc46-0f62-58e7-9df2-f281d68f425d
+                 */
+                id: components["schemas"]["LeadId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "message_content": "Hei Bjørn! Ja, vi har to på lager."
+                 *     }
+                 */
+                "application/json": components["schemas"]["DraftText"];
+            };
+        };
+        responses: {
+            /** @description The message */
+            201: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            404: components["responses"]["LeadNotFound"];
+            408: components["responses"]["BodyTooSlow"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedBody"];
+            422: components["responses"]["InvalidBody"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -4157,6 +4658,75 @@ export interface operations {
             408: components["responses"]["BodyTooSlow"];
             413: components["responses"]["BodyTooLarge"];
             422: components["responses"]["InvalidBody"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    receiveSms: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description As Twilio posts it */
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description It is stored; nothing is answered */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/xml": string;
+                };
+            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["NotTheSender"];
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    receiveReports: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Which one, by its id. */
+                provider: string;
+            };
+            cookie?: never;
+        };
+        /** @description As the provider posts it */
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
+        responses: {
+            /** @description It is stored */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MailReceipt"];
+                };
+            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["NotTheSender"];
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
