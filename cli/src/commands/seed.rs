@@ -100,11 +100,30 @@ async fn add_leads(db: &Db, dealership: &Dealership, now: DateTime<Utc>) -> Resu
         }
     }
     add_vehicle_and_rule(&mut tx).await?;
+    add_model_y(&mut tx).await?;
     draft_answer(&mut tx, example_id(id, "lead 1").into()).await?;
     know_sources(&mut tx, dealership.slug).await?;
     park_forms(&mut tx).await?;
     tx.commit().await?;
     Ok(Some(dealership.leads.len()))
+}
+
+/// What most of the demo's customers ask about.
+async fn add_model_y(tx: &mut TenantTx) -> Result<(), CommandError> {
+    let vehicle = NewVehicle {
+        id: Some(example_id(tx.dealership(), "model y").into()),
+        make: "Tesla".to_owned(),
+        model: "Model Y".to_owned(),
+        year: 2024,
+        vin: None,
+        status: VehicleStatus::Available,
+        price: Some(429_900),
+        mileage: Some(12_400),
+        fuel_type: Some("electric".to_owned()),
+        listing_url: None,
+    };
+    vehicles::create(tx, &vehicle).await?;
+    Ok(())
 }
 
 /// An automatic answer that waits for a person to send it.

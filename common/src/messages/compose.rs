@@ -36,7 +36,7 @@ pub struct Letter {
 fn reply_to(message: &OutgoingMessage, envelope: &Envelope<'_>) -> String {
     match (&message.sender.mail_key, envelope.inbound_domain) {
         (Some(key), Some(domain)) => format!("{key}+{}@{domain}", reply_token(message.id)),
-        _ => message.sender.email.clone(),
+        _ => message.sender.email.clone().unwrap_or_else(|| envelope.from.to_owned()),
     }
 }
 
@@ -89,7 +89,7 @@ fn content(
             name: sender.name.clone(),
             logo_url: sender.logo_url.clone(),
             phone: sender.phone.clone(),
-            email: Some(sender.email.clone()),
+            email: sender.email.clone(),
             address: sender.address.clone(),
         },
         subject: subject(message, language),

@@ -37,7 +37,7 @@ pub fn compose_notice(notice: &OutgoingNotice, dealership: DealershipId) -> Lett
     });
     Letter {
         tag: tag(dealership, notice.id),
-        reply_to: notice.sender.email.clone(),
+        reply_to: notice.recipient.clone(),
         subject: rendered.subject,
         text: rendered.text,
         html: rendered.html,

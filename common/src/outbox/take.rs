@@ -54,7 +54,8 @@ pub struct MessageText {
 #[derive(Debug, Clone, FromRow)]
 pub struct Sender {
     pub name: String,
-    pub email: String,
+    /// None as long as it has told us none.
+    pub email: Option<String>,
     pub phone: Option<String>,
     pub address: Option<String>,
     pub logo_url: Option<String>,
@@ -203,7 +204,8 @@ async fn text(tx: &mut TenantTx, id: OutboxId) -> Result<MessageText> {
 async fn sender(tx: &mut TenantTx) -> Result<Sender> {
     Ok(sqlx::query_as(
         "-- outbox::sender
-         SELECT d.name, d.email, d.phone, d.address, s.logo_url, s.signature,
+         SELECT d.name, CASE WHEN d.email NOT LIKE '%@dealership.invalid' THEN d.email END AS email, d.phone, d.address,
+                s.logo_url, s.signature,
                 (SELECT key FROM lead_sources WHERE dealership_id = $1 AND kind = 'email' AND enabled
                  ORDER BY created_at, id LIMIT 1) AS mail_key
          FROM dealerships d LEFT JOIN answer_settings s ON s.dealership_id = $1
