@@ -28,8 +28,8 @@ macro_rules! network_job {
             "    const TIMEOUT: Duration = Duration::from_secs(10);\n",
             "    type Answer = ();\n",
             $lines,
-            "    async fn save(&self, (): (), _: &mut TenantTx) -> Result<(), JobError> { Ok(()) }\n",
-            "    async fn dead(&self, _: &str, _: &mut TenantTx) -> Result<(), JobError> { Ok(()) }\n",
+            "    async fn save(&self, (): (), _: &JobContext, _: &mut TenantTx) -> Result<(), JobError> { Ok(()) }\n",
+            "    async fn dead(&self, _: &str, _: &JobContext, _: &mut TenantTx) -> Result<(), JobError> { Ok(()) }\n",
             "}"
         )
     };

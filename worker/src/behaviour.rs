@@ -42,8 +42,8 @@ pub(crate) trait NetworkBehaviour: Send {
     /// Returns whether there is something to call for.
     fn load<'a>(&'a mut self, context: &'a JobContext, tx: &'a mut TenantTx) -> BoxFuture<'a, Result<bool, JobError>>;
     fn call<'a>(&'a mut self, services: &'a Services) -> Outcome<'a>;
-    fn save<'a>(&'a mut self, tx: &'a mut TenantTx) -> Outcome<'a>;
-    fn dead<'a>(&'a mut self, reason: &'a str, tx: &'a mut TenantTx) -> Outcome<'a>;
+    fn save<'a>(&'a mut self, context: &'a JobContext, tx: &'a mut TenantTx) -> Outcome<'a>;
+    fn dead<'a>(&'a mut self, reason: &'a str, context: &'a JobContext, tx: &'a mut TenantTx) -> Outcome<'a>;
 }
 
 struct Steps<J: NetworkJob> {
@@ -70,15 +70,15 @@ impl<J: NetworkJob> NetworkBehaviour for Steps<J> {
         .boxed()
     }
 
-    fn save<'a>(&'a mut self, tx: &'a mut TenantTx) -> Outcome<'a> {
+    fn save<'a>(&'a mut self, context: &'a JobContext, tx: &'a mut TenantTx) -> Outcome<'a> {
         async {
             let answer = self.answer.take().expect("called only once, after the call has succeeded");
-            self.job.save(answer, tx).await
+            self.job.save(answer, context, tx).await
         }
         .boxed()
     }
 
-    fn dead<'a>(&'a mut self, reason: &'a str, tx: &'a mut TenantTx) -> Outcome<'a> {
-        self.job.dead(reason, tx).boxed()
+    fn dead<'a>(&'a mut self, reason: &'a str, context: &'a JobContext, tx: &'a mut TenantTx) -> Outcome<'a> {
+        self.job.dead(reason, context, tx).boxed()
     }
 }

@@ -13,6 +13,7 @@ use common::{
     answers::Means,
     config::{ClerkBackend, Outgoing, WorkerConfig},
     db::{Db, SystemTx, TenantTx},
+    deliveries::{Source, Status},
     queue::Job,
     secrets::Keyring,
 };
@@ -72,11 +73,21 @@ pub trait NetworkJob: Job {
     ) -> impl Future<Output = Result<Self::Answer, JobError>> + Send;
 
     /// Writes the answer down, in the transaction that completes the job.
-    fn save(&self, answer: Self::Answer, tx: &mut TenantTx) -> impl Future<Output = Result<(), JobError>> + Send;
+    fn save(
+        &self,
+        answer: Self::Answer,
+        context: &JobContext,
+        tx: &mut TenantTx,
+    ) -> impl Future<Output = Result<(), JobError>> + Send;
 
     /// Writes down that it will not happen, in the transaction that buries the job. The payload's
     /// [`Job::BURIED_BY_WORKER`] must say so.
-    fn dead(&self, reason: &str, tx: &mut TenantTx) -> impl Future<Output = Result<(), JobError>> + Send;
+    fn dead(
+        &self,
+        reason: &str,
+        context: &JobContext,
+        tx: &mut TenantTx,
+    ) -> impl Future<Output = Result<(), JobError>> + Send;
 }
 
 /// A job that may be repeated. It runs without a transaction, under a lease that is renewed meanwhile, and is marked done
@@ -173,6 +184,11 @@ pub struct JobContext {
 }
 
 impl JobContext {
+    /// Counts a delivery that was settled.
+    pub(crate) fn count(&self, source: Source, status: Status) {
+        self.metrics.delivery(source, String::new(), status.as_str());
+    }
+
     /// With what leads can be answered automatically.
     pub(crate) fn means(&self) -> Means<'_> {
         let Outgoing { email, sms, assistant, .. } = &*self.outgoing;

@@ -19,6 +19,7 @@ use crate::{
 /// What a delivery came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settled {
+    pub source: Source,
     pub status: Status,
     /// Ids and reasons, nothing of the customer.
     pub outcome: String,
@@ -61,7 +62,8 @@ async fn process_by(
         Some(source) => lead_sources::settings(tx, source).await?,
         None => None,
     };
-    let parked = |reason: &str| Settled { status: Status::Parked, outcome: reason.to_owned() };
+    let source = delivery.source;
+    let parked = |reason: &str| Settled { source, status: Status::Parked, outcome: reason.to_owned() };
     let settled = match &settings {
         None => parked("its source was removed"),
         Some(settings) if !settings.enabled => parked("its source is switched off"),
@@ -129,17 +131,21 @@ async fn write_down(
 ) -> Result<Settled, IntakeError> {
     let inquiries = match reading {
         Reading::Inquiries(inquiries) => inquiries,
-        Reading::Doubtful(reason, _) => return Ok(Settled { status: Status::Parked, outcome: reason }),
-        Reading::Ignored(reason) => return Ok(Settled { status: Status::Ignored, outcome: reason }),
-        Reading::Dead(reason) => return Ok(Settled { status: Status::Dead, outcome: reason }),
+        Reading::Doubtful(reason, _) => {
+            return Ok(Settled { source: delivery.source, status: Status::Parked, outcome: reason });
+        }
+        Reading::Ignored(reason) => {
+            return Ok(Settled { source: delivery.source, status: Status::Ignored, outcome: reason });
+        }
+        Reading::Dead(reason) => return Ok(Settled { source: delivery.source, status: Status::Dead, outcome: reason }),
         Reading::CameBack(report) => return came_back(tx, delivery, &report).await,
     };
     if !inquiries.iter().any(|asked| asked.inquiry.is_reachable()) {
         let outcome = "nobody can be reached by what it says".to_owned();
-        return Ok(Settled { status: Status::Parked, outcome });
+        return Ok(Settled { source: delivery.source, status: Status::Parked, outcome });
     }
     let became = take_in_all(tx, delivery, settings, &inquiries).await?;
-    Ok(Settled { status: Status::Processed, outcome: outcome(&became) })
+    Ok(Settled { source: delivery.source, status: Status::Processed, outcome: outcome(&became) })
 }
 
 /// The message to whose address for answers a mail was sent.
@@ -156,16 +162,30 @@ async fn came_back(tx: &mut TenantTx, delivery: &Own, back: &Report) -> Result<S
     let kind = match back.status.as_deref() {
         Some(status) if is_final && status.starts_with('5') => ReportKind::HardBounce,
         _ if is_final => ReportKind::SoftBounce,
-        _ => return Ok(Settled { status: Status::Ignored, outcome: "a mail of ours is delayed".to_owned() }),
+        _ => {
+            return Ok(Settled {
+                source: delivery.source,
+                status: Status::Ignored,
+                outcome: "a mail of ours is delayed".to_owned(),
+            });
+        }
     };
     let reason = back.status.as_ref().map(|status| format!("the customer's mail server refused it ({status})"));
     for outbox in by_id.into_iter().chain(replies_to(delivery)) {
         let told = outbox::Report { outbox, kind, reason: reason.clone() };
         if outbox::report(tx, &told).await? {
-            return Ok(Settled { status: Status::Processed, outcome: format!("tells that {outbox} came back") });
+            return Ok(Settled {
+                source: delivery.source,
+                status: Status::Processed,
+                outcome: format!("tells that {outbox} came back"),
+            });
         }
     }
-    Ok(Settled { status: Status::Ignored, outcome: "a report that a mail did not arrive".to_owned() })
+    Ok(Settled {
+        source: delivery.source,
+        status: Status::Ignored,
+        outcome: "a report that a mail did not arrive".to_owned(),
+    })
 }
 
 /// Each of a delivery's inquiries, in their order.

@@ -80,16 +80,16 @@ pub async fn receive_sms(tx: &mut SystemTx, body: &[u8], trace_context: &str) ->
     Ok(Some(true))
 }
 
-/// Adds a stored text message to its lead.
-pub async fn process_sms(tx: &mut TenantTx, id: i64) -> std::result::Result<(), ReadError> {
+/// Adds a stored text message to its lead, and says what it came to. `None` if that was done before.
+pub async fn process_sms(tx: &mut TenantTx, id: i64) -> std::result::Result<Option<Status>, ReadError> {
     let delivery = take_own(tx, id).await?;
     if delivery.status != Status::Pending {
-        return Ok(());
+        return Ok(None);
     }
     let body = delivery.body.unwrap_or_default();
     let Some(sms) = Sms::read(&body) else {
         settle_own(tx, id, Status::Dead, "it is not a text message", &[]).await?;
-        return Ok(());
+        return Ok(Some(Status::Dead));
     };
     if sms.says(&START, "START") {
         opt_in(tx, Channel::Sms, &sms.from).await?;
@@ -101,17 +101,17 @@ pub async fn process_sms(tx: &mut TenantTx, id: i64) -> std::result::Result<(), 
     }
     let Some((lead, name)) = lead_of(tx, &sms.from).await? else {
         settle_own(tx, id, Status::Parked, "the lead that it answers is gone", &[]).await?;
-        return Ok(());
+        return Ok(Some(Status::Parked));
     };
     add(tx, lead, name.unwrap_or_else(|| sms.from.to_string()), &sms, !stops).await?;
     end(tx, id, &format!("became a message of lead {lead}")).await
 }
 
 /// What it says is with the lead now, and goes with it.
-async fn end(tx: &mut TenantTx, id: i64, outcome: &str) -> std::result::Result<(), ReadError> {
+async fn end(tx: &mut TenantTx, id: i64, outcome: &str) -> std::result::Result<Option<Status>, ReadError> {
     settle_own(tx, id, Status::Processed, outcome, &[]).await?;
     erase_own(tx, &[id]).await?;
-    Ok(())
+    Ok(Some(Status::Processed))
 }
 
 /// The lead about which the number was written to last, and its customer's name.

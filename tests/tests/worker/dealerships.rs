@@ -91,12 +91,12 @@ impl NetworkJob for Ask {
         }
     }
 
-    async fn save(&self, id: i64, tx: &mut TenantTx) -> Result<(), JobError> {
+    async fn save(&self, id: i64, _: &JobContext, tx: &mut TenantTx) -> Result<(), JobError> {
         enqueue(tx, &NewJob::now(&Answered { by: id, what: "yes".to_owned() })).await?;
         Ok(())
     }
 
-    async fn dead(&self, reason: &str, tx: &mut TenantTx) -> Result<(), JobError> {
+    async fn dead(&self, reason: &str, _: &JobContext, tx: &mut TenantTx) -> Result<(), JobError> {
         enqueue(tx, &NewJob::now(&Answered { by: 0, what: reason.to_owned() })).await?;
         Ok(())
     }

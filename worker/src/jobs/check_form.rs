@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use common::{
     db::TenantTx,
-    deliveries::{Status, settle_own, take_own},
+    deliveries::{Source, Status, take_own},
     inquiry::form,
     intake,
     jobs::CheckForm,
@@ -13,7 +13,7 @@ use common::{
 use integrations::turnstile::{Unavailable, Verdict};
 use uuid::Uuid;
 
-use super::read_inquiry::{tell, to_job_error};
+use super::read_inquiry::{set_aside, tell, to_job_error};
 use crate::{JobContext, JobError, NetworkJob, Services};
 
 /// What the check asks.
@@ -74,19 +74,18 @@ impl NetworkJob for CheckForm {
         })
     }
 
-    async fn save(&self, doubt: Self::Answer, tx: &mut TenantTx) -> Result<(), JobError> {
+    async fn save(&self, doubt: Self::Answer, context: &JobContext, tx: &mut TenantTx) -> Result<(), JobError> {
         match doubt {
             None => {
                 let settled = intake::process(tx, self.delivery_id).await.map_err(to_job_error)?;
-                tell(self.delivery_id, settled);
+                tell(self.delivery_id, context, settled);
             }
-            Some(reason) => settle_own(tx, self.delivery_id, Status::Parked, &reason, &[]).await?,
+            Some(reason) => set_aside(tx, context, Source::Form, self.delivery_id, &reason).await?,
         }
         Ok(())
     }
 
-    async fn dead(&self, _: &str, tx: &mut TenantTx) -> Result<(), JobError> {
-        settle_own(tx, self.delivery_id, Status::Parked, "the check for bots could not be asked", &[]).await?;
-        Ok(())
+    async fn dead(&self, _: &str, context: &JobContext, tx: &mut TenantTx) -> Result<(), JobError> {
+        set_aside(tx, context, Source::Form, self.delivery_id, "the check for bots could not be asked").await
     }
 }

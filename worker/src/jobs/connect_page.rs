@@ -57,7 +57,7 @@ impl NetworkJob for ConnectPage {
         }
     }
 
-    async fn save(&self, said: Said, tx: &mut TenantTx) -> Result<(), JobError> {
+    async fn save(&self, said: Said, _: &JobContext, tx: &mut TenantTx) -> Result<(), JobError> {
         let source = self.source_id;
         match said {
             Said::Confirmed { page } => match lead_sources::confirm_page(tx, source, &page).await {
@@ -74,7 +74,7 @@ impl NetworkJob for ConnectPage {
         Ok(())
     }
 
-    async fn dead(&self, _: &str, tx: &mut TenantTx) -> Result<(), JobError> {
+    async fn dead(&self, _: &str, _: &JobContext, tx: &mut TenantTx) -> Result<(), JobError> {
         lead_sources::mark_broken(
             tx,
             self.source_id,

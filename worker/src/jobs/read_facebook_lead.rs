@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use common::{
     db::TenantTx,
-    deliveries::{Status, settle_own, take_own},
+    deliveries::{Source, Status, settle_own, take_own},
     ids::SourceId,
     inquiry::{
         Asked,
@@ -15,7 +15,7 @@ use common::{
 };
 use integrations::facebook::GraphError;
 
-use super::read_inquiry::{tell, to_job_error};
+use super::read_inquiry::{set_aside, tell, to_job_error};
 use crate::{JobContext, JobError, NetworkJob, Services};
 
 /// How long to wait when Meta says that it is too much, and not until when.
@@ -60,11 +60,12 @@ impl NetworkJob for ReadFacebookLead {
             Some(_) => None,
         };
         if let Some(reason) = park {
-            settle_own(tx, id, Status::Parked, reason, &[]).await?;
+            set_aside(tx, context, Source::Facebook, id, reason).await?;
             return Ok(None);
         }
         let (Some(settings), Some(lead)) = (settings, leadgen(&delivery.body.unwrap_or_default())) else {
             settle_own(tx, id, Status::Dead, "it does not say which lead", &[]).await?;
+            context.count(Source::Facebook, Status::Dead);
             return Ok(None);
         };
         let Some(sealed) = &settings.page_token else { return Ok(None) };
@@ -98,27 +99,26 @@ impl NetworkJob for ReadFacebookLead {
         })))
     }
 
-    async fn save(&self, said: Said, tx: &mut TenantTx) -> Result<(), JobError> {
+    async fn save(&self, said: Said, context: &JobContext, tx: &mut TenantTx) -> Result<(), JobError> {
         let id = self.delivery_id;
         match said {
             Said::Lead(asked) => {
                 let read = intake::process_fetched(tx, id, *asked).await;
-                tell(id, read.map_err(to_job_error)?);
+                tell(id, context, read.map_err(to_job_error)?);
             }
             Said::Broken(source, reason) => {
                 if lead_sources::mark_broken(tx, source, &reason).await? {
                     tracing::error!(%source, reason, "a page of Facebook has to be connected again; its leads wait");
                 }
-                settle_own(tx, id, Status::Parked, "its page has to be connected again", &[]).await?;
+                set_aside(tx, context, Source::Facebook, id, "its page has to be connected again").await?;
             }
-            Said::Refused(reason) => settle_own(tx, id, Status::Parked, &reason, &[]).await?,
+            Said::Refused(reason) => set_aside(tx, context, Source::Facebook, id, &reason).await?,
         }
         Ok(())
     }
 
-    async fn dead(&self, _: &str, tx: &mut TenantTx) -> Result<(), JobError> {
-        settle_own(tx, self.delivery_id, Status::Parked, "Facebook could not be asked", &[]).await?;
-        Ok(())
+    async fn dead(&self, _: &str, context: &JobContext, tx: &mut TenantTx) -> Result<(), JobError> {
+        set_aside(tx, context, Source::Facebook, self.delivery_id, "Facebook could not be asked").await
     }
 }
 

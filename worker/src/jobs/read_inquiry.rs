@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use common::{
     db::TenantTx,
-    deliveries::ProcessError,
+    deliveries::{ProcessError, Source, Status, settle_own},
     intake::{self, IntakeError, ReadError, Settled},
     jobs::ReadInquiry,
 };
@@ -12,20 +12,34 @@ use crate::{JobContext, JobError, TenantJob};
 impl TenantJob for ReadInquiry {
     const TIMEOUT: Duration = Duration::from_secs(30);
 
-    async fn perform(self, _: &JobContext, tx: &mut TenantTx) -> Result<(), JobError> {
+    async fn perform(self, context: &JobContext, tx: &mut TenantTx) -> Result<(), JobError> {
         let settled = intake::process(tx, self.delivery_id).await.map_err(to_job_error)?;
-        tell(self.delivery_id, settled);
+        tell(self.delivery_id, context, settled);
         Ok(())
     }
 }
 
 /// What became of a delivery, for operators.
-pub(super) fn tell(delivery_id: i64, settled: Option<Settled>) {
-    if let Some(Settled { status, outcome }) = settled {
+pub(super) fn tell(delivery_id: i64, context: &JobContext, settled: Option<Settled>) {
+    if let Some(Settled { source, status, outcome }) = settled {
+        context.count(source, status);
         tracing::info!(delivery_id, status = status.as_str(), outcome, "read what came in");
     } else {
         tracing::info!(delivery_id, "what came in had been read before");
     }
+}
+
+/// Leaves a delivery to a person.
+pub(super) async fn set_aside(
+    tx: &mut TenantTx,
+    context: &JobContext,
+    source: Source,
+    id: i64,
+    reason: &str,
+) -> Result<(), JobError> {
+    settle_own(tx, id, Status::Parked, reason, &[]).await?;
+    context.count(source, Status::Parked);
+    Ok(())
 }
 
 pub(super) fn to_job_error(error: ReadError) -> JobError {

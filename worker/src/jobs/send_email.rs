@@ -52,11 +52,11 @@ impl NetworkJob for SendEmail {
         Ok(provider.said(sender.send(&loaded.mail).await, loaded.attempts))
     }
 
-    async fn save(&self, said: Said, tx: &mut TenantTx) -> Result<(), JobError> {
+    async fn save(&self, said: Said, _: &JobContext, tx: &mut TenantTx) -> Result<(), JobError> {
         said.save(self.outbox_id, tx).await
     }
 
-    async fn dead(&self, reason: &str, tx: &mut TenantTx) -> Result<(), JobError> {
+    async fn dead(&self, reason: &str, _: &JobContext, tx: &mut TenantTx) -> Result<(), JobError> {
         Ok(outbox::bury(tx, self.outbox_id, reason).await?)
     }
 }

@@ -51,11 +51,11 @@ impl NetworkJob for SendSms {
         Ok(provider.said(sender.send(sms).await, *attempts))
     }
 
-    async fn save(&self, said: Said, tx: &mut TenantTx) -> Result<(), JobError> {
+    async fn save(&self, said: Said, _: &JobContext, tx: &mut TenantTx) -> Result<(), JobError> {
         said.save(self.outbox_id, tx).await
     }
 
-    async fn dead(&self, reason: &str, tx: &mut TenantTx) -> Result<(), JobError> {
+    async fn dead(&self, reason: &str, _: &JobContext, tx: &mut TenantTx) -> Result<(), JobError> {
         Ok(outbox::bury(tx, self.outbox_id, reason).await?)
     }
 }

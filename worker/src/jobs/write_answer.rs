@@ -40,13 +40,13 @@ impl NetworkJob for WriteAnswer {
         Ok(Box::new((asked.clone(), context.clone(), came_back)))
     }
 
-    async fn save(&self, answer: Self::Answer, tx: &mut TenantTx) -> Result<(), JobError> {
+    async fn save(&self, answer: Self::Answer, _: &JobContext, tx: &mut TenantTx) -> Result<(), JobError> {
         let (asked, context, came_back) = *answer;
         let finished = answers::finish(tx, self.lead_id, self.turn, context.means(), &asked.facts, came_back).await;
         finished.map_err(to_job_error)
     }
 
-    async fn dead(&self, reason: &str, tx: &mut TenantTx) -> Result<(), JobError> {
+    async fn dead(&self, reason: &str, _: &JobContext, tx: &mut TenantTx) -> Result<(), JobError> {
         Ok(answers::give_up(tx, self.lead_id, self.turn, reason).await?)
     }
 }

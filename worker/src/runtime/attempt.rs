@@ -88,7 +88,7 @@ impl Execution {
         let _connection = self.connections.get().await;
         let mut tx = self.begin_tenant(job, limit).await?;
         let saved = async {
-            steps.save(&mut tx).await?;
+            steps.save(context, &mut tx).await?;
             complete(&mut tx, &job.lease).await?;
             tx.commit().await.map_err(failed)
         };

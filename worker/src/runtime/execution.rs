@@ -169,19 +169,14 @@ impl Execution {
             Err(AttemptError::Pointless(reason)) => FailedAttempt::Pointless { reason },
         };
         self.local_queue.end(&job.lease);
-        self.record(job, &failed, network).await
+        self.record(job, &failed, network.map(|steps| Burial { context, steps })).await
     }
 
     /// Records the failed attempt. Tries until the lease runs out, which ends this from outside.
-    async fn record(
-        &self,
-        job: &ClaimedJob,
-        failed: &FailedAttempt,
-        mut network: Option<Box<dyn NetworkBehaviour>>,
-    ) -> Outcome {
+    async fn record(&self, job: &ClaimedJob, failed: &FailedAttempt, mut burial: Option<Burial>) -> Outcome {
         let mut retry_log = RetryLog::of("record what became of a job");
         loop {
-            match self.try_record(job, failed, network.as_deref_mut()).await {
+            match self.try_record(job, failed, burial.as_mut()).await {
                 Ok(outcome) => return outcome,
                 Err(LeaseError::Lost) => return lease_lost(),
                 Err(LeaseError::Db(error)) => sleep(retry_log.pause(&error)).await,
@@ -193,12 +188,12 @@ impl Execution {
         &self,
         job: &ClaimedJob,
         failed: &FailedAttempt,
-        network: Option<&mut (dyn NetworkBehaviour + 'static)>,
+        burial: Option<&mut Burial>,
     ) -> Result<Outcome, LeaseError> {
         let (lease, id) = (&job.lease, job.lease.job_id());
-        if let (FailedAttempt::Failed { reason, .. }, Some(network)) = (failed, network)
+        if let (FailedAttempt::Failed { reason, .. }, Some(burial)) = (failed, burial)
             && failed.buries(job)
-            && self.bury(job, reason, network).await?
+            && self.bury(job, reason, burial).await?
         {
             tracing::error!(reason, "the job is dead; once its cause is fixed: norvalt jobs retry {id}");
             return Ok(Outcome::Dead);
@@ -246,11 +241,11 @@ impl Execution {
         &self,
         job: &ClaimedJob,
         reason: &str,
-        network: &mut dyn NetworkBehaviour,
+        Burial { context, steps }: &mut Burial,
     ) -> Result<bool, LeaseError> {
         let Some(dealership) = job.dealership else { return Ok(false) };
         let TenantForJob::Open(mut tx) = self.db.tenant_for_job(dealership, RECORD).await? else { return Ok(false) };
-        match network.dead(reason, &mut tx).await {
+        match steps.dead(reason, context, &mut tx).await {
             Ok(()) => {}
             Err(JobError::DatabaseUnavailable(error)) => return Err(error.into()),
             Err(error) => {
@@ -262,6 +257,12 @@ impl Execution {
         tx.commit().await?;
         Ok(true)
     }
+}
+
+/// What writes down that a job will not happen.
+struct Burial {
+    context: JobContext,
+    steps: Box<dyn NetworkBehaviour>,
 }
 
 fn done() -> Outcome {

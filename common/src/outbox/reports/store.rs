@@ -50,10 +50,10 @@ pub async fn receive_reports(
 }
 
 /// Writes down what a stored delivery reports.
-pub async fn process_reports(tx: &mut TenantTx, id: i64) -> Result<(), ProcessError> {
+pub async fn process_reports(tx: &mut TenantTx, id: i64) -> Result<Option<Status>, ProcessError> {
     let delivery = take_own(tx, id).await?;
     if delivery.status != Status::Pending {
-        return Ok(());
+        return Ok(None);
     }
     let reports: Vec<Report> = serde_json::from_slice(&delivery.body.unwrap_or_default()).unwrap_or_default();
     let mut known = 0_usize;
@@ -62,5 +62,5 @@ pub async fn process_reports(tx: &mut TenantTx, id: i64) -> Result<(), ProcessEr
     }
     let outcome = format!("told of {known} messages; {} are not here any more", reports.len() - known);
     settle_own(tx, id, Status::Processed, &outcome, &[]).await?;
-    Ok(())
+    Ok(Some(Status::Processed))
 }
