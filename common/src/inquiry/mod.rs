@@ -7,6 +7,8 @@ pub mod email;
 pub mod facebook;
 pub mod form;
 pub mod multipart;
+#[cfg(test)]
+mod mutated;
 
 use serde_json::{Map, Value};
 
