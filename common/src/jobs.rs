@@ -217,7 +217,7 @@ impl Job for ReconcileClerk {
 }
 
 /// Counts the leads that came in since they were last counted, so that a page of leads can tell a total without counting
-/// all of them.
+/// all of them, and gives those that are older than their customers' records their customers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CountLeads {}
 

@@ -95,3 +95,47 @@ async fn a_part_is_split_off_and_merged_again() {
     post(&kari, &merge, &json!({ "customer_id": olav["id"] }), 200).await;
     assert_eq!(customer(&kari, &hers["customer_id"]).await["customer"]["lead_count"], 3);
 }
+
+#[tokio::test]
+async fn what_a_person_writes_into_a_lead_is_known_of_its_customer() {
+    let app = TestApp::start().await;
+    let kari = app.dealership("Tesla Oslo").await.admin();
+    let first = lead(&kari, Some("siri@example.no"), None).await;
+    let path = format!("/api/v1/leads/{}", first["id"].as_str().expect("an id"));
+    let change = json!({ "customer_phone": "912 34 567" });
+    Answer::of(kari.request(Method::PATCH, &path).json(&change)).await.expect(200);
+    let by_phone = lead(&kari, None, Some("+4791234567")).await;
+    assert_eq!(by_phone["customer_id"], first["customer_id"]);
+    // Somebody else's address stays theirs.
+    let olav = lead(&kari, Some("olav@example.no"), None).await;
+    let change = json!({ "customer_email": "olav@example.no" });
+    Answer::of(kari.request(Method::PATCH, &path).json(&change)).await.expect(200);
+    assert_eq!(lead(&kari, Some("olav@example.no"), None).await["customer_id"], olav["customer_id"]);
+}
+
+#[tokio::test]
+async fn leads_that_are_older_than_their_customers_get_them() {
+    let app = TestApp::start().await;
+    let (kari, silje) = (app.dealership("Tesla Oslo").await.admin(), app.dealership("VW Bergen").await.admin());
+    let old = [lead(&kari, Some("Siri@example.no"), None).await, lead(&kari, None, Some("912 34 567")).await];
+    let (both, theirs) = (
+        lead(&kari, Some("siri@example.no"), Some("91234567")).await,
+        lead(&silje, Some("siri@example.no"), None).await,
+    );
+    let forgotten = "WITH l AS (UPDATE leads SET customer_id = NULL RETURNING 1), c AS (DELETE FROM customer_identities) SELECT count(*) FROM l";
+    assert_eq!(app.count(forgotten).await, 4);
+    let path = |lead: &Value| format!("/api/v1/leads/{}", lead["id"].as_str().expect("an id"));
+    // Whoever changes one of them need not wait.
+    let change = json!({ "vehicle_interest": "Model Y" });
+    let changed = Answer::of(kari.request(Method::PATCH, &path(&both)).json(&change)).await.expect(200);
+    assert!(changed["customer_id"].is_string());
+    for expected in [3, 0] {
+        assert_eq!(common::leads::adopt_all(&app.db).await.expect("the database is there"), expected);
+    }
+    for lead in &old {
+        assert_eq!(kari.get(&path(lead)).await.expect(200)["customer_id"], changed["customer_id"]);
+    }
+    let related = kari.get(&format!("{}/related", path(&both))).await.expect(200);
+    assert_eq!(related.as_array().map(Vec::len), Some(2));
+    assert_ne!(silje.get(&path(&theirs)).await.expect(200)["customer_id"], changed["customer_id"]);
+}

@@ -1,5 +1,6 @@
 //! Leads: customers' inquiries.
 
+mod adopt;
 mod contact;
 mod create;
 mod error;
@@ -16,6 +17,7 @@ use serde::{Serialize, Serializer};
 use sqlx::{FromRow, Row, postgres::PgRow};
 use utoipa::ToSchema;
 
+pub use adopt::adopt_all;
 pub(crate) use contact::{contacted, need_human, reached, score_automatically};
 pub(crate) use create::MESSAGE_LIMIT;
 pub use create::{NewLead, create};

@@ -3,6 +3,7 @@ use utoipa::ToSchema;
 
 use super::{
     Lead, LeadStatus, WriteError,
+    adopt::adopt,
     create::check_assignee,
     find,
     lock::{LockedLead, lock},
@@ -106,6 +107,10 @@ pub async fn update(tx: &mut TenantTx, id: LeadId, patch: &LeadPatch, by: &Calle
     query.build().execute(tx.conn()).await?;
     if let Some(status) = status {
         record(tx, id, &before, status, by).await?;
+    }
+    let tells_more = patch.customer_email.sets() == Some(true) || patch.customer_phone.sets() == Some(true);
+    if tells_more || before.customer.is_none() {
+        adopt(tx, id).await?;
     }
     if let Patch::Set(assignee) = patch.assigned_to
         && before.assigned_to != Some(assignee)

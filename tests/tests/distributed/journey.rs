@@ -252,6 +252,9 @@ async fn customers(admin: &Person<'_>) {
         let lead = json!({ "customer_name": "Siri", "customer_email": address });
         ask(admin, Method::POST, "/api/v1/leads", Some(lead), 201).await;
     }
+    let leads = admin.get("/api/v1/leads?search=siri@jobb.example").await.expect(200);
+    let lead = format!("/api/v1/leads/{}", leads["items"][0]["id"].as_str().expect("an id"));
+    ask(admin, Method::PATCH, &lead, Some(json!({ "customer_phone": "98765432" })), 200).await;
     let list = admin.get("/api/v1/customers?email=siri@example.no").await.expect(200);
     admin.get("/api/v1/customers").await.expect(200);
     let other = admin.get("/api/v1/customers?email=siri@jobb.example").await.expect(200);
