@@ -246,6 +246,13 @@ impl Problem {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "quota-exceeded", "Quota exceeded", detail).retry_after(seconds)
     }
 
+    /// 429 to whoever sends something for a dealership that has been sent too much.
+    pub(crate) fn inbound_quota_exceeded(wait: Duration) -> Self {
+        let detail = "More has been sent for this dealership than is taken in a day; send it again after as long as Retry-After says.";
+        let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "quota-exceeded", "Quota exceeded", detail).retry_after(seconds)
+    }
+
     /// 429 of somebody who has more under way than one person or one dealership may.
     pub(crate) fn too_much_at_once() -> Self {
         let detail = "Too many requests of yours or of your dealership are under way; wait until some are answered.";

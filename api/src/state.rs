@@ -10,7 +10,7 @@ use crate::{
     auth::Authenticator,
     client::TrustedProxies,
     metrics::Metrics,
-    quota::WriteQuota,
+    quota::{InboundQuota, WriteQuota},
     rate_limit::{FormLimits, RateLimiter},
     signatures::svix::Signatures,
     spool::Spool,
@@ -38,6 +38,8 @@ pub(crate) struct AppState {
     pub(crate) keyring: Keyring,
     /// What each dealership may write.
     pub(crate) write_quota: Arc<WriteQuota>,
+    /// What may be sent for each dealership.
+    pub(crate) inbound_quota: Arc<InboundQuota>,
     pub(crate) trusted_proxies: TrustedProxies,
     /// Whether the process is on its way out.
     pub(crate) phase: watch::Receiver<Phase>,

@@ -1,12 +1,13 @@
 //! What one dealership may write, so that it does not fill the disk of all.
 
-use common::config::ApiConfig;
+use common::{config::ApiConfig, ids::DealershipId};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 use tests::{
     answer::Answer,
-    app::{Person, TestApp},
+    app::{INBOUND_DOMAIN, MAIL_SECRET, Person, TestApp},
 };
+use uuid::Uuid;
 
 fn small(config: &mut ApiConfig) {
     config.dealership_quota = 1 << 20;
@@ -59,6 +60,44 @@ async fn a_body_that_does_not_say_how_long_it_is_counts_as_long_as_may_be() {
         statuses.push(status_of(&app, head).await);
     }
     assert_eq!(statuses, ["422", "422", "429", "429"]);
+}
+
+#[tokio::test]
+async fn what_is_sent_for_one_dealership_without_end_comes_later_and_is_not_lost() {
+    let app = TestApp::start_with(|config| config.inbound_quota = 1 << 20).await;
+    let (oslo, bergen) = (app.dealership("Tesla Oslo").await, app.dealership("VW Bergen").await);
+    let form = async |dealership: &DealershipId| {
+        let body = json!({ "email": "ola@example.no", "message": Uuid::new_v4().to_string() + &"x".repeat(200_000) });
+        let post = app.request(Method::POST, &format!("/webhooks/form/{dealership}"));
+        Answer::of(post.json(&body)).await
+    };
+    for _ in 0..5 {
+        form(&oslo.id).await.expect(200);
+    }
+    let refused = form(&oslo.id).await;
+    let wait: u32 = refused.headers["retry-after"].to_str().expect("printable").parse().expect("seconds");
+    assert!((1..86_400).contains(&wait), "{wait}");
+    refused.expect_problem(429, "quota-exceeded");
+    // Of a mail to both, neither has anything yet.
+    let (kari, silje) = (oslo.admin(), bergen.admin());
+    let mut addresses = Vec::new();
+    for person in [&kari, &silje] {
+        let sources = person.get("/api/v1/lead-sources").await.expect(200);
+        let source = sources.as_array().expect("a list").iter().find(|source| source["kind"] == "email").cloned();
+        let key = source.expect("each has one")["key"].as_str().expect("a key").to_owned();
+        addresses.push(format!("{key}@{INBOUND_DOMAIN}"));
+    }
+    let mail = format!("From: a@b.no\r\nSubject: x\r\n\r\n{}", "x".repeat(200_000));
+    let post = |to: &str| {
+        let post = app.request(Method::POST, "/webhooks/email/raw").bearer_auth(MAIL_SECRET);
+        post.header("content-type", "message/rfc822").header("x-envelope-to", to).body(mail.clone())
+    };
+    for to in [addresses[0].clone(), addresses.join(",")] {
+        Answer::of(post(&to)).await.expect_problem(503, "unavailable");
+    }
+    assert_eq!(app.count("SELECT count(*) FROM deliveries WHERE source = 'email'").await, 0);
+    Answer::of(post(&addresses[1])).await.expect(200);
+    form(&bergen.id).await.expect(200);
 }
 
 /// Sends these bytes, and returns the status of the answer.

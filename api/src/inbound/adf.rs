@@ -38,6 +38,7 @@ pub(crate) async fn receive(
     let permit = state.admission.visitor().await?;
     let entered = permit.db().enter_source(SourceKind::Adf.as_str(), &key).await?;
     let Some(EnteredSource { mut tx, id }) = entered else { return Err(Problem::no_such_form()) };
+    state.inbound_quota.spend(&state.metrics, &[tx.dealership()], body.len())?;
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let hash = Provider::identity_of_bytes(&body);
     let new = NewDelivery {

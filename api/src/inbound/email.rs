@@ -4,7 +4,7 @@ use axum::{
     Extension, Json,
     body::{Body, Bytes},
     extract::{Path, State},
-    http::{HeaderMap, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use common::{
@@ -74,6 +74,8 @@ pub(crate) async fn receive(
 fn without_losing_it(provider: Provider, problem: Problem) -> Response {
     match provider {
         Provider::Sendgrid if problem.status().is_client_error() => Problem::unavailable().into_response(),
+        // Each of them sends it again after this.
+        _ if problem.status() == StatusCode::TOO_MANY_REQUESTS => Problem::unavailable().into_response(),
         _ => problem.into_response(),
     }
 }
@@ -99,9 +101,10 @@ async fn take(
     let mut tx = permit.db().system_for_request().await?;
     let traceparent = trace.traceparent();
     let posted = PostedMail { provider, content_type, envelope_to: to, body: &body, trace_context: Some(&traceparent) };
-    let new = receive_mail(&mut tx, &posted, read, state.addresses.inbound_domain.as_deref()).await?;
+    let taken = receive_mail(&mut tx, &posted, read, state.addresses.inbound_domain.as_deref()).await?;
+    state.inbound_quota.spend(&state.metrics, &taken.dealerships, body.len())?;
     tx.commit().await?;
-    Ok(new)
+    Ok(taken.is_new)
 }
 
 /// A long mail takes a while, in which other requests go on.

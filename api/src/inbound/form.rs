@@ -160,6 +160,7 @@ async fn receive(
     received: &ReceivedForm<'_>,
 ) -> Result<(Settings, ReceiptId), Refusal> {
     let permit = state.admission.visitor().await?;
+    let mut is_paid = false;
     for attempt in 1.. {
         let entered = permit.db().enter_source(SourceKind::Form.as_str(), key).await?;
         let Some(EnteredSource { mut tx, id }) = entered else { return Err(Problem::no_such_form().into()) };
@@ -169,6 +170,12 @@ async fn receive(
         if !submission.mistakes.is_empty() {
             return Err(Refusal { problem: mistakes(submission), settings: Some(settings.into()) });
         }
+        if !is_paid
+            && let Err(problem) = state.inbound_quota.spend(&state.metrics, &[tx.dealership()], received.body.len())
+        {
+            return Err(Refusal { problem, settings: Some(settings.into()) });
+        }
+        is_paid = true;
         let done = match receive_form(&mut tx, &settings, submission, received).await {
             Ok(answer) => tx.commit().await.map(|()| answer).map_err(Problem::from),
             Err(error) => Err(error.into()),

@@ -48,7 +48,7 @@ pub(crate) async fn run(config: &CliConfig, Args { command: Command::Email { to 
         body: &message,
         trace_context: None,
     };
-    let is_new = receive_mail(&mut tx, &mail, read, config.inbound_domain.as_deref()).await?;
+    let is_new = receive_mail(&mut tx, &mail, read, config.inbound_domain.as_deref()).await?.is_new;
     tx.commit().await?;
     db.close().await;
     println!("{}", if is_new { "received" } else { "received before" });

@@ -67,6 +67,8 @@ pub struct ApiConfig {
     pub trusted_proxies: u32,
     /// Bytes that a dealership may write in a day through this process.
     pub dealership_quota: u64,
+    /// Bytes of forms, mails and ADF documents that are taken for a dealership in a day through this process.
+    pub inbound_quota: u64,
     /// What clients may take up.
     pub clients: ClientLimits,
     /// How long to go on serving after SIGTERM, until balancers have seen that the process is not ready.
@@ -144,6 +146,7 @@ impl ApiConfig {
         let senders = Senders::read(s);
         let trusted_proxies = s.number("TRUSTED_PROXIES", 0, 0..=10);
         let dealership_quota = u64::from(s.number("DEALERSHIP_QUOTA_MIB", 1024, 1..=1_000_000)) << 20;
+        let inbound_quota = u64::from(s.number("INBOUND_QUOTA_MIB", 4096, 1..=1_000_000)) << 20;
         let shutdown = shutdown(s);
         let drain = drain(s, shutdown);
         let config =
@@ -164,6 +167,7 @@ impl ApiConfig {
                 senders,
                 trusted_proxies,
                 dealership_quota,
+                inbound_quota,
                 clients: ClientLimits::default(),
                 drain,
                 shutdown,

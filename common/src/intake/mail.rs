@@ -22,34 +22,46 @@ pub struct PostedMail<'a> {
     pub trace_context: Option<&'a str>,
 }
 
+/// What was stored of a mail.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TakenMail {
+    /// Whether anything of it is new.
+    pub is_new: bool,
+    /// Whose it is, as far as that is new.
+    pub dealerships: Vec<DealershipId>,
+}
+
 /// Stores a mail once for each of its recipients and has it read for those that a dealership has; what nobody has, or nobody
 /// can read, is kept for operators. `read` is what [`Provider::read`] made of it, outside any transaction: a long one takes a
-/// while. Says whether anything of it is new. With `domain`, only addresses of it are anybody's.
+/// while. With `domain`, only addresses of it are anybody's.
 pub async fn receive_mail(
     tx: &mut SystemTx,
     mail: &PostedMail<'_>,
     read: Result<Received, NoMail>,
     domain: Option<&str>,
-) -> db::Result<bool> {
+) -> db::Result<TakenMail> {
     match read {
         Ok(received) => mail.store_all(tx, &received, domain).await,
-        Err(error) => mail.store_unreadable(tx, error).await,
+        Err(error) => Ok(TakenMail { is_new: mail.store_unreadable(tx, error).await?, dealerships: Vec::new() }),
     }
 }
 
 impl PostedMail<'_> {
-    /// Once for each recipient, and says whether any is new.
-    async fn store_all(&self, tx: &mut SystemTx, received: &Received, domain: Option<&str>) -> db::Result<bool> {
-        let mut any = false;
+    /// Once for each recipient.
+    async fn store_all(&self, tx: &mut SystemTx, received: &Received, domain: Option<&str>) -> db::Result<TakenMail> {
+        let mut taken = TakenMail::default();
         for (recipient, identity) in received.identities() {
             let ours = plus_token(recipient).filter(|to| domain.is_none_or(|domain| to.domain == domain));
             let whose = match &ours {
                 Some(to) => find_source(tx, SourceKind::Email.as_str(), &to.key).await.map_err(Error::from)?,
                 None => None,
             };
-            any |= self.store(tx, recipient, &identity, whose).await?;
+            if self.store(tx, recipient, &identity, whose).await? {
+                taken.is_new = true;
+                taken.dealerships.extend(whose.map(|(dealership, _)| dealership));
+            }
         }
-        Ok(any)
+        Ok(taken)
     }
 
     async fn store(

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 pub use decide::{DecideError, accept, reject};
 pub use facebook::announce_facebook_leads;
 pub use form::{FormAnswer, ReceivedForm, receive_form};
-pub use mail::{PostedMail, receive_mail};
+pub use mail::{PostedMail, TakenMail, receive_mail};
 pub use read::{ReadError, Settled, process, process_fetched};
 pub use record::lead_of_receipt;
 use record::{record, record_again};
