@@ -103,8 +103,18 @@ pub(crate) async fn run(config: &CliConfig, args: Args) -> Result<(), CommandErr
         }
         Command::Ledger { days } => {
             let rows = ledger_of_all(&mut tx, days.into()).await?;
-            let head =
-                ["day", "source", "received", "processed", "ignored", "parked", "quarantined", "dead", "pending"];
+            let head = [
+                "day",
+                "source",
+                "received",
+                "processed",
+                "ignored",
+                "parked",
+                "quarantined",
+                "dead",
+                "pending",
+                "Meta lists",
+            ];
             show(args.json, &rows, head, rows.iter().map(ledger_row))?;
         }
         Command::Replay(which) => {
@@ -120,12 +130,13 @@ pub(crate) async fn run(config: &CliConfig, args: Args) -> Result<(), CommandErr
     Ok(())
 }
 
-fn ledger_row(row: &LedgerRow) -> [String; 9] {
-    let LedgerRow { day, source, received, processed, ignored, parked, quarantined, dead, pending } = row;
+fn ledger_row(row: &LedgerRow) -> [String; 10] {
+    let LedgerRow { day, source, received, processed, ignored, parked, quarantined, dead, pending, meta_leads } = row;
     let counts = [received, processed, ignored, parked, quarantined, dead, pending].map(ToString::to_string);
     let [received, processed, ignored, parked, quarantined, dead, pending] = counts;
     let (day, source) = (day.to_string(), source.as_str().to_owned());
-    [day, source, received, processed, ignored, parked, quarantined, dead, pending]
+    let meta_leads = meta_leads.map(|leads| leads.to_string()).unwrap_or_default();
+    [day, source, received, processed, ignored, parked, quarantined, dead, pending, meta_leads]
 }
 
 fn sources() -> impl TypedValueParser<Value = Source> {

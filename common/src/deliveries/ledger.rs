@@ -53,14 +53,21 @@ pub struct LedgerRow {
     pub dead: i64,
     /// How many wait for a worker.
     pub pending: i64,
+    /// Of Facebook: how many leads Meta lists for the day, as far as that was asked.
+    pub meta_leads: Option<i64>,
 }
 
 /// Counts the deliveries that the condition lets through and that came within the last `$1` days.
 macro_rules! count {
-    ($name:literal, $condition:literal) => {
+    ($name:literal, $condition:literal, $whose:literal) => {
         concat!(
             $name,
             "
+         SELECT l.*, CASE l.source WHEN 'facebook' THEN (
+           SELECT sum(c.meta_leads) FROM facebook_lead_counts c WHERE c.day = l.day",
+            $whose,
+            ") END AS meta_leads
+         FROM (
          SELECT (received_at AT TIME ZONE 'Europe/Oslo')::date AS day, source, count(*) AS received,
                 count(*) FILTER (WHERE status = 'processed') AS processed,
                 count(*) FILTER (WHERE status = 'ignored') AS ignored,
@@ -71,21 +78,25 @@ macro_rules! count {
          FROM deliveries
          WHERE received_at >= ((now() AT TIME ZONE 'Europe/Oslo')::date - ($1::bigint - 1)::int) AT TIME ZONE 'Europe/Oslo'",
             $condition,
-            " GROUP BY 1, 2 ORDER BY 1 DESC, 2"
+            " GROUP BY 1, 2) l ORDER BY 1 DESC, 2"
         )
     };
 }
 
 /// The dealership's ledger, newest day first.
 pub async fn ledger(tx: &mut TenantTx, filter: LedgerFilter) -> Result<Vec<LedgerRow>> {
-    Ok(sqlx::query_as(count!("-- deliveries::ledger", " AND dealership_id = $2 AND source <> 'clerk'"))
-        .bind(filter.days)
-        .bind(tx.dealership())
-        .fetch_all(tx.conn())
-        .await?)
+    Ok(sqlx::query_as(count!(
+        "-- deliveries::ledger",
+        " AND dealership_id = $2 AND source <> 'clerk'",
+        " AND c.dealership_id = $2"
+    ))
+    .bind(filter.days)
+    .bind(tx.dealership())
+    .fetch_all(tx.conn())
+    .await?)
 }
 
 /// The ledger of all that came from outside, Clerk's events too, newest day first.
 pub async fn ledger_of_all(tx: &mut SystemTx, days: i64) -> Result<Vec<LedgerRow>> {
-    Ok(sqlx::query_as(count!("-- deliveries::ledger_of_all", "")).bind(days).fetch_all(tx.conn()).await?)
+    Ok(sqlx::query_as(count!("-- deliveries::ledger_of_all", "", "")).bind(days).fetch_all(tx.conn()).await?)
 }

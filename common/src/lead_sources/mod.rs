@@ -1,6 +1,7 @@
 //! Where a dealership's inquiries come from: its forms, addresses, ADF endpoints and Facebook pages, each known to senders
 //! by a public key.
 
+mod counts;
 mod keys;
 mod requests;
 mod secrets;
@@ -11,6 +12,7 @@ use serde::Serialize;
 use sqlx::FromRow;
 use utoipa::ToSchema;
 
+pub use counts::{LeadCount, count_facebook_leads};
 pub use keys::{KeyTaken, Rotation, know_as, rotate};
 pub use requests::{NewSource, SourcePatch};
 pub use secrets::{
@@ -95,6 +97,10 @@ pub struct Source {
     pub last_received_at: Option<DateTime<Utc>>,
     /// When something that came from it last could not be made a lead by itself.
     pub last_failed_at: Option<DateTime<Utc>>,
+    /// How many leads Meta lists of the page for the last seven days, when that was last asked; of a page that was.
+    pub meta_leads_7_days: Option<i64>,
+    /// How many of those became a lead here or a message of one, or will.
+    pub our_leads_7_days: Option<i64>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When it last changed.

@@ -52,8 +52,13 @@ macro_rules! select {
                     s.broken_since, s.broken_reason, s.created_at, s.updated_at,
                     (SELECT max(i.received_at) FROM inquiries i WHERE i.source_id = s.id AND i.dealership_id = $1) AS last_received_at,
                     (SELECT max(d.received_at) FROM deliveries d WHERE d.source_id = s.id AND d.dealership_id = $1
-                     AND d.status IN ('parked', 'quarantined', 'dead')) AS last_failed_at
-             FROM lead_sources s WHERE s.dealership_id = $1",
+                     AND d.status IN ('parked', 'quarantined', 'dead')) AS last_failed_at,
+                    lately.meta_leads_7_days, lately.our_leads_7_days
+             FROM lead_sources s CROSS JOIN LATERAL (
+               SELECT sum(c.meta_leads) AS meta_leads_7_days, sum(c.our_leads) AS our_leads_7_days
+               FROM facebook_lead_counts c
+               WHERE c.source_id = s.id AND c.dealership_id = $1 AND c.day > (now() AT TIME ZONE 'Europe/Oslo')::date - 7) lately
+             WHERE s.dealership_id = $1",
             $condition
         )
     };

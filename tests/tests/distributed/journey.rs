@@ -122,6 +122,8 @@ async fn sources(app: &TestApp, oslo: DealershipId, admin: &Person<'_>) {
         let id = page["id"].as_str().expect("an id").parse().expect("a UUID");
         let mut tx = app.db.tenant(oslo).await.expect("the database is there");
         common::lead_sources::confirm_page(&mut tx, id, "1234").await.expect("nobody has it");
+        let listed = [("1".to_owned(), chrono::DateTime::UNIX_EPOCH)];
+        common::lead_sources::count_facebook_leads(&mut tx, id, &listed).await.expect("it is there");
         common::lead_sources::mark_broken(&mut tx, id, "the token has expired").await.expect("it is there");
         tx.commit().await.expect("the database is there");
     }

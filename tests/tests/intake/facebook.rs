@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use common::{
     jobs::ReconcileFacebook,
     queue::{NewJob, enqueue},
@@ -8,9 +10,13 @@ use serde_json::{Value, json};
 use tests::{
     answer::Answer,
     app::{META_SECRET, Person, TestApp},
-    drain::drain,
+    drain::{Worker, drain},
+    metrics::Metrics,
 };
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    time::{sleep, timeout},
+};
 
 use super::{inbound, leads};
 
@@ -86,6 +92,31 @@ async fn what_comes_before_its_page_is_connected_waits_for_it() {
     assert_eq!(leads(&kari).await[0]["conversation_count"], 1);
 }
 
+#[tokio::test]
+async fn what_came_in_is_counted_by_what_it_came_to() {
+    let app = TestApp::start().await;
+    let kari = app.dealership("Tesla Oslo").await.admin();
+    let facebook = facebook(&app).await;
+    connect(&kari, &facebook).await.expect(200);
+    drain(&app, &settings(&facebook)).await;
+    facebook.deliver(&[lead(&facebook, "Siri")]).await;
+    let admin = TcpListener::bind("127.0.0.1:0").await.expect("a port is free").local_addr().expect("it listens");
+    let mut settings = settings(&facebook).to_vec();
+    settings.push(("WORKER_ADMIN_ADDRESS", admin.to_string()));
+    let worker = Worker::start(&app, &settings);
+    let read = async {
+        while app.count("SELECT count(*) FROM deliveries WHERE status = 'processed' AND source = 'facebook'").await == 0
+        {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(Duration::from_secs(60), read).await.expect("the worker reads it");
+    let metrics = Metrics::of(&format!("http://{admin}")).await;
+    let series = r#"norvalt_deliveries_processed_total{source="facebook",type="",outcome="processed"}"#;
+    assert!(metrics.has(series, 1), "{}", metrics.0);
+    worker.stop().await;
+}
+
 /// Why the page does not work.
 async fn broken(person: &Person<'_>) -> Value {
     let sources = person.get("/api/v1/lead-sources").await.expect(200);
@@ -135,6 +166,20 @@ async fn a_token_that_is_over_keeps_leads_waiting_until_somebody_connects_the_pa
     assert_eq!(leads(&kari).await.len(), 1);
 }
 
+async fn reconcile(app: &TestApp) {
+    let mut tx = app.db.system().await.expect("the database is there");
+    enqueue(&mut tx, &NewJob::now(&ReconcileFacebook {})).await.expect("it is there");
+    tx.commit().await.expect("the database is there");
+}
+
+/// What Meta lists of the page for seven days, and what of that is here.
+async fn counts(person: &Person<'_>) -> (Value, Value) {
+    let sources = person.get("/api/v1/lead-sources").await.expect(200);
+    let page = sources.as_array().expect("a list").iter().find(|source| source["kind"] == "facebook").cloned();
+    let page = page.expect("it is connected");
+    (page["meta_leads_7_days"].clone(), page["our_leads_7_days"].clone())
+}
+
 #[tokio::test]
 async fn a_lead_that_no_webhook_told_of_is_found() {
     let app = TestApp::start().await;
@@ -145,9 +190,7 @@ async fn a_lead_that_no_webhook_told_of_is_found() {
     let (told, _untold) = (lead(&facebook, "Siri"), lead(&facebook, "Olav"));
     facebook.deliver(&[told]).await;
     drain(&app, &settings(&facebook)).await;
-    let mut tx = app.db.system().await.expect("the database is there");
-    enqueue(&mut tx, &NewJob::now(&ReconcileFacebook {})).await.expect("it is there");
-    tx.commit().await.expect("the database is there");
+    reconcile(&app).await;
     drain(&app, &settings(&facebook)).await;
     // Both have the same number.
     assert_eq!(leads(&kari).await[0]["conversation_count"], 1);
@@ -155,6 +198,14 @@ async fn a_lead_that_no_webhook_told_of_is_found() {
         "SELECT count(*) FROM deliveries WHERE headers ->> 'found_by' = 'reconciliation' AND status = 'processed'";
     assert_eq!(app.count(found).await, 1);
     assert_eq!(app.count("SELECT count(*) FROM delivery_repetitions").await, 0);
+    assert_eq!(counts(&kari).await, (json!(2), json!(2)));
+    // One that Meta lists is set aside: its page was switched off when it came.
+    assert_eq!(app.count("WITH d AS (UPDATE deliveries SET status = 'parked' WHERE headers ->> 'found_by' = 'reconciliation' RETURNING 1) SELECT count(*) FROM d").await, 1);
+    reconcile(&app).await;
+    drain(&app, &settings(&facebook)).await;
+    assert_eq!(counts(&kari).await, (json!(2), json!(1)));
+    let ledger = kari.get("/api/v1/inbound/ledger").await.expect(200);
+    assert_eq!((&ledger[0]["source"], &ledger[0]["meta_leads"]), (&json!("facebook"), &json!(2)));
 }
 
 #[tokio::test]
