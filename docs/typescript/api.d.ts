@@ -1542,6 +1542,11 @@ export interface components {
             ignored: number;
             /**
              * Format: int64
+             * @description Of Facebook: how many leads Meta lists for the day, as far as that was asked.
+             */
+            meta_leads: number | null;
+            /**
+             * Format: int64
              * @description How many wait for a person to decide.
              */
             parked: number;

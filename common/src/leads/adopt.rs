@@ -14,10 +14,10 @@ const BATCH: i64 = 200;
 
 #[derive(FromRow)]
 struct Known {
-    customer_name: Option<String>,
-    customer_email: Option<String>,
-    customer_phone: Option<String>,
-    customer_id: Option<CustomerId>,
+    name: Option<String>,
+    email: Option<String>,
+    phone: Option<String>,
+    customer: Option<CustomerId>,
 }
 
 /// Lets a lead's customer be known by what the lead says by now; a lead without one gets whoever is known by that, or somebody
@@ -25,7 +25,7 @@ struct Known {
 pub(super) async fn adopt(tx: &mut TenantTx, id: LeadId) -> Result<()> {
     let known: Option<Known> = sqlx::query_as(
         "-- leads::adopt
-         SELECT customer_name, customer_email, customer_phone, customer_id
+         SELECT customer_name AS name, customer_email AS email, customer_phone AS phone, customer_id AS customer
          FROM leads WHERE id = $1 AND dealership_id = $2 FOR NO KEY UPDATE",
     )
     .bind(id)
@@ -33,21 +33,20 @@ pub(super) async fn adopt(tx: &mut TenantTx, id: LeadId) -> Result<()> {
     .fetch_optional(tx.conn())
     .await?;
     let Some(lead) = known else { return Ok(()) };
-    let email: Option<Email> = lead.customer_email.and_then(|email| email.parse().ok());
-    let phone: Option<Phone> = lead.customer_phone.and_then(|phone| phone.parse().ok());
-    let contact = Contact { name: lead.customer_name.as_deref(), email: email.as_ref(), phone: phone.as_ref() };
-    match lead.customer_id {
-        Some(customer) => _ = recognise_as(tx, &contact, customer).await?,
-        None => {
-            let customer = recognise(tx, &contact).await?;
-            sqlx::query("-- leads::adopt\nUPDATE leads SET customer_id = $3 WHERE id = $1 AND dealership_id = $2")
-                .bind(id)
-                .bind(tx.dealership())
-                .bind(customer)
-                .execute(tx.conn())
-                .await?;
-        }
+    let email: Option<Email> = lead.email.and_then(|email| email.parse().ok());
+    let phone: Option<Phone> = lead.phone.and_then(|phone| phone.parse().ok());
+    let contact = Contact { name: lead.name.as_deref(), email: email.as_ref(), phone: phone.as_ref() };
+    if let Some(customer) = lead.customer {
+        recognise_as(tx, &contact, customer).await?;
+        return Ok(());
     }
+    let customer = recognise(tx, &contact).await?;
+    sqlx::query("-- leads::adopt\nUPDATE leads SET customer_id = $3 WHERE id = $1 AND dealership_id = $2")
+        .bind(id)
+        .bind(tx.dealership())
+        .bind(customer)
+        .execute(tx.conn())
+        .await?;
     Ok(())
 }
 
