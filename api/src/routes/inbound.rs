@@ -125,8 +125,7 @@ impl From<IntakeError> for Problem {
     fn from(error: IntakeError) -> Self {
         match error {
             IntakeError::Lead(error) => error.into(),
-            IntakeError::Message(error) => error.into(),
-            IntakeError::Answer(AnswerError::Write(error)) => error.into(),
+            IntakeError::Message(error) | IntakeError::Answer(AnswerError::Write(error)) => error.into(),
             IntakeError::Answer(AnswerError::Db(error)) | IntakeError::Db(error) => error.into(),
         }
     }
