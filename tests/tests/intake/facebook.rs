@@ -110,7 +110,7 @@ async fn what_came_in_is_counted_by_what_it_came_to() {
             sleep(Duration::from_millis(50)).await;
         }
     };
-    timeout(Duration::from_secs(60), read).await.expect("the worker reads it");
+    timeout(Duration::from_mins(1), read).await.expect("the worker reads it");
     let metrics = Metrics::of(&format!("http://{admin}")).await;
     let series = r#"norvalt_deliveries_processed_total{source="facebook",type="",outcome="processed"}"#;
     assert!(metrics.has(series, 1), "{}", metrics.0);
