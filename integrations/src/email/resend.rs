@@ -55,7 +55,7 @@ impl Resend {
         let request = self.http.post(self.url.clone()).bearer_auth(self.key.expose());
         let request = request.header("idempotency-key", mail.id.to_string()).json(&body(mail));
         let said = http::hand_over(request, "").await?;
-        if said.status.is_success() {
+        if said.status.is_success() || was_taken_before(&said) {
             return Ok(Accepted { provider_id: said.json::<Taken>().map(|taken| taken.id) });
         }
         Err(failure(&said))
@@ -80,13 +80,17 @@ fn body(mail: &OutgoingEmail) -> Value {
     body
 }
 
+/// A mail with this id was taken that was not the same to the byte: what is quoted and what it answers may have changed
+/// since.
+fn was_taken_before(said: &Said) -> bool {
+    said.json().is_some_and(|Failure { name, .. }| name == "invalid_idempotent_request")
+}
+
 fn failure(said: &Said) -> SendError {
     let Failure { name, message } = said.json().unwrap_or_default();
     let words = format!("{name}: {message}");
     match name.as_str() {
         "concurrent_idempotent_requests" => SendError::busy(Some(CONCURRENT), &words),
-        // Another mail had this id: that one was taken.
-        "invalid_idempotent_request" => SendError::InDoubt(send::own_words(&words).into()),
         "daily_quota_exceeded" => SendError::busy(Some(said.retry_after.unwrap_or(DAILY)), &words),
         "monthly_quota_exceeded" | "invalid_from_address" => SendError::misconfigured(&words),
         // Also said with 400.
@@ -153,11 +157,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_mail_that_is_there_in_other_words_was_taken() {
+        let body = r#"{"statusCode":409,"name":"invalid_idempotent_request","message":"Same key, other payload."}"#;
+        let stub = Stub::answering(409, &[], body).await;
+        let accepted = client(&stub.url).send(&mail()).await.expect("it was taken before");
+        assert_eq!(accepted.provider_id, None);
+    }
+
+    #[tokio::test]
     async fn each_failure_says_what_to_do() {
         ordinary_failures(async |url| client(&url).send(&mail()).await).await;
         for (status, name, message, expected) in [
             (409, "concurrent_idempotent_requests", "", "Busy { after: 5s"),
-            (409, "invalid_idempotent_request", "", "InDoubt("),
             (429, "rate_limit_exceeded", "", "Busy { after: 60s"),
             (429, "daily_quota_exceeded", "", "Busy { after: 3600s"),
             (429, "monthly_quota_exceeded", "", "Misconfigured("),
