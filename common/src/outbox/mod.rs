@@ -13,9 +13,9 @@ mod take;
 
 pub use queue::{NotAgain, send, send_again};
 pub use reports::{Report, ReportKind, Reporter, process_reports, receive_reports, report};
-pub use settle::{bury, is_accepted, is_in_doubt, is_not_taken, is_refused};
+pub use settle::{bury, is_accepted, is_asked_again, is_in_doubt, is_not_taken, is_refused};
 pub use suppression::{SuppressionReason, opt_in, suppress};
 pub use tag::{read_reply_token, read_tag, reply_token, tag};
 pub use take::{
-    MessageText, NoticeLine, Outgoing, OutgoingMessage, OutgoingNotice, Reply, Sender, Way, quiet_for, take,
+    MessageText, NoticeLine, Outgoing, OutgoingMessage, OutgoingNotice, Reply, Sender, Tried, Way, quiet_for, take,
 };

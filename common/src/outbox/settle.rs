@@ -7,6 +7,7 @@ use sqlx::FromRow;
 
 use super::queue::enqueue_sending;
 use crate::{
+    answers,
     conversations::{Channel, DeliveryStatus},
     db::{Result, TenantTx},
     ids::{LeadId, OutboxId, UserId},
@@ -83,27 +84,55 @@ pub async fn is_accepted(
     Ok(())
 }
 
-/// The provider has certainly not taken it: it is tried again after a while.
+/// The provider has certainly not taken it: it is tried again after a while. What is automatic is withdrawn if a person has
+/// answered meanwhile.
 pub async fn is_not_taken(tx: &mut TenantTx, id: OutboxId, after: Duration, reason: &str) -> Result<()> {
     let Some(locked) = lock(tx, id).await? else { return Ok(()) };
     if locked.status != DeliveryStatus::Sending {
         return Ok(());
     }
+    if locked.automatic && answers::withdraw_late(tx, id).await? {
+        return Ok(());
+    }
     if locked.attempts >= MAX_ATTEMPTS {
         return advance(tx, &locked, DeliveryStatus::Failed, Some(reason)).await;
     }
+    try_again(tx, &locked, DeliveryStatus::Queued, after, reason).await
+}
+
+/// The provider may have taken it, and knows it by its key: it is asked again after a while, and nobody withdraws what the
+/// customer may have.
+pub async fn is_asked_again(tx: &mut TenantTx, id: OutboxId, after: Duration, reason: &str) -> Result<()> {
+    let Some(locked) = lock(tx, id).await? else { return Ok(()) };
+    if locked.status != DeliveryStatus::Sending {
+        return Ok(());
+    }
+    if locked.attempts >= MAX_ATTEMPTS {
+        return advance(tx, &locked, DeliveryStatus::Unknown, Some(reason)).await;
+    }
+    try_again(tx, &locked, DeliveryStatus::Sending, after, reason).await
+}
+
+async fn try_again(
+    tx: &mut TenantTx,
+    sending: &Locked,
+    status: DeliveryStatus,
+    after: Duration,
+    reason: &str,
+) -> Result<()> {
     let run_at: DateTime<Utc> = sqlx::query_scalar(
-        "-- outbox::is_not_taken
-         UPDATE outbox SET status = 'queued', reason = $3, changed_at = now()
-         WHERE id = $1 AND dealership_id = $2 RETURNING now() + make_interval(secs => $4)",
+        "-- outbox::try_again
+         UPDATE outbox SET status = $3, reason = $4, changed_at = now()
+         WHERE id = $1 AND dealership_id = $2 RETURNING now() + make_interval(secs => $5)",
     )
-    .bind(id)
+    .bind(sending.id)
     .bind(tx.dealership())
+    .bind(status)
     .bind(reason)
     .bind(after.as_secs_f64())
     .fetch_one(tx.conn())
     .await?;
-    enqueue_sending(tx, id, locked.channel, Some(run_at)).await
+    enqueue_sending(tx, sending.id, sending.channel, Some(run_at)).await
 }
 
 /// The provider may have taken it: a report tells, or a person decides.

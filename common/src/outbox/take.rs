@@ -7,19 +7,28 @@ use super::{
     suppression::suppressed,
 };
 use crate::{
+    answers,
     conversations::{Channel, DeliveryStatus, Direction},
     db::{Result, TenantTx},
     ids::{LeadId, OutboxId},
     notifications::Event,
 };
 
+/// What came of it before.
+#[derive(Debug, Clone, Copy)]
+pub struct Tried {
+    /// How often it was tried.
+    pub attempts: i16,
+    /// Whether the provider may have taken it already.
+    pub is_in_doubt: bool,
+}
+
 /// A message with all that is needed to send it.
 #[derive(Debug, Clone)]
 pub struct OutgoingMessage {
     pub id: OutboxId,
     pub lead: LeadId,
-    /// How often it was tried before.
-    pub attempts: i16,
+    pub tried: Tried,
     /// Its Message-ID, without angle brackets.
     pub mail_id: String,
     pub channel: Channel,
@@ -85,8 +94,7 @@ pub struct Way<'a> {
 #[derive(Debug, Clone)]
 pub struct OutgoingNotice {
     pub id: OutboxId,
-    /// How often it was tried before.
-    pub attempts: i16,
+    pub tried: Tried,
     /// Its Message-ID, without angle brackets.
     pub mail_id: String,
     pub recipient: String,
@@ -119,6 +127,11 @@ pub async fn take(tx: &mut TenantTx, id: OutboxId, way: Way<'_>) -> Result<Optio
     let Some(locked) = lock(tx, id).await? else { return Ok(None) };
     match locked.status {
         DeliveryStatus::Queued => {}
+        DeliveryStatus::Sending if locked.automatic && answers::is_late(tx, id).await? => {
+            advance(tx, &locked, DeliveryStatus::Unknown, Some("a person answered while the provider was asked"))
+                .await?;
+            return Ok(None);
+        }
         DeliveryStatus::Sending if way.is_idempotent => {}
         DeliveryStatus::Sending => {
             let reason = "the worker stopped while it asked the provider";
@@ -131,6 +144,7 @@ pub async fn take(tx: &mut TenantTx, id: OutboxId, way: Way<'_>) -> Result<Optio
         advance(tx, &locked, DeliveryStatus::Failed, Some(reason.told())).await?;
         return Ok(None);
     }
+    let tried = Tried { attempts: locked.attempts, is_in_doubt: locked.status == DeliveryStatus::Sending };
     let mail_id = format!("{}@{}", uuid::Uuid::from(id).simple(), way.domain);
     sqlx::query(
         "-- outbox::take
@@ -145,7 +159,7 @@ pub async fn take(tx: &mut TenantTx, id: OutboxId, way: Way<'_>) -> Result<Optio
     let Some(lead) = locked.lead_id else {
         return Ok(Some(Outgoing::Notice(Box::new(OutgoingNotice {
             id,
-            attempts: locked.attempts,
+            tried,
             mail_id,
             recipient: locked.recipient,
             sender: sender(tx).await?,
@@ -155,7 +169,7 @@ pub async fn take(tx: &mut TenantTx, id: OutboxId, way: Way<'_>) -> Result<Optio
     Ok(Some(Outgoing::Message(Box::new(OutgoingMessage {
         id,
         lead,
-        attempts: locked.attempts,
+        tried,
         mail_id,
         channel: locked.channel,
         automatic: locked.automatic,

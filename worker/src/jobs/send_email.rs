@@ -5,7 +5,7 @@ use common::{
     ids::DealershipId,
     jobs::SendEmail,
     messages::{Envelope, compose, compose_notice},
-    outbox::{self, Outgoing, OutgoingMessage, OutgoingNotice, Way},
+    outbox::{self, Outgoing, OutgoingMessage, OutgoingNotice, Tried, Way},
 };
 use integrations::email::{Mailbox, OutgoingEmail};
 
@@ -34,10 +34,10 @@ impl NetworkJob for SendEmail {
         };
         Ok(Some(Box::new(match &taken {
             Outgoing::Message(message) => {
-                Mail { attempts: message.attempts, mail: outgoing(message, &envelope, tx.dealership()) }
+                Mail { tried: message.tried, mail: outgoing(message, &envelope, tx.dealership()) }
             }
             Outgoing::Notice(notice) => {
-                Mail { attempts: notice.attempts, mail: notice_mail(notice, &envelope, tx.dealership()) }
+                Mail { tried: notice.tried, mail: notice_mail(notice, &envelope, tx.dealership()) }
             }
         })))
     }
@@ -49,7 +49,7 @@ impl NetworkJob for SendEmail {
             is_idempotent: sender.is_idempotent(),
             reports_delivery: sender.reports_delivery(),
         };
-        Ok(provider.said(sender.send(&loaded.mail).await, loaded.attempts))
+        Ok(provider.said(sender.send(&loaded.mail).await, loaded.tried))
     }
 
     async fn save(&self, said: Said, _: &JobContext, tx: &mut TenantTx) -> Result<(), JobError> {
@@ -63,7 +63,7 @@ impl NetworkJob for SendEmail {
 
 /// A mail as it goes out.
 pub struct Mail {
-    attempts: i16,
+    tried: Tried,
     mail: OutgoingEmail,
 }
 

@@ -4,7 +4,7 @@ use common::{
     db::TenantTx,
     jobs::SendSms,
     messages::compose_sms,
-    outbox::{self, Outgoing, Way, tag},
+    outbox::{self, Outgoing, Tried, Way, tag},
 };
 use integrations::sms::OutgoingSms;
 
@@ -18,7 +18,7 @@ const NO_DOMAIN: &str = "sms.invalid";
 
 impl NetworkJob for SendSms {
     const TIMEOUT: Duration = Duration::from_secs(75);
-    type Loaded = (OutgoingSms, i16);
+    type Loaded = (OutgoingSms, Tried);
     type Answer = Said;
 
     async fn load(&self, context: &JobContext, tx: &mut TenantTx) -> Result<Option<Self::Loaded>, JobError> {
@@ -38,17 +38,17 @@ impl NetworkJob for SendSms {
             to: message.recipient.clone(),
             text: compose_sms(&message),
         };
-        Ok(Some((sms, message.attempts)))
+        Ok(Some((sms, message.tried)))
     }
 
-    async fn call(&self, (sms, attempts): &Self::Loaded, services: &Services) -> Result<Said, JobError> {
+    async fn call(&self, (sms, tried): &Self::Loaded, services: &Services) -> Result<Said, JobError> {
         let Some(sender) = &services.sms else { return Err(JobError::dead(NO_PROVIDER)) };
         let provider = Provider {
             name: sender.provider(),
             is_idempotent: sender.is_idempotent(),
             reports_delivery: sender.reports_delivery(),
         };
-        Ok(provider.said(sender.send(sms).await, *attempts))
+        Ok(provider.said(sender.send(sms).await, *tried))
     }
 
     async fn save(&self, said: Said, _: &JobContext, tx: &mut TenantTx) -> Result<(), JobError> {

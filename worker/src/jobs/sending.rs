@@ -5,7 +5,7 @@ use std::time::Duration;
 use common::{
     db::TenantTx,
     ids::OutboxId,
-    outbox::{is_accepted, is_in_doubt, is_not_taken, is_refused},
+    outbox::{Tried, is_accepted, is_asked_again, is_in_doubt, is_not_taken, is_refused},
     telemetry::error_chain,
 };
 use integrations::email::{Accepted, SendError};
@@ -21,6 +21,7 @@ const REPAIR: Duration = Duration::from_mins(5);
 pub enum Said {
     Accepted { provider: &'static str, id: Option<String>, arrives: bool },
     NotTaken { after: Duration, reason: String },
+    AskAgain { after: Duration, reason: String },
     InDoubt { provider: &'static str, reason: String },
     Refused { provider: &'static str, reason: String },
 }
@@ -33,9 +34,14 @@ pub(super) struct Provider {
 }
 
 impl Provider {
-    /// What its answer means for a message that was tried so often.
-    pub(super) fn said(&self, answer: Result<Accepted, SendError>, attempts: i16) -> Said {
-        let pause = Duration::from_secs(2 << attempts.clamp(0, 9)).min(MAX_PAUSE);
+    /// What its answer means for a message. While the provider may have it, nothing that it says of another try tells that
+    /// it has not.
+    pub(super) fn said(&self, answer: Result<Accepted, SendError>, tried: Tried) -> Said {
+        let pause = Duration::from_secs(2 << tried.attempts.clamp(0, 9)).min(MAX_PAUSE);
+        let not_taken = |after, reason| match tried.is_in_doubt {
+            true => Said::AskAgain { after, reason },
+            false => Said::NotTaken { after, reason },
+        };
         match answer {
             Ok(Accepted { provider_id }) => {
                 Said::Accepted { provider: self.name, id: provider_id, arrives: !self.reports_delivery }
@@ -43,11 +49,12 @@ impl Provider {
             Err(error) => {
                 let reason = error_chain(&error);
                 match error {
-                    SendError::Unreachable(_) => Said::NotTaken { after: pause, reason },
-                    SendError::InDoubt(_) if self.is_idempotent => Said::NotTaken { after: pause, reason },
+                    SendError::Unreachable(_) => not_taken(pause, reason),
+                    SendError::InDoubt(_) if self.is_idempotent => Said::AskAgain { after: pause, reason },
                     SendError::InDoubt(_) => Said::InDoubt { provider: self.name, reason },
-                    SendError::Busy { after, .. } => Said::NotTaken { after, reason },
-                    SendError::Misconfigured(_) => Said::NotTaken { after: REPAIR, reason },
+                    SendError::Busy { after, .. } => not_taken(after, reason),
+                    SendError::Misconfigured(_) => not_taken(REPAIR, reason),
+                    SendError::Refused(reason) if tried.is_in_doubt => Said::InDoubt { provider: self.name, reason },
                     SendError::Refused(reason) => Said::Refused { provider: self.name, reason },
                 }
             }
@@ -67,6 +74,10 @@ impl Said {
                 tracing::warn!(outbox_id = %id, reason, seconds = after.as_secs(), "a message was not taken and is tried again");
                 is_not_taken(tx, id, after, &reason).await?;
             }
+            Self::AskAgain { after, reason } => {
+                tracing::warn!(outbox_id = %id, reason, seconds = after.as_secs(), "a message may have been taken; the provider knows it and is asked again");
+                is_asked_again(tx, id, after, &reason).await?;
+            }
             Self::InDoubt { provider, reason } => {
                 tracing::error!(outbox_id = %id, provider, reason, "a message may have been sent or not: a person has to decide");
                 is_in_doubt(tx, id, provider, &reason).await?;
@@ -77,5 +88,39 @@ impl Said {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is done about an answer of a provider that knows what it has.
+    fn done(answer: Result<Accepted, SendError>, is_in_doubt: bool) -> &'static str {
+        let provider = Provider { name: "resend", is_idempotent: true, reports_delivery: true };
+        match provider.said(answer, Tried { attempts: 1, is_in_doubt }) {
+            Said::Accepted { .. } => "accepted",
+            Said::NotTaken { .. } => "not taken",
+            Said::AskAgain { .. } => "ask again",
+            Said::InDoubt { .. } => "in doubt",
+            Said::Refused { .. } => "refused",
+        }
+    }
+
+    #[test]
+    fn what_may_have_been_taken_is_never_called_not_taken() {
+        let away = || Err(SendError::Unreachable("away".into()));
+        let busy = || Err(SendError::Busy { after: REPAIR, reason: "busy".to_owned() });
+        let refused = || Err(SendError::Refused("no".to_owned()));
+        let lost = || Err(SendError::InDoubt("lost".into()));
+        assert_eq!(
+            [away(), busy(), refused(), lost()].map(|answer| done(answer, false)),
+            ["not taken", "not taken", "refused", "ask again"]
+        );
+        assert_eq!(
+            [away(), busy(), refused(), lost()].map(|answer| done(answer, true)),
+            ["ask again", "ask again", "in doubt", "ask again"]
+        );
+        assert_eq!(done(Ok(Accepted { provider_id: None }), true), "accepted");
     }
 }
