@@ -45,7 +45,7 @@ fn answer(facts: &Value, is_injected: bool) -> Value {
         "reply": reply,
         "needs_human": false,
         "reason": "",
-        "intent": if vehicle.is_some() { "vehicle" } else { "question" },
+        "intent": if vehicle.is_some() { "availability" } else { "question" },
         "score": if vehicle.is_some() { 70 } else { 50 },
         "score_reasons": if vehicle.is_some() { vec!["asks about a vehicle that is available"] } else { vec![] },
     })
@@ -62,7 +62,8 @@ fn is_available(vehicle: &Value) -> bool {
 
 fn reply(language: &str, facts: &Value, vehicle: Option<&Value>) -> String {
     let dealership = facts["dealership"]["name"].as_str().unwrap_or_default();
-    let name = facts["customer"]["name"].as_str().unwrap_or_default();
+    let of_customer = |field: &str| facts["customer"][field].as_str();
+    let name = of_customer("first_name").or(of_customer("name")).unwrap_or_default();
     let hello = |word: &str| if name.is_empty() { format!("{word}!") } else { format!("{word} {name}!") };
     let car = vehicle.map(described).unwrap_or_default();
     let price = vehicle.and_then(price);
@@ -124,7 +125,7 @@ fn described(vehicle: &Value) -> String {
 
 /// With spaces between the thousands; the first of the names that has one.
 fn price(vehicle: &Value) -> Option<String> {
-    let found = ["price", "price_nok", "asking_price"].iter().find_map(|name| text(&vehicle[*name]))?;
+    let found = ["price_kroner", "price", "price_nok", "asking_price"].iter().find_map(|name| text(&vehicle[*name]))?;
     let crowns = found.split(['.', ',']).next().unwrap_or_default().replace(' ', "");
     if crowns.is_empty() || !crowns.bytes().all(|byte| byte.is_ascii_digit()) {
         return Some(found);
