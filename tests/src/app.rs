@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use common::{
+    answers,
     clerk::{self, Change, Membership, Organization, PersonHint},
     clock::Clock,
     config::{ApiConfig, Settings},
@@ -10,6 +11,7 @@ use common::{
     ids::{ClerkOrgId, ClerkUserId, DealershipId, LeadId, UserId},
     input::{Email, Phone},
     leads::{self, Lead, LeadSource, LeadStatus},
+    secrets::Secret,
 };
 use dev::clerk::{Options, SessionToken, SigningKey, StandIn, signed_headers};
 use reqwest::{Client, Method, RequestBuilder};
@@ -34,6 +36,8 @@ pub const SECRETS_KEYS: &str = "tests:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZW
 pub const INBOUND_DOMAIN: &str = "inn.norvalt.example";
 /// Of whoever hands mails over.
 pub const MAIL_SECRET: &str = "a-mail-secret-of-tests";
+/// Signs Twilio's webhooks.
+pub const TWILIO_TOKEN: &str = "a-twilio-token-of-tests";
 /// Signs Meta's webhooks.
 pub const META_SECRET: &str = "a-meta-secret-of-tests";
 /// The origin that the tests' tokens were issued for.
@@ -69,16 +73,28 @@ impl TestApp {
     /// Starts one on a fresh database with a time of its own.
     pub async fn start_at(clock: Clock) -> Self {
         let database = database().await;
-        let app = Self::launch(&database.url, clock, |_| {}).await;
+        let app = Self::launch(&database.url, clock, |_, _| {}).await;
         Self { _database: Some(database), ..app }
     }
 
     /// Starts one on this database.
     pub async fn start_on(database_url: &str, change: impl FnOnce(&mut ApiConfig)) -> Self {
-        Self::launch(database_url, Clock::system(), change).await
+        Self::launch(database_url, Clock::system(), |config, _| change(config)).await
     }
 
-    async fn launch(database_url: &str, clock: Clock, change: impl FnOnce(&mut ApiConfig)) -> Self {
+    /// Starts one on a fresh database to which providers report. It knows its address, which is part of what Twilio signs.
+    pub async fn start_with_reports() -> Self {
+        let database = database().await;
+        let app = Self::launch(&database.url, Clock::system(), |config, url| {
+            config.public_url = Some(url.to_owned());
+            config.senders.reports.twilio_token = Some(Secret::new(TWILIO_TOKEN));
+            config.senders.reports.resend_secrets = Some(WEBHOOK_SECRET.parse().expect("it is one"));
+        })
+        .await;
+        Self { _database: Some(database), ..app }
+    }
+
+    async fn launch(database_url: &str, clock: Clock, change: impl FnOnce(&mut ApiConfig, &str)) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let clerk =
             StandIn::start(listener, Options::in_memory(SigningKey::generate())).await.expect("it keeps no file");
@@ -103,10 +119,10 @@ impl TestApp {
         let mut config = ApiConfig::read(&mut Settings::from_values(settings)).expect("the settings above are valid");
         // Tests refuse more than a client would cause.
         config.clients.anonymous_burst = 10_000;
-        change(&mut config);
-        let db = Db::new(&config.database_url, 4, "tests");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let url = format!("http://{}", listener.local_addr().expect("it is bound"));
+        change(&mut config, &url);
+        let db = Db::new(&config.database_url, 4, "tests");
         let (stop, stopped) = oneshot::channel::<()>();
         let server = tokio::spawn(async move {
             let stop = async { _ = stopped.await };
@@ -258,6 +274,15 @@ impl<'a> Dealership<'a> {
     /// A lead of this customer.
     pub async fn lead(&self, customer: &str) -> Lead {
         self.lead_with(NewLead { customer_name: Some(customer.to_owned()), ..new_lead() }).await
+    }
+
+    /// A lead like this that has just come in, and is to be answered automatically.
+    pub async fn inquiry(&self, new: NewLead) -> Lead {
+        let mut tx = self.app.db.tenant(self.id).await.expect("the database is there");
+        let lead = leads::create(&mut tx, &new).await.expect("a valid lead");
+        answers::expect(&mut tx, lead.id, 1).await.expect("the database is there");
+        tx.commit().await.expect("the database is there");
+        lead
     }
 
     /// A lead like this.

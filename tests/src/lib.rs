@@ -2,9 +2,11 @@
 
 pub mod answer;
 pub mod app;
+pub mod assistant;
 pub mod balancer;
 pub mod binaries;
 pub mod browser;
+pub mod chaos;
 pub mod clerk_events;
 pub mod cluster;
 pub mod collector;

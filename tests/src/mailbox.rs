@@ -1,14 +1,16 @@
 //! A mailbox that gets what goes out, and a worker that sends it.
 
-use dev::mailbox::{Options, StandIn};
+use dev::mailbox::{Account, Options, StandIn};
 use tokio::net::TcpListener;
 
-use crate::app::{INBOUND_DOMAIN, MAIL_SECRET, TestApp};
+use crate::app::{INBOUND_DOMAIN, MAIL_SECRET, TWILIO_TOKEN, TestApp};
 
 /// Starts a mailbox whose customers answer to the app.
 pub async fn mailbox(app: &TestApp) -> StandIn {
     let listener = || async { TcpListener::bind("127.0.0.1:0").await.expect("a port is free") };
-    let options = Options { api: Some(app.url.clone()), mail_secret: MAIL_SECRET.to_owned(), ..Options::in_memory() };
+    let account = Account { sid: format!("AC{:032}", 1), auth_token: TWILIO_TOKEN.to_owned() };
+    let options =
+        Options { api: Some(app.url.clone()), mail_secret: MAIL_SECRET.to_owned(), account, ..Options::in_memory() };
     StandIn::start(listener().await, listener().await, options).await
 }
 

@@ -1,5 +1,10 @@
 //! What people and nobody answer reaches the customer, and its fate is known.
 
+mod assistant;
+mod burst;
+mod property;
+mod texts;
+
 use std::time::Duration;
 
 use dev::mailbox::{Fault, Message, StandIn};

@@ -18,19 +18,18 @@ use std::{
 use common::deliveries::{DeliveryFilter, replay};
 use dev::graph::{Options, StandIn};
 use futures::{StreamExt, TryStreamExt, stream};
-use proptest::{
-    collection::vec,
-    prelude::*,
-    test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner},
-};
+use proptest::{collection::vec, prelude::*, test_runner::TestCaseError};
 use serde_json::Value;
 use sqlx::{Executor, PgConnection};
-use tests::app::{INBOUND_DOMAIN, META_SECRET, Person, TestApp};
+use tests::{
+    app::{INBOUND_DOMAIN, META_SECRET, Person, TestApp},
+    chaos::{count_statements, doom, runner},
+};
 use tokio::{net::TcpListener, runtime::Runtime, time::timeout};
 use uuid::Uuid;
 
 use self::{
-    chaos::{Troubles, blow, count_statements, doom, settle, troubles},
+    chaos::{Troubles, blow, settle, troubles},
     model::{Known, Sending, Way, expected, sending},
     wire::{Addresses, Sender, Wire, fill_in},
 };
@@ -53,12 +52,7 @@ fn story() -> impl Strategy<Value = Story> {
 
 #[test]
 fn every_inquiry_is_there_once_whatever_happens_on_its_way() {
-    let asked = |name: &str| std::env::var(name).ok();
-    let cases = asked("CASES").and_then(|cases| cases.parse().ok()).unwrap_or(6);
-    let seed = asked("SEED").and_then(|seed| seed.parse().ok()).unwrap_or_else(Uuid::new_v4);
-    let bytes = [*seed.as_bytes(), *seed.as_bytes()].concat();
-    let config = Config { cases, max_shrink_iters: 30, failure_persistence: None, ..Config::default() };
-    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    let (seed, mut runner) = runner(6, 30);
     let runtime = Runtime::new().expect("the system has threads to start with");
     let app = runtime.block_on(TestApp::start());
     runtime.block_on(async { count_statements(&mut app.connect().await).await });

@@ -38,9 +38,8 @@ impl Provider {
     /// it has not.
     pub(super) fn said(&self, answer: Result<Accepted, SendError>, tried: Tried) -> Said {
         let pause = Duration::from_secs(2 << tried.attempts.clamp(0, 9)).min(MAX_PAUSE);
-        let not_taken = |after, reason| match tried.is_in_doubt {
-            true => Said::AskAgain { after, reason },
-            false => Said::NotTaken { after, reason },
+        let not_taken = |after, reason| {
+            if tried.is_in_doubt { Said::AskAgain { after, reason } } else { Said::NotTaken { after, reason } }
         };
         match answer {
             Ok(Accepted { provider_id }) => {

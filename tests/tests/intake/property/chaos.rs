@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use dev::graph::{Fault, StandIn};
 use proptest::{collection::vec, prelude::*, sample::select};
-use sqlx::{Executor, PgConnection};
+use sqlx::PgConnection;
 use tests::{
     app::{Person, TestApp},
+    chaos::{cut_off, expire_leases},
     drain::Worker,
 };
 use tokio::time::{Instant, sleep};
@@ -46,50 +47,6 @@ pub(super) fn troubles() -> impl Strategy<Value = Troubles> {
         .prop_map(|(last_statements, blows, faults)| Troubles { last_statements, blows, faults })
 }
 
-/// Counts every statement of the API and of workers that writes, committed or not, and ends the connections of some in the middle of their transactions.
-const COUNT: &str = "
-    CREATE TABLE last_statements (number bigint NOT NULL);
-    CREATE SEQUENCE statements;
-    CREATE FUNCTION count_statement() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public AS $$
-    DECLARE this bigint;
-    BEGIN
-      IF current_setting('application_name') LIKE 'norvalt%' THEN
-        this := nextval('statements');
-        IF EXISTS (SELECT FROM last_statements WHERE number = this) THEN
-          PERFORM pg_terminate_backend(pg_backend_pid());
-        END IF;
-      END IF;
-      RETURN NULL;
-    END $$;
-    DO $$
-    DECLARE name text;
-    BEGIN
-      FOREACH name IN ARRAY ARRAY['deliveries', 'delivery_repetitions', 'inquiries', 'leads', 'conversations', 'customers',
-                                  'customer_identities', 'jobs'] LOOP
-        EXECUTE format('CREATE TRIGGER count_statement AFTER INSERT OR UPDATE ON %I
-                        FOR EACH STATEMENT EXECUTE FUNCTION count_statement()', name);
-      END LOOP;
-    END $$;";
-
-pub(super) async fn count_statements(conn: &mut PgConnection) {
-    conn.execute(COUNT).await.expect("a superuser may");
-}
-
-/// Which statements are the last of their connections, counting from now.
-pub(super) async fn doom(conn: &mut PgConnection, last_statements: &[i64]) {
-    conn.execute("TRUNCATE last_statements; SELECT setval('statements', 1, false)").await.expect("ours");
-    let doom = sqlx::query("INSERT INTO last_statements SELECT unnest($1::bigint[])").bind(last_statements);
-    doom.execute(conn).await.expect("ours");
-}
-
-async fn cut_off(conn: &mut PgConnection, who: &str) {
-    let cut = sqlx::query(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-         WHERE datname = current_database() AND application_name LIKE $1 || '%'",
-    );
-    cut.bind(who).execute(conn).await.expect("a superuser may");
-}
-
 /// Has workers work while all this happens, until the last of it.
 pub(super) async fn blow(app: &TestApp, kari: &Person<'_>, facebook: &StandIn, blows: &[(u64, Blow)]) {
     let mut conn = app.connect().await;
@@ -111,11 +68,6 @@ pub(super) async fn blow(app: &TestApp, kari: &Person<'_>, facebook: &StandIn, b
     sleep(Duration::from_millis(20)).await;
     worker.kill().await;
     expire_leases(&mut conn).await;
-}
-
-/// Nobody waits half a minute for the leases of those who are dead.
-async fn expire_leases(conn: &mut PgConnection) {
-    conn.execute("UPDATE jobs SET lease_until = now() - interval '1 s' WHERE state = 'running'").await.expect("ours");
 }
 
 /// Waits until everything has been read; whatever waits for a person, that person does.
