@@ -152,6 +152,7 @@ async fn messages(app: &TestApp, oslo: &Dealership<'_>, admin: &Person<'_>) {
     answers::give_up(&mut tx, lead, 2, "an error").await.expect("it is there");
     tx.commit().await.expect("the database is there");
     sent(app, oslo, admin).await;
+    overtaken(app, oslo, admin).await;
     told(app, oslo).await;
 
     ask(admin, Method::PATCH, settings, Some(json!({ "mode": "draft" })), 200).await;
@@ -204,6 +205,27 @@ async fn sent(app: &TestApp, oslo: &Dealership<'_>, admin: &Person<'_>) {
     outbox::opt_in(&mut tx, Channel::Email, "kunde@example.no").await.expect("it is there");
     tx.commit().await.expect("the database is there");
     superuser.execute("DELETE FROM suppressions").await.expect("a superuser may");
+}
+
+/// A person answers while the provider is asked to take an automatic answer, and does not take it.
+async fn overtaken(app: &TestApp, oslo: &Dealership<'_>, admin: &Person<'_>) {
+    let lead = oslo.lead("Per").await.id;
+    let mut tx = app.db.tenant(oslo.id).await.expect("the database is there");
+    let means = Means { email: true, sms: true, model: None };
+    assert!(answers::prepare(&mut tx, lead, 1, means).await.expect("it is there").is_none(), "the template answered");
+    tx.commit().await.expect("the database is there");
+    let automatic = latest(app).await;
+    let way = Way { domain: "norvalt.example", is_idempotent: true };
+    let mut tx = app.db.tenant(oslo.id).await.expect("the database is there");
+    assert!(outbox::take(&mut tx, automatic, way).await.expect("it is there").is_some());
+    outbox::is_asked_again(&mut tx, automatic, Duration::from_secs(1), "cut").await.expect("it is there");
+    tx.commit().await.expect("the database is there");
+    let reply = json!({ "lead_id": lead, "message_content": "Hei", "channel": "email" });
+    ask(admin, Method::POST, "/api/v1/conversations", Some(reply), 201).await;
+    let mut tx = app.db.tenant(oslo.id).await.expect("the database is there");
+    outbox::is_not_taken(&mut tx, automatic, Duration::from_secs(1), "away").await.expect("it is there");
+    assert!(outbox::take(&mut tx, automatic, way).await.expect("it is there").is_none(), "it is withdrawn");
+    tx.commit().await.expect("the database is there");
 }
 
 /// People of the dealership.

@@ -194,7 +194,9 @@ async fn a_dealership_decides_whether_anything_is_sent_by_itself() {
     assert_eq!(draft["author"], "assistant");
     assert!(kari.get(&format!("/api/v1/leads/{lead}/conversations")).await.expect(200) == json!([]));
     let path = format!("/api/v1/leads/{lead}/draft");
-    let sent = Answer::of(kari.request(Method::POST, &path).json(&json!({}))).await.expect(201);
+    let sent = Answer::of(kari.request(Method::POST, &path).json(&json!({ "message_content": draft["reply"] })))
+        .await
+        .expect(201);
     assert_eq!((&sent["sender_type"], &sent["sender_user_id"]), (&json!("human"), &json!(kari.id)));
     assert_eq!(sent["message_content"], draft["reply"]);
     let mail = stage.mail_to("per@kunde.example").await;
