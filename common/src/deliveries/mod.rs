@@ -25,6 +25,7 @@ use crate::{
 text_enum!(
     /// Who sends.
     #[derive(Hash, PartialOrd, Ord)]
+    #[schema(as = InboundSource)]
     Source {
         /// Clerk, through Svix.
         Clerk = "clerk",

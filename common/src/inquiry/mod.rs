@@ -130,12 +130,16 @@ impl Inquiry {
         if value.is_null() || value.as_str().is_some_and(str::is_empty) {
             return;
         }
+        // Once something did not fit, nothing is weighed any more: a sender may send many.
+        if let Some(left_out) = self.details.get_mut("left_out") {
+            *left_out = (left_out.as_u64().unwrap_or(0) + 1).into();
+            return;
+        }
         let name: String = clean(name).trim().chars().take(DETAIL_NAME_LIMIT).collect();
         let size = |value: &Value| value.to_string().len();
         let used: usize = self.details.iter().map(|(name, value)| name.len() + 4 + size(value)).sum();
         if used + name.len() + size(&value) > DETAILS_LIMIT {
-            let before = self.details.get("left_out").and_then(Value::as_u64).unwrap_or(0);
-            self.details.insert("left_out".to_owned(), (before + 1).into());
+            self.details.insert("left_out".to_owned(), 1.into());
             return;
         }
         match self.details.get_mut(&name) {
