@@ -158,6 +158,9 @@ fn replies_to(delivery: &Own) -> Option<OutboxId> {
 async fn came_back(tx: &mut TenantTx, delivery: &Own, back: &Report) -> Result<Settled, IntakeError> {
     let by_id = back.original_message_id.as_deref().and_then(|id| id.split('@').next());
     let by_id = by_id.and_then(|id| Uuid::try_parse(id).ok()).map(OutboxId::from);
+    if let Some(feedback) = &back.feedback {
+        return complained(tx, delivery, by_id, feedback).await;
+    }
     let is_final = back.action.as_deref() == Some("failed");
     let kind = match back.status.as_deref() {
         Some(status) if is_final && status.starts_with('5') => ReportKind::HardBounce,
@@ -186,6 +189,27 @@ async fn came_back(tx: &mut TenantTx, delivery: &Own, back: &Report) -> Result<S
         status: Status::Ignored,
         outcome: "a report that a mail did not arrive".to_owned(),
     })
+}
+
+/// Somebody has told what they think of a mail of ours. Nothing more is sent to them, unless it is that they want it.
+async fn complained(
+    tx: &mut TenantTx,
+    delivery: &Own,
+    by_id: Option<OutboxId>,
+    feedback: &str,
+) -> Result<Settled, IntakeError> {
+    let settled = |status, outcome: String| Settled { source: delivery.source, status, outcome };
+    let kind = match feedback.to_ascii_lowercase().as_str() {
+        "not-spam" => return Ok(settled(Status::Ignored, "a mail of ours is no spam".to_owned())),
+        "opt-out" | "opt-out-list" => ReportKind::OptOut,
+        _ => ReportKind::Complaint,
+    };
+    for outbox in by_id.into_iter().chain(replies_to(delivery)) {
+        if outbox::report(tx, &outbox::Report { outbox, kind, reason: None }).await? {
+            return Ok(settled(Status::Processed, format!("a complaint about {outbox}")));
+        }
+    }
+    Ok(settled(Status::Ignored, "a complaint about no mail of ours".to_owned()))
 }
 
 /// Each of a delivery's inquiries, in their order.

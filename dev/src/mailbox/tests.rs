@@ -211,9 +211,11 @@ async fn the_api_can_read_replies_and_reports() {
     assert_eq!((report.action.as_deref(), report.status.as_deref()), (Some("failed"), Some("5.1.1")));
 
     mailbox.complain(&message).await.expect("it is taken");
-    let body = told.recv().await.expect("it was told").body;
-    let text = String::from_utf8_lossy(&body);
-    assert!(text.contains("Feedback-Type: abuse") && text.contains("<m1@norvalt.test>"), "{text}");
+    let mail = read(&told.recv().await.expect("it was told"));
+    assert_eq!(classify(&mail, &OwnAddresses::default(), &SenderRules::default()), Kind::Complaint);
+    let report = mail.report.expect("it is one");
+    assert_eq!(report.original_message_id.as_deref(), Some("m1@norvalt.test"));
+    assert_eq!((report.recipient.as_deref(), report.feedback.as_deref()), (Some("kari@example.no"), Some("abuse")));
 
     mailbox.set_fault(Fault::Bounce.times(1));
     sends(&mailbox, MAIL).await.expect("an answer");

@@ -99,7 +99,7 @@ impl Contents {
     /// Notes a file, and keeps what is of use in it.
     pub(super) fn attach(&mut self, name: Option<&str>, content_type: &str, bytes: &[u8]) {
         let of_type = |kinds: &[&str]| kinds.contains(&content_type);
-        if of_type(&["message/delivery-status", "message/global-delivery-status"]) {
+        if of_type(&["message/delivery-status", "message/global-delivery-status", "message/feedback-report"]) {
             report::read_status(self.report.get_or_insert_default(), bytes);
         } else if of_type(&["text/rfc822-headers", "message/rfc822-headers"]) {
             report::read_original(self.report.get_or_insert_default(), bytes);

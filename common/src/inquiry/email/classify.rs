@@ -13,6 +13,8 @@ use super::{
 pub enum Kind {
     /// Tells that a mail of ours did not arrive.
     Bounce,
+    /// Tells that somebody calls a mail of ours spam.
+    Complaint,
     /// Nobody wrote it, and nobody must answer it.
     AutoReply,
     /// Somebody asks something, or answers.
@@ -55,6 +57,9 @@ pub fn classify(mail: &Mail, own: &OwnAddresses, rules: &SenderRules) -> Kind {
     let has = |mark| mail.marks.contains(&mark);
     if has(Mark::Bounce) {
         return Kind::Bounce;
+    }
+    if has(Mark::Complaint) {
+        return Kind::Complaint;
     }
     let evidence = evidence(mail, rules, own);
     // A signature has a number too: only what also tells of a car is more than an answer.

@@ -89,7 +89,7 @@ impl Mail {
         let from = headers.mailbox("From").or_else(|| headers.mailbox("Sender"));
         let subject = clean(headers.text("Subject").unwrap_or_default()).replace('\n', " ");
         let marks = marks::read(headers, from.as_ref(), &subject);
-        let is_report = marks.contains(&Mark::Bounce) || marks.contains(&Mark::Receipt);
+        let is_report = [Mark::Bounce, Mark::Complaint, Mark::Receipt].iter().any(|mark| marks.contains(mark));
         let attached = contents.message.take().filter(|_| !is_report && nesting > 0);
         let attached = attached.and_then(|message| Self::within(&message, nesting - 1));
         let (forwarded, note) = match attached {

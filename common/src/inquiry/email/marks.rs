@@ -22,6 +22,8 @@ pub enum Mark {
     NullSender,
     /// A report that a mail was not delivered.
     Bounce,
+    /// A report that the recipient calls a mail spam. <https://www.rfc-editor.org/rfc/rfc5965>
+    Complaint,
     /// A report that a mail was read.
     Receipt,
     /// From an address that nobody reads.
@@ -84,6 +86,7 @@ pub(super) fn read(headers: &Headers<'_>, from: Option<&Mailbox>, subject: &str)
                 || from_daemon("mailer-daemon")
                 || (from_daemon("postmaster") && null_sender),
         ),
+        (Mark::Complaint, report.as_deref() == Some("feedback-report")),
         (Mark::Receipt, report.as_deref() == Some("disposition-notification")),
         (Mark::Robot, from.is_some_and(is_robot)),
         (
@@ -113,6 +116,7 @@ mod tests {
             ("Return-Path: <kari@example.no>\n", vec![]),
             ("Content-Type: multipart/report; report-type=delivery-status; boundary=x\n", vec![Mark::Bounce]),
             ("Content-Type: multipart/report; report-type=disposition-notification; boundary=x\n", vec![Mark::Receipt]),
+            ("Content-Type: multipart/report; report-type=feedback-report; boundary=x\n", vec![Mark::Complaint]),
             ("From: \"FINN\" <no-reply@finn.example>\n", vec![Mark::Robot]),
             ("X-Spam-Status: Yes, score=9.1\n", vec![Mark::Spam]),
         ] {

@@ -11,7 +11,7 @@ use crate::inquiry::{Asked, Reading, adf};
 /// Reads what a mail asks, if it asks something.
 pub fn read(mail: &Mail, own: &OwnAddresses, rules: &SenderRules) -> Reading {
     match classify(mail, own, rules) {
-        Kind::Bounce => Reading::CameBack(mail.report.clone().unwrap_or_default()),
+        Kind::Bounce | Kind::Complaint => Reading::CameBack(mail.report.clone().unwrap_or_default()),
         Kind::AutoReply => Reading::Ignored("an automatic answer".to_owned()),
         Kind::Inquiry => Reading::Inquiries(inquiries(mail, own, rules)),
         Kind::Suspected(reason) => Reading::Doubtful(format!("may be unwanted: {reason}"), inquiries(mail, own, rules)),

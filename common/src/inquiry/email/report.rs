@@ -1,4 +1,5 @@
-//! Reports that a mail of ours was not delivered. <https://www.rfc-editor.org/rfc/rfc3464>
+//! Reports that a mail of ours was not delivered (<https://www.rfc-editor.org/rfc/rfc3464>), or not wanted
+//! (<https://www.rfc-editor.org/rfc/rfc5965>).
 
 use super::{headers::Headers, mime::split_head};
 use crate::inquiry::{charset, clean};
@@ -16,6 +17,8 @@ pub struct Report {
     pub action: Option<String>,
     /// Such as `5.1.1`. <https://www.rfc-editor.org/rfc/rfc3463>
     pub status: Option<String>,
+    /// What the recipient thinks of it, such as `abuse` or `not-spam`.
+    pub feedback: Option<String>,
     /// Message-ID of the mail itself.
     pub original_message_id: Option<String>,
 }
@@ -28,8 +31,9 @@ pub(super) fn read_status(report: &mut Report, bytes: &[u8]) {
         // The value of an address follows its type: `rfc822; kari@example.no`.
         let value = || clean(value).rsplit(';').next().map(|value| value.trim().chars().take(VALUE_LIMIT).collect());
         match name.trim().to_ascii_lowercase().as_str() {
-            "final-recipient" => report.recipient = report.recipient.take().or_else(value),
+            "final-recipient" | "original-rcpt-to" => report.recipient = report.recipient.take().or_else(value),
             "action" => report.action = report.action.take().or_else(value),
+            "feedback-type" => report.feedback = report.feedback.take().or_else(value),
             "status" => report.status = report.status.take().or_else(value),
             _ => {}
         }

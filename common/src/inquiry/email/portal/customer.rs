@@ -116,7 +116,7 @@ fn names_person(mail: &Mail, own: &OwnAddresses) -> bool {
 /// sent. What a portal sends may be answered to the customer that it names. <https://www.rfc-editor.org/rfc/rfc3834>
 pub fn may_answer(mail: &Mail, customer: &Email, own: &OwnAddresses) -> bool {
     let customer = Mailbox { name: None, address: customer.as_str().to_owned() };
-    let never = [Mark::AutoReplied, Mark::Bounce, Mark::Receipt, Mark::Spam];
+    let never = [Mark::AutoReplied, Mark::Bounce, Mark::Complaint, Mark::Receipt, Mark::Spam];
     if !is_somebody(&customer, own) || never.iter().any(|mark| mail.marks.contains(mark)) {
         return false;
     }

@@ -199,9 +199,10 @@ const INQUIRIES: [Sample; 21] = [
 ];
 
 /// Those that are not, or not surely.
-const OTHERS: [(&str, &[u8], Kind); 11] = [
+const OTHERS: [(&str, &[u8], Kind); 12] = [
     ("bounce", include_bytes!("../samples/bounce.eml"), Kind::Bounce),
     ("bounce_plain", include_bytes!("../samples/bounce_plain.eml"), Kind::Bounce),
+    ("complaint", include_bytes!("../samples/complaint.eml"), Kind::Complaint),
     ("out_of_office", include_bytes!("../samples/out_of_office.eml"), Kind::AutoReply),
     ("out_of_office_exchange", include_bytes!("../samples/out_of_office_exchange.eml"), Kind::AutoReply),
     ("read_receipt", include_bytes!("../samples/read_receipt.eml"), Kind::AutoReply),
