@@ -30,7 +30,7 @@ use crate::{
     request_log::{self, RequestLog},
     routes::{
         answers as answer_routes, automation_rules, conversations, customers, dealership, forms, health, inbound,
-        lead_sources, leads, unsubscribe, vehicles, webhooks,
+        lead_sources, leads, sending, unsubscribe, vehicles, webhooks,
     },
     security_headers,
     state::AppState,
@@ -74,15 +74,18 @@ fn member_routes() -> OpenApiRouter<AppState> {
         .routes(routes!(inbound::reject))
         .routes(routes!(conversations::list))
         .routes(routes!(conversations::create))
+        .routes(routes!(conversations::preview))
         .routes(routes!(conversations::send_again))
         .routes(routes!(answer_routes::list))
         .routes(routes!(answer_routes::send_draft))
         .routes(routes!(answer_routes::settings, answer_routes::update_settings))
+        .routes(routes!(sending::email, sending::keep_email, sending::remove_email))
+        .routes(routes!(sending::sms, sending::keep_sms, sending::remove_sms))
         .routes(routes!(vehicles::list, vehicles::create))
         .routes(routes!(vehicles::show, vehicles::update, vehicles::delete))
         .routes(routes!(automation_rules::list, automation_rules::create))
         .routes(routes!(automation_rules::show, automation_rules::update, automation_rules::delete))
-        .routes(routes!(dealership::me))
+        .routes(routes!(dealership::me, dealership::update_me))
         .routes(routes!(dealership::users))
         .routes(routes!(dealership::show, dealership::update))
 }

@@ -31,6 +31,7 @@ pub mod queue;
 pub mod role;
 pub mod secrets;
 pub mod seek;
+pub mod sending_accounts;
 pub mod sms;
 pub mod telemetry;
 mod text_enum;

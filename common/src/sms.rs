@@ -2,7 +2,8 @@
 //! <https://www.3gpp.org/dynareport/23038.htm>
 
 /// How a text goes over the air.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum SmsEncoding {
     /// Western letters in seven bits each.
     Gsm7,

@@ -9,6 +9,8 @@ use utoipa::ToSchema;
 use crate::{
     db::{Result, TenantTx},
     ids::UserId,
+    input::{Fields, FromFields, JsonText},
+    notifications,
     page::{After, MAX_PART, Part},
     role::Role,
 };
@@ -100,4 +102,36 @@ pub async fn list(tx: &mut TenantTx, request: After<UserId>) -> Result<Option<Pa
     .fetch_all(tx.conn())
     .await?;
     Ok(Some(Part::of(items)))
+}
+
+/// What a person changes about themselves; only given fields change.
+#[derive(Debug, Clone, ToSchema)]
+pub struct UserPatch {
+    /// How they want to be told: `email`, one boolean for each of `events` (`new_lead`, `assigned`, `customer_replied`,
+    /// `needs_human`, `not_delivered`, `source_broken`, `sending_broken`), and `quiet_hours` with `from` and `to` in Norwegian
+    /// time. What is not in it is on.
+    #[schema(value_type = Object, required = false)]
+    pub notification_preferences: Option<JsonText>,
+}
+
+impl FromFields for UserPatch {
+    fn from_fields(fields: &mut Fields) -> Option<Self> {
+        let preferences = fields.change_json("notification_preferences", notifications::preferences);
+        Some(Self { notification_preferences: preferences })
+    }
+}
+
+/// Changes a member, unless the dealership has none such.
+pub async fn update(tx: &mut TenantTx, id: UserId, patch: &UserPatch) -> Result<Option<User>> {
+    Ok(sqlx::query_as(concat!(
+        "-- users::update
+         UPDATE users SET notification_preferences = coalesce($3, notification_preferences)
+         WHERE id = $1 AND dealership_id = $2 RETURNING ",
+        columns!()
+    ))
+    .bind(id)
+    .bind(tx.dealership())
+    .bind(&patch.notification_preferences)
+    .fetch_optional(tx.conn())
+    .await?)
 }

@@ -218,7 +218,7 @@ pub(crate) fn for_processes(
 }
 
 /// Nothing that a developer's customers shall get leaves this host, whatever `.env` says.
-fn for_messages(secrets: &Secrets, stand_ins: &StandIns) -> [(&'static str, String); 12] {
+fn for_messages(secrets: &Secrets, stand_ins: &StandIns) -> [(&'static str, String); 13] {
     [
         ("EMAIL_PROVIDER", "smtp".to_owned()),
         ("EMAIL_FROM", "svar@norvalt.test".to_owned()),
@@ -227,6 +227,7 @@ fn for_messages(secrets: &Secrets, stand_ins: &StandIns) -> [(&'static str, Stri
         ("SMS_PROVIDER", "twilio".to_owned()),
         ("SMS_FROM", "+4759440000".to_owned()),
         ("SMS_API_URL", stand_ins.mailbox.url()),
+        ("OWN_ACCOUNTS_API_URL", stand_ins.mailbox.url()),
         ("TWILIO_ACCOUNT_SID", stand_ins.mailbox.account().sid.clone()),
         ("TWILIO_AUTH_TOKEN", secrets.twilio.clone()),
         ("ASSISTANT", "anthropic".to_owned()),

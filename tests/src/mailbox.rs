@@ -26,5 +26,7 @@ pub fn sending_through(mailbox: &StandIn) -> Vec<(&'static str, String)> {
         ("TWILIO_AUTH_TOKEN", mailbox.account().auth_token.clone()),
         ("SMS_API_URL", mailbox.url()),
         ("INBOUND_DOMAIN", INBOUND_DOMAIN.to_owned()),
+        ("OWN_ACCOUNTS_API_URL", mailbox.url()),
+        ("SENDING_PER_MINUTE", "0".to_owned()),
     ]
 }

@@ -234,6 +234,69 @@ async fn nothing_more_goes_to_an_address_that_does_not_take_it() {
 }
 
 #[tokio::test]
+async fn who_calls_a_mail_spam_gets_no_more() {
+    let app = TestApp::start().await;
+    let mailbox = mailbox(&app).await;
+    let oslo = app.dealership("Tesla Oslo").await;
+    let kari = oslo.admin();
+    let worker = Worker::start(&app, &sending_through(&mailbox));
+    let lead = oslo.lead("Per").await.id.to_string();
+    answer(&kari, &lead, "Hei!", "email").await;
+    let mail = to(&mailbox, "kunde@example.no").await;
+    until_last(&kari, &lead, "sent").await;
+    mailbox.complain(&mail).await.expect("it is taken");
+    until_last(&kari, &lead, "delivered").await;
+    answer(&kari, &lead, "Hei igjen!", "email").await;
+    let messages = until_last(&kari, &lead, "failed").await;
+    assert_eq!(messages[0]["delivery"]["reason"], "the customer reported an earlier message as unwanted");
+    worker.stop().await;
+    assert_eq!(mailbox.messages().len(), 1);
+    assert_eq!(kari.get("/api/v1/leads").await.expect(200)["total"], 1, "a complaint is no inquiry");
+}
+
+#[tokio::test]
+async fn what_the_customer_will_see_is_shown_before_it_is_sent() {
+    let app = TestApp::start().await;
+    let mailbox = mailbox(&app).await;
+    let oslo = app.dealership("Tesla Oslo").await;
+    let kari = oslo.admin();
+    let new = tests::app::NewLead {
+        customer_email: Some(email("per@kunde.example")),
+        customer_phone: Some(tests::app::phone("+4791234567")),
+        initial_message: Some("Er den ledig?".to_owned()),
+        ..tests::app::new_lead()
+    };
+    let lead = oslo.lead_with(new).await.id.to_string();
+    let preview = async |text: &str, channel: &str| {
+        let body = json!({ "lead_id": lead, "message_content": text, "channel": channel });
+        Answer::of(kari.request(Method::POST, "/api/v1/conversations/preview").json(&body)).await
+    };
+    let shown = preview("Hei Per! Ja.", "sms").await.expect(200);
+    assert_eq!(shown["recipient"], "+4791234567");
+    assert_eq!(
+        shown["sms"],
+        json!({ "text": "Hei Per! Ja.\nTesla Oslo", "encoding": "gsm7", "units": 23, "parts": 1 })
+    );
+    let long = format!("«{}»", "a".repeat(70));
+    let shown = preview(&long, "sms").await.expect(200);
+    assert_eq!((&shown["sms"]["encoding"], &shown["sms"]["parts"]), (&json!("ucs2"), &json!(2)));
+    preview("Hei", "website").await.expect_problem(422, "invalid-input");
+
+    let shown = preview("Hei Per! Ja, den er ledig.", "email").await.expect(200);
+    assert!(shown["sms"].is_null() && shown["email"]["from"].is_null(), "{shown:#}");
+    assert_eq!(app.count("SELECT count(*) FROM outbox").await, 0, "nothing is sent");
+    answer(&kari, &lead, "Hei Per! Ja, den er ledig.", "email").await;
+    let worker = Worker::start(&app, &sending_through(&mailbox));
+    let mail = to(&mailbox, "per@kunde.example").await;
+    worker.stop().await;
+    let lines = |text: &str| text.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>();
+    let text = shown["email"]["text"].as_str().expect("a text");
+    assert_eq!(lines(text.trim_end()), lines(mail.text.trim_end()), "the mail is what was shown");
+    assert_eq!(shown["email"]["subject"].as_str(), mail.subject.as_deref());
+    assert_eq!(shown["email"]["from_name"].as_str(), mail.from_name.as_deref());
+}
+
+#[tokio::test]
 async fn what_cannot_be_sent_says_so() {
     let app = TestApp::start().await;
     let oslo = app.dealership("Tesla Oslo").await;

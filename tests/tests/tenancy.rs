@@ -93,6 +93,7 @@ async fn the_database_itself_keeps_dealerships_apart() {
         format!("UPDATE leads SET customer_name = 'stolen' WHERE id = '{}'", lead.id),
         format!("DELETE FROM leads WHERE id = '{}'", lead.id),
         format!("UPDATE dealerships SET email = 'stolen' WHERE id = '{foreign}'"),
+        format!("UPDATE users SET notification_preferences = '{{}}' WHERE dealership_id = '{foreign}'"),
     ];
     for statement in touched {
         let done = conn.execute(AssertSqlSafe(statement.clone())).await.expect("no row is in sight");
@@ -108,7 +109,7 @@ async fn the_database_itself_keeps_dealerships_apart() {
         format!("INSERT INTO leads (dealership_id, source, assigned_to) VALUES ('{own}', 'manual', '{}')", oslo.admin().id),
         format!("INSERT INTO vehicles (dealership_id, make, model, year) VALUES ('{foreign}', 'VW', 'Golf', 2020)"),
         format!("UPDATE users SET role = 'admin' WHERE dealership_id = '{own}'"),
-        format!("UPDATE users SET notification_preferences = '{{}}' WHERE dealership_id = '{own}'"),
+        format!("UPDATE users SET suspended = false WHERE dealership_id = '{own}'"),
         format!("INSERT INTO users (dealership_id, clerk_user_id, email, name, role) VALUES ('{own}', 'x', 'x', 'x', 'admin')"),
         "UPDATE dealerships SET subscription_tier = 'enterprise'".to_owned(),
         "SELECT * FROM jobs".to_owned(),

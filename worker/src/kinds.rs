@@ -26,7 +26,7 @@ use integrations::{
     turnstile::{self, Turnstile, Unavailable},
 };
 
-use crate::{job_error::JobError, metrics::Metrics, providers};
+use crate::{job_error::JobError, metrics::Metrics, own_senders::OwnSenders, providers};
 
 /// A job of no dealership whose effects are all in the database: they are there exactly once, however often it is run.
 /// The job is marked done in the transaction that `perform` writes to. It is run again after a crash, from the start.
@@ -119,6 +119,8 @@ pub struct Services {
     pub email: Option<Arc<dyn EmailSender>>,
     /// Takes text messages of ours, if anybody does.
     pub sms: Option<Arc<dyn SmsSender>>,
+    /// Take messages of dealerships that have accounts of their own.
+    pub own: Arc<OwnSenders>,
     /// Writes for us, if anybody does.
     pub assistant: Option<Arc<dyn Assistant>>,
 }
@@ -155,6 +157,7 @@ impl Services {
             turnstile: Turnstile::new(turnstile)?,
             email: outgoing.email.as_ref().map(providers::email).transpose().map_err(NoServices::Email)?,
             sms: sms.transpose().map_err(NoServices::Sms)?,
+            own: Arc::new(OwnSenders::new(outgoing.own_accounts_url.clone())),
             assistant: outgoing
                 .assistant
                 .as_ref()

@@ -7,6 +7,7 @@ mod job_error;
 pub mod jobs;
 pub mod kinds;
 mod metrics;
+mod own_senders;
 mod providers;
 mod registry;
 mod runtime;

@@ -1,9 +1,10 @@
-use axum::{Json, http::StatusCode};
+use axum::{Json, extract::State, http::StatusCode};
 use common::{
-    conversations::{self, Delivery, Message, Reply, WriteError},
+    conversations::{self, Channel, Delivery, Message, Reply, WriteError},
     db::AccessError,
     ids::{LeadId, MessageId},
-    leads, messages,
+    leads,
+    messages::{self, Preview},
     outbox::{self, NotAgain},
     page::Before,
 };
@@ -14,6 +15,7 @@ use crate::{
     linked::{BeforeParams, Linked, not_in_list},
     openapi::{BodyProblems, ConflictProblems, MemberProblems, MissingLead, MissingMessage, QueryProblems},
     problem::Problem,
+    state::AppState,
 };
 
 /// The messages of a lead, newest first.
@@ -53,6 +55,26 @@ pub(crate) async fn create(
 ) -> Result<(StatusCode, Json<Message>), Problem> {
     let message = commit!(tenant, messages::answer(&mut tenant.tx, &reply.by(&tenant.caller)));
     message.map(|message| (StatusCode::CREATED, Json(message))).ok_or_else(LeadId::not_found)
+}
+
+/// Shows what the customer would see of a message by `email` or `sms`, and how many text messages it is paid as. Nothing is sent.
+#[utoipa::path(
+    post, path = "/conversations/preview", tag = "Conversations", operation_id = "previewConversation",
+    request_body(content = Reply, example = json!({ "lead_id": "c0fc3c7a-637f-54ae-b716-20b57e2d6261", "message_content": "Hei Bjørn! Ja, vi har to på lager.", "channel": "email" })),
+    responses((status = 200, description = "What the customer would see", body = Preview), MemberProblems, BodyProblems, MissingLead),
+)]
+pub(crate) async fn preview(
+    State(state): State<AppState>,
+    mut tenant: Tenant,
+    ValidJson(reply): ValidJson<Reply>,
+) -> Result<Json<Preview>, Problem> {
+    if !matches!(reply.channel, Channel::Email | Channel::Sms) {
+        return Err(Problem::invalid_field("channel", "must be email or sms: nothing is sent through others"));
+    }
+    let new = reply.by(&tenant.caller);
+    let preview = messages::preview(&mut tenant.tx, &new, state.addresses.inbound_domain.as_deref()).await?;
+    tenant.leave();
+    preview.map(Json).ok_or_else(LeadId::not_found)
 }
 
 /// Sends a message once more that failed, came back, or may have been lost. If it was not lost, the customer gets it twice.

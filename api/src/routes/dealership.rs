@@ -4,7 +4,7 @@ use common::{
     dealerships::{self, Dealership, DealershipPatch},
     ids::UserId,
     page::After,
-    users::{self, User},
+    users::{self, User, UserPatch},
 };
 
 use crate::{
@@ -25,6 +25,21 @@ pub(crate) async fn me(tenant: Tenant) -> Json<Caller> {
     let caller = tenant.caller.clone();
     tenant.leave();
     Json(caller)
+}
+
+/// Changes how you are told of what happens: the whole of `notification_preferences` is replaced.
+#[utoipa::path(
+    patch, path = "/me", tag = "Dealership", operation_id = "updateMe",
+    request_body(content = UserPatch, example = json!({ "notification_preferences": { "email": true, "events": { "new_lead": false }, "quiet_hours": { "from": "21:00", "to": "07:00" } } })),
+    responses((status = 200, description = "You, as others see you", body = User), MemberProblems, BodyProblems),
+)]
+pub(crate) async fn update_me(
+    mut tenant: Tenant,
+    ValidJson(patch): ValidJson<UserPatch>,
+) -> Result<Json<User>, Problem> {
+    let id = tenant.caller.id;
+    let user = commit!(tenant, users::update(&mut tenant.tx, id, &patch));
+    user.map(Json).ok_or_else(|| AccessError::NotAMember.into())
 }
 
 /// The people of your dealership, by name in Norwegian order.

@@ -10,6 +10,7 @@ pub(crate) mod health;
 pub(crate) mod inbound;
 pub(crate) mod lead_sources;
 pub(crate) mod leads;
+pub(crate) mod sending;
 pub(crate) mod unsubscribe;
 pub(crate) mod vehicles;
 pub(crate) mod webhooks;

@@ -19,6 +19,7 @@ use crate::{
 
 /// A lead as far as an automatic answer needs it.
 #[derive(Debug, FromRow)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a column")]
 pub(super) struct Context {
     pub(super) customer_name: Option<String>,
     pub(super) customer_email: Option<String>,
@@ -37,6 +38,9 @@ pub(super) struct Context {
     pub(super) answers_today: i64,
     /// What the assistant read and wrote for the dealership in 24 hours.
     pub(super) tokens_today: i64,
+    /// Whether the dealership has an account of its own for mails, and for text messages.
+    pub(super) own_email: bool,
+    pub(super) own_sms: bool,
     pub(super) dealership: String,
     pub(super) dealership_email: String,
     pub(super) dealership_phone: Option<String>,
@@ -64,6 +68,8 @@ pub(super) async fn context(tx: &mut TenantTx, place: Place) -> Result<Context> 
                  AND created_at > now() - interval '1 day') AS answers_today,
                 (SELECT coalesce(sum(input_tokens + output_tokens), 0)::bigint FROM answers
                  WHERE dealership_id = $2 AND created_at > now() - interval '1 day') AS tokens_today,
+                EXISTS (SELECT FROM sending_accounts WHERE dealership_id = $2 AND channel = 'email' AND secret IS NOT NULL) AS own_email,
+                EXISTS (SELECT FROM sending_accounts WHERE dealership_id = $2 AND channel = 'sms' AND secret IS NOT NULL) AS own_sms,
                 d.name AS dealership, d.email AS dealership_email, d.phone AS dealership_phone, d.address AS dealership_address
          FROM l JOIN dealerships d ON d.id = $2",
     )
@@ -74,11 +80,11 @@ pub(super) async fn context(tx: &mut TenantTx, place: Place) -> Result<Context> 
 }
 
 impl Context {
-    /// Through which an answer can go out, of those that are served.
+    /// Through which an answer can go out, of those that are served by us, or by an account of the dealership's.
     pub(super) fn channel(&self, email: bool, sms: bool) -> Option<Channel> {
         match (&self.customer_email, &self.customer_phone) {
-            (Some(_), _) if email => Some(Channel::Email),
-            (_, Some(_)) if sms => Some(Channel::Sms),
+            (Some(_), _) if email || self.own_email => Some(Channel::Email),
+            (_, Some(_)) if sms || self.own_sms => Some(Channel::Sms),
             _ => None,
         }
     }

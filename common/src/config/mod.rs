@@ -20,6 +20,7 @@ pub use outgoing::{
     Access, AssistantProvider, AssistantSettings, EmailProvider, EmailSettings, HttpGateway, Outgoing, SmsProvider,
     SmsSettings,
 };
+pub(crate) use outgoing::{sms_sender, twilio_account};
 pub use queues::{QueueLimit, Rate, default_concurrency};
 pub use senders::{MailSenders, MetaApp, Outside, Senders};
 pub use settings::{ConfigError, Settings};

@@ -13,6 +13,10 @@ pub struct Outgoing {
     pub assistant: Option<AssistantSettings>,
     /// The domain of the addresses for answers.
     pub inbound_domain: Option<String>,
+    /// Where the providers of dealerships' own accounts are, mail servers apart; each at its own address, if not told.
+    pub own_accounts_url: Option<String>,
+    /// Messages that one dealership sends through our provider of a channel in a minute, while the others wait; 0 for no limit.
+    pub per_minute: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -93,6 +97,8 @@ pub enum AssistantProvider {
     },
 }
 
+/// More than people write, and than inquiries come in.
+const PER_MINUTE: u32 = 60;
 const DEFAULT_MODEL: &str = "claude-haiku-5-5";
 const EMAIL_REMEDY: &str = "EMAIL_PROVIDER asks for it";
 const SMS_REMEDY: &str = "SMS_PROVIDER asks for it";
@@ -105,6 +111,8 @@ impl Outgoing {
             sms: sms(s),
             assistant: assistant(s),
             inbound_domain: s.optional("INBOUND_DOMAIN", domain),
+            own_accounts_url: s.optional("OWN_ACCOUNTS_API_URL", http_url),
+            per_minute: s.number("SENDING_PER_MINUTE", PER_MINUTE, 0..=100_000),
         }
     }
 }
@@ -133,7 +141,7 @@ fn sms(s: &mut Settings) -> Option<SmsSettings> {
     let provider = s.optional("SMS_PROVIDER", one_of(&["twilio", "http"]));
     let by = |name: &str| provider.as_deref() == Some(name);
     let from = wanted(s, "SMS_FROM", provider.is_some(), SMS_REMEDY, sms_sender);
-    let account = wanted(s, "TWILIO_ACCOUNT_SID", by("twilio"), SMS_REMEDY, account);
+    let account = wanted(s, "TWILIO_ACCOUNT_SID", by("twilio"), SMS_REMEDY, twilio_account);
     let token = wanted(s, "TWILIO_AUTH_TOKEN", by("twilio"), SMS_REMEDY, key);
     let url = s.optional("SMS_API_URL", http_url);
     let gateway = wanted(s, "SMS_HTTP_URL", by("http"), SMS_REMEDY, http_url);
@@ -192,7 +200,7 @@ fn key(text: &str) -> Result<Secret, &'static str> {
     if_so(is_key, text, "must have at least 8 characters, all of them ASCII").map(Secret::new)
 }
 
-fn account(text: &str) -> Result<String, &'static str> {
+pub(crate) fn twilio_account(text: &str) -> Result<String, &'static str> {
     let is_account = text.starts_with("AC") && text.bytes().all(|b| b.is_ascii_alphanumeric());
     if_so(is_account, text, "must be the id of the account, AC…, from Twilio's console")
 }
@@ -202,7 +210,7 @@ fn model(text: &str) -> Result<String, &'static str> {
 }
 
 /// A number as dialled from anywhere, a short number, or a name.
-fn sms_sender(text: &str) -> Result<String, &'static str> {
+pub(crate) fn sms_sender(text: &str) -> Result<String, &'static str> {
     let digits = |text: &str, from, to| (from..=to).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
     let is_number = text.strip_prefix('+').is_some_and(|number| digits(number, 8, 15)) || digits(text, 3, 6);
     let is_name = text.len() <= 11

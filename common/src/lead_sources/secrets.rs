@@ -187,7 +187,7 @@ pub async fn mark_broken(tx: &mut TenantTx, id: SourceId, reason: &str) -> Resul
     Ok(is_news)
 }
 
-/// Why secrets of sources could not be used.
+/// Why secrets of dealerships could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
     #[error(transparent)]
@@ -196,19 +196,20 @@ pub enum KeysError {
     Db(#[from] Error),
 }
 
-/// Checks that the keys are here which secrets of sources are sealed with: without one of them nothing should start.
+/// Checks that the keys are here which secrets of dealerships are sealed with: without one of them nothing should start.
 pub async fn require_keys(db: &Db, keyring: &Keyring) -> Result<(), KeysError> {
     let in_use = keys_in_use(&mut db.system().await?).await?;
     Ok(keyring.require(in_use)?)
 }
 
-/// The keys that secrets of sources are sealed with.
+/// The keys that secrets of dealerships are sealed with.
 async fn keys_in_use(tx: &mut SystemTx) -> Result<BTreeSet<KeyId>> {
     let sealed: Vec<Sealed> = sqlx::query_scalar(
         "-- lead_sources::keys_in_use
          SELECT DISTINCT ON (substr(sealed, 1, 2 + get_byte(sealed, 1))) sealed
          FROM (SELECT turnstile_secret AS sealed FROM lead_sources WHERE turnstile_secret IS NOT NULL
-               UNION ALL SELECT page_token FROM lead_sources WHERE page_token IS NOT NULL) secrets",
+               UNION ALL SELECT page_token FROM lead_sources WHERE page_token IS NOT NULL
+               UNION ALL SELECT secret FROM sending_accounts WHERE secret IS NOT NULL) secrets",
     )
     .fetch_all(tx.conn())
     .await?;

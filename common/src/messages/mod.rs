@@ -4,7 +4,9 @@ mod answer;
 mod compose;
 pub mod mail;
 mod notice;
+mod preview;
 
 pub use answer::{DraftText, answer, send_draft};
 pub use compose::{Envelope, Letter, compose, compose_sms};
 pub use notice::compose_notice;
+pub use preview::{MailPreview, Preview, SmsPreview, preview};

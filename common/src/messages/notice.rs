@@ -53,6 +53,7 @@ fn line(line: &NoticeLine) -> String {
         Event::NeedsHuman => "En kunde trenger svar fra et menneske",
         Event::NotDelivered => "Et svar kom ikke fram",
         Event::SourceBroken => "En kilde til henvendelser virker ikke lenger",
+        Event::SendingBroken => "Deres egen konto for utsending virker ikke lenger",
     };
     let who = line.customer_name.as_deref().map(|name| format!(": {name}")).unwrap_or_default();
     let about = line.vehicle_interest.as_deref().map(|vehicle| format!(" ({vehicle})")).unwrap_or_default();

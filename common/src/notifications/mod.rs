@@ -31,6 +31,8 @@ text_enum!(
         NotDelivered = "not_delivered",
         /// A source of leads does not work until somebody repairs it.
         SourceBroken = "source_broken",
+        /// Nothing can be sent through the dealership's own account until somebody repairs it.
+        SendingBroken = "sending_broken",
     }
 );
 

@@ -10,6 +10,7 @@ mod settle;
 mod suppression;
 mod tag;
 mod take;
+mod turn;
 
 pub use queue::{NotAgain, send, send_again};
 pub use reports::{Report, ReportKind, Reporter, process_reports, receive_reports, report};
@@ -17,5 +18,7 @@ pub use settle::{bury, is_accepted, is_asked_again, is_in_doubt, is_not_taken, i
 pub use suppression::{SuppressionReason, opt_in, suppress};
 pub use tag::{read_reply_token, read_tag, reply_token, tag};
 pub use take::{
-    MessageText, NoticeLine, Outgoing, OutgoingMessage, OutgoingNotice, Reply, Sender, Tried, Way, quiet_for, take,
+    MessageText, NoticeLine, Outgoing, OutgoingMessage, OutgoingNotice, Reply, Sender, Tried, Way, imagine, quiet_for,
+    take,
 };
+pub use turn::wait_for_turn;

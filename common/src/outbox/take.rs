@@ -181,6 +181,59 @@ pub async fn take(tx: &mut TenantTx, id: OutboxId, way: Way<'_>) -> Result<Optio
     }))))
 }
 
+#[derive(FromRow)]
+struct Addressee {
+    customer_name: Option<String>,
+    subject: Option<String>,
+    vehicle_interest: Option<String>,
+    recipient: Option<String>,
+}
+
+/// What a message of somebody's would be, were it sent now. `None` if the dealership has no such lead; no recipient where the
+/// customer has no address for the channel.
+pub async fn imagine(
+    tx: &mut TenantTx,
+    lead: LeadId,
+    channel: Channel,
+    author: &str,
+    content: &str,
+) -> Result<Option<OutgoingMessage>> {
+    let addressee: Option<Addressee> = sqlx::query_as(
+        "-- outbox::imagine
+         SELECT customer_name, source_metadata ->> 'subject' AS subject, vehicle_interest,
+                CASE $3 WHEN 'email' THEN customer_email ELSE customer_phone_e164 END AS recipient
+         FROM leads WHERE id = $1 AND dealership_id = $2",
+    )
+    .bind(lead)
+    .bind(tx.dealership())
+    .bind(channel)
+    .fetch_optional(tx.conn())
+    .await?;
+    let Some(Addressee { customer_name, subject, vehicle_interest, recipient }) = addressee else { return Ok(None) };
+    let text = MessageText {
+        customer_name,
+        author: author.to_owned(),
+        content: content.to_owned(),
+        language: None,
+        by_assistant: false,
+        subject,
+        vehicle_interest,
+    };
+    Ok(Some(OutgoingMessage {
+        id: uuid::Uuid::nil().into(),
+        lead,
+        attempts: 0,
+        mail_id: String::new(),
+        channel,
+        automatic: false,
+        recipient: recipient.unwrap_or_default(),
+        text,
+        sender: sender(tx).await?,
+        thread: Vec::new(),
+        answers: answered(tx, lead).await?,
+    }))
+}
+
 /// Things that one mail tells.
 const MAX_LINES: i64 = 100;
 

@@ -13,6 +13,7 @@ use common::{
     language::Language,
     notifications,
     outbox::{self, Report, ReportKind, Way},
+    sending_accounts,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -46,6 +47,9 @@ pub(super) async fn walk(app: &TestApp) {
     sources(app, oslo.id, &admin).await;
     customers(&admin).await;
     messages(app, &oslo, &admin).await;
+    accounts(app, oslo.id, &admin).await;
+    let body = json!({ "lead_id": lead.id, "message_content": "Hei!", "channel": "email" });
+    ask(&admin, Method::POST, "/api/v1/conversations/preview", Some(body), 200).await;
 
     let vehicle = json!({ "make": "VW", "model": "ID.4", "year": 2024, "vin": "WVWZZZE1ZMP000001" });
     keep(&admin, "/api/v1/vehicles", vehicle, json!({ "status": "sold" })).await;
@@ -54,6 +58,8 @@ pub(super) async fn walk(app: &TestApp) {
     ask(&admin, Method::PATCH, "/api/v1/dealership", Some(json!({ "email": "post@tesla.example" })), 200).await;
     admin.get("/api/v1/dealership").await.expect(200);
     admin.get("/api/v1/me").await.expect(200);
+    let quiet = json!({ "notification_preferences": { "events": { "new_lead": true } } });
+    ask(&admin, Method::PATCH, "/api/v1/me", Some(quiet), 200).await;
     // A session without an organization.
     app.get_with(&admin.session().mint(&app.clerk.key()), "/api/v1/me").await.expect(200);
     let members = admin.get("/api/v1/users").await.expect(200);
@@ -182,6 +188,7 @@ async fn sent(app: &TestApp, oslo: &Dealership<'_>, admin: &Person<'_>) {
     let way = Way { domain: "norvalt.example", is_idempotent: false };
     let id = latest(app).await;
     let mut tx = app.db.tenant(oslo.id).await.expect("the database is there");
+    assert_eq!(outbox::wait_for_turn(&mut tx, id, 60).await.expect("it is there"), None);
     for _ in 0..2 {
         assert!(outbox::take(&mut tx, id, way).await.expect("it is there").is_some());
         outbox::is_not_taken(&mut tx, id, Duration::from_secs(1), "away").await.expect("it is there");
@@ -268,6 +275,26 @@ async fn texts(app: &TestApp, oslo: &Dealership<'_>, admin: &Person<'_>) {
     let mut tx = app.db.tenant(oslo.id).await.expect("the database is there");
     intake::process_sms(&mut tx, delivery).await.expect("it is there");
     tx.commit().await.expect("the database is there");
+}
+
+/// The dealership sends through accounts of its own for a while.
+async fn accounts(app: &TestApp, oslo: DealershipId, admin: &Person<'_>) {
+    let path = "/api/v1/dealership/sending/email";
+    let account = json!({ "provider": "resend", "from": "salg@tesla.example", "api_key": "re_of_nobody" });
+    ask(admin, Method::PUT, path, Some(account), 200).await;
+    admin.get(path).await.expect(200);
+    let sending = uuid::Uuid::nil();
+    let mut tx = app.db.tenant(oslo).await.expect("the database is there");
+    let keyring = tests::app::SECRETS_KEYS.parse().expect("keys");
+    let none = sending_accounts::email_of(&mut tx, &keyring, sending.into()).await.expect("the database is there");
+    assert!(none.is_none(), "there is no such message");
+    let updated_at = Clock::system().now();
+    let own =
+        sending_accounts::Own { dealership: oslo, medium: sending_accounts::Medium::Email, updated_at, settings: () };
+    sending_accounts::mark_broken(&mut tx, &own, "it lets nobody in").await.expect("the database is there");
+    sending_accounts::mark_working(&mut tx, &own).await.expect("the database is there");
+    tx.commit().await.expect("the database is there");
+    ask(admin, Method::DELETE, path, None, 204).await;
 }
 
 /// Two records turn out to be one person, and then not to be.

@@ -39,7 +39,7 @@ fn is_volatile(assignments: &str) -> bool {
 }
 
 /// Where the statements stand that a dealership's transaction sends.
-const SOURCES: [&str; 15] = [
+const SOURCES: [&str; 16] = [
     "answers",
     "automation_rules.rs",
     "conversations",
@@ -53,6 +53,7 @@ const SOURCES: [&str; 15] = [
     "deliveries/ledger.rs",
     "notifications",
     "outbox",
+    "sending_accounts",
     "users.rs",
     "vehicles.rs",
 ];

@@ -1,30 +1,40 @@
 use std::time::Duration;
 
 use common::{
+    config::EmailSettings,
     db::TenantTx,
     ids::DealershipId,
     jobs::SendEmail,
     messages::{Envelope, compose, compose_notice},
     outbox::{self, Outgoing, OutgoingMessage, OutgoingNotice, Tried, Way},
+    sending_accounts::{self, Own},
 };
 use integrations::email::{Mailbox, OutgoingEmail};
 
-use super::sending::{Provider, Said};
+use super::sending::{Heard, Provider, no_client, to_job_error};
 use crate::{JobContext, JobError, NetworkJob, Services};
 
 /// What people read where nothing can be sent.
-pub(super) const NO_PROVIDER: &str = "no e-mail provider is configured";
+const NO_PROVIDER: &str = "no e-mail provider is configured";
+/// Why a message waits.
+pub(super) const TOO_MANY: &str = "the dealership has sent as much in a minute as it may";
 
 impl NetworkJob for SendEmail {
     const TIMEOUT: Duration = Duration::from_secs(75);
     type Loaded = Box<Mail>;
-    type Answer = Said;
+    type Answer = Heard;
 
     async fn load(&self, context: &JobContext, tx: &mut TenantTx) -> Result<Option<Self::Loaded>, JobError> {
-        let Some(email) = &context.outgoing.email else {
+        let own = sending_accounts::email_of(tx, &context.keyring, self.outbox_id).await.map_err(to_job_error)?;
+        let Some(email) = own.as_ref().map(|own| &own.settings).or(context.outgoing.email.as_ref()) else {
             outbox::bury(tx, self.outbox_id, NO_PROVIDER).await?;
             return Ok(None);
         };
+        if own.is_none()
+            && let Some(after) = outbox::wait_for_turn(tx, self.outbox_id, context.outgoing.per_minute).await?
+        {
+            return Err(JobError::later(after, TOO_MANY));
+        }
         let way = Way { domain: email.domain(), is_idempotent: email.is_idempotent() };
         let Some(taken) = outbox::take(tx, self.outbox_id, way).await? else { return Ok(None) };
         let envelope = Envelope {
@@ -32,28 +42,33 @@ impl NetworkJob for SendEmail {
             inbound_domain: context.outgoing.inbound_domain.as_deref(),
             public_url: context.public_url.as_deref(),
         };
-        Ok(Some(Box::new(match &taken {
-            Outgoing::Message(message) => {
-                Mail { tried: message.tried, mail: outgoing(message, &envelope, tx.dealership()) }
-            }
-            Outgoing::Notice(notice) => {
-                Mail { tried: notice.tried, mail: notice_mail(notice, &envelope, tx.dealership()) }
-            }
-        })))
+        let (tried, email) = match &taken {
+            Outgoing::Message(message) => (message.tried, outgoing(message, &envelope, tx.dealership())),
+            Outgoing::Notice(notice) => (notice.tried, notice_mail(notice, &envelope, tx.dealership())),
+        };
+        Ok(Some(Box::new(Mail { tried, email, own })))
     }
 
-    async fn call(&self, loaded: &Self::Loaded, services: &Services) -> Result<Said, JobError> {
-        let Some(sender) = &services.email else { return Err(JobError::dead(NO_PROVIDER)) };
+    async fn call(&self, loaded: &Self::Loaded, services: &Services) -> Result<Heard, JobError> {
+        let mark = loaded.own.as_ref().map(Own::mark);
+        let sender = match &loaded.own {
+            Some(own) => match services.own.email(own) {
+                Ok(sender) => sender,
+                Err(error) => return Ok(Heard { said: no_client(&error), own: mark }),
+            },
+            None => services.email.clone().ok_or_else(|| JobError::dead(NO_PROVIDER))?,
+        };
         let provider = Provider {
             name: sender.provider(),
             is_idempotent: sender.is_idempotent(),
-            reports_delivery: sender.reports_delivery(),
+            // Reports of an own account would be signed with its own secrets.
+            reports_delivery: sender.reports_delivery() && mark.is_none(),
         };
-        Ok(provider.said(sender.send(&loaded.mail).await, loaded.tried))
+        Ok(Heard { said: provider.said(sender.send(&loaded.email).await, loaded.tried), own: mark })
     }
 
-    async fn save(&self, said: Said, _: &JobContext, tx: &mut TenantTx) -> Result<(), JobError> {
-        said.save(self.outbox_id, tx).await
+    async fn save(&self, heard: Heard, _: &JobContext, tx: &mut TenantTx) -> Result<(), JobError> {
+        heard.save(self.outbox_id, tx).await
     }
 
     async fn dead(&self, reason: &str, _: &JobContext, tx: &mut TenantTx) -> Result<(), JobError> {
@@ -64,7 +79,9 @@ impl NetworkJob for SendEmail {
 /// A mail as it goes out.
 pub struct Mail {
     tried: Tried,
-    mail: OutgoingEmail,
+    email: OutgoingEmail,
+    /// Through which account of the dealership's, if not through ours.
+    own: Option<Own<EmailSettings>>,
 }
 
 fn outgoing(message: &OutgoingMessage, envelope: &Envelope<'_>, dealership: DealershipId) -> OutgoingEmail {

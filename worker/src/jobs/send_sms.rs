@@ -1,14 +1,19 @@
 use std::time::Duration;
 
 use common::{
+    config::SmsSettings,
     db::TenantTx,
     jobs::SendSms,
     messages::compose_sms,
     outbox::{self, Outgoing, Tried, Way, tag},
+    sending_accounts::{self, Own},
 };
 use integrations::sms::OutgoingSms;
 
-use super::sending::{Provider, Said};
+use super::{
+    send_email::TOO_MANY,
+    sending::{Heard, Provider, no_client, to_job_error},
+};
 use crate::{JobContext, JobError, NetworkJob, Services};
 
 /// What people read where nothing can be sent.
@@ -18,16 +23,22 @@ const NO_DOMAIN: &str = "sms.invalid";
 
 impl NetworkJob for SendSms {
     const TIMEOUT: Duration = Duration::from_secs(75);
-    type Loaded = (OutgoingSms, Tried);
-    type Answer = Said;
+    type Loaded = Box<Text>;
+    type Answer = Heard;
 
     async fn load(&self, context: &JobContext, tx: &mut TenantTx) -> Result<Option<Self::Loaded>, JobError> {
-        let Some(sms) = &context.outgoing.sms else {
+        let own = sending_accounts::sms_of(tx, &context.keyring, self.outbox_id).await.map_err(to_job_error)?;
+        let Some(sms) = own.as_ref().map(|own| &own.settings).or(context.outgoing.sms.as_ref()) else {
             outbox::bury(tx, self.outbox_id, NO_PROVIDER).await?;
             return Ok(None);
         };
         if let Some(after) = outbox::quiet_for(tx, self.outbox_id).await? {
             return Err(JobError::later(after, "text messages wait until nine in the morning"));
+        }
+        if own.is_none()
+            && let Some(after) = outbox::wait_for_turn(tx, self.outbox_id, context.outgoing.per_minute).await?
+        {
+            return Err(JobError::later(after, TOO_MANY));
         }
         let way = Way { domain: NO_DOMAIN, is_idempotent: false };
         let Some(Outgoing::Message(message)) = outbox::take(tx, self.outbox_id, way).await? else { return Ok(None) };
@@ -38,24 +49,39 @@ impl NetworkJob for SendSms {
             to: message.recipient.clone(),
             text: compose_sms(&message),
         };
-        Ok(Some((sms, message.tried)))
+        Ok(Some(Box::new(Text { tried: message.tried, sms, own })))
     }
 
-    async fn call(&self, (sms, tried): &Self::Loaded, services: &Services) -> Result<Said, JobError> {
-        let Some(sender) = &services.sms else { return Err(JobError::dead(NO_PROVIDER)) };
+    async fn call(&self, loaded: &Self::Loaded, services: &Services) -> Result<Heard, JobError> {
+        let mark = loaded.own.as_ref().map(Own::mark);
+        let sender = match &loaded.own {
+            Some(own) => match services.own.sms(own) {
+                Ok(sender) => sender,
+                Err(error) => return Ok(Heard { said: no_client(&error), own: mark }),
+            },
+            None => services.sms.clone().ok_or_else(|| JobError::dead(NO_PROVIDER))?,
+        };
         let provider = Provider {
             name: sender.provider(),
             is_idempotent: sender.is_idempotent(),
             reports_delivery: sender.reports_delivery(),
         };
-        Ok(provider.said(sender.send(sms).await, *tried))
+        Ok(Heard { said: provider.said(sender.send(&loaded.sms).await, loaded.tried), own: mark })
     }
 
-    async fn save(&self, said: Said, _: &JobContext, tx: &mut TenantTx) -> Result<(), JobError> {
-        said.save(self.outbox_id, tx).await
+    async fn save(&self, heard: Heard, _: &JobContext, tx: &mut TenantTx) -> Result<(), JobError> {
+        heard.save(self.outbox_id, tx).await
     }
 
     async fn dead(&self, reason: &str, _: &JobContext, tx: &mut TenantTx) -> Result<(), JobError> {
         Ok(outbox::bury(tx, self.outbox_id, reason).await?)
     }
+}
+
+/// A text message as it goes out.
+pub struct Text {
+    tried: Tried,
+    sms: OutgoingSms,
+    /// Through which account of the dealership's, if not through ours.
+    own: Option<Own<SmsSettings>>,
 }

@@ -6,9 +6,10 @@ use common::{
     db::TenantTx,
     ids::OutboxId,
     outbox::{Tried, is_accepted, is_asked_again, is_in_doubt, is_not_taken, is_refused},
+    sending_accounts::{self, AccountError, Own},
     telemetry::error_chain,
 };
-use integrations::email::{Accepted, SendError};
+use integrations::email::{Accepted, NoProvider, SendError};
 
 use crate::JobError;
 
@@ -18,12 +19,32 @@ const MAX_PAUSE: Duration = Duration::from_mins(10);
 const REPAIR: Duration = Duration::from_mins(5);
 
 /// What a provider said, as far as it matters for the message.
-pub enum Said {
-    Accepted { provider: &'static str, id: Option<String>, arrives: bool },
-    NotTaken { after: Duration, reason: String },
-    AskAgain { after: Duration, reason: String },
-    InDoubt { provider: &'static str, reason: String },
-    Refused { provider: &'static str, reason: String },
+pub(super) enum Said {
+    Accepted {
+        provider: &'static str,
+        id: Option<String>,
+        arrives: bool,
+    },
+    NotTaken {
+        after: Duration,
+        reason: String,
+    },
+    AskAgain {
+        after: Duration,
+        reason: String,
+    },
+    /// Until somebody repairs it, nothing is taken.
+    Misconfigured {
+        reason: String,
+    },
+    InDoubt {
+        provider: &'static str,
+        reason: String,
+    },
+    Refused {
+        provider: &'static str,
+        reason: String,
+    },
 }
 
 /// The provider that was asked.
@@ -52,7 +73,8 @@ impl Provider {
                     SendError::InDoubt(_) if self.is_idempotent => Said::AskAgain { after: pause, reason },
                     SendError::InDoubt(_) => Said::InDoubt { provider: self.name, reason },
                     SendError::Busy { after, .. } => not_taken(after, reason),
-                    SendError::Misconfigured(_) => not_taken(REPAIR, reason),
+                    SendError::Misconfigured(_) if tried.is_in_doubt => not_taken(REPAIR, reason),
+                    SendError::Misconfigured(_) => Said::Misconfigured { reason },
                     SendError::Refused(reason) if tried.is_in_doubt => Said::InDoubt { provider: self.name, reason },
                     SendError::Refused(reason) => Said::Refused { provider: self.name, reason },
                 }
@@ -61,9 +83,40 @@ impl Provider {
     }
 }
 
-impl Said {
+/// What was said through which account, if not ours.
+pub struct Heard {
+    pub(super) said: Said,
+    pub(super) own: Option<Own<()>>,
+}
+
+impl Heard {
     /// Writes it down, in the transaction that completes the job.
     pub(super) async fn save(self, id: OutboxId, tx: &mut TenantTx) -> Result<(), JobError> {
+        if let Some(own) = &self.own {
+            match &self.said {
+                Said::Accepted { .. } => sending_accounts::mark_working(tx, own).await?,
+                Said::Misconfigured { reason } => sending_accounts::mark_broken(tx, own, reason).await?,
+                _ => {}
+            }
+        }
+        self.said.save(id, tx).await
+    }
+}
+
+/// A client of the dealership's account cannot be made.
+pub(super) fn no_client(error: &NoProvider) -> Said {
+    Said::Misconfigured { reason: error_chain(error) }
+}
+
+pub(super) fn to_job_error(error: AccountError) -> JobError {
+    match error {
+        AccountError::Db(error) => error.into(),
+        error @ (AccountError::NoKey(_) | AccountError::Open(_)) => JobError::retry(error),
+    }
+}
+
+impl Said {
+    async fn save(self, id: OutboxId, tx: &mut TenantTx) -> Result<(), JobError> {
         match self {
             Self::Accepted { provider, id: provider_id, arrives } => {
                 tracing::info!(outbox_id = %id, provider, "sent a message");
@@ -76,6 +129,10 @@ impl Said {
             Self::AskAgain { after, reason } => {
                 tracing::warn!(outbox_id = %id, reason, seconds = after.as_secs(), "a message may have been taken; the provider knows it and is asked again");
                 is_asked_again(tx, id, after, &reason).await?;
+            }
+            Self::Misconfigured { reason } => {
+                tracing::error!(outbox_id = %id, reason, "the provider does not let us send, until somebody repairs it");
+                is_not_taken(tx, id, REPAIR, &reason).await?;
             }
             Self::InDoubt { provider, reason } => {
                 tracing::error!(outbox_id = %id, provider, reason, "a message may have been sent or not: a person has to decide");
