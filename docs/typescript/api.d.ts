@@ -78,6 +78,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/conversations/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Shows what the customer would see of a message by `email` or `sms`, and how many text messages it is paid as. Nothing is sent. */
+        post: operations["previewConversation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/conversations/{id}/send-again": {
         parameters: {
             query?: never;
@@ -217,6 +234,50 @@ export interface paths {
         head?: never;
         /** Changes the given fields of how your dealership answers automatically. For admins. */
         patch: operations["updateAnswerSettings"];
+        trace?: never;
+    };
+    "/api/v1/dealership/sending/email": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Through which account of yours mails go out; without `provider`, through ours. For admins. */
+        get: operations["getEmailAccount"];
+        /**
+         * Has mails go out through an account of yours from now on. If it does not let us send, messages wait, and `broken_reason` says
+         *     why. For admins.
+         */
+        put: operations["putEmailAccount"];
+        post?: never;
+        /** Forgets the account: mails go out through ours again. For admins. */
+        delete: operations["deleteEmailAccount"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/dealership/sending/sms": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Through which account of yours text messages go out; without `provider`, through ours. For admins. */
+        get: operations["getSmsAccount"];
+        /**
+         * Has text messages go out through an account of yours from now on. If it does not let us send, messages wait, and `broken_reason` says
+         *     why. For admins.
+         */
+        put: operations["putSmsAccount"];
+        post?: never;
+        /** Forgets the account: text messages go out through ours again. For admins. */
+        delete: operations["deleteSmsAccount"];
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/inbound": {
@@ -554,7 +615,8 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
-        patch?: never;
+        /** Changes how you are told of what happens: the whole of `notification_preferences` is replaced. */
+        patch: operations["updateMe"];
         trace?: never;
     };
     "/api/v1/users": {
@@ -1236,6 +1298,69 @@ export interface components {
              */
             message_content: string;
         };
+        /** @description Through what a dealership's mails go out. */
+        EmailAccount: {
+            /** @description What is wrong with it, until a message is taken again. */
+            broken_reason: string | null;
+            /**
+             * @description The address that mails come from.
+             * @example salg@bilvest.example
+             */
+            from: string | null;
+            /** @description Whether a password or key is stored. It is never shown. */
+            has_secret: boolean;
+            /**
+             * @description Name of the mail server.
+             * @example smtp.bilvest.example
+             */
+            host: string | null;
+            /**
+             * Format: int32
+             * @description Port of the mail server.
+             * @example 587
+             */
+            port: number | null;
+            provider: components["schemas"]["EmailService"] | null;
+            /**
+             * Format: date-time
+             * @description When it was last set.
+             */
+            updated_at: string | null;
+            /** @description Who logs in there. */
+            user: string | null;
+        };
+        /** @description A mail server with `host`, `port`, `user` and `password`, or a provider with `api_key`. */
+        EmailAccountBody: {
+            /** @description Of a provider. It is stored sealed and never shown. */
+            api_key?: string | null;
+            /**
+             * @description The address that mails come from; the provider must let the account send as it.
+             * @example salg@bilvest.example
+             */
+            from: string;
+            /**
+             * @description Name of the mail server.
+             * @example smtp.bilvest.example
+             */
+            host?: string | null;
+            /** @description Of the mail server. It is stored sealed and never shown. */
+            password?: string | null;
+            /**
+             * Format: int32
+             * @description 465 with TLS from the start, or 587 or 2525 with STARTTLS.
+             * @example 587
+             */
+            port?: number | null;
+            /** @description Whose service that is. */
+            provider: components["schemas"]["EmailService"];
+            /** @description Who logs in at the mail server. */
+            user?: string | null;
+        };
+        /**
+         * @description Whose service a dealership's mails go through.
+         * @enum {string}
+         */
+        EmailService: "smtp" | "sendgrid" | "resend" | "postmark";
         /** @description What to do for inquiries to come from a source. */
         Embedding: {
             /** @description The line to paste into a web page, which draws the form there. */
@@ -1572,6 +1697,24 @@ export interface components {
             received: number;
             /** @description Who sent it. */
             source: components["schemas"]["Source"];
+        };
+        /** @description A mail as the customer will see it. */
+        MailPreview: {
+            /** @description The address that it comes from; null where that is ours. */
+            from: string | null;
+            /**
+             * @description Whom it is from, by name.
+             * @example Tesla Oslo
+             */
+            from_name: string;
+            /** @description The same as a page. */
+            html: string;
+            /** @description Where answers go. Each mail has an address of its own, which begins and ends like this one. */
+            reply_to: string;
+            /** @description Its subject, on one line. */
+            subject: string;
+            /** @description As plain text, with signature and what is answered. */
+            text: string;
         };
         /** @description What became of a mail. */
         MailReceipt: {
@@ -1990,6 +2133,16 @@ export interface components {
              */
             total: number;
         };
+        /** @description A message as the customer will see it. */
+        Preview: {
+            email: components["schemas"]["MailPreview"] | null;
+            /**
+             * @description The address or number that it goes to; null if the customer has none, so that it cannot be sent.
+             * @example bjorn@kunde.example
+             */
+            recipient: string | null;
+            sms: components["schemas"]["SmsPreview"] | null;
+        };
         /** @description The body of an error response. */
         ProblemBody: {
             /** @description What happened and what to do about it, in one sentence or two. */
@@ -2056,6 +2209,61 @@ export interface components {
          * @enum {string}
          */
         SenderType: "customer" | "ai" | "human";
+        /** @description Through what a dealership's text messages go out. */
+        SmsAccount: {
+            /** @description The account at Twilio. */
+            account_sid: string | null;
+            /** @description What is wrong with it, until a message is taken again. */
+            broken_reason: string | null;
+            /**
+             * @description The number or name that messages come from.
+             * @example +4759440000
+             */
+            from: string | null;
+            /** @description Whether its token is stored. It is never shown. */
+            has_secret: boolean;
+            provider: components["schemas"]["SmsService"] | null;
+            /**
+             * Format: date-time
+             * @description When it was last set.
+             */
+            updated_at: string | null;
+        };
+        /** @description An account at Twilio. */
+        SmsAccountBody: {
+            /** @description The account's id, from Twilio's console. */
+            account_sid: string;
+            /** @description The account's token. It is stored sealed and never shown. */
+            auth_token: string;
+            /**
+             * @description One of its numbers, or a name of at most 11 characters.
+             * @example +4759440000
+             */
+            from: string;
+            /** @description Whose service that is. */
+            provider: components["schemas"]["SmsService"];
+        };
+        /**
+         * @description How a text goes over the air.
+         * @enum {string}
+         */
+        SmsEncoding: "gsm7" | "ucs2";
+        /** @description A text message as the customer will see it. */
+        SmsPreview: {
+            /** @description How it goes over the air: one character of `ucs2` makes all of them take more room. */
+            encoding: components["schemas"]["SmsEncoding"];
+            /** @description Text messages that it is paid as. */
+            parts: number;
+            /** @description With the signature below it. */
+            text: string;
+            /** @description Septets of `gsm7`, or UTF-16 units of `ucs2`. */
+            units: number;
+        };
+        /**
+         * @description Whose service a dealership's text messages go through.
+         * @enum {string}
+         */
+        SmsService: "twilio";
         /**
          * @description Who sends.
          * @enum {string}
@@ -2175,6 +2383,15 @@ export interface components {
          * @description A person's membership in one dealership.
          */
         UserId: string;
+        /** @description What a person changes about themselves; only given fields change. */
+        UserPatch: {
+            /**
+             * @description How they want to be told: `email`, one boolean for each of `events` (`new_lead`, `assigned`, `customer_replied`,
+             *     `needs_human`, `not_delivered`, `source_broken`, `sending_broken`), and `quiet_hours` with `from` and `to` in Norwegian
+             *     time. What is not in it is on.
+             */
+            notification_preferences?: Record<string, never>;
+        };
         /** @description A member, in short. */
         UserSummary: {
             /**
@@ -2846,6 +3063,49 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    previewConversation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "channel": "email",
+                 *       "lead_id": "c0fc3c7a-637f-54ae-b716-20b57e2d6261",
+                 *       "message_content": "Hei Bjørn! Ja, vi har to på lager."
+                 *     }
+                 */
+                "application/json": components["schemas"]["Reply"];
+            };
+        };
+        responses: {
+            /** @description What the customer would see */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preview"];
+                };
+            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            404: components["responses"]["LeadNotFound"];
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedBody"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     sendConversationAgain: {
         parameters: {
             query?: never;
@@ -3212,6 +3472,192 @@ export interface operations {
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedBody"];
             422: components["responses"]["InvalidBody"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getEmailAccount: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The account */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EmailAccount"];
+                };
+            };
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    putEmailAccount: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "from": "salg@bilvest.example",
+                 *       "host": "smtp.bilvest.example",
+                 *       "password": "…",
+                 *       "port": 587,
+                 *       "provider": "smtp",
+                 *       "user": "salg@bilvest.example"
+                 *     }
+                 */
+                "application/json": components["schemas"]["EmailAccountBody"];
+            };
+        };
+        responses: {
+            /** @description The account */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EmailAccount"];
+                };
+            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedBody"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    deleteEmailAccount: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone */
+            204: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getSmsAccount: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The account */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SmsAccount"];
+                };
+            };
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    putSmsAccount: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "account_sid": "AC0123456789abcdef0123456789abcdef",
+                 *       "auth_token": "…",
+                 *       "from": "+4759440000",
+                 *       "provider": "twilio"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SmsAccountBody"];
+            };
+        };
+        responses: {
+            /** @description The account */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SmsAccount"];
+                };
+            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedBody"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    deleteSmsAccount: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is gone */
+            204: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -4163,6 +4609,55 @@ export interface operations {
             };
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    updateMe: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "notification_preferences": {
+                 *         "email": true,
+                 *         "events": {
+                 *           "new_lead": false
+                 *         },
+                 *         "quiet_hours": {
+                 *           "from": "21:00",
+                 *           "to": "07:00"
+                 *         }
+                 *       }
+                 *     }
+                 */
+                "application/json": components["schemas"]["UserPatch"];
+            };
+        };
+        responses: {
+            /** @description You, as others see you */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["User"];
+                };
+            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            408: components["responses"]["BodyTooSlow"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedBody"];
+            422: components["responses"]["InvalidBody"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
