@@ -98,7 +98,7 @@ pub enum AssistantProvider {
 }
 
 /// More than people write, and than inquiries come in.
-const PER_MINUTE: u32 = 60;
+const PER_MINUTE: u32 = 1_200;
 const DEFAULT_MODEL: &str = "claude-haiku-5-5";
 const EMAIL_REMEDY: &str = "EMAIL_PROVIDER asks for it";
 const SMS_REMEDY: &str = "SMS_PROVIDER asks for it";

@@ -25,7 +25,6 @@ use crate::{
 text_enum!(
     /// Who sends.
     #[derive(Hash, PartialOrd, Ord)]
-    #[schema(as = InboundSource)]
     Source {
         /// Clerk, through Svix.
         Clerk = "clerk",

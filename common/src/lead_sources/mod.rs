@@ -56,6 +56,7 @@ text_enum!(
 
 /// A source as the API shows it.
 #[derive(Debug, Clone, Serialize, FromRow, ToSchema)]
+#[schema(as = InquirySource)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a member of the answer")]
 pub struct Source {
     /// Identifies the source.

@@ -222,7 +222,7 @@ pub async fn imagine(
     Ok(Some(OutgoingMessage {
         id: uuid::Uuid::nil().into(),
         lead,
-        attempts: 0,
+        tried: Tried { attempts: 0, is_in_doubt: false },
         mail_id: String::new(),
         channel,
         automatic: false,

@@ -158,6 +158,7 @@ mod tests {
             Said::Accepted { .. } => "accepted",
             Said::NotTaken { .. } => "not taken",
             Said::AskAgain { .. } => "ask again",
+            Said::Misconfigured { .. } => "misconfigured",
             Said::InDoubt { .. } => "in doubt",
             Said::Refused { .. } => "refused",
         }
