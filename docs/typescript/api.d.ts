@@ -1465,6 +1465,79 @@ export interface components {
              */
             version: string;
         };
+        /** @description A source as the API shows it. */
+        InquirySource: {
+            /** @description Web sites whose pages may send the form; any, if empty. */
+            allowed_origins: string[];
+            assigned_to: components["schemas"]["UserId"] | null;
+            /** @description Whether its leads are answered automatically. */
+            automatic_answer: boolean;
+            /** @description What is wrong with it. */
+            broken_reason: string | null;
+            /**
+             * Format: date-time
+             * @description Since when it does not work, until a person repairs it.
+             */
+            broken_since: string | null;
+            /**
+             * Format: date-time
+             * @description When it was made.
+             */
+            created_at: string;
+            /** @description Whether it is switched on. What comes while it is off is parked. */
+            enabled: boolean;
+            /** @description Whether a page token is stored. It is never shown. */
+            has_page_token: boolean;
+            /** @description Whether the secret for that check is stored. It is never shown. */
+            has_turnstile_secret: boolean;
+            /** @description Identifies the source. */
+            id: components["schemas"]["SourceId"];
+            /**
+             * @description What senders name it by: part of the form's address, the local part of the mail address, the id of the page.
+             * @example 5f0c3c1a9b0e4d5c8f6a7b2d1e3c4f50
+             */
+            key: string;
+            /** @description What kind of source it is. */
+            kind: components["schemas"]["SourceKind"];
+            /** @description In which language its customers are addressed. */
+            language: components["schemas"]["Language"];
+            /**
+             * Format: date-time
+             * @description When something that came from it last could not be made a lead by itself.
+             */
+            last_failed_at: string | null;
+            /**
+             * Format: date-time
+             * @description When an inquiry last came from it.
+             */
+            last_received_at: string | null;
+            /**
+             * Format: int64
+             * @description How many leads Meta lists of the page for the last seven days, when that was last asked; of a page that was.
+             */
+            meta_leads_7_days: number | null;
+            /**
+             * @description What the dealership calls it.
+             * @example Nettside
+             */
+            name: string;
+            /**
+             * Format: int64
+             * @description How many of those became a lead here or a message of one, or will.
+             */
+            our_leads_7_days: number | null;
+            /** @description What labels in the mails of which senders mean. */
+            sender_rules: Record<string, never>[];
+            /** @description Where the customer is sent after a plain form. */
+            thank_you_url: string | null;
+            /** @description Cloudflare's key of the form's check for bots. */
+            turnstile_site_key: string | null;
+            /**
+             * Format: date-time
+             * @description When it last changed.
+             */
+            updated_at: string;
+        };
         /**
          * @description In which language customers are addressed.
          * @enum {string}
@@ -3846,7 +3919,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Source"][];
+                    "application/json": components["schemas"]["InquirySource"][];
                 };
             };
             401: components["responses"]["NotSignedIn"];
@@ -3888,7 +3961,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Source"];
+                    "application/json": components["schemas"]["InquirySource"];
                 };
             };
             400: components["responses"]["UnreadableBody"];
@@ -3930,7 +4003,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Source"];
+                    "application/json": components["schemas"]["InquirySource"];
                 };
             };
             400: components["responses"]["UnreadableBody"];
@@ -3967,7 +4040,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Source"];
+                    "application/json": components["schemas"]["InquirySource"];
                 };
             };
             401: components["responses"]["NotSignedIn"];
@@ -4043,7 +4116,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Source"];
+                    "application/json": components["schemas"]["InquirySource"];
                 };
             };
             400: components["responses"]["UnreadableBody"];
@@ -4123,7 +4196,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Source"];
+                    "application/json": components["schemas"]["InquirySource"];
                 };
             };
             400: components["responses"]["UnreadableBody"];

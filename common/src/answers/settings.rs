@@ -145,7 +145,7 @@ pub async fn settings(tx: &mut TenantTx) -> Result<AnswerSettings> {
         logo_url: None,
         templates: json!({}).into(),
         turns: 1,
-        daily_cap: 500,
+        daily_cap: 5_000,
         daily_tokens_cap: 2_000_000,
         updated_at: None,
     }))
