@@ -15,5 +15,5 @@ mod write;
 
 pub use settings::{AnswerMode, AnswerSettings, AnswerSettingsPatch, settings, update as update_settings};
 pub use store::{Answer, AnswerAuthor, AnswerKind, AnswerState, expect, of_lead};
-pub(crate) use store::{give_way, is_late, note_sent, take_draft, withdraw_late};
+pub(crate) use store::{give_way, note_sent, take_draft};
 pub use write::{AnswerError, Asked, CameBack, Means, answer_in_time, customer_wrote, finish, give_up, prepare};

@@ -4,6 +4,7 @@
 //! before a provider is asked, so that a crash in between is seen. What is heard twice, late or in the wrong order converges:
 //! of two states the later one in [`crate::conversations::DeliveryStatus`] stays.
 
+mod late;
 mod queue;
 mod reports;
 mod settle;

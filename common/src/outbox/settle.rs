@@ -5,9 +5,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 
-use super::queue::enqueue_sending;
+use super::{late::withdraw_late, queue::enqueue_sending};
 use crate::{
-    answers,
     conversations::{Channel, DeliveryStatus},
     db::{Result, TenantTx},
     ids::{LeadId, OutboxId, UserId},
@@ -91,7 +90,7 @@ pub async fn is_not_taken(tx: &mut TenantTx, id: OutboxId, after: Duration, reas
     if locked.status != DeliveryStatus::Sending {
         return Ok(());
     }
-    if locked.automatic && answers::withdraw_late(tx, id).await? {
+    if locked.automatic && withdraw_late(tx, id).await? {
         return Ok(());
     }
     if locked.attempts >= MAX_ATTEMPTS {

@@ -3,11 +3,11 @@ use std::time::Duration;
 use sqlx::FromRow;
 
 use super::{
+    late::is_late,
     settle::{advance, lock},
     suppression::suppressed,
 };
 use crate::{
-    answers,
     conversations::{Channel, DeliveryStatus, Direction},
     db::{Result, TenantTx},
     ids::{LeadId, OutboxId},
@@ -127,7 +127,7 @@ pub async fn take(tx: &mut TenantTx, id: OutboxId, way: Way<'_>) -> Result<Optio
     let Some(locked) = lock(tx, id).await? else { return Ok(None) };
     match locked.status {
         DeliveryStatus::Queued => {}
-        DeliveryStatus::Sending if locked.automatic && answers::is_late(tx, id).await? => {
+        DeliveryStatus::Sending if locked.automatic && is_late(tx, id).await? => {
             advance(tx, &locked, DeliveryStatus::Unknown, Some("a person answered while the provider was asked"))
                 .await?;
             return Ok(None);
