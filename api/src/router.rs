@@ -46,7 +46,7 @@ const FORM_TIME: Duration = Duration::from_secs(30);
 /// How long it may take to take a mail, with the time in which it arrives.
 const MAIL_TIME: Duration = Duration::from_mins(6);
 /// The same for answers that are being made or were not taken yet.
-const ANSWERS: usize = 36 * 1024 * 1024;
+const ANSWERS: usize = 30 * 1024 * 1024;
 const ANSWERS_SHARE: usize = 24 * 1024 * 1024;
 
 /// For people with a session token.
