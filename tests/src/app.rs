@@ -280,7 +280,7 @@ impl<'a> Dealership<'a> {
     pub async fn inquiry(&self, new: NewLead) -> Lead {
         let mut tx = self.app.db.tenant(self.id).await.expect("the database is there");
         let lead = leads::create(&mut tx, &new).await.expect("a valid lead");
-        answers::expect(&mut tx, lead.id, 1).await.expect("the database is there");
+        answers::request(&mut tx, lead.id, 1).await.expect("the database is there");
         tx.commit().await.expect("the database is there");
         lead
     }

@@ -7,7 +7,7 @@ use super::{
     facts::{CustomerFacts, DealershipFacts, Facts, MAX_VEHICLES, VehicleFacts},
     language,
     settings::AnswerSettings,
-    store::Place,
+    store::AnswerKey,
 };
 use crate::{
     conversations::Channel,
@@ -47,7 +47,7 @@ pub(super) struct Context {
     pub(super) dealership_address: Option<String>,
 }
 
-pub(super) async fn context(tx: &mut TenantTx, place: Place) -> Result<Context> {
+pub(super) async fn context(tx: &mut TenantTx, key: AnswerKey) -> Result<Context> {
     Ok(sqlx::query_as(
         "-- answers::context
          WITH l AS (SELECT * FROM leads WHERE id = $1 AND dealership_id = $2),
@@ -64,16 +64,17 @@ pub(super) async fn context(tx: &mut TenantTx, place: Place) -> Result<Context> 
                         AND sender_type = 'human') AS human_answered,
                 (SELECT count(*) FROM outbox WHERE dealership_id = $2 AND automatic
                  AND recipient IN (l.customer_email, l.customer_phone_e164) AND created_at > now() - interval '1 day') AS to_same,
-                (SELECT count(*) FROM answers WHERE dealership_id = $2 AND state = 'answered'
-                 AND created_at > now() - interval '1 day') AS answers_today,
-                (SELECT coalesce(sum(input_tokens + output_tokens), 0)::bigint FROM answers
-                 WHERE dealership_id = $2 AND created_at > now() - interval '1 day') AS tokens_today,
+                t.answers AS answers_today, t.tokens AS tokens_today,
                 EXISTS (SELECT FROM sending_accounts WHERE dealership_id = $2 AND channel = 'email' AND secret IS NOT NULL) AS own_email,
                 EXISTS (SELECT FROM sending_accounts WHERE dealership_id = $2 AND channel = 'sms' AND secret IS NOT NULL) AS own_sms,
                 d.name AS dealership, d.email AS dealership_email, d.phone AS dealership_phone, d.address AS dealership_address
-         FROM l JOIN dealerships d ON d.id = $2",
+         FROM l JOIN dealerships d ON d.id = $2
+         CROSS JOIN (
+           SELECT count(*) FILTER (WHERE state = 'answered') AS answers,
+                  coalesce(sum(input_tokens + output_tokens), 0)::bigint AS tokens
+           FROM answers WHERE dealership_id = $2 AND created_at > now() - interval '1 day') t",
     )
-    .bind(place.lead)
+    .bind(key.lead)
     .bind(tx.dealership())
     .fetch_one(tx.conn())
     .await?)

@@ -5,10 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde::Serialize;
 
-use super::{
-    language::Language,
-    words::{any_of, folded},
-};
+use super::words::{any_of, folded};
 
 /// Bytes of a text that are looked at.
 const TEXT_LIMIT: usize = 20_000;
@@ -74,7 +71,7 @@ static PHRASES: LazyLock<Vec<(Reason, Regex)>> = LazyLock::new(|| {
 
 /// Whether a person must answer this text, and why. People mix languages, and short texts are taken for another one: the
 /// phrases of all are looked for, whatever the language.
-pub fn needs_human(text: &str, _language: Language) -> Option<Reason> {
+pub fn needs_human(text: &str) -> Option<Reason> {
     let text = &text[..text.floor_char_boundary(TEXT_LIMIT)];
     if shouts(text) {
         return Some(Reason::Anger);

@@ -14,6 +14,6 @@ mod words;
 mod write;
 
 pub use settings::{AnswerMode, AnswerSettings, AnswerSettingsPatch, settings, update as update_settings};
-pub use store::{Answer, AnswerAuthor, AnswerKind, AnswerState, expect, of_lead};
+pub use store::{Answer, AnswerAuthor, AnswerState, of_lead, request};
 pub(crate) use store::{give_way, note_sent, take_draft};
-pub use write::{AnswerError, Asked, CameBack, Means, answer_in_time, customer_wrote, finish, give_up, prepare};
+pub use write::{AnswerError, Asked, CameBack, Means, answer_without, customer_wrote, finish, prepare};

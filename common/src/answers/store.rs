@@ -12,6 +12,7 @@ use crate::{
     ids::{LeadId, MessageId},
     input::JsonText,
     jobs::{AnswerInTime, WriteAnswer},
+    language::Language,
     queue::{NewJob, enqueue},
     text_enum::text_enum,
 };
@@ -42,23 +43,11 @@ text_enum!(
     }
 );
 
-text_enum!(
-    /// What an answer is for.
-    AnswerKind {
-        /// It goes out by itself, or is drafted for that.
-        Answer = "answer",
-        /// A person has asked for it.
-        Suggestion = "suggestion",
-    }
-);
-
 /// An automatic answer with all that led to it.
 #[derive(Debug, Clone, Serialize, FromRow, ToSchema)]
 pub struct Answer {
     /// Identifies the answer.
     pub id: Uuid,
-    /// What it is for.
-    pub kind: AnswerKind,
     /// 1 for the first of the lead.
     pub turn: i16,
     /// What has become of it.
@@ -80,8 +69,6 @@ pub struct Answer {
     pub language: Option<String>,
     /// What it says.
     pub reply: Option<String>,
-    /// The conversation in short, if a person asked for that.
-    pub summary: Option<String>,
     /// Why it was withdrawn or skipped, or why a person has to answer.
     pub reason: Option<String>,
     /// The message that it became.
@@ -99,17 +86,17 @@ pub struct Answer {
 /// What is read of a row. Never `*`: a column that a later release adds must not change what this one prepared.
 macro_rules! columns {
     () => {
-        "id, kind, turn, state, due_at, given, came_back, verdict, author, model, language, reply, summary, reason, message_id, \
+        "id, turn, state, due_at, given, came_back, verdict, author, model, language, reply, reason, message_id, \
          input_tokens, output_tokens, created_at, settled_at"
     };
 }
 
-/// All automatic answers and suggestions of a lead, newest first.
+/// The automatic answers of a lead, newest first.
 pub async fn of_lead(tx: &mut TenantTx, lead: LeadId) -> Result<Vec<Answer>> {
     Ok(sqlx::query_as(concat!(
         "-- answers::of_lead\nSELECT ",
         columns!(),
-        " FROM answers WHERE lead_id = $1 AND dealership_id = $2 ORDER BY created_at DESC, id DESC LIMIT 100"
+        " FROM answers WHERE lead_id = $1 AND dealership_id = $2 AND kind = 'answer' ORDER BY created_at DESC, id DESC LIMIT 100"
     ))
     .bind(lead)
     .bind(tx.dealership())
@@ -118,7 +105,7 @@ pub async fn of_lead(tx: &mut TenantTx, lead: LeadId) -> Result<Vec<Answer>> {
 }
 
 /// Has an answer written to what a customer has asked.
-pub async fn expect(tx: &mut TenantTx, lead_id: LeadId, turn: i16) -> Result<()> {
+pub async fn request(tx: &mut TenantTx, lead_id: LeadId, turn: i16) -> Result<()> {
     let unique_key = format!("{lead_id} {turn}");
     let job = WriteAnswer { lead_id, turn };
     enqueue(tx, &NewJob { unique_key: Some(&unique_key), ..NewJob::now(&job) }).await?;
@@ -127,9 +114,8 @@ pub async fn expect(tx: &mut TenantTx, lead_id: LeadId, turn: i16) -> Result<()>
 
 /// Which answer.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct AnswerKey {
     pub(super) lead: LeadId,
-    pub(super) kind: AnswerKind,
     pub(super) turn: i16,
 }
 
@@ -141,100 +127,107 @@ pub(super) struct Locked {
     pub(super) is_due: bool,
 }
 
-/// Notes that an answer is to be written, if that was not noted before, and locks it. The lead is locked.
-pub(super) async fn begin(tx: &mut TenantTx, place: Place, due_at: DateTime<Utc>) -> Result<Locked> {
-    sqlx::query(
+/// Notes that an answer is to be written, unless that was noted before. The lead is locked.
+pub(super) async fn begin(tx: &mut TenantTx, key: AnswerKey, due_at: DateTime<Utc>) -> Result<Locked> {
+    Ok(sqlx::query_as(
         "-- answers::begin
-         INSERT INTO answers (dealership_id, lead_id, kind, turn, due_at) VALUES ($1, $2, $3, $4, $5)
-         ON CONFLICT (lead_id, kind, turn, dealership_id) DO NOTHING",
+         INSERT INTO answers (dealership_id, lead_id, turn, due_at) VALUES ($1, $2, $3, $4)
+         RETURNING state, due_at, clock_timestamp() >= due_at AS is_due",
     )
     .bind(tx.dealership())
-    .bind(place.lead)
-    .bind(place.kind)
-    .bind(place.turn)
+    .bind(key.lead)
+    .bind(key.turn)
     .bind(due_at)
-    .execute(tx.conn())
-    .await?;
-    Ok(lock(tx, place).await?.expect("it is there since the statement before"))
+    .fetch_one(tx.conn())
+    .await?)
 }
 
-/// Locks an answer that is there.
-pub(super) async fn lock(tx: &mut TenantTx, place: Place) -> Result<Option<Locked>> {
+/// Locks an answer, if it was begun. The lead is locked.
+pub(super) async fn lock(tx: &mut TenantTx, key: AnswerKey) -> Result<Option<Locked>> {
     Ok(sqlx::query_as(
         "-- answers::lock
          SELECT state, due_at, clock_timestamp() >= due_at AS is_due FROM answers
-         WHERE lead_id = $1 AND kind = $2 AND turn = $3 AND dealership_id = $4 FOR NO KEY UPDATE",
+         WHERE lead_id = $1 AND kind = 'answer' AND turn = $2 AND dealership_id = $3 FOR NO KEY UPDATE",
     )
-    .bind(place.lead)
-    .bind(place.kind)
-    .bind(place.turn)
+    .bind(key.lead)
+    .bind(key.turn)
     .bind(tx.dealership())
     .fetch_optional(tx.conn())
     .await?)
 }
 
 /// Notes what the assistant is given, and sees that the template answers when its time is over.
-pub(super) async fn note_given(tx: &mut TenantTx, place: Place, given: &Value, due_at: DateTime<Utc>) -> Result<()> {
+pub(super) async fn note_given(tx: &mut TenantTx, key: AnswerKey, given: &Value, due_at: DateTime<Utc>) -> Result<()> {
     let tries: i16 = sqlx::query_scalar(
         "-- answers::note_given
-         UPDATE answers SET given = $5, tries = tries + 1
-         WHERE lead_id = $1 AND kind = $2 AND turn = $3 AND dealership_id = $4 RETURNING tries",
+         UPDATE answers SET given = $4, tries = tries + 1
+         WHERE lead_id = $1 AND kind = 'answer' AND turn = $2 AND dealership_id = $3 RETURNING tries",
     )
-    .bind(place.lead)
-    .bind(place.kind)
-    .bind(place.turn)
+    .bind(key.lead)
+    .bind(key.turn)
     .bind(tx.dealership())
     .bind(given)
     .fetch_one(tx.conn())
     .await?;
-    if tries == 1 && place.kind == AnswerKind::Answer {
-        let job = AnswerInTime { lead_id: place.lead, turn: place.turn };
+    if tries == 1 {
+        let job = AnswerInTime { lead_id: key.lead, turn: key.turn };
         enqueue(tx, &NewJob { run_at: Some(due_at), ..NewJob::now(&job) }).await?;
     }
     Ok(())
 }
 
 /// How an answer ended.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Settled<'a> {
-    pub(super) state: Option<AnswerState>,
-    pub(super) came_back: Option<&'a str>,
-    pub(super) verdict: Option<&'a str>,
-    pub(super) author: Option<AnswerAuthor>,
-    pub(super) model: Option<&'a str>,
-    pub(super) language: Option<&'a str>,
-    pub(super) reply: Option<&'a str>,
-    pub(super) summary: Option<&'a str>,
+    pub(super) state: AnswerState,
+    pub(super) noted: Noted<'a>,
+    /// What is said, if something is.
+    pub(super) said: Option<Saying<'a>>,
     pub(super) reason: Option<&'a str>,
     pub(super) message: Option<MessageId>,
+}
+
+/// What is kept of asking the assistant.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Noted<'a> {
+    pub(super) came_back: Option<&'a str>,
+    pub(super) verdict: Option<&'a str>,
+    pub(super) model: Option<&'a str>,
+    /// What it read and wrote.
     pub(super) tokens: (i64, i64),
 }
 
-pub(super) async fn settle(tx: &mut TenantTx, place: Place, settled: &Settled<'_>) -> Result<()> {
+/// What is said to the customer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Saying<'a> {
+    pub(super) text: &'a str,
+    pub(super) language: Language,
+    pub(super) author: AnswerAuthor,
+}
+
+pub(super) async fn settle(tx: &mut TenantTx, key: AnswerKey, settled: &Settled<'_>) -> Result<()> {
+    let Noted { came_back, verdict, model, tokens: (read, written) } = settled.noted;
     sqlx::query(
         "-- answers::settle
          UPDATE answers
-         SET state = coalesce($5, state), came_back = coalesce($6, came_back), verdict = coalesce($7, verdict), author = $8,
-             model = coalesce($9, model), language = $10, reply = $11, summary = $12, reason = $13, message_id = $14,
-             input_tokens = input_tokens + $15, output_tokens = output_tokens + $16, settled_at = now()
-         WHERE lead_id = $1 AND kind = $2 AND turn = $3 AND dealership_id = $4",
+         SET state = $4, came_back = $5, verdict = $6, author = $7, model = $8, language = $9, reply = $10, reason = $11,
+             message_id = $12, input_tokens = $13, output_tokens = $14, settled_at = now()
+         WHERE lead_id = $1 AND kind = 'answer' AND turn = $2 AND dealership_id = $3",
     )
-    .bind(place.lead)
-    .bind(place.kind)
-    .bind(place.turn)
+    .bind(key.lead)
+    .bind(key.turn)
     .bind(tx.dealership())
     .bind(settled.state)
-    .bind(settled.came_back)
-    .bind(settled.verdict)
-    .bind(settled.author)
-    .bind(settled.model)
-    .bind(settled.language)
-    .bind(settled.reply)
-    .bind(settled.summary)
+    .bind(came_back)
+    .bind(verdict)
+    .bind(settled.said.map(|said| said.author))
+    .bind(model)
+    .bind(settled.said.map(|said| said.language.as_str()))
+    .bind(settled.said.map(|said| said.text))
     .bind(settled.reason)
     .bind(settled.message)
-    .bind(settled.tokens.0)
-    .bind(settled.tokens.1)
+    .bind(read)
+    .bind(written)
     .execute(tx.conn())
     .await?;
     Ok(())

@@ -22,21 +22,18 @@ pub enum Occasion {
     Receipt,
     /// It is about a vehicle of the stock.
     Vehicle,
-    /// Nobody is at work.
-    Closed,
     /// A person answers, for one is needed.
     Person,
 }
 
 impl Occasion {
-    pub const ALL: [Self; 4] = [Self::Receipt, Self::Vehicle, Self::Closed, Self::Person];
+    pub const ALL: [Self; 3] = [Self::Receipt, Self::Vehicle, Self::Person];
 
     /// As stored and sent.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Receipt => "receipt",
             Self::Vehicle => "vehicle",
-            Self::Closed => "closed",
             Self::Person => "person",
         }
     }

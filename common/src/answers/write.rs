@@ -10,14 +10,13 @@ use super::{
     gate::{Draft, Refused},
     hand_over,
     settings::{AnswerMode, AnswerSettings, settings},
-    store::{self, AnswerAuthor, AnswerKind, AnswerState, Place, Settled},
+    store::{self, AnswerAuthor, AnswerKey, AnswerState, Noted, Saying, Settled},
     template::{self, Occasion, Values, greeting},
 };
 use crate::{
     conversations::{Channel, Direction, NewMessage, SenderType, WriteError},
     db::{self, TenantTx},
     ids::LeadId,
-    language::Language,
     leads::{self, LockedLead},
     notifications::Event,
     outbox,
@@ -73,13 +72,9 @@ pub async fn prepare(
     means: Means<'_>,
 ) -> Result<Option<Asked>, AnswerError> {
     let Some(mut work) = Work::begin(tx, lead, turn, means).await? else { return Ok(None) };
-    if let Some(reason) = work.refusal() {
-        work.skip(reason).await?;
-        return Ok(None);
-    }
     let facts = work.facts().await?;
     let written = facts.customer.message.as_deref().unwrap_or_default();
-    if let Some(reason) = hand_over::needs_human(written, facts.language) {
+    if let Some(reason) = hand_over::needs_human(written) {
         work.hand_over(&facts, told(reason), Noted::default()).await?;
         return Ok(None);
     }
@@ -89,7 +84,7 @@ pub async fn prepare(
         return Ok(None);
     }
     let given = serde_json::to_value(&facts).unwrap_or_default();
-    store::note_given(work.tx, work.place, &given, work.due_at).await?;
+    store::note_given(work.tx, work.key, &given, work.due_at).await?;
     Ok(Some(Asked { facts, due_at: work.due_at }))
 }
 
@@ -119,26 +114,17 @@ pub async fn finish(
     }
 }
 
-/// Answers with the template what has not been answered in time.
-pub async fn answer_in_time(tx: &mut TenantTx, lead: LeadId, turn: i16, means: Means<'_>) -> Result<(), AnswerError> {
+/// Answers with the template what has not been answered otherwise, and notes why the assistant has not.
+pub async fn answer_without(
+    tx: &mut TenantTx,
+    lead: LeadId,
+    turn: i16,
+    means: Means<'_>,
+    why: &str,
+) -> Result<(), AnswerError> {
     let Some(mut work) = Work::begin(tx, lead, turn, means).await? else { return Ok(()) };
     let facts = work.facts().await?;
-    let noted = Noted { verdict: Some("the assistant did not answer in time"), ..Noted::default() };
-    work.use_template(&facts, noted).await
-}
-
-/// Nobody tries any more: a person has to answer.
-pub async fn give_up(tx: &mut TenantTx, lead: LeadId, turn: i16, reason: &str) -> db::Result<()> {
-    if leads::lock(tx, lead).await?.is_none() {
-        return Ok(());
-    }
-    let place = Place { lead, kind: AnswerKind::Answer, turn };
-    let answer = store::lock(tx, place).await?;
-    if answer.is_some_and(|answer| answer.state == AnswerState::Waiting) {
-        let settled = Settled { state: Some(AnswerState::Skipped), reason: Some(reason), ..Settled::default() };
-        store::settle(tx, place, &settled).await?;
-    }
-    leads::need_human(tx, lead, "the automatic answer could not be written", Event::NeedsHuman).await
+    work.use_template(&facts, Noted { verdict: Some(why), ..Noted::default() }).await
 }
 
 /// Why a person has to answer, for people of the dealership.
@@ -155,20 +141,11 @@ fn told(reason: hand_over::Reason) -> &'static str {
     }
 }
 
-/// What is kept of how an answer came about.
-#[derive(Debug, Default, Clone, Copy)]
-struct Noted<'a> {
-    came_back: Option<&'a str>,
-    verdict: Option<&'a str>,
-    model: Option<&'a str>,
-    tokens: (i64, i64),
-}
-
-/// An answer that nobody else ends before the transaction does.
+/// An answer that is to be given, and that nobody else gives before the transaction ends.
 struct Work<'t> {
     tx: &'t mut TenantTx,
     means: Means<'t>,
-    place: Place,
+    key: AnswerKey,
     lead: LockedLead,
     context: Context,
     settings: AnswerSettings,
@@ -177,7 +154,7 @@ struct Work<'t> {
 }
 
 impl<'t> Work<'t> {
-    /// `None` if there is nothing left to do.
+    /// `None` if it was given, or there is to be none.
     async fn begin(
         tx: &'t mut TenantTx,
         lead_id: LeadId,
@@ -185,14 +162,25 @@ impl<'t> Work<'t> {
         means: Means<'t>,
     ) -> Result<Option<Self>, AnswerError> {
         let Some(lead) = leads::lock(tx, lead_id).await? else { return Ok(None) };
-        let place = Place { lead: lead_id, kind: AnswerKind::Answer, turn };
-        let context = context(tx, place).await?;
-        let answer = store::begin(tx, place, context.received_at + PATIENCE).await?;
-        if answer.state != AnswerState::Waiting {
+        let key = AnswerKey { lead: lead_id, turn };
+        let begun = store::lock(tx, key).await?;
+        // Most are looked at once more when their time is over, and were given long before.
+        if begun.as_ref().is_some_and(|answer| answer.state != AnswerState::Waiting) {
             return Ok(None);
         }
-        let settings = settings(tx).await?;
-        Ok(Some(Self { tx, means, place, lead, context, settings, due_at: answer.due_at, is_due: answer.is_due }))
+        let (context, settings) = (context(tx, key).await?, settings(tx).await?);
+        let answer = match begun {
+            Some(answer) => answer,
+            None => store::begin(tx, key, context.received_at + PATIENCE).await?,
+        };
+        let work = Self { tx, means, key, lead, context, settings, due_at: answer.due_at, is_due: answer.is_due };
+        match work.refusal() {
+            Some(reason) => {
+                work.skip(reason).await?;
+                Ok(None)
+            }
+            None => Ok(Some(work)),
+        }
     }
 
     /// Why there is to be no answer.
@@ -219,35 +207,47 @@ impl<'t> Work<'t> {
     }
 
     async fn facts(&mut self) -> Result<Facts, AnswerError> {
-        let vehicles = vehicles(self.tx, self.place.lead).await?;
+        let vehicles = vehicles(self.tx, self.key.lead).await?;
         Ok(self.context.facts(&self.settings, vehicles))
     }
 
     async fn skip(self, reason: &str) -> Result<(), AnswerError> {
-        let settled = Settled { state: Some(AnswerState::Skipped), reason: Some(reason), ..Settled::default() };
-        store::settle(self.tx, self.place, &settled).await?;
+        let (state, noted) = (AnswerState::Skipped, Noted::default());
+        let settled = Settled { state, noted, said: None, reason: Some(reason), message: None };
+        store::settle(self.tx, self.key, &settled).await?;
         Ok(())
     }
 
     async fn use_draft(self, draft: &Draft, noted: Noted<'_>) -> Result<(), AnswerError> {
         let reasons = &draft.score_reasons;
-        leads::score_automatically(self.tx, self.place.lead, draft.score.into(), reasons).await?;
+        leads::score_automatically(self.tx, self.key.lead, draft.score.into(), reasons).await?;
         let hello = greeting(draft.language, self.context.first_name().as_deref());
         let text = format!("{hello}\n\n{}", draft.reply);
-        self.say(&text, draft.language, AnswerAuthor::Assistant, None, noted).await
+        let said = Saying { text: &text, language: draft.language, author: AnswerAuthor::Assistant };
+        self.say(said, None, noted).await
     }
 
     async fn use_template(self, facts: &Facts, noted: Noted<'_>) -> Result<(), AnswerError> {
         let is_there = facts.vehicles.first().is_some_and(|vehicle| vehicle.status == VehicleStatus::Available);
         let occasion = if is_there { Occasion::Vehicle } else { Occasion::Receipt };
-        let text = self.template(facts, occasion);
-        self.say(&text, facts.language, AnswerAuthor::Template, None, noted).await
+        self.say_template(facts, occasion, None, noted).await
     }
 
     async fn hand_over(self, facts: &Facts, reason: &str, noted: Noted<'_>) -> Result<(), AnswerError> {
-        leads::need_human(self.tx, self.place.lead, reason, Event::NeedsHuman).await?;
-        let text = self.template(facts, Occasion::Person);
-        self.say(&text, facts.language, AnswerAuthor::Template, Some(reason), noted).await
+        leads::need_human(self.tx, self.key.lead, reason, Event::NeedsHuman).await?;
+        self.say_template(facts, Occasion::Person, Some(reason), noted).await
+    }
+
+    async fn say_template(
+        self,
+        facts: &Facts,
+        occasion: Occasion,
+        reason: Option<&str>,
+        noted: Noted<'_>,
+    ) -> Result<(), AnswerError> {
+        let text = self.template(facts, occasion);
+        let said = Saying { text: &text, language: facts.language, author: AnswerAuthor::Template };
+        self.say(said, reason, noted).await
     }
 
     fn template(&self, facts: &Facts, occasion: Occasion) -> String {
@@ -261,40 +261,21 @@ impl<'t> Work<'t> {
         template::text(occasion, facts.language, own.as_deref(), &values)
     }
 
-    async fn say(
-        self,
-        text: &str,
-        language: Language,
-        author: AnswerAuthor,
-        reason: Option<&str>,
-        noted: Noted<'_>,
-    ) -> Result<(), AnswerError> {
+    async fn say(self, said: Saying<'_>, reason: Option<&str>, noted: Noted<'_>) -> Result<(), AnswerError> {
         let channel = self.channel().filter(|_| self.settings.mode == AnswerMode::On);
-        let message = match channel.map(|channel| self.message(channel, text, language, author)) {
+        let message = match channel.map(|channel| self.message(channel, said)) {
             Some(new) => Some(outbox::send(self.tx, &self.lead, &new, true).await?.id),
             None => None,
         };
         let state = if message.is_some() { AnswerState::Answered } else { AnswerState::Drafted };
-        let settled = Settled {
-            state: Some(state),
-            came_back: noted.came_back,
-            verdict: noted.verdict,
-            author: Some(author),
-            model: noted.model,
-            language: Some(language.as_str()),
-            reply: Some(text),
-            reason,
-            message,
-            tokens: noted.tokens,
-            ..Settled::default()
-        };
-        store::settle(self.tx, self.place, &settled).await?;
+        let settled = Settled { state, noted, said: Some(said), reason, message };
+        store::settle(self.tx, self.key, &settled).await?;
         Ok(())
     }
 
-    fn message(&self, channel: Channel, text: &str, language: Language, author: AnswerAuthor) -> NewMessage {
+    fn message(&self, channel: Channel, said: Saying<'_>) -> NewMessage {
         NewMessage {
-            lead_id: self.place.lead,
+            lead_id: self.key.lead,
             channel,
             direction: Direction::Outbound,
             sender: self.context.dealership.clone(),
@@ -302,8 +283,8 @@ impl<'t> Work<'t> {
             sender_clerk_user_id: None,
             impersonator: None,
             sender_type: SenderType::Ai,
-            message_content: text.to_owned(),
-            message_metadata: json!({ "language": language.as_str(), "author": author.as_str() }),
+            message_content: said.text.to_owned(),
+            message_metadata: json!({ "language": said.language.as_str(), "author": said.author.as_str() }),
             created_at: None,
         }
     }
@@ -324,7 +305,7 @@ pub async fn customer_wrote(tx: &mut TenantTx, lead: LeadId) -> Result<(), Answe
     .await
     .map_err(db::Error::from)?;
     if answered > 0 && !by_human && answered < settings(tx).await?.turns {
-        store::expect(tx, lead, answered + 1).await?;
+        store::request(tx, lead, answered + 1).await?;
     } else if answered > 0 || by_human {
         leads::need_human(tx, lead, "the customer has written again", Event::CustomerReplied).await?;
     }

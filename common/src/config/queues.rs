@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, str::FromStr, time::Duration};
 
-use crate::jobs::{Job, KINDS, WriteAnswer};
+use crate::jobs::{Job, KINDS, SendEmail, SendSms, WriteAnswer};
 
 /// Jobs of one queue that one process may run at once, at most.
 const MAX_CONCURRENCY: u32 = 1_000;
@@ -55,10 +55,16 @@ impl FromStr for Rate {
 /// Jobs that wait for the assistant cost neither a connection nor a processor, and there is a limit to how long a customer
 /// waits.
 const OF_ANSWERS: u32 = 500;
+/// The same of those that wait for a provider: one dealership's slow mail server must not take all the slots.
+const OF_SENDING: u32 = 100;
 
 /// How many jobs of a queue run at once in one process, where nothing else is said and `WORKER_CONCURRENCY` would not do.
 pub fn default_concurrency(queue: &str) -> Option<u32> {
-    (queue == WriteAnswer::QUEUE).then_some(OF_ANSWERS)
+    match queue {
+        WriteAnswer::QUEUE => Some(OF_ANSWERS),
+        SendEmail::QUEUE | SendSms::QUEUE => Some(OF_SENDING),
+        _ => None,
+    }
 }
 
 /// Reads `name:concurrency@rate`, separated by commas, of the queues in which jobs wait. Either part may be left out.

@@ -120,7 +120,7 @@ pub async fn take_in(tx: &mut TenantTx, inquiry: &Inquiry, origin: &Origin<'_>) 
         Became::Lead(lead) => {
             notifications::tell(tx, Event::NewLead, Some(lead)).await?;
             if origin.is_answered {
-                answers::expect(tx, lead, 1).await?;
+                answers::request(tx, lead, 1).await?;
             }
         }
         Became::Message(lead, _) => answers::customer_wrote(tx, lead).await?,

@@ -25,6 +25,12 @@ pub struct Settled {
     pub outcome: String,
 }
 
+impl Settled {
+    fn of(delivery: &Own, status: Status, outcome: impl Into<String>) -> Self {
+        Self { source: delivery.source, status, outcome: outcome.into() }
+    }
+}
+
 /// Why a delivery was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -62,8 +68,7 @@ async fn process_by(
         Some(source) => lead_sources::settings(tx, source).await?,
         None => None,
     };
-    let source = delivery.source;
-    let parked = |reason: &str| Settled { source, status: Status::Parked, outcome: reason.to_owned() };
+    let parked = |reason: &str| Settled::of(&delivery, Status::Parked, reason);
     let settled = match &settings {
         None => parked("its source was removed"),
         Some(settings) if !settings.enabled => parked("its source is switched off"),
@@ -131,21 +136,17 @@ async fn write_down(
 ) -> Result<Settled, IntakeError> {
     let inquiries = match reading {
         Reading::Inquiries(inquiries) => inquiries,
-        Reading::Doubtful(reason, _) => {
-            return Ok(Settled { source: delivery.source, status: Status::Parked, outcome: reason });
-        }
-        Reading::Ignored(reason) => {
-            return Ok(Settled { source: delivery.source, status: Status::Ignored, outcome: reason });
-        }
-        Reading::Dead(reason) => return Ok(Settled { source: delivery.source, status: Status::Dead, outcome: reason }),
+        Reading::Doubtful(reason, _) => return Ok(Settled::of(delivery, Status::Parked, reason)),
+        Reading::Ignored(reason) => return Ok(Settled::of(delivery, Status::Ignored, reason)),
+        Reading::Dead(reason) => return Ok(Settled::of(delivery, Status::Dead, reason)),
         Reading::CameBack(report) => return came_back(tx, delivery, &report).await,
     };
     if !inquiries.iter().any(|asked| asked.inquiry.is_reachable()) {
         let outcome = "nobody can be reached by what it says".to_owned();
-        return Ok(Settled { source: delivery.source, status: Status::Parked, outcome });
+        return Ok(Settled::of(delivery, Status::Parked, outcome));
     }
     let became = take_in_all(tx, delivery, settings, &inquiries).await?;
-    Ok(Settled { source: delivery.source, status: Status::Processed, outcome: outcome(&became) })
+    Ok(Settled::of(delivery, Status::Processed, outcome(&became)))
 }
 
 /// The message to whose address for answers a mail was sent.
@@ -154,62 +155,47 @@ fn replies_to(delivery: &Own) -> Option<OutboxId> {
     read_reply_token(&token)
 }
 
-/// A mail of ours has come back.
-async fn came_back(tx: &mut TenantTx, delivery: &Own, back: &Report) -> Result<Settled, IntakeError> {
+/// The message that a mail tells of, if that is one of ours: by the Message-ID of what came back, or by the address that it
+/// came back to.
+fn told_of(delivery: &Own, back: &Report) -> impl Iterator<Item = OutboxId> + use<> {
     let by_id = back.original_message_id.as_deref().and_then(|id| id.split('@').next());
     let by_id = by_id.and_then(|id| Uuid::try_parse(id).ok()).map(OutboxId::from);
-    if let Some(feedback) = &back.feedback {
-        return complained(tx, delivery, by_id, feedback).await;
-    }
-    let is_final = back.action.as_deref() == Some("failed");
-    let kind = match back.status.as_deref() {
-        Some(status) if is_final && status.starts_with('5') => ReportKind::HardBounce,
-        _ if is_final => ReportKind::SoftBounce,
-        _ => {
-            return Ok(Settled {
-                source: delivery.source,
-                status: Status::Ignored,
-                outcome: "a mail of ours is delayed".to_owned(),
-            });
-        }
-    };
-    let reason = back.status.as_ref().map(|status| format!("the customer's mail server refused it ({status})"));
-    for outbox in by_id.into_iter().chain(replies_to(delivery)) {
-        let told = outbox::Report { outbox, kind, reason: reason.clone() };
-        if outbox::report(tx, &told).await? {
-            return Ok(Settled {
-                source: delivery.source,
-                status: Status::Processed,
-                outcome: format!("tells that {outbox} came back"),
-            });
-        }
-    }
-    Ok(Settled {
-        source: delivery.source,
-        status: Status::Ignored,
-        outcome: "a report that a mail did not arrive".to_owned(),
-    })
+    by_id.into_iter().chain(replies_to(delivery))
 }
 
-/// Somebody has told what they think of a mail of ours. Nothing more is sent to them, unless it is that they want it.
-async fn complained(
-    tx: &mut TenantTx,
-    delivery: &Own,
-    by_id: Option<OutboxId>,
-    feedback: &str,
-) -> Result<Settled, IntakeError> {
-    let settled = |status, outcome: String| Settled { source: delivery.source, status, outcome };
-    let kind = match feedback.to_ascii_lowercase().as_str() {
-        "not-spam" => return Ok(settled(Status::Ignored, "a mail of ours is no spam".to_owned())),
-        "opt-out" | "opt-out-list" => ReportKind::OptOut,
-        _ => ReportKind::Complaint,
+/// A mail of ours has come back, or somebody has told what they think of it: then nothing more is sent to them, unless it is that
+/// they want it.
+async fn came_back(tx: &mut TenantTx, delivery: &Own, back: &Report) -> Result<Settled, IntakeError> {
+    let ignored = |reason: &str| Ok(Settled::of(delivery, Status::Ignored, reason));
+    let kind = match (&back.feedback, back.status.as_deref()) {
+        (Some(feedback), _) => match feedback.to_ascii_lowercase().as_str() {
+            "not-spam" => return ignored("a mail of ours is no spam"),
+            "opt-out" | "opt-out-list" => ReportKind::OptOut,
+            _ => ReportKind::Complaint,
+        },
+        _ if back.action.as_deref() != Some("failed") => return ignored("a mail of ours is delayed"),
+        (None, Some(status)) if is_wrong_address(status) => ReportKind::HardBounce,
+        _ => ReportKind::SoftBounce,
     };
-    for outbox in by_id.into_iter().chain(replies_to(delivery)) {
-        if outbox::report(tx, &outbox::Report { outbox, kind, reason: None }).await? {
-            return Ok(settled(Status::Processed, format!("a complaint about {outbox}")));
+    let reason = back.status.as_ref().map(|status| format!("the customer's mail server refused it ({status})"));
+    for outbox in told_of(delivery, back) {
+        let told = outbox::Report { outbox, kind, reason: reason.clone() };
+        if outbox::report(tx, &told).await? {
+            let outcome = match kind {
+                ReportKind::Complaint | ReportKind::OptOut => format!("a complaint about {outbox}"),
+                _ => format!("tells that {outbox} came back"),
+            };
+            return Ok(Settled::of(delivery, Status::Processed, outcome));
         }
     }
-    Ok(settled(Status::Ignored, "a complaint about no mail of ours".to_owned()))
+    ignored("a report about no mail of ours")
+}
+
+/// A full mailbox, a strict policy or a broken server may be different tomorrow; a wrong address is not.
+/// <https://www.rfc-editor.org/rfc/rfc3463#section-3.2>
+fn is_wrong_address(status: &str) -> bool {
+    ["5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1"]
+        .contains(&status.split_whitespace().next().unwrap_or_default())
 }
 
 /// Each of a delivery's inquiries, in their order.

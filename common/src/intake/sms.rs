@@ -12,7 +12,7 @@ use crate::{
     deliveries::{NewDelivery, Source, Status, Stored, erase_own, settle_own, store, take_own},
     ids::{DealershipId, LeadId},
     jobs::ReadSms,
-    outbox::{SuppressionReason, opt_in, suppress},
+    outbox::{SuppressionReason, lift, suppress},
     queue::{NewJob, enqueue},
 };
 
@@ -92,7 +92,7 @@ pub async fn process_sms(tx: &mut TenantTx, id: i64) -> std::result::Result<Opti
         return Ok(Some(Status::Dead));
     };
     if sms.says(&START, "START") {
-        opt_in(tx, Channel::Sms, &sms.from).await?;
+        lift(tx, Channel::Sms, &sms.from, SuppressionReason::OptOut).await?;
         return end(tx, id, "the customer wants messages again").await;
     }
     let stops = sms.says(&STOP, "STOP");

@@ -9,7 +9,7 @@ use crate::{
     input::{Email, Phone},
 };
 
-/// Leads that are given their customers in one transaction.
+/// Leads that are looked for at once.
 const BATCH: i64 = 200;
 
 #[derive(FromRow)]
@@ -72,13 +72,12 @@ pub async fn adopt_all(db: &Db) -> Result<u64> {
         tx.commit().await?;
         let Some(last) = waiting.last() else { return Ok(adopted) };
         after = Some(*last);
-        for of_one in waiting.chunk_by(|a, b| a.0 == b.0) {
-            let mut tx = db.tenant(of_one[0].0).await?;
-            for (_, lead) in of_one {
-                adopt(&mut tx, *lead).await?;
-                adopted += 1;
-            }
+        for (dealership, lead) in waiting {
+            // Each by itself: who holds one lead and waits for a customer must not hold others.
+            let mut tx = db.tenant(dealership).await?;
+            adopt(&mut tx, lead).await?;
             tx.commit().await?;
+            adopted += 1;
         }
     }
 }

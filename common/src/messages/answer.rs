@@ -16,12 +16,17 @@ use crate::{
 /// once it has arrived. The automatic answer is withdrawn, unless it is on its way. Does nothing if the dealership has no such
 /// lead.
 pub async fn answer(tx: &mut TenantTx, new: &NewMessage) -> Result<Option<Message>, WriteError> {
-    let Some(lead) = leads::lock(tx, new.lead_id).await? else { return Ok(None) };
-    answers::give_way(tx, new.lead_id).await?;
-    match new.channel {
-        Channel::Email | Channel::Sms => outbox::send(tx, &lead, new, false).await.map(Some),
-        Channel::Facebook | Channel::Website | Channel::Manual => conversations::create(tx, new).await,
+    let message = match new.channel {
+        Channel::Email | Channel::Sms => match leads::lock(tx, new.lead_id).await? {
+            Some(lead) => Some(outbox::send(tx, &lead, new, false).await?),
+            None => None,
+        },
+        Channel::Facebook | Channel::Website | Channel::Manual => conversations::create(tx, new).await?,
+    };
+    if message.is_some() {
+        answers::give_way(tx, new.lead_id).await?;
     }
+    Ok(message)
 }
 
 /// A draft as the person who sends it has seen it, or has changed it.

@@ -57,7 +57,7 @@ pub struct SmsPreview {
 
 /// Shows a message without sending it. `None` if the dealership has no such lead. Only mails and text messages are sent.
 pub async fn preview(tx: &mut TenantTx, new: &NewMessage, inbound_domain: Option<&str>) -> Result<Option<Preview>> {
-    let message = outbox::imagine(tx, new.lead_id, new.channel, &new.sender, &new.message_content).await?;
+    let message = outbox::preview(tx, new.lead_id, new.channel, &new.sender, &new.message_content).await?;
     let Some(message) = message else { return Ok(None) };
     let email = match new.channel {
         Channel::Email => Some(mail(tx, &message, inbound_domain).await?),

@@ -1,15 +1,18 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::bundle_at;
 use crate::{
     db::{Result, TenantTx},
     ids::{OutboxId, UserId},
-    jobs::{NotifyPeople, SendEmail},
+    jobs::SendEmail,
     queue::{NewJob, enqueue},
 };
 
 /// People that are told in one transaction.
 const BATCH: i64 = 50;
+/// Seconds after which it is looked again whether somebody's quiet hours are over.
+const AGAIN: i32 = 600;
 
 /// Puts what waits for each person into one mail. Who has quiet hours is told afterwards. Returns how many mails that makes.
 pub async fn bundle(tx: &mut TenantTx) -> Result<usize> {
@@ -55,19 +58,20 @@ pub async fn bundle(tx: &mut TenantTx) -> Result<usize> {
 
 /// For those who have quiet hours now, and for those of the next batch.
 async fn try_again(tx: &mut TenantTx) -> Result<()> {
-    let run_at: Option<DateTime<Utc>> = sqlx::query_scalar(
+    let due: Option<DateTime<Utc>> = sqlx::query_scalar(
         "-- notifications::try_again
-         SELECT now() + interval '10 minutes' WHERE EXISTS (
+         SELECT to_timestamp((floor(extract(epoch FROM now()) / $2) + 1) * $2) WHERE EXISTS (
            SELECT FROM notifications n JOIN users u ON u.id = n.user_id AND u.dealership_id = $1
            WHERE n.dealership_id = $1 AND n.outbox_id IS NULL AND NOT u.suspended)",
     )
     .bind(tx.dealership())
+    .bind(AGAIN)
     .fetch_optional(tx.conn())
     .await?;
-    if run_at.is_some() {
-        enqueue(tx, &NewJob { run_at, ..NewJob::now(&NotifyPeople {}) }).await?;
+    match due {
+        Some(due) => bundle_at(tx, due).await,
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Drops what waits to be told.

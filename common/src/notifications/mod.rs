@@ -5,6 +5,7 @@ mod bundle;
 
 pub use bundle::{bundle, forget};
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::{
@@ -36,37 +37,42 @@ text_enum!(
     }
 );
 
-/// How long to wait for more that can be told together.
-const GATHER_SECONDS: f64 = 20.0;
+/// What happens within so many seconds is told together.
+const GATHER: i32 = 20;
+/// How much later it is told: longer than a transaction takes that began within them.
+const GRACE: i32 = 12;
 
 /// Tells those whom it concerns: whoever takes care of the lead, or everybody where nobody does; of a source, the admins. Who
 /// does not want to hear of it is not told.
 pub(crate) async fn tell(tx: &mut TenantTx, event: Event, lead: Option<LeadId>) -> Result<()> {
-    let told = sqlx::query(
+    let (told, due): (i64, DateTime<Utc>) = sqlx::query_as(
         "-- notifications::tell
-         INSERT INTO notifications (dealership_id, user_id, event, lead_id)
-         SELECT $1, u.id, $2, $3 FROM users u
-         WHERE u.dealership_id = $1 AND NOT u.suspended
-           AND coalesce((u.notification_preferences ->> 'email')::boolean, true)
-           AND coalesce((u.notification_preferences -> 'events' ->> $2)::boolean, true)
-           AND CASE WHEN $3::uuid IS NULL THEN u.role = 'admin'
-                    ELSE coalesce((SELECT assigned_to FROM leads WHERE id = $3 AND dealership_id = $1), u.id) = u.id END",
+         WITH told AS (
+           INSERT INTO notifications (dealership_id, user_id, event, lead_id)
+           SELECT $1, u.id, $2, $3 FROM users u
+           WHERE u.dealership_id = $1 AND NOT u.suspended
+             AND coalesce((u.notification_preferences ->> 'email')::boolean, true)
+             AND coalesce((u.notification_preferences -> 'events' ->> $2)::boolean, true)
+             AND CASE WHEN $3::uuid IS NULL THEN u.role = 'admin'
+                      ELSE coalesce((SELECT assigned_to FROM leads WHERE id = $3 AND dealership_id = $1), u.id) = u.id END
+           RETURNING user_id)
+         SELECT count(*), to_timestamp(ceil(extract(epoch FROM now()) / $4) * $4 + $5) FROM told",
     )
     .bind(tx.dealership())
     .bind(event)
     .bind(lead)
-    .execute(tx.conn())
+    .bind(GATHER)
+    .bind(GRACE)
+    .fetch_one(tx.conn())
     .await?;
-    if told.rows_affected() == 0 {
-        return Ok(());
-    }
-    let run_at = sqlx::query_scalar("-- notifications::tell\nSELECT now() + make_interval(secs => $1)")
-        .bind(GATHER_SECONDS)
-        .fetch_one(tx.conn())
-        .await?;
-    let unique_key = tx.dealership().to_string();
+    if told > 0 { bundle_at(tx, due).await } else { Ok(()) }
+}
+
+/// Has what waits told then. One job for each such time: one that runs already would not see what is written now.
+async fn bundle_at(tx: &mut TenantTx, due: DateTime<Utc>) -> Result<()> {
+    let unique_key = format!("notify {} {}", tx.dealership(), due.timestamp());
     let job = NotifyPeople {};
-    enqueue(tx, &NewJob { run_at: Some(run_at), unique_key: Some(&unique_key), ..NewJob::now(&job) }).await?;
+    enqueue(tx, &NewJob { run_at: Some(due), unique_key: Some(&unique_key), ..NewJob::now(&job) }).await?;
     Ok(())
 }
 

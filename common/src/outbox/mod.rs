@@ -15,11 +15,10 @@ mod turn;
 
 pub use queue::{NotAgain, send, send_again};
 pub use reports::{Report, ReportKind, Reporter, process_reports, receive_reports, report};
-pub use settle::{bury, is_accepted, is_asked_again, is_in_doubt, is_not_taken, is_refused};
-pub use suppression::{SuppressionReason, opt_in, suppress};
+pub use settle::{bury, mark_accepted, mark_in_doubt, mark_not_taken, mark_refused, mark_retrying};
+pub use suppression::{SuppressionReason, lift, suppress};
 pub use tag::{read_reply_token, read_tag, reply_token, tag};
 pub use take::{
-    MessageText, NoticeLine, Outgoing, OutgoingMessage, OutgoingNotice, Reply, Sender, Tried, Way, imagine, quiet_for,
-    take,
+    MessageText, NoticeLine, Outgoing, OutgoingMessage, OutgoingNotice, Reply, Sender, Tried, Way, preview, take,
 };
-pub use turn::wait_for_turn;
+pub use turn::{quiet_for, wait_for_turn};

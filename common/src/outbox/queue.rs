@@ -1,6 +1,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::suppression::{SuppressionReason, lift};
 use crate::{
     conversations::{self, Channel, Delivery, DeliveryStatus, Message, NewMessage, WriteError},
     db::{self, Error, TenantTx},
@@ -94,9 +95,9 @@ impl From<sqlx::Error> for NotAgain {
 pub async fn send_again(tx: &mut TenantTx, message: MessageId) -> Result<Delivery, NotAgain> {
     let message = conversations::find(tx, message).await?.ok_or(NotAgain::Missing)?;
     leads::lock(tx, message.lead_id).await?.ok_or(NotAgain::Missing)?;
-    let last: Option<(DeliveryStatus, bool)> = sqlx::query_as(
+    let last: Option<(DeliveryStatus, bool, String)> = sqlx::query_as(
         "-- outbox::send_again
-         SELECT status, automatic FROM outbox WHERE message_id = $1 AND dealership_id = $2
+         SELECT status, automatic, recipient FROM outbox WHERE message_id = $1 AND dealership_id = $2
          ORDER BY created_at DESC, id DESC LIMIT 1 FOR NO KEY UPDATE",
     )
     .bind(message.id)
@@ -104,7 +105,9 @@ pub async fn send_again(tx: &mut TenantTx, message: MessageId) -> Result<Deliver
     .fetch_optional(tx.conn())
     .await?;
     match last {
-        Some((DeliveryStatus::Failed | DeliveryStatus::Bounced | DeliveryStatus::Unknown, automatic)) => {
+        Some((DeliveryStatus::Failed | DeliveryStatus::Bounced | DeliveryStatus::Unknown, automatic, recipient)) => {
+            // A report was the only one who said that the address takes nothing. Whoever wants no more messages stays alone.
+            lift(tx, message.channel, &recipient, SuppressionReason::Bounce).await?;
             let delivery = queue(tx, &message, automatic).await?;
             if delivery.status == DeliveryStatus::Queued { Ok(delivery) } else { Err(NotAgain::NoAddress) }
         }

@@ -57,7 +57,7 @@ pub(super) async fn lock(tx: &mut TenantTx, id: OutboxId) -> Result<Option<Locke
 }
 
 /// The provider has taken it, and calls it so. With `arrives` nothing more will be heard of it: it counts as delivered.
-pub async fn is_accepted(
+pub async fn mark_accepted(
     tx: &mut TenantTx,
     id: OutboxId,
     provider: &str,
@@ -66,7 +66,7 @@ pub async fn is_accepted(
 ) -> Result<()> {
     let Some(locked) = lock(tx, id).await? else { return Ok(()) };
     sqlx::query(
-        "-- outbox::is_accepted
+        "-- outbox::mark_accepted
          UPDATE outbox SET provider = $3, provider_id = coalesce($4, provider_id), sent_at = coalesce(sent_at, now())
          WHERE id = $1 AND dealership_id = $2",
     )
@@ -85,7 +85,7 @@ pub async fn is_accepted(
 
 /// The provider has certainly not taken it: it is tried again after a while. What is automatic is withdrawn if a person has
 /// answered meanwhile.
-pub async fn is_not_taken(tx: &mut TenantTx, id: OutboxId, after: Duration, reason: &str) -> Result<()> {
+pub async fn mark_not_taken(tx: &mut TenantTx, id: OutboxId, after: Duration, reason: &str) -> Result<()> {
     let Some(locked) = lock(tx, id).await? else { return Ok(()) };
     if locked.status != DeliveryStatus::Sending {
         return Ok(());
@@ -101,7 +101,7 @@ pub async fn is_not_taken(tx: &mut TenantTx, id: OutboxId, after: Duration, reas
 
 /// The provider may have taken it, and knows it by its key: it is asked again after a while, and nobody withdraws what the
 /// customer may have.
-pub async fn is_asked_again(tx: &mut TenantTx, id: OutboxId, after: Duration, reason: &str) -> Result<()> {
+pub async fn mark_retrying(tx: &mut TenantTx, id: OutboxId, after: Duration, reason: &str) -> Result<()> {
     let Some(locked) = lock(tx, id).await? else { return Ok(()) };
     if locked.status != DeliveryStatus::Sending {
         return Ok(());
@@ -135,14 +135,14 @@ async fn try_again(
 }
 
 /// The provider may have taken it: a report tells, or a person decides.
-pub async fn is_in_doubt(tx: &mut TenantTx, id: OutboxId, provider: &str, reason: &str) -> Result<()> {
+pub async fn mark_in_doubt(tx: &mut TenantTx, id: OutboxId, provider: &str, reason: &str) -> Result<()> {
     let Some(locked) = lock(tx, id).await? else { return Ok(()) };
     set_provider(tx, id, provider).await?;
     advance(tx, &locked, DeliveryStatus::Unknown, Some(reason)).await
 }
 
 /// The provider will not take it.
-pub async fn is_refused(tx: &mut TenantTx, id: OutboxId, provider: &str, reason: &str) -> Result<()> {
+pub async fn mark_refused(tx: &mut TenantTx, id: OutboxId, provider: &str, reason: &str) -> Result<()> {
     let Some(locked) = lock(tx, id).await? else { return Ok(()) };
     set_provider(tx, id, provider).await?;
     advance(tx, &locked, DeliveryStatus::Failed, Some(reason)).await

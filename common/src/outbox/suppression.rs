@@ -24,7 +24,7 @@ impl SuppressionReason {
     /// For people of the dealership.
     pub(super) fn told(self) -> &'static str {
         match self {
-            Self::Bounce => "the address does not take messages: an earlier one came back",
+            Self::Bounce => "an earlier message to the address came back; send this one again if it is right",
             Self::Complaint => "the customer reported an earlier message as unwanted",
             Self::OptOut => "the customer wants no more messages",
         }
@@ -47,16 +47,18 @@ pub async fn suppress(tx: &mut TenantTx, channel: Channel, address: &str, reason
     Ok(())
 }
 
-/// Its owner wants messages again: what they did not want is forgotten, not that an address does not work.
-pub async fn opt_in(tx: &mut TenantTx, channel: Channel, address: &str) -> Result<()> {
+/// Sends to an address again, if it was for this reason that nothing was sent: its owner wants messages again, or a person of the
+/// dealership does not believe that it takes none.
+pub async fn lift(tx: &mut TenantTx, channel: Channel, address: &str, reason: SuppressionReason) -> Result<()> {
     sqlx::query(
-        "-- outbox::opt_in
+        "-- outbox::lift
          DELETE FROM suppressions
-         WHERE dealership_id = $1 AND channel = $2 AND address_hash = $3 AND reason = 'opt_out'",
+         WHERE dealership_id = $1 AND channel = $2 AND address_hash = $3 AND reason = $4",
     )
     .bind(tx.dealership())
     .bind(channel)
     .bind(hash(tx.dealership(), address))
+    .bind(reason)
     .execute(tx.conn())
     .await?;
     Ok(())

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use sqlx::FromRow;
 
 use super::{
@@ -27,7 +25,6 @@ pub struct Tried {
 #[derive(Debug, Clone)]
 pub struct OutgoingMessage {
     pub id: OutboxId,
-    pub lead: LeadId,
     pub tried: Tried,
     /// Its Message-ID, without angle brackets.
     pub mail_id: String,
@@ -108,8 +105,6 @@ pub struct NoticeLine {
     pub event: Event,
     pub customer_name: Option<String>,
     pub vehicle_interest: Option<String>,
-    /// Why a person has to answer.
-    pub needs_human: Option<String>,
 }
 
 /// What is to be sent.
@@ -168,7 +163,6 @@ pub async fn take(tx: &mut TenantTx, id: OutboxId, way: Way<'_>) -> Result<Optio
     };
     Ok(Some(Outgoing::Message(Box::new(OutgoingMessage {
         id,
-        lead,
         tried,
         mail_id,
         channel: locked.channel,
@@ -191,7 +185,7 @@ struct Addressee {
 
 /// What a message of somebody's would be, were it sent now. `None` if the dealership has no such lead; no recipient where the
 /// customer has no address for the channel.
-pub async fn imagine(
+pub async fn preview(
     tx: &mut TenantTx,
     lead: LeadId,
     channel: Channel,
@@ -199,7 +193,7 @@ pub async fn imagine(
     content: &str,
 ) -> Result<Option<OutgoingMessage>> {
     let addressee: Option<Addressee> = sqlx::query_as(
-        "-- outbox::imagine
+        "-- outbox::preview
          SELECT customer_name, source_metadata ->> 'subject' AS subject, vehicle_interest,
                 CASE $3 WHEN 'email' THEN customer_email ELSE customer_phone_e164 END AS recipient
          FROM leads WHERE id = $1 AND dealership_id = $2",
@@ -221,7 +215,6 @@ pub async fn imagine(
     };
     Ok(Some(OutgoingMessage {
         id: uuid::Uuid::nil().into(),
-        lead,
         tried: Tried { attempts: 0, is_in_doubt: false },
         mail_id: String::new(),
         channel,
@@ -240,7 +233,7 @@ const MAX_LINES: i64 = 100;
 async fn notice(tx: &mut TenantTx, id: OutboxId) -> Result<Vec<NoticeLine>> {
     Ok(sqlx::query_as(
         "-- outbox::notice
-         SELECT n.event, l.customer_name, l.vehicle_interest, l.needs_human
+         SELECT n.event, l.customer_name, l.vehicle_interest
          FROM notifications n LEFT JOIN leads l ON l.id = n.lead_id AND l.dealership_id = $2
          WHERE n.outbox_id = $1 AND n.dealership_id = $2 ORDER BY n.created_at, n.id LIMIT $3",
     )
@@ -323,26 +316,4 @@ async fn answered(tx: &mut TenantTx, lead: LeadId) -> Result<Option<Reply>> {
     .bind(Direction::Inbound)
     .fetch_optional(tx.conn())
     .await?)
-}
-
-/// Nine in the evening to nine in the morning, in Norway, nobody's telephone rings because of us: how long to wait until then.
-/// Whoever wrote within the last quarter of an hour is awake.
-pub async fn quiet_for(tx: &mut TenantTx, id: OutboxId) -> Result<Option<Duration>> {
-    let seconds: Option<Option<f64>> = sqlx::query_scalar(
-        "-- outbox::quiet_for
-         WITH clock AS (SELECT now() AT TIME ZONE 'Europe/Oslo' AS here)
-         SELECT CASE WHEN extract(hour FROM here) >= 9 AND extract(hour FROM here) < 21 THEN NULL
-                     WHEN greatest(l.created_at, (
-                            SELECT max(created_at) FROM conversations c
-                            WHERE c.lead_id = l.id AND c.dealership_id = $2 AND c.direction = 'inbound'))
-                          > now() - interval '15 minutes' THEN NULL
-                     ELSE extract(epoch FROM date_trunc('day', here - interval '9 hours') + interval '33 hours' - here)::float8 END
-         FROM outbox o JOIN leads l ON l.id = o.lead_id AND l.dealership_id = $2 CROSS JOIN clock
-         WHERE o.id = $1 AND o.dealership_id = $2 AND o.automatic AND o.status = 'queued'",
-    )
-    .bind(id)
-    .bind(tx.dealership())
-    .fetch_optional(tx.conn())
-    .await?;
-    Ok(seconds.flatten().map(|seconds| Duration::from_secs_f64(seconds.max(1.0))))
 }

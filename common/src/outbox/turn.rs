@@ -1,3 +1,5 @@
+//! When a message may go.
+
 use std::time::Duration;
 
 use sqlx::FromRow;
@@ -51,4 +53,26 @@ pub async fn wait_for_turn(tx: &mut TenantTx, id: OutboxId, per_minute: u32) -> 
     let room_in = room_in.filter(|_| sent >= limit).unwrap_or(YIELD_SECONDS).max(1.0);
     let minutes_ahead = u32::try_from(ahead / limit).unwrap_or(u32::MAX).min(24 * 60);
     Ok(Some(Duration::from_secs_f64(room_in) + Duration::from_mins(minutes_ahead.into())))
+}
+
+/// Nine in the evening to nine in the morning, in Norway, nobody's telephone rings because of us: how long to wait until then.
+/// Whoever wrote within the last quarter of an hour is awake.
+pub async fn quiet_for(tx: &mut TenantTx, id: OutboxId) -> Result<Option<Duration>> {
+    let seconds: Option<Option<f64>> = sqlx::query_scalar(
+        "-- outbox::quiet_for
+         WITH clock AS (SELECT now() AT TIME ZONE 'Europe/Oslo' AS here)
+         SELECT CASE WHEN extract(hour FROM here) >= 9 AND extract(hour FROM here) < 21 THEN NULL
+                     WHEN greatest(l.created_at, (
+                            SELECT max(created_at) FROM conversations c
+                            WHERE c.lead_id = l.id AND c.dealership_id = $2 AND c.direction = 'inbound'))
+                          > now() - interval '15 minutes' THEN NULL
+                     ELSE extract(epoch FROM date_trunc('day', here - interval '9 hours') + interval '33 hours' - here)::float8 END
+         FROM outbox o JOIN leads l ON l.id = o.lead_id AND l.dealership_id = $2 CROSS JOIN clock
+         WHERE o.id = $1 AND o.dealership_id = $2 AND o.automatic AND o.status = 'queued'",
+    )
+    .bind(id)
+    .bind(tx.dealership())
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(seconds.flatten().map(|seconds| Duration::from_secs_f64(seconds.max(1.0))))
 }

@@ -155,7 +155,7 @@ async fn messages(app: &TestApp, oslo: &Dealership<'_>, admin: &Person<'_>) {
         CameBack::Written { text: "{}".to_owned(), model: "m".to_owned(), tokens: (1, 1), verdict: Ok(draft) };
     answers::finish(&mut tx, lead, 1, means, &asked.facts, came_back).await.expect("it is there");
     answers::customer_wrote(&mut tx, lead).await.expect("it is there");
-    answers::give_up(&mut tx, lead, 2, "an error").await.expect("it is there");
+    answers::answer_without(&mut tx, lead, 2, means, "an error").await.expect("it is there");
     tx.commit().await.expect("the database is there");
     sent(app, oslo, admin).await;
     overtaken(app, oslo, admin).await;
@@ -191,10 +191,10 @@ async fn sent(app: &TestApp, oslo: &Dealership<'_>, admin: &Person<'_>) {
     assert_eq!(outbox::wait_for_turn(&mut tx, id, 60).await.expect("it is there"), None);
     for _ in 0..2 {
         assert!(outbox::take(&mut tx, id, way).await.expect("it is there").is_some());
-        outbox::is_not_taken(&mut tx, id, Duration::from_secs(1), "away").await.expect("it is there");
+        outbox::mark_not_taken(&mut tx, id, Duration::from_secs(1), "away").await.expect("it is there");
     }
     outbox::take(&mut tx, id, way).await.expect("it is there");
-    outbox::is_in_doubt(&mut tx, id, "smtp", "cut").await.expect("it is there");
+    outbox::mark_in_doubt(&mut tx, id, "smtp", "cut").await.expect("it is there");
     tx.commit().await.expect("the database is there");
     let mut superuser = app.connect().await;
     let message: uuid::Uuid = sqlx::query_scalar("SELECT message_id FROM outbox WHERE id = $1")
@@ -206,10 +206,10 @@ async fn sent(app: &TestApp, oslo: &Dealership<'_>, admin: &Person<'_>) {
     let again = latest(app).await;
     let mut tx = app.db.tenant(oslo.id).await.expect("the database is there");
     outbox::take(&mut tx, again, way).await.expect("it is there");
-    outbox::is_accepted(&mut tx, again, "smtp", None, true).await.expect("it is there");
+    outbox::mark_accepted(&mut tx, again, "smtp", None, true).await.expect("it is there");
     let report = Report { outbox: again, kind: ReportKind::HardBounce, reason: None };
     assert!(outbox::report(&mut tx, &report).await.expect("it is there"));
-    outbox::opt_in(&mut tx, Channel::Email, "kunde@example.no").await.expect("it is there");
+    outbox::lift(&mut tx, Channel::Email, "kunde@example.no", SuppressionReason::Bounce).await.expect("it is there");
     tx.commit().await.expect("the database is there");
     superuser.execute("DELETE FROM suppressions").await.expect("a superuser may");
 }
@@ -225,12 +225,12 @@ async fn overtaken(app: &TestApp, oslo: &Dealership<'_>, admin: &Person<'_>) {
     let way = Way { domain: "norvalt.example", is_idempotent: true };
     let mut tx = app.db.tenant(oslo.id).await.expect("the database is there");
     assert!(outbox::take(&mut tx, automatic, way).await.expect("it is there").is_some());
-    outbox::is_asked_again(&mut tx, automatic, Duration::from_secs(1), "cut").await.expect("it is there");
+    outbox::mark_retrying(&mut tx, automatic, Duration::from_secs(1), "cut").await.expect("it is there");
     tx.commit().await.expect("the database is there");
     let reply = json!({ "lead_id": lead, "message_content": "Hei", "channel": "email" });
     ask(admin, Method::POST, "/api/v1/conversations", Some(reply), 201).await;
     let mut tx = app.db.tenant(oslo.id).await.expect("the database is there");
-    outbox::is_not_taken(&mut tx, automatic, Duration::from_secs(1), "away").await.expect("it is there");
+    outbox::mark_not_taken(&mut tx, automatic, Duration::from_secs(1), "away").await.expect("it is there");
     assert!(outbox::take(&mut tx, automatic, way).await.expect("it is there").is_none(), "it is withdrawn");
     tx.commit().await.expect("the database is there");
 }

@@ -9,6 +9,7 @@ impl TenantJob for AnswerInTime {
     const TIMEOUT: Duration = Duration::from_secs(30);
 
     async fn perform(self, context: &JobContext, tx: &mut TenantTx) -> Result<(), JobError> {
-        answers::answer_in_time(tx, self.lead_id, self.turn, context.means()).await.map_err(to_job_error)
+        let why = "the assistant did not answer in time";
+        answers::answer_without(tx, self.lead_id, self.turn, context.means(), why).await.map_err(to_job_error)
     }
 }

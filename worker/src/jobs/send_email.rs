@@ -11,7 +11,7 @@ use common::{
 };
 use integrations::email::{Mailbox, OutgoingEmail};
 
-use super::sending::{Heard, Provider, no_client, to_job_error};
+use super::sending::{AccountOutcome, Provider, no_client, to_job_error};
 use crate::{JobContext, JobError, NetworkJob, Services};
 
 /// What people read where nothing can be sent.
@@ -22,7 +22,7 @@ pub(super) const TOO_MANY: &str = "the dealership has sent as much in a minute a
 impl NetworkJob for SendEmail {
     const TIMEOUT: Duration = Duration::from_secs(75);
     type Loaded = Box<Mail>;
-    type Answer = Heard;
+    type Answer = AccountOutcome;
 
     async fn load(&self, context: &JobContext, tx: &mut TenantTx) -> Result<Option<Self::Loaded>, JobError> {
         let own = sending_accounts::email_of(tx, &context.keyring, self.outbox_id).await.map_err(to_job_error)?;
@@ -49,12 +49,12 @@ impl NetworkJob for SendEmail {
         Ok(Some(Box::new(Mail { tried, email, own })))
     }
 
-    async fn call(&self, loaded: &Self::Loaded, services: &Services) -> Result<Heard, JobError> {
+    async fn call(&self, loaded: &Self::Loaded, services: &Services) -> Result<AccountOutcome, JobError> {
         let mark = loaded.own.as_ref().map(Own::mark);
         let sender = match &loaded.own {
             Some(own) => match services.own.email(own) {
                 Ok(sender) => sender,
-                Err(error) => return Ok(Heard { said: no_client(&error), own: mark }),
+                Err(error) => return Ok(AccountOutcome { outcome: no_client(&error), own: mark }),
             },
             None => services.email.clone().ok_or_else(|| JobError::dead(NO_PROVIDER))?,
         };
@@ -64,11 +64,11 @@ impl NetworkJob for SendEmail {
             // Reports of an own account would be signed with its own secrets.
             reports_delivery: sender.reports_delivery() && mark.is_none(),
         };
-        Ok(Heard { said: provider.said(sender.send(&loaded.email).await, loaded.tried), own: mark })
+        Ok(AccountOutcome { outcome: provider.outcome(sender.send(&loaded.email).await, loaded.tried), own: mark })
     }
 
-    async fn save(&self, heard: Heard, _: &JobContext, tx: &mut TenantTx) -> Result<(), JobError> {
-        heard.save(self.outbox_id, tx).await
+    async fn save(&self, outcome: AccountOutcome, _: &JobContext, tx: &mut TenantTx) -> Result<(), JobError> {
+        outcome.save(self.outbox_id, tx).await
     }
 
     async fn dead(&self, reason: &str, _: &JobContext, tx: &mut TenantTx) -> Result<(), JobError> {

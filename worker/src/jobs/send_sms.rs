@@ -12,7 +12,7 @@ use integrations::sms::OutgoingSms;
 
 use super::{
     send_email::TOO_MANY,
-    sending::{Heard, Provider, no_client, to_job_error},
+    sending::{AccountOutcome, Provider, no_client, to_job_error},
 };
 use crate::{JobContext, JobError, NetworkJob, Services};
 
@@ -24,7 +24,7 @@ const NO_DOMAIN: &str = "sms.invalid";
 impl NetworkJob for SendSms {
     const TIMEOUT: Duration = Duration::from_secs(75);
     type Loaded = Box<Text>;
-    type Answer = Heard;
+    type Answer = AccountOutcome;
 
     async fn load(&self, context: &JobContext, tx: &mut TenantTx) -> Result<Option<Self::Loaded>, JobError> {
         let own = sending_accounts::sms_of(tx, &context.keyring, self.outbox_id).await.map_err(to_job_error)?;
@@ -52,12 +52,12 @@ impl NetworkJob for SendSms {
         Ok(Some(Box::new(Text { tried: message.tried, sms, own })))
     }
 
-    async fn call(&self, loaded: &Self::Loaded, services: &Services) -> Result<Heard, JobError> {
+    async fn call(&self, loaded: &Self::Loaded, services: &Services) -> Result<AccountOutcome, JobError> {
         let mark = loaded.own.as_ref().map(Own::mark);
         let sender = match &loaded.own {
             Some(own) => match services.own.sms(own) {
                 Ok(sender) => sender,
-                Err(error) => return Ok(Heard { said: no_client(&error), own: mark }),
+                Err(error) => return Ok(AccountOutcome { outcome: no_client(&error), own: mark }),
             },
             None => services.sms.clone().ok_or_else(|| JobError::dead(NO_PROVIDER))?,
         };
@@ -66,11 +66,11 @@ impl NetworkJob for SendSms {
             is_idempotent: sender.is_idempotent(),
             reports_delivery: sender.reports_delivery(),
         };
-        Ok(Heard { said: provider.said(sender.send(&loaded.sms).await, loaded.tried), own: mark })
+        Ok(AccountOutcome { outcome: provider.outcome(sender.send(&loaded.sms).await, loaded.tried), own: mark })
     }
 
-    async fn save(&self, heard: Heard, _: &JobContext, tx: &mut TenantTx) -> Result<(), JobError> {
-        heard.save(self.outbox_id, tx).await
+    async fn save(&self, outcome: AccountOutcome, _: &JobContext, tx: &mut TenantTx) -> Result<(), JobError> {
+        outcome.save(self.outbox_id, tx).await
     }
 
     async fn dead(&self, reason: &str, _: &JobContext, tx: &mut TenantTx) -> Result<(), JobError> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use common::{
     db::TenantTx,
     ids::OutboxId,
-    outbox::{Tried, is_accepted, is_asked_again, is_in_doubt, is_not_taken, is_refused},
+    outbox::{Tried, mark_accepted, mark_in_doubt, mark_not_taken, mark_refused, mark_retrying},
     sending_accounts::{self, AccountError, Own},
     telemetry::error_chain,
 };
@@ -19,7 +19,7 @@ const MAX_PAUSE: Duration = Duration::from_mins(10);
 const REPAIR: Duration = Duration::from_mins(5);
 
 /// What a provider said, as far as it matters for the message.
-pub(super) enum Said {
+pub(super) enum SendOutcome {
     Accepted {
         provider: &'static str,
         id: Option<String>,
@@ -57,26 +57,32 @@ pub(super) struct Provider {
 impl Provider {
     /// What its answer means for a message. While the provider may have it, nothing that it says of another try tells that
     /// it has not.
-    pub(super) fn said(&self, answer: Result<Accepted, SendError>, tried: Tried) -> Said {
+    pub(super) fn outcome(&self, answer: Result<Accepted, SendError>, tried: Tried) -> SendOutcome {
         let pause = Duration::from_secs(2 << tried.attempts.clamp(0, 9)).min(MAX_PAUSE);
         let not_taken = |after, reason| {
-            if tried.is_in_doubt { Said::AskAgain { after, reason } } else { Said::NotTaken { after, reason } }
+            if tried.is_in_doubt {
+                SendOutcome::AskAgain { after, reason }
+            } else {
+                SendOutcome::NotTaken { after, reason }
+            }
         };
         match answer {
             Ok(Accepted { provider_id }) => {
-                Said::Accepted { provider: self.name, id: provider_id, arrives: !self.reports_delivery }
+                SendOutcome::Accepted { provider: self.name, id: provider_id, arrives: !self.reports_delivery }
             }
             Err(error) => {
                 let reason = error_chain(&error);
                 match error {
                     SendError::Unreachable(_) => not_taken(pause, reason),
-                    SendError::InDoubt(_) if self.is_idempotent => Said::AskAgain { after: pause, reason },
-                    SendError::InDoubt(_) => Said::InDoubt { provider: self.name, reason },
+                    SendError::InDoubt(_) if self.is_idempotent => SendOutcome::AskAgain { after: pause, reason },
+                    SendError::InDoubt(_) => SendOutcome::InDoubt { provider: self.name, reason },
                     SendError::Busy { after, .. } => not_taken(after, reason),
                     SendError::Misconfigured(_) if tried.is_in_doubt => not_taken(REPAIR, reason),
-                    SendError::Misconfigured(_) => Said::Misconfigured { reason },
-                    SendError::Refused(reason) if tried.is_in_doubt => Said::InDoubt { provider: self.name, reason },
-                    SendError::Refused(reason) => Said::Refused { provider: self.name, reason },
+                    SendError::Misconfigured(_) => SendOutcome::Misconfigured { reason },
+                    SendError::Refused(reason) if tried.is_in_doubt => {
+                        SendOutcome::InDoubt { provider: self.name, reason }
+                    }
+                    SendError::Refused(reason) => SendOutcome::Refused { provider: self.name, reason },
                 }
             }
         }
@@ -84,28 +90,28 @@ impl Provider {
 }
 
 /// What was said through which account, if not ours.
-pub struct Heard {
-    pub(super) said: Said,
+pub struct AccountOutcome {
+    pub(super) outcome: SendOutcome,
     pub(super) own: Option<Own<()>>,
 }
 
-impl Heard {
+impl AccountOutcome {
     /// Writes it down, in the transaction that completes the job.
     pub(super) async fn save(self, id: OutboxId, tx: &mut TenantTx) -> Result<(), JobError> {
         if let Some(own) = &self.own {
-            match &self.said {
-                Said::Accepted { .. } => sending_accounts::mark_working(tx, own).await?,
-                Said::Misconfigured { reason } => sending_accounts::mark_broken(tx, own, reason).await?,
+            match &self.outcome {
+                SendOutcome::Accepted { .. } => sending_accounts::mark_working(tx, own).await?,
+                SendOutcome::Misconfigured { reason } => sending_accounts::mark_broken(tx, own, reason).await?,
                 _ => {}
             }
         }
-        self.said.save(id, tx).await
+        self.outcome.save(id, tx).await
     }
 }
 
 /// A client of the dealership's account cannot be made.
-pub(super) fn no_client(error: &NoProvider) -> Said {
-    Said::Misconfigured { reason: error_chain(error) }
+pub(super) fn no_client(error: &NoProvider) -> SendOutcome {
+    SendOutcome::Misconfigured { reason: error_chain(error) }
 }
 
 pub(super) fn to_job_error(error: AccountError) -> JobError {
@@ -115,32 +121,32 @@ pub(super) fn to_job_error(error: AccountError) -> JobError {
     }
 }
 
-impl Said {
+impl SendOutcome {
     async fn save(self, id: OutboxId, tx: &mut TenantTx) -> Result<(), JobError> {
         match self {
             Self::Accepted { provider, id: provider_id, arrives } => {
                 tracing::info!(outbox_id = %id, provider, "sent a message");
-                is_accepted(tx, id, provider, provider_id.as_deref(), arrives).await?;
+                mark_accepted(tx, id, provider, provider_id.as_deref(), arrives).await?;
             }
             Self::NotTaken { after, reason } => {
                 tracing::warn!(outbox_id = %id, reason, seconds = after.as_secs(), "a message was not taken and is tried again");
-                is_not_taken(tx, id, after, &reason).await?;
+                mark_not_taken(tx, id, after, &reason).await?;
             }
             Self::AskAgain { after, reason } => {
                 tracing::warn!(outbox_id = %id, reason, seconds = after.as_secs(), "a message may have been taken; the provider knows it and is asked again");
-                is_asked_again(tx, id, after, &reason).await?;
+                mark_retrying(tx, id, after, &reason).await?;
             }
             Self::Misconfigured { reason } => {
                 tracing::error!(outbox_id = %id, reason, "the provider does not let us send, until somebody repairs it");
-                is_not_taken(tx, id, REPAIR, &reason).await?;
+                mark_not_taken(tx, id, REPAIR, &reason).await?;
             }
             Self::InDoubt { provider, reason } => {
                 tracing::error!(outbox_id = %id, provider, reason, "a message may have been sent or not: a person has to decide");
-                is_in_doubt(tx, id, provider, &reason).await?;
+                mark_in_doubt(tx, id, provider, &reason).await?;
             }
             Self::Refused { provider, reason } => {
                 tracing::warn!(outbox_id = %id, provider, reason, "a message was refused");
-                is_refused(tx, id, provider, &reason).await?;
+                mark_refused(tx, id, provider, &reason).await?;
             }
         }
         Ok(())
@@ -154,13 +160,13 @@ mod tests {
     /// What is done about an answer of a provider that knows what it has.
     fn done(answer: Result<Accepted, SendError>, is_in_doubt: bool) -> &'static str {
         let provider = Provider { name: "resend", is_idempotent: true, reports_delivery: true };
-        match provider.said(answer, Tried { attempts: 1, is_in_doubt }) {
-            Said::Accepted { .. } => "accepted",
-            Said::NotTaken { .. } => "not taken",
-            Said::AskAgain { .. } => "ask again",
-            Said::Misconfigured { .. } => "misconfigured",
-            Said::InDoubt { .. } => "in doubt",
-            Said::Refused { .. } => "refused",
+        match provider.outcome(answer, Tried { attempts: 1, is_in_doubt }) {
+            SendOutcome::Accepted { .. } => "accepted",
+            SendOutcome::NotTaken { .. } => "not taken",
+            SendOutcome::AskAgain { .. } => "ask again",
+            SendOutcome::Misconfigured { .. } => "misconfigured",
+            SendOutcome::InDoubt { .. } => "in doubt",
+            SendOutcome::Refused { .. } => "refused",
         }
     }
 

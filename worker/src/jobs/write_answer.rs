@@ -20,34 +20,34 @@ const WORTH_ASKING: Duration = Duration::from_secs(5);
 
 impl NetworkJob for WriteAnswer {
     const TIMEOUT: Duration = Duration::from_secs(75);
-    type Loaded = Box<(Asked, JobContext)>;
-    type Answer = Box<(Asked, JobContext, CameBack)>;
+    type Loaded = Box<Asked>;
+    type Answer = Box<(Asked, CameBack)>;
 
     async fn load(&self, context: &JobContext, tx: &mut TenantTx) -> Result<Option<Self::Loaded>, JobError> {
         let asked = answers::prepare(tx, self.lead_id, self.turn, context.means()).await.map_err(to_job_error)?;
-        Ok(asked.map(|asked| Box::new((asked, context.clone()))))
+        Ok(asked.map(Box::new))
     }
 
     async fn call(&self, loaded: &Self::Loaded, services: &Services) -> Result<Self::Answer, JobError> {
-        let (asked, context) = &**loaded;
         let came_back = match &services.assistant {
-            Some(assistant) => ask(assistant, asked).await,
+            Some(assistant) => ask(assistant, loaded).await,
             None => CameBack::Nothing { reason: "there is no assistant".to_owned() },
         };
         if let CameBack::Nothing { reason } = &came_back {
             tracing::warn!(lead_id = %self.lead_id, reason, "the assistant wrote nothing; the template answers");
         }
-        Ok(Box::new((asked.clone(), context.clone(), came_back)))
+        Ok(Box::new(((**loaded).clone(), came_back)))
     }
 
-    async fn save(&self, answer: Self::Answer, _: &JobContext, tx: &mut TenantTx) -> Result<(), JobError> {
-        let (asked, context, came_back) = *answer;
+    async fn save(&self, answer: Self::Answer, context: &JobContext, tx: &mut TenantTx) -> Result<(), JobError> {
+        let (asked, came_back) = *answer;
         let finished = answers::finish(tx, self.lead_id, self.turn, context.means(), &asked.facts, came_back).await;
         finished.map_err(to_job_error)
     }
 
-    async fn dead(&self, reason: &str, _: &JobContext, tx: &mut TenantTx) -> Result<(), JobError> {
-        Ok(answers::give_up(tx, self.lead_id, self.turn, reason).await?)
+    async fn dead(&self, reason: &str, context: &JobContext, tx: &mut TenantTx) -> Result<(), JobError> {
+        let answered = answers::answer_without(tx, self.lead_id, self.turn, context.means(), reason).await;
+        answered.map_err(to_job_error)
     }
 }
 
