@@ -25,6 +25,7 @@ pub mod messages;
 pub mod metrics;
 pub mod notifications;
 pub mod outbox;
+mod own_words;
 pub mod page;
 pub mod process;
 pub mod queue;
@@ -40,6 +41,7 @@ pub mod users;
 pub mod vehicles;
 
 pub use hex::hex;
+pub use own_words::own_words;
 
 /// Version of the running build, as in `Cargo.toml`.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -17,4 +17,5 @@ pub mod processes;
 pub mod procfile;
 pub mod random;
 pub mod serving;
+mod trouble;
 pub mod turnstile;

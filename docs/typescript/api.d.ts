@@ -880,8 +880,6 @@ export interface components {
              * @description What the assistant read, in tokens.
              */
             input_tokens: number;
-            /** @description What it is for. */
-            kind: components["schemas"]["AnswerKind"];
             /** @description In which language it is. */
             language: string | null;
             message_id: components["schemas"]["MessageId"] | null;
@@ -903,8 +901,6 @@ export interface components {
             settled_at: string | null;
             /** @description What has become of it. */
             state: components["schemas"]["AnswerState"];
-            /** @description The conversation in short, if a person asked for that. */
-            summary: string | null;
             /**
              * Format: int32
              * @description 1 for the first of the lead.
@@ -918,11 +914,6 @@ export interface components {
          * @enum {string}
          */
         AnswerAuthor: "assistant" | "template";
-        /**
-         * @description What an answer is for.
-         * @enum {string}
-         */
-        AnswerKind: "answer" | "suggestion";
         /**
          * @description Whether new leads are answered automatically.
          * @enum {string}

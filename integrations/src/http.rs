@@ -6,7 +6,8 @@ use std::time::Duration;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, header::RETRY_AFTER, redirect};
 use serde::de::DeserializeOwned;
 
-use crate::send::{NoProvider, SendError, own_words};
+use crate::send::{NoProvider, SendError};
+use common::own_words;
 
 /// The longest that one request may take, with its answer.
 pub const TIME_LIMIT: Duration = Duration::from_secs(20);

@@ -17,11 +17,12 @@ use serde::Serialize;
 use tokio::task::spawn_blocking;
 use utoipa::ToSchema;
 
+use super::sender::require_authentic;
 use crate::{
     client::Client,
     openapi::MailProblems,
     problem::Problem,
-    signatures::mail::{Authenticity, authenticity, before_the_body},
+    signatures::mail::{authenticity, before_the_body},
     state::AppState,
 };
 
@@ -89,11 +90,11 @@ async fn take(
     trace: &Trace,
 ) -> Result<bool, Problem> {
     // Whoever shows at once that they are not the provider need not send a long mail first.
-    let refuse = |authenticity| refusal(state, client, provider, authenticity);
-    refuse(before_the_body(&state.senders.mail, provider, headers))?;
+    let require = |authenticity| require_authentic(authenticity, state, client, provider.as_str());
+    require(before_the_body(&state.senders.mail, provider, headers))?;
     let arrived = state.spool.take(client, body).await?;
     let body = state.spool.whole(arrived).await?;
-    refuse(authenticity(&state.senders.mail, provider, headers, &body))?;
+    require(authenticity(&state.senders.mail, provider, headers, &body))?;
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (content_type, to) = (text(header::CONTENT_TYPE.as_str()), text("x-envelope-to"));
     let read = read(provider, content_type, to, body.bytes()).await?;
@@ -117,19 +118,4 @@ async fn read(
     let (content_type, to) = (content_type.to_owned(), to.to_owned());
     let reading = spawn_blocking(move || provider.read(&content_type, &to, &body));
     reading.await.map_err(|_| Problem::internal())
-}
-
-/// What is answered to whoever is not, or cannot be known to be, the provider.
-fn refusal(state: &AppState, client: Client, provider: Provider, authenticity: Authenticity) -> Result<(), Problem> {
-    match authenticity {
-        Authenticity::Authentic => Ok(()),
-        Authenticity::Forged => {
-            tracing::warn!(provider = provider.as_str(), "mail refused: it is not signed as by this provider");
-            Err(state.rate_limiter.refuse(client, Problem::not_the_sender()))
-        }
-        Authenticity::NotConfigured => {
-            tracing::error!(provider = provider.as_str(), "mail not taken: no key of this provider is configured");
-            Err(Problem::not_ready("Mails of this provider are not taken here; configure its key."))
-        }
-    }
 }

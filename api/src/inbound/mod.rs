@@ -6,3 +6,4 @@ pub(crate) mod email;
 pub(crate) mod facebook;
 pub(crate) mod form;
 pub(crate) mod reports;
+mod sender;

@@ -13,7 +13,7 @@ use common::{
     telemetry::Trace,
 };
 
-use super::email::MailReceipt;
+use super::{email::MailReceipt, sender::require_authentic};
 use crate::{
     client::Client,
     extract::{RawBody, decode_query},
@@ -46,7 +46,8 @@ pub(crate) async fn receive(
 ) -> Result<Response, Problem> {
     let reporter: Reporter = provider.parse().map_err(|_| Problem::no_such_route())?;
     let authenticity = authenticity(&state, reporter, &headers, &uri, &body);
-    refuse(&state, client, Source::Report, reporter.as_str(), authenticity)?;
+    require_authentic(authenticity, &state, client, reporter.as_str())
+        .inspect_err(|_| state.metrics.webhook(Source::Report, "rejected"))?;
     let query = decode_query(uri.query().unwrap_or_default()).unwrap_or_default();
     let tag = query.iter().find(|(name, _)| name == "tag").map(|(_, tag)| tag.as_str());
     let reports = reporter.read(&body, tag).map_err(|error| Problem::unreadable(error.to_string()))?;
@@ -77,7 +78,8 @@ pub(crate) async fn sms(
     headers: HeaderMap,
     RawBody(body): RawBody,
 ) -> Result<Response, Problem> {
-    refuse(&state, client, Source::Sms, "twilio", twilios(&state, &headers, &uri, &body))?;
+    require_authentic(twilios(&state, &headers, &uri, &body), &state, client, "twilio")
+        .inspect_err(|_| state.metrics.webhook(Source::Sms, "rejected"))?;
     let permit = state.admission.webhook().await?;
     let mut tx = permit.db().system_for_request().await?;
     let Some(is_new) = receive_sms(&mut tx, &body, &trace.traceparent()).await? else {
@@ -105,25 +107,4 @@ fn authenticity(state: &AppState, reporter: Reporter, headers: &HeaderMap, uri: 
 fn twilios(state: &AppState, headers: &HeaderMap, uri: &Uri, body: &[u8]) -> Authenticity {
     let told = state.senders.reports.twilio_token.as_ref().zip(state.addresses.public_url.as_ref());
     Authenticity::of(told.map(|(token, url)| twilio::is_authentic(token, headers, &format!("{url}{uri}"), body)))
-}
-
-fn refuse(
-    state: &AppState,
-    client: Client,
-    source: Source,
-    provider: &str,
-    authenticity: Authenticity,
-) -> Result<(), Problem> {
-    match authenticity {
-        Authenticity::Authentic => Ok(()),
-        Authenticity::Forged => {
-            state.metrics.webhook(source, "rejected");
-            tracing::warn!(provider, "a report refused: it is not signed as by this provider");
-            Err(state.rate_limiter.refuse(client, Problem::not_the_sender()))
-        }
-        Authenticity::NotConfigured => {
-            tracing::error!(provider, "a report not taken: no key of this provider is configured");
-            Err(Problem::not_ready("Reports of this provider are not taken here; configure its key."))
-        }
-    }
 }

@@ -1,6 +1,6 @@
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use serde::Deserialize;
+
+use crate::trouble::{self, Troubles};
 
 /// What may be wrong with an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -25,60 +25,17 @@ pub enum Fault {
 }
 
 /// A fault, for some answers or until told otherwise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Trouble {
-    pub fault: Fault,
-    /// For how many answers; for all, if not told.
-    #[serde(default)]
-    pub count: Option<usize>,
-    /// How late, or how long to wait.
-    #[serde(default = "some_seconds")]
-    pub seconds: u64,
-}
-
-fn some_seconds() -> u64 {
-    5
-}
+pub type Trouble = trouble::Trouble<Fault>;
+/// The troubles of the next answers.
+pub(super) type Faults = Troubles<Fault>;
 
 impl Fault {
     /// For so many answers.
     pub fn times(self, count: usize) -> Trouble {
-        Trouble { count: Some(count), ..self.until_told_otherwise() }
+        Trouble::new(self, Some(count))
     }
 
     pub fn until_told_otherwise(self) -> Trouble {
-        Trouble { fault: self, count: None, seconds: some_seconds() }
-    }
-}
-
-/// The troubles of the next answers.
-#[derive(Default)]
-pub(super) struct Faults(Mutex<Vec<Trouble>>);
-
-impl Faults {
-    /// Replaces one of the same kind.
-    pub(super) fn set(&self, trouble: Trouble) {
-        let mut troubles = self.troubles();
-        troubles.retain(|other| other.fault != trouble.fault);
-        troubles.push(trouble);
-    }
-
-    pub(super) fn end_all(&self) {
-        self.troubles().clear();
-    }
-
-    /// What is wrong with the next answer, counted: those for some answers go first.
-    pub(super) fn next(&self) -> Option<Trouble> {
-        let mut troubles = self.troubles();
-        troubles.retain(|trouble| trouble.count != Some(0));
-        let counted = troubles.iter().position(|trouble| trouble.count.is_some());
-        let trouble = troubles.get_mut(counted.unwrap_or_default())?;
-        trouble.count = trouble.count.map(|count| count - 1);
-        Some(*trouble)
-    }
-
-    fn troubles(&self) -> MutexGuard<'_, Vec<Trouble>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        Trouble::new(self, None)
     }
 }

@@ -70,7 +70,7 @@ impl Session {
     }
 
     async fn run(mut self) {
-        if self.mailbox.faults().is_down() {
+        if self.mailbox.faults().next_if(|fault| fault == Fault::Down).is_some() {
             return;
         }
         let Closed = match self.talk().await {

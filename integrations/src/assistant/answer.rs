@@ -3,7 +3,9 @@ use std::time::Duration;
 use reqwest::{RequestBuilder, Response};
 
 use super::AssistantError;
-use crate::{http, send::own_words};
+use common::own_words;
+
+use crate::http;
 
 /// How long to leave an assistant alone that does not say until when.
 const DEFAULT_WAIT: Duration = Duration::from_secs(10);

@@ -12,7 +12,7 @@ use common::{
     intake,
     language::Language,
     notifications,
-    outbox::{self, Report, ReportKind, Way},
+    outbox::{self, Report, ReportKind, SuppressionReason, Way},
     sending_accounts,
 };
 use reqwest::Method;

@@ -19,6 +19,7 @@ use crate::{
     conversations::DeliveryStatus,
     db::{Result, TenantTx},
     ids::{DealershipId, OutboxId},
+    own_words,
     text_enum::text_enum,
 };
 
@@ -80,16 +81,7 @@ impl Reporter {
 /// A report of the message with this tag, if the tag is one of ours.
 fn of(tag: &str, kind: ReportKind, reason: Option<String>) -> Option<(DealershipId, Report)> {
     let (dealership, outbox) = super::read_tag(tag)?;
-    Some((dealership, Report { outbox, kind, reason: reason.map(|reason| words(&reason)) }))
-}
-
-/// Characters of a provider's words that are kept.
-const MAX_WORDS: usize = 300;
-
-/// A provider's words without the address that they are about.
-fn words(text: &str) -> String {
-    let shown = |word: &str| if word.contains('@') { "…".to_owned() } else { word.to_owned() };
-    text.split_whitespace().map(shown).collect::<Vec<_>>().join(" ").chars().take(MAX_WORDS).collect()
+    Some((dealership, Report { outbox, kind, reason: reason.map(|reason| own_words(&reason)) }))
 }
 
 /// Writes a report down. One that came before, or late, changes nothing.
