@@ -155,7 +155,6 @@ async fn messages(app: &TestApp, oslo: &Dealership<'_>, admin: &Person<'_>) {
         CameBack::Written { text: "{}".to_owned(), model: "m".to_owned(), tokens: (1, 1), verdict: Ok(draft) };
     answers::finish(&mut tx, lead, 1, means, &asked.facts, came_back).await.expect("it is there");
     answers::customer_wrote(&mut tx, lead).await.expect("it is there");
-    answers::answer_without(&mut tx, lead, 2, means, "an error").await.expect("it is there");
     tx.commit().await.expect("the database is there");
     sent(app, oslo, admin).await;
     overtaken(app, oslo, admin).await;
