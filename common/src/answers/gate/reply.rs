@@ -163,12 +163,14 @@ static SYSTEM_RUNS: LazyLock<HashSet<u64>> = LazyLock::new(|| runs(&words(&folde
 /// The reply without a line that only greets this customer: that is added to every answer.
 pub(super) fn without_greeting<'r>(reply: &'r str, facts: &Facts) -> &'r str {
     let line = reply.lines().next().unwrap_or_default();
+    // A greeting of its own line, or the first sentence of one.
+    let sentence = line.find('!').map_or(line, |at| &line[..=at]);
     let first_name = folded(facts.customer.first_name.as_deref().unwrap_or_default());
-    let text = folded(line);
-    let greeted = GREETING.captures(&text).map(|found| found[1].trim().to_owned());
-    let is_theirs = |name: String| name.is_empty() || name == first_name || ["der", "there", "igjen"].contains(&&*name);
-    let only_greets = line.len() < reply.len() && greeted.is_some_and(is_theirs);
-    if only_greets { reply[line.len()..].trim_start() } else { reply }
+    let is_theirs = |name: &str| name.is_empty() || name == first_name || ["der", "there", "igjen"].contains(&name);
+    let greets = |start: &&str| {
+        start.len() < reply.len() && GREETING.captures(&folded(start)).is_some_and(|found| is_theirs(found[1].trim()))
+    };
+    [line, sentence].into_iter().find(greets).map_or(reply, |greeting| reply[greeting.len()..].trim_start())
 }
 
 pub(super) fn check(reply: &str, facts: &Facts) -> Result<(), Reason> {

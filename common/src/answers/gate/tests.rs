@@ -1,7 +1,7 @@
 //! The gate against what assistants write: `corpus/good.jsonl` must pass, `corpus/bad.jsonl` must be refused for the reason
 //! that stands beside it. Each line names its facts in `corpus/facts.json`.
 
-use std::{collections::HashMap, sync::LazyLock, time::Instant};
+use std::{collections::HashMap, sync::LazyLock};
 
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -156,21 +156,11 @@ fn what_did_not_end_or_needs_a_person_is_not_sent_however_good() {
 fn a_greeting_of_this_customer_is_left_out_and_the_language_is_told() {
     let facts = facts("tesla");
     let reply = "Takk for henvendelsen om Tesla Model Y. En av oss tar kontakt for å finne en tid som passer for deg.";
-    let draft =
-        judge(&written(&format!("Hei Kari!\n\n{reply}"), Language::Nb).to_string(), true, &facts).expect("good");
-    assert_eq!((draft.reply.as_str(), draft.language), (reply, Language::Nb));
-}
-
-#[test]
-fn it_decides_at_once() {
-    let cases: Vec<_> = cases(GOOD).iter().map(|case| (case.written(), facts(&case.facts))).collect();
-    let judge_all = || cases.iter().filter(|(written, facts)| judge(written, true, facts).is_ok()).count();
-    judge_all();
-    let start = Instant::now();
-    judge_all();
-    let each = start.elapsed() / u32::try_from(cases.len()).expect("some");
-    // Without optimization everything takes twenty times as long.
-    assert!(each.as_millis() < if cfg!(debug_assertions) { 100 } else { 1 }, "{each:?}");
+    for greeting in ["Hei Kari!\n\n", "Hei Kari,\n", "Hei Kari! "] {
+        let draft =
+            judge(&written(&format!("{greeting}{reply}"), Language::Nb).to_string(), true, &facts).expect("good");
+        assert_eq!((draft.reply.as_str(), draft.language), (reply, Language::Nb), "{greeting:?}");
+    }
 }
 
 /// What never may stand in a reply, wherever it was put.
