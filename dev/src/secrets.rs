@@ -1,7 +1,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use dev::{
     files::{self, FileError},
-    random,
+    graph, random,
 };
 
 use crate::directory::DevDirectory;
@@ -16,6 +16,8 @@ pub(crate) struct Secrets {
     pub(crate) keys: String,
     /// Of the app at the stand-in for Facebook.
     pub(crate) facebook: String,
+    /// Of its page: the database keeps it from run to run.
+    pub(crate) facebook_page: String,
     /// Of the account at the stand-in for Twilio.
     pub(crate) twilio: String,
     /// Of the account at the stand-in for the assistant.
@@ -34,6 +36,7 @@ impl Secrets {
             webhook_secret: files::read_or_create(&directory.join("clerk.webhook-secret"), webhook_secret)?,
             keys: files::read_or_create(&directory.join("secrets.keys"), keys)?,
             facebook: files::read_or_create(&directory.join("facebook.app-secret"), || random::clerk_id("meta"))?,
+            facebook_page: files::read_or_create(&directory.join("facebook.page-token"), graph::page_token)?,
             twilio: files::read_or_create(&directory.join("twilio.auth-token"), || random::clerk_id("twilio"))?,
             assistant: files::read_or_create(&directory.join("assistant.key"), || random::clerk_id("sk-ant"))?,
             inbound_mail: files::read_or_create(&directory.join("inbound-mail.secret"), || random::clerk_id("mail"))?,

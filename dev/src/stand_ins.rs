@@ -119,7 +119,9 @@ impl Start<'_> {
             app_id: FACEBOOK_APP.to_owned(),
             app_secret: self.secrets.facebook.clone(),
             webhook: Some(format!("http://127.0.0.1:{}/webhooks/facebook", self.api_port)),
-            state: graph::State::demo().skipping(u64::try_from(now).unwrap_or_default()),
+            state: graph::State::demo()
+                .skipping(u64::try_from(now).unwrap_or_default())
+                .with_page_token(&self.secrets.facebook_page),
             clock: Clock::system(),
             tell: Box::new(move |line| console.say("facebook", line)),
         };

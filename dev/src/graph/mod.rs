@@ -13,5 +13,5 @@ mod webhook;
 
 pub use faults::Fault;
 pub use server::{Options, StandIn};
-pub use state::{Form, NewLead, Page, State, Unknown};
+pub use state::{Form, NewLead, Page, State, Unknown, page_token};
 pub use webhook::signature;

@@ -88,6 +88,15 @@ impl State {
         Self { last_id: self.last_id + ids, ..self }
     }
 
+    /// Gives its pages this token, which an earlier run gave to those who keep it.
+    #[must_use]
+    pub fn with_page_token(mut self, token: &str) -> Self {
+        for page in &mut self.pages {
+            token.clone_into(&mut page.token);
+        }
+        self
+    }
+
     pub fn add_page(&mut self, name: &str) -> Page {
         self.put_page(name, None, None)
     }
@@ -210,7 +219,8 @@ impl Lead {
     }
 }
 
-fn page_token() -> String {
+/// A new one, of the shape that Meta's have.
+pub fn page_token() -> String {
     format!("EAAG{}", random::password())
 }
 
