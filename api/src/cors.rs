@@ -8,6 +8,8 @@ use std::{
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
+use crate::idempotency::REPLAYED;
+
 /// How long a browser may remember what it may do.
 const MAX_AGE: Duration = Duration::from_hours(1);
 /// At most one refusal is logged in this time: a site that nobody allowed may be visited by many.
@@ -28,7 +30,7 @@ pub(crate) fn layer(origins: &[String]) -> CorsLayer {
     };
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(allowed))
-        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers([
             header::LINK,
@@ -37,6 +39,7 @@ pub(crate) fn layer(origins: &[String]) -> CorsLayer {
             header::ETAG,
             header::WWW_AUTHENTICATE,
             HeaderName::from_static("x-request-id"),
+            REPLAYED,
         ])
         .max_age(MAX_AGE)
 }

@@ -1,5 +1,7 @@
 //! Errors as `application/problem+json` ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)). `docs/api.md` lists the types.
 
+mod of_errors;
+
 use std::time::Duration;
 
 use axum::{
@@ -7,11 +9,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use common::{
-    db::{self, AccessError},
-    input::FieldError,
-    telemetry::error_chain,
-};
+use common::input::FieldError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -19,8 +17,8 @@ use utoipa::ToSchema;
 const RETRY_UNAVAILABLE: u32 = 2;
 /// Seconds after which one may try again when there was too much to do.
 const RETRY_OVERLOADED: u32 = 2;
-/// Seconds within which a webhook that is on its way usually has been processed.
-const RETRY_PROVISIONING: u32 = 5;
+/// Seconds within which a request that is under way usually has been answered.
+const RETRY_UNDER_WAY: u32 = 1;
 
 /// What went wrong, for a program (`type`) and for a person (`detail`).
 #[derive(Debug, Clone)]
@@ -137,6 +135,39 @@ impl Problem {
     pub(crate) fn same_customer() -> Self {
         let detail = "The two are the same customer already.";
         Self::new(StatusCode::CONFLICT, "same-customer", "The same customer", detail)
+    }
+
+    /// 400 of a POST whose key cannot be one.
+    pub(crate) fn unusable_key() -> Self {
+        let detail =
+            "Send one header “Idempotency-Key” of 1 to 255 printable ASCII characters, such as a new UUID, or none.";
+        Self::new(StatusCode::BAD_REQUEST, "unusable-key", "Unusable Idempotency-Key", detail)
+    }
+
+    /// 409 of a POST that is sent again before the first was answered.
+    pub(crate) fn under_way() -> Self {
+        let detail =
+            "A request with this Idempotency-Key is being answered; send it again after as long as Retry-After says.";
+        Self::new(StatusCode::CONFLICT, "under-way", "Under way", detail).retry_after(RETRY_UNDER_WAY)
+    }
+
+    /// 409 of a POST that is sent again after its answer was erased.
+    pub(crate) fn answer_erased() -> Self {
+        let detail = "It was done when it was first sent, but a customer's data was erased since, and what it was answered with \
+                      it. Nothing is done again; read what is there.";
+        Self::new(StatusCode::CONFLICT, "answer-erased", "Answer erased", detail)
+    }
+
+    /// 422 of a POST whose key another one had.
+    pub(crate) fn key_of_another() -> Self {
+        let message = "was used for another request; choose a new one for each, and send what you repeat unchanged";
+        let problem = Self::invalid_field("Idempotency-Key", message);
+        Self { slug: "key-of-another", title: "Key of another request", ..problem }
+    }
+
+    /// Somebody else did the same meanwhile, which a new transaction sees.
+    pub(crate) fn overtaken() -> Self {
+        Self { is_conflict: true, ..Self::unavailable() }
     }
 
     pub(crate) fn no_such_route() -> Self {
@@ -334,48 +365,5 @@ impl IntoResponse for Problem {
         let mut response = self.status.into_response();
         response.extensions_mut().insert(self);
         response
-    }
-}
-
-impl From<db::Error> for Problem {
-    fn from(error: db::Error) -> Self {
-        match &error {
-            _ if error.is_conflict() => {
-                tracing::info!(
-                    error = error_chain(&error),
-                    "the database gave the transaction up in favour of another one"
-                );
-                Self { is_conflict: true, ..Self::unavailable() }
-            }
-            db::Error::Unavailable(_) => {
-                tracing::warn!(error = error_chain(&error), "the database is unavailable");
-                Self::unavailable()
-            }
-            db::Error::Refused(_) => {
-                tracing::error!(error = error_chain(&error), "the database refused a statement");
-                Self::internal()
-            }
-        }
-    }
-}
-
-impl From<AccessError> for Problem {
-    fn from(error: AccessError) -> Self {
-        match error {
-            AccessError::NotAMember => Self::new(
-                StatusCode::FORBIDDEN,
-                "not-provisioned",
-                "No access to this dealership",
-                "You are not a member of this dealership, or not yet: after an invitation it takes a few seconds.",
-            )
-            .retry_after(RETRY_PROVISIONING),
-            AccessError::Ambiguous => Self::new(
-                StatusCode::FORBIDDEN,
-                "choose-organization",
-                "Choose a dealership",
-                "You belong to several dealerships; choose one as your active organization and try again.",
-            ),
-            AccessError::Db(error) => error.into(),
-        }
     }
 }

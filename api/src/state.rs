@@ -9,6 +9,7 @@ use crate::{
     admission::Admission,
     auth::Authenticator,
     client::TrustedProxies,
+    idempotency::UnderWay,
     metrics::Metrics,
     quota::{InboundQuota, WriteQuota},
     rate_limit::{FormLimits, RateLimiter},
@@ -36,6 +37,8 @@ pub(crate) struct AppState {
     pub(crate) addresses: Arc<Addresses>,
     /// Seals what dealerships give us to keep.
     pub(crate) keyring: Keyring,
+    /// The POSTs with a key that are being answered.
+    pub(crate) under_way: UnderWay,
     /// What each dealership may write.
     pub(crate) write_quota: Arc<WriteQuota>,
     /// What may be sent for each dealership.

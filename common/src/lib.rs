@@ -13,6 +13,7 @@ pub mod db;
 pub mod dealerships;
 pub mod deliveries;
 mod hex;
+pub mod idempotency;
 pub mod ids;
 pub mod input;
 pub mod inquiry;

@@ -2227,7 +2227,7 @@ export interface components {
              * @description Stable name of the kind of problem; more may be added.
              * @enum {string}
              */
-            type: "urn:norvalt:problem:automation-rule-not-found" | "urn:norvalt:problem:body-too-large" | "urn:norvalt:problem:body-too-slow" | "urn:norvalt:problem:choose-organization" | "urn:norvalt:problem:compressed-body" | "urn:norvalt:problem:customer-not-found" | "urn:norvalt:problem:forbidden" | "urn:norvalt:problem:form-not-found" | "urn:norvalt:problem:inbound-not-found" | "urn:norvalt:problem:internal" | "urn:norvalt:problem:invalid-input" | "urn:norvalt:problem:invalid-signature" | "urn:norvalt:problem:invalid-token" | "urn:norvalt:problem:lead-not-found" | "urn:norvalt:problem:lead-source-not-found" | "urn:norvalt:problem:message-not-found" | "urn:norvalt:problem:method-not-allowed" | "urn:norvalt:problem:no-address" | "urn:norvalt:problem:no-draft" | "urn:norvalt:problem:no-inquiry" | "urn:norvalt:problem:no-such-route" | "urn:norvalt:problem:not-json" | "urn:norvalt:problem:not-lost" | "urn:norvalt:problem:not-parked" | "urn:norvalt:problem:not-provisioned" | "urn:norvalt:problem:not-ready" | "urn:norvalt:problem:not-the-sender" | "urn:norvalt:problem:overloaded" | "urn:norvalt:problem:quota-exceeded" | "urn:norvalt:problem:same-customer" | "urn:norvalt:problem:too-many-at-once" | "urn:norvalt:problem:too-many-requests" | "urn:norvalt:problem:unavailable" | "urn:norvalt:problem:unreadable-request" | "urn:norvalt:problem:vehicle-not-found";
+            type: "urn:norvalt:problem:answer-erased" | "urn:norvalt:problem:automation-rule-not-found" | "urn:norvalt:problem:body-too-large" | "urn:norvalt:problem:body-too-slow" | "urn:norvalt:problem:choose-organization" | "urn:norvalt:problem:compressed-body" | "urn:norvalt:problem:customer-not-found" | "urn:norvalt:problem:forbidden" | "urn:norvalt:problem:form-not-found" | "urn:norvalt:problem:inbound-not-found" | "urn:norvalt:problem:internal" | "urn:norvalt:problem:invalid-input" | "urn:norvalt:problem:invalid-signature" | "urn:norvalt:problem:invalid-token" | "urn:norvalt:problem:key-of-another" | "urn:norvalt:problem:lead-not-found" | "urn:norvalt:problem:lead-source-not-found" | "urn:norvalt:problem:message-not-found" | "urn:norvalt:problem:method-not-allowed" | "urn:norvalt:problem:no-address" | "urn:norvalt:problem:no-draft" | "urn:norvalt:problem:no-inquiry" | "urn:norvalt:problem:no-such-route" | "urn:norvalt:problem:not-json" | "urn:norvalt:problem:not-lost" | "urn:norvalt:problem:not-parked" | "urn:norvalt:problem:not-provisioned" | "urn:norvalt:problem:not-ready" | "urn:norvalt:problem:not-the-sender" | "urn:norvalt:problem:overloaded" | "urn:norvalt:problem:quota-exceeded" | "urn:norvalt:problem:same-customer" | "urn:norvalt:problem:too-many-at-once" | "urn:norvalt:problem:too-many-requests" | "urn:norvalt:problem:unavailable" | "urn:norvalt:problem:under-way" | "urn:norvalt:problem:unreadable-request" | "urn:norvalt:problem:unusable-key" | "urn:norvalt:problem:vehicle-not-found";
         };
         /** @description What became of a webhook. */
         Receipt: {
@@ -2628,6 +2628,7 @@ export interface components {
         /** @description It does not fit what is there. */
         Conflict: {
             headers: {
+                "Retry-After": components["headers"]["RetryAfter"];
                 "X-Request-Id": components["headers"]["RequestId"];
                 [name: string]: unknown;
             };
@@ -2675,7 +2676,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["ProblemBody"];
             };
         };
-        /** @description Fields are wrong; `errors` names each. */
+        /** @description Fields are wrong; `errors` names each. Or `Idempotency-Key` was used for something else. */
         InvalidBody: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
@@ -2801,7 +2802,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["ProblemBody"];
             };
         };
-        /** @description The body is not a JSON object. */
+        /** @description The body is not a JSON object, or `Idempotency-Key` cannot be one. */
         UnreadableBody: {
             headers: {
                 "X-Request-Id": components["headers"]["RequestId"];
@@ -2842,9 +2843,17 @@ export interface components {
             };
         };
     };
-    parameters: never;
+    parameters: {
+        /** @description Names this request, so that it can be sent again until it is answered: it takes effect once, and a repeat within 24 hours is answered as the first was. A new UUID for each request. */
+        IdempotencyKey: string;
+    };
     requestBodies: never;
     headers: {
+        /**
+         * @description Whether it was done, and answered so, when it was sent before.
+         * @example true
+         */
+        Replayed: boolean;
         /**
          * @description Names this request in our logs; a request may bring its own.
          * @example 019ab0c4-5a3e-7b51-9f0e-3f6f5f0d2a11
@@ -2923,7 +2932,10 @@ export interface operations {
     createAutomationRule: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Names this request, so that it can be sent again until it is answered: it takes effect once, and a repeat within 24 hours is answered as the first was. A new UUID for each request. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -2952,6 +2964,7 @@ export interface operations {
             /** @description The rule; Location says where */
             201: {
                 headers: {
+                    "Idempotent-Replayed": components["headers"]["Replayed"];
                     /** @description The path of what was created. */
                     Location?: string;
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -2965,6 +2978,7 @@ export interface operations {
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
             408: components["responses"]["BodyTooSlow"];
+            409: components["responses"]["Conflict"];
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedBody"];
             422: components["responses"]["InvalidBody"];
@@ -3087,7 +3101,10 @@ export interface operations {
     createConversation: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Names this request, so that it can be sent again until it is answered: it takes effect once, and a repeat within 24 hours is answered as the first was. A new UUID for each request. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -3107,6 +3124,7 @@ export interface operations {
             /** @description The message */
             201: {
                 headers: {
+                    "Idempotent-Replayed": components["headers"]["Replayed"];
                     "X-Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
@@ -3119,6 +3137,7 @@ export interface operations {
             403: components["responses"]["NotPermitted"];
             404: components["responses"]["LeadNotFound"];
             408: components["responses"]["BodyTooSlow"];
+            409: components["responses"]["Conflict"];
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedBody"];
             422: components["responses"]["InvalidBody"];
@@ -3130,7 +3149,10 @@ export interface operations {
     previewConversation: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Names this request, so that it can be sent again until it is answered: it takes effect once, and a repeat within 24 hours is answered as the first was. A new UUID for each request. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -3150,6 +3172,7 @@ export interface operations {
             /** @description What the customer would see */
             200: {
                 headers: {
+                    "Idempotent-Replayed": components["headers"]["Replayed"];
                     "X-Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
@@ -3162,6 +3185,7 @@ export interface operations {
             403: components["responses"]["NotPermitted"];
             404: components["responses"]["LeadNotFound"];
             408: components["responses"]["BodyTooSlow"];
+            409: components["responses"]["Conflict"];
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedBody"];
             422: components["responses"]["InvalidBody"];
@@ -3173,7 +3197,10 @@ export interface operations {
     sendConversationAgain: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Names this request, so that it can be sent again until it is answered: it takes effect once, and a repeat within 24 hours is answered as the first was. A new UUID for each request. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 /** @description Which one, by its id. */
                 id: components["schemas"]["MessageId"];
@@ -3185,6 +3212,7 @@ export interface operations {
             /** @description It is on its way again */
             200: {
                 headers: {
+                    "Idempotent-Replayed": components["headers"]["Replayed"];
                     "X-Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
@@ -3192,10 +3220,12 @@ export interface operations {
                     "application/json": components["schemas"]["Delivery"];
                 };
             };
+            400: components["responses"]["UnreadableBody"];
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
             404: components["responses"]["MessageNotFound"];
             409: components["responses"]["Conflict"];
+            422: components["responses"]["InvalidBody"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -3274,7 +3304,10 @@ export interface operations {
     mergeCustomers: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Names this request, so that it can be sent again until it is answered: it takes effect once, and a repeat within 24 hours is answered as the first was. A new UUID for each request. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 /**
                  * @description Which one, by its id.
@@ -3299,6 +3332,7 @@ export interface operations {
             /** @description What was done, or would be */
             200: {
                 headers: {
+                    "Idempotent-Replayed": components["headers"]["Replayed"];
                     "X-Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
@@ -3323,7 +3357,10 @@ export interface operations {
     splitCustomer: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Names this request, so that it can be sent again until it is answered: it takes effect once, and a repeat within 24 hours is answered as the first was. A new UUID for each request. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 /**
                  * @description Which one, by its id.
@@ -3352,6 +3389,7 @@ export interface operations {
             /** @description The new customer; Location says where */
             201: {
                 headers: {
+                    "Idempotent-Replayed": components["headers"]["Replayed"];
                     /** @description The path of what was created. */
                     Location?: string;
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3366,6 +3404,7 @@ export interface operations {
             403: components["responses"]["NotPermitted"];
             404: components["responses"]["CustomerNotFound"];
             408: components["responses"]["BodyTooSlow"];
+            409: components["responses"]["Conflict"];
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedBody"];
             422: components["responses"]["InvalidBody"];
@@ -3377,7 +3416,10 @@ export interface operations {
     unmergeCustomer: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Names this request, so that it can be sent again until it is answered: it takes effect once, and a repeat within 24 hours is answered as the first was. A new UUID for each request. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 /**
                  * @description Which one, by its id.
@@ -3392,6 +3434,7 @@ export interface operations {
             /** @description The customer that it is again */
             200: {
                 headers: {
+                    "Idempotent-Replayed": components["headers"]["Replayed"];
                     "X-Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
@@ -3399,9 +3442,12 @@ export interface operations {
                     "application/json": components["schemas"]["Customer"];
                 };
             };
+            400: components["responses"]["UnreadableBody"];
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
             404: components["responses"]["CustomerNotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["InvalidBody"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -3833,7 +3879,10 @@ export interface operations {
     acceptInbound: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Names this request, so that it can be sent again until it is answered: it takes effect once, and a repeat within 24 hours is answered as the first was. A new UUID for each request. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 /**
                  * @description Which one, by its id.
@@ -3848,6 +3897,7 @@ export interface operations {
             /** @description The leads */
             200: {
                 headers: {
+                    "Idempotent-Replayed": components["headers"]["Replayed"];
                     "X-Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
@@ -3855,10 +3905,12 @@ export interface operations {
                     "application/json": components["schemas"]["AcceptedInbound"];
                 };
             };
+            400: components["responses"]["UnreadableBody"];
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
             404: components["responses"]["InboundNotFound"];
             409: components["responses"]["Conflict"];
+            422: components["responses"]["InvalidBody"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -3867,7 +3919,10 @@ export interface operations {
     rejectInbound: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Names this request, so that it can be sent again until it is answered: it takes effect once, and a repeat within 24 hours is answered as the first was. A new UUID for each request. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 /**
                  * @description Which one, by its id.
@@ -3882,15 +3937,18 @@ export interface operations {
             /** @description It is put away */
             204: {
                 headers: {
+                    "Idempotent-Replayed": components["headers"]["Replayed"];
                     "X-Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
+            400: components["responses"]["UnreadableBody"];
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
             404: components["responses"]["InboundNotFound"];
             409: components["responses"]["Conflict"];
+            422: components["responses"]["InvalidBody"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -3925,7 +3983,10 @@ export interface operations {
     createLeadSource: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Names this request, so that it can be sent again until it is answered: it takes effect once, and a repeat within 24 hours is answered as the first was. A new UUID for each request. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -3948,6 +4009,7 @@ export interface operations {
             /** @description The source; Location says where */
             201: {
                 headers: {
+                    "Idempotent-Replayed": components["headers"]["Replayed"];
                     /** @description The path of what was created. */
                     Location?: string;
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -3961,6 +4023,7 @@ export interface operations {
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
             408: components["responses"]["BodyTooSlow"];
+            409: components["responses"]["Conflict"];
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedBody"];
             422: components["responses"]["InvalidBody"];
@@ -3972,7 +4035,10 @@ export interface operations {
     connectFacebookPage: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Names this request, so that it can be sent again until it is answered: it takes effect once, and a repeat within 24 hours is answered as the first was. A new UUID for each request. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -3992,6 +4058,7 @@ export interface operations {
             /** @description The source */
             200: {
                 headers: {
+                    "Idempotent-Replayed": components["headers"]["Replayed"];
                     "X-Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
@@ -4003,6 +4070,7 @@ export interface operations {
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
             408: components["responses"]["BodyTooSlow"];
+            409: components["responses"]["Conflict"];
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedBody"];
             422: components["responses"]["InvalidBody"];
@@ -4161,7 +4229,10 @@ export interface operations {
     rotateLeadSourceKey: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Names this request, so that it can be sent again until it is answered: it takes effect once, and a repeat within 24 hours is answered as the first was. A new UUID for each request. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 /**
                  * @description Which one, by its id.
@@ -4185,6 +4256,7 @@ export interface operations {
             /** @description The source with its new key */
             200: {
                 headers: {
+                    "Idempotent-Replayed": components["headers"]["Replayed"];
                     "X-Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
@@ -4197,6 +4269,7 @@ export interface operations {
             403: components["responses"]["NotPermitted"];
             404: components["responses"]["SourceNotFound"];
             408: components["responses"]["BodyTooSlow"];
+            409: components["responses"]["Conflict"];
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedBody"];
             422: components["responses"]["InvalidBody"];
@@ -4265,7 +4338,10 @@ export interface operations {
     createLead: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Names this request, so that it can be sent again until it is answered: it takes effect once, and a repeat within 24 hours is answered as the first was. A new UUID for each request. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -4293,6 +4369,7 @@ export interface operations {
             /** @description The lead; Location says where */
             201: {
                 headers: {
+                    "Idempotent-Replayed": components["headers"]["Replayed"];
                     /** @description The path of what was created. */
                     Location?: string;
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -4306,6 +4383,7 @@ export interface operations {
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
             408: components["responses"]["BodyTooSlow"];
+            409: components["responses"]["Conflict"];
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedBody"];
             422: components["responses"]["InvalidBody"];
@@ -4536,7 +4614,10 @@ export interface operations {
     sendDraft: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Names this request, so that it can be sent again until it is answered: it takes effect once, and a repeat within 24 hours is answered as the first was. A new UUID for each request. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 /**
                  * @description Which one, by its id.
@@ -4560,6 +4641,7 @@ export interface operations {
             /** @description The message */
             201: {
                 headers: {
+                    "Idempotent-Replayed": components["headers"]["Replayed"];
                     "X-Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
@@ -4800,7 +4882,10 @@ export interface operations {
     createVehicle: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Names this request, so that it can be sent again until it is answered: it takes effect once, and a repeat within 24 hours is answered as the first was. A new UUID for each request. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
             path?: never;
             cookie?: never;
         };
@@ -4823,6 +4908,7 @@ export interface operations {
             /** @description The vehicle; Location says where */
             201: {
                 headers: {
+                    "Idempotent-Replayed": components["headers"]["Replayed"];
                     /** @description The path of what was created. */
                     Location?: string;
                     "X-Request-Id": components["headers"]["RequestId"];
@@ -4836,6 +4922,7 @@ export interface operations {
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
             408: components["responses"]["BodyTooSlow"];
+            409: components["responses"]["Conflict"];
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedBody"];
             422: components["responses"]["InvalidBody"];

@@ -24,3 +24,23 @@ export function newest(messages: Messages): string | undefined {
 export function toast(error: Problem): string {
   return error.detail;
 }
+
+type NewLead = paths["/api/v1/leads"]["post"]["requestBody"]["content"]["application/json"];
+
+const wait = (seconds: number) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+
+/** Creates one lead, however often it has to be sent until it is answered. */
+export async function createLead(api: string, token: () => Promise<string>, lead: NewLead): Promise<Lead> {
+  const key = crypto.randomUUID();
+  const body = JSON.stringify(lead);
+  for (let attempt = 1; ; attempt++) {
+    const headers = { Authorization: `Bearer ${await token()}`, "Content-Type": "application/json", "Idempotency-Key": key };
+    const answer = await fetch(`${api}/api/v1/leads`, { method: "POST", headers, body }).catch(() => undefined);
+    if (answer?.ok) return (await answer.json()) as Lead;
+    const problem = (await answer?.json().catch(() => undefined)) as Problem | undefined;
+    // No answer, one of something in between, or one that says when to come again.
+    const again = !problem || problem.status >= 500 || problem.status === 429 || problem.type.endsWith(":under-way");
+    if (!again || attempt === 5) throw new Error(problem?.detail ?? "The service cannot be reached; try again.");
+    await wait(Number(answer?.headers.get("Retry-After") ?? attempt));
+  }
+}

@@ -11,7 +11,7 @@ use tests::{app::TestApp, cluster::private_cluster};
 use self::{journey::walk, plans::Executed};
 
 /// Tables of which every row is a dealership's, with the column that says whose. The others stay on one machine.
-const SPREAD: [(&str, &str); 18] = [
+const SPREAD: [(&str, &str); 19] = [
     ("dealerships", "id"),
     ("users", "dealership_id"),
     ("leads", "dealership_id"),
@@ -30,6 +30,7 @@ const SPREAD: [(&str, &str); 18] = [
     ("answer_settings", "dealership_id"),
     ("sending_accounts", "dealership_id"),
     ("notifications", "dealership_id"),
+    ("idempotency_keys", "dealership_id"),
 ];
 
 #[tokio::test]

@@ -23,6 +23,7 @@ mod framing;
 mod frontend;
 mod graph;
 mod hang_ups;
+mod idempotency;
 mod intake;
 mod isolation;
 mod layers;

@@ -105,7 +105,7 @@ async fn browsers_may_send_what_tracing_and_retrying_libraries_add_and_read_what
     let headers = "authorization,content-type,traceparent,tracestate,baggage,sentry-trace,if-match,if-none-match,\
                    idempotency-key,last-event-id,x-request-id,x-datadog-trace-id";
     for path in ["/api/v1/leads", "/api/v1/leads/1", "/api/v1/nothing"] {
-        for method in ["GET", "POST", "PATCH", "DELETE"] {
+        for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
             let preflight = app
                 .request(Method::OPTIONS, path)
                 .header("origin", FRONTEND)
@@ -123,7 +123,7 @@ async fn browsers_may_send_what_tracing_and_retrying_libraries_add_and_read_what
         }
         let answer = app.request(Method::GET, path).header("origin", FRONTEND).send().await.expect("an answer");
         let exposed = answer.headers()["access-control-expose-headers"].to_str().expect("printable").to_lowercase();
-        for header in ["location", "retry-after", "x-request-id", "etag"] {
+        for header in ["location", "retry-after", "x-request-id", "etag", "idempotent-replayed"] {
             assert!(exposed.contains(header), "{header}");
         }
     }

@@ -72,8 +72,16 @@ async fn the_database_itself_keeps_dealerships_apart() {
     let lead = oslo.lead("Ola Nordmann").await;
     let mut conn = app.connect().await;
 
-    let tables =
-        ["dealerships", "users", "leads", "lead_status_changes", "conversations", "vehicles", "automation_rules"];
+    let tables = [
+        "dealerships",
+        "users",
+        "leads",
+        "lead_status_changes",
+        "conversations",
+        "vehicles",
+        "automation_rules",
+        "idempotency_keys",
+    ];
     for context in [None, Some(""), Some("00000000-0000-0000-0000-000000000000")] {
         as_tenant(&mut conn, context).await;
         for table in tables {

@@ -14,7 +14,8 @@ use axum::{
     response::IntoResponse,
 };
 use common::{
-    db::{self, Caller, Identity, TenantTx},
+    db::{self, AccessError, Caller, Identity, TenantTx},
+    idempotency::{self, Known},
     telemetry::{Trace, error_chain},
 };
 use serde::Serialize;
@@ -24,6 +25,7 @@ use crate::{
     admission::{Admission, Permit},
     answers::{AnswerRoom, WrittenJson},
     client::{Client, TrustedProxies},
+    idempotency::{Answered, Repeatable, UnderWay},
     memory::Owner,
     metrics::Metrics,
     permissions::{self, Action},
@@ -41,6 +43,8 @@ pub(crate) struct Tenant {
     pub(crate) caller: Caller,
     identity: Identity,
     attempt: u32,
+    /// Of a POST that may be sent again.
+    repeatable: Option<Repeatable>,
     room: AnswerRoom,
     /// Ends after the transaction, whose connection it stands for.
     permit: Permit,
@@ -70,10 +74,42 @@ impl Tenant {
         drop(permit);
     }
 
+    /// What a POST under this key was answered before, if it was. For [`answer!`].
+    pub(crate) async fn recall(&mut self) -> Result<Option<Answered>, Problem> {
+        let Some(Repeatable { keyed, .. }) = &self.repeatable else { return Ok(None) };
+        let known = idempotency::recall(&mut self.tx, &self.caller, keyed).await?;
+        match known.ok_or(AccessError::NotAMember)? {
+            Known::Nothing => Ok(None),
+            Known::Answered(answer) => Ok(Some(Answered::again(answer))),
+            Known::UnderWay => Err(Problem::under_way()),
+            Known::Erased => Err(Problem::answer_erased()),
+            Known::OfAnother => Err(Problem::key_of_another()),
+        }
+    }
+
+    /// As [`Tenant::finish`] does, with what the client is answered: under a key, it is stored beside the changes. For
+    /// [`answer!`].
+    pub(crate) async fn finish_with(
+        mut self,
+        work: Result<Answered, Problem>,
+    ) -> Result<ControlFlow<Answered, Self>, Problem> {
+        let work = match work {
+            Ok(answered) => self.keep(&answered).await.map(|()| answered),
+            refused => refused,
+        };
+        self.finish(work).await
+    }
+
+    async fn keep(&mut self, Answered { answer, .. }: &Answered) -> Result<(), Problem> {
+        let Some(Repeatable { keyed, .. }) = &self.repeatable else { return Ok(()) };
+        let is_first = idempotency::keep(&mut self.tx, &self.caller, keyed, answer).await?;
+        if is_first { Ok(()) } else { Err(Problem::overtaken()) }
+    }
+
     /// Makes the changes durable, if there are any. When the database has given the transaction up in favour of another one,
     /// opens a new one in which to do the same again. For [`commit!`].
     pub(crate) async fn finish<T, E: Into<Problem>>(self, work: Result<T, E>) -> Result<ControlFlow<T, Self>, Problem> {
-        let Self { tx, identity, attempt, room, permit, .. } = self;
+        let Self { tx, identity, attempt, repeatable, room, permit, .. } = self;
         let done = match work {
             Ok(done) => tx.commit().await.map(|()| done).map_err(Problem::from),
             Err(error) => {
@@ -84,7 +120,7 @@ impl Tenant {
         match done {
             Err(problem) if problem.is_conflict() && attempt < ATTEMPTS => {
                 let db::Tenant { tx, caller } = permit.db().enter(&identity).await?;
-                Ok(ControlFlow::Continue(Self { tx, caller, identity, attempt: attempt + 1, room, permit }))
+                Ok(ControlFlow::Continue(Self { tx, caller, identity, attempt: attempt + 1, repeatable, room, permit }))
             }
             done => done.map(ControlFlow::Break),
         }
@@ -106,17 +142,38 @@ macro_rules! commit {
 }
 pub(crate) use commit;
 
+/// For what a POST does: as [`commit!`], but `$work` gives the whole answer, so that it can be stored together with the
+/// changes. A request that is sent again under its key is answered the same, and does nothing.
+macro_rules! answer {
+    ($tenant:ident, $work:expr) => {
+        loop {
+            if let Some(answered) = $tenant.recall().await? {
+                $tenant.leave();
+                break Ok(answered);
+            }
+            let done = $work.await;
+            match $tenant.finish_with(done).await? {
+                std::ops::ControlFlow::Break(answered) => break Ok(answered),
+                std::ops::ControlFlow::Continue(again) => $tenant = again,
+            }
+        }
+    };
+}
+pub(crate) use answer;
+
 impl<S: Send + Sync> FromRequestParts<S> for Tenant
 where
     Admission: FromRef<S>,
     Arc<WriteQuota>: FromRef<S>,
     Arc<Metrics>: FromRef<S>,
+    UnderWay: FromRef<S>,
 {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let identity =
             parts.extensions.get::<Identity>().cloned().expect("routes that take one are behind `members_only`");
+        let repeatable = Repeatable::of(parts, &identity, &UnderWay::from_ref(state))?;
         let permit = Admission::from_ref(state).member(&identity).await?;
         let room = parts.extensions.get::<AnswerRoom>().cloned().expect("and behind `answers::bounded`");
         room.make()?;
@@ -134,7 +191,7 @@ where
                 tracing::warn!("the dealership has used up its quota of what may be written in a day");
             },
         )?;
-        Ok(Self { tx, caller, identity, attempt: 1, room, permit })
+        Ok(Self { tx, caller, identity, attempt: 1, repeatable, room, permit })
     }
 }
 

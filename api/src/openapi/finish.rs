@@ -4,14 +4,17 @@ use std::collections::BTreeSet;
 
 use common::role::Role;
 use serde_json::{Value, json};
-use utoipa::openapi::{
-    Header, HeaderBuilder, ObjectBuilder, OpenApi, PathItem, RefOr, Schema,
-    extensions::Extensions,
-    path::{Operation, Parameter, ParameterBuilder, ParameterIn},
-    schema::{SchemaFormat, Type},
+use utoipa::{
+    IntoResponses,
+    openapi::{
+        Header, HeaderBuilder, ObjectBuilder, OpenApi, PathItem, Ref, RefOr, Required, Schema,
+        extensions::Extensions,
+        path::{Operation, Parameter, ParameterBuilder, ParameterIn},
+        schema::{SchemaFormat, Type},
+    },
 };
 
-use super::problems;
+use super::problems::{self, RepeatProblems};
 
 /// The demo data has these, so that the examples of the document can be tried out as they are.
 const EXAMPLE_IDS: [(&str, &str); 8] = [
@@ -31,6 +34,9 @@ pub(crate) fn finish(document: &mut OpenApi) {
     for (path, item) in &mut document.paths.paths {
         for operation in operations(item) {
             complete(path, operation);
+        }
+        if let Some(post) = item.post.as_mut().filter(|_| path.starts_with("/api/")) {
+            may_be_repeated(post);
         }
     }
 }
@@ -55,6 +61,21 @@ fn complete(path: &str, operation: &mut Operation) {
     if operation.security.is_none() {
         let extensions = operation.extensions.get_or_insert_with(Extensions::default);
         extensions.entry("x-role".to_owned()).or_insert_with(|| json!(Role::SalesRep));
+    }
+}
+
+/// Says what an `Idempotency-Key` does.
+fn may_be_repeated(post: &mut Operation) {
+    post.parameters.get_or_insert_default().push(RefOr::Ref(Ref::new("#/components/parameters/IdempotencyKey")));
+    for (status, response) in &mut post.responses.responses {
+        if let RefOr::T(response) = response
+            && status.starts_with('2')
+        {
+            response.headers.insert("Idempotent-Replayed".to_owned(), RefOr::Ref(problems::header("Replayed")));
+        }
+    }
+    for (status, response) in RepeatProblems::responses() {
+        post.responses.responses.entry(status).or_insert(response);
     }
 }
 
@@ -122,11 +143,22 @@ fn add_components(document: &mut OpenApi) {
             json!(problems::REQUEST_ID),
         ),
         ("RetryAfter", Type::Integer, "Seconds after which to try again.", json!(2)),
+        ("Replayed", Type::Boolean, "Whether it was done, and answered so, when it was sent before.", json!(true)),
         ("WwwAuthenticate", Type::String, "How to sign in.", json!("Bearer")),
     ]
     .into_iter()
     .map(|(name, kind, description, example)| (name.to_owned(), header(kind, description, example).into()))
     .collect();
+    let key = ParameterBuilder::new()
+        .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
+        .description(Some(
+            "Names this request, so that it can be sent again until it is answered: it takes effect once, and a repeat within 24 \
+             hours is answered as the first was. A new UUID for each request.",
+        ))
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(255))))
+        .required(Required::False);
+    components.parameters.insert("IdempotencyKey".to_owned(), key.build().into());
     if let Some(RefOr::T(Schema::Object(problem))) = components.schemas.get_mut("ProblemBody")
         && let Some(RefOr::T(Schema::Object(kind))) = problem.properties.get_mut("type")
     {

@@ -66,6 +66,8 @@ fn refusals() -> Vec<Refusal> {
                 Problem::not_lost(),
                 Problem::no_address(),
                 Problem::no_draft(),
+                Problem::under_way(),
+                Problem::answer_erased(),
             ],
         ),
         refusal("UnreadableQuery", "The query string is not UTF-8.", vec![Problem::query_not_utf8()]),
@@ -76,8 +78,8 @@ fn refusals() -> Vec<Refusal> {
         ),
         refusal(
             "UnreadableBody",
-            "The body is not a JSON object.",
-            vec![Problem::unreadable("The body is not valid JSON: look at line 2, column 5.")],
+            "The body is not a JSON object, or `Idempotency-Key` cannot be one.",
+            vec![Problem::unreadable("The body is not valid JSON: look at line 2, column 5."), Problem::unusable_key()],
         ),
         refusal("BodyTooSlow", "The body did not arrive within ten seconds.", vec![Problem::too_slow(body::JSON_TIME)]),
         refusal("BodyTooLarge", "The body is larger than 1 MB.", vec![Problem::too_large(body::JSON)]),
@@ -88,11 +90,14 @@ fn refusals() -> Vec<Refusal> {
         ),
         refusal(
             "InvalidBody",
-            "Fields are wrong; `errors` names each.",
-            vec![Problem::invalid_input(vec![
-                field("customer_email", "must be an e-mail address, such as kari@example.no"),
-                field("lead_score", "must be a whole number from 1 to 100"),
-            ])],
+            "Fields are wrong; `errors` names each. Or `Idempotency-Key` was used for something else.",
+            vec![
+                Problem::invalid_input(vec![
+                    field("customer_email", "must be an e-mail address, such as kari@example.no"),
+                    field("lead_score", "must be a whole number from 1 to 100"),
+                ]),
+                Problem::key_of_another(),
+            ],
         ),
         refusal(
             "UnauthenticWebhook",
@@ -194,6 +199,8 @@ pub(crate) struct MissingSource;
 pub(crate) struct MissingInbound;
 /// What a request may be answered with besides that does not fit what is there.
 pub(crate) struct ConflictProblems;
+/// What a POST may be answered with besides because of its `Idempotency-Key`.
+pub(crate) struct RepeatProblems;
 /// What somebody who passes inquiries on may be answered with.
 pub(crate) struct MailProblems;
 /// What a form may be answered with.
@@ -227,6 +234,7 @@ answered_with! {
     MissingSource: "SourceNotFound";
     MissingInbound: "InboundNotFound";
     ConflictProblems: "Conflict";
+    RepeatProblems: "UnreadableBody", "Conflict", "InvalidBody";
     MailProblems: "UnreadableBody", "NotTheSender", "BodyTooSlow", "BodyTooLarge", "TooManyRequests", "InternalError", "Unavailable";
     FormProblems: "UnreadableBody", "FormNotFound", "BodyTooSlow", "BodyTooLarge", "InvalidBody", "TooManyRequests", "InternalError", "Unavailable";
     PublicProblems: "TooManyRequests";

@@ -1,4 +1,4 @@
-use axum::{Json, http::StatusCode};
+use axum::Json;
 use common::{
     answers::{self, Answer, AnswerSettings, AnswerSettingsPatch},
     conversations::Message,
@@ -9,8 +9,9 @@ use common::{
 
 use crate::{
     answers::WrittenJson,
-    auth::{Tenant, commit},
+    auth::{Tenant, answer, commit},
     extract::{InPath, PathId, ValidJson},
+    idempotency::Answered,
     openapi::{BodyProblems, ConflictProblems, MemberProblems, MissingLead},
     permissions::Action,
     problem::Problem,
@@ -40,12 +41,14 @@ pub(crate) async fn send_draft(
     mut tenant: Tenant,
     PathId(id): PathId<LeadId>,
     ValidJson(draft): ValidJson<DraftText>,
-) -> Result<(StatusCode, Json<Message>), Problem> {
-    if !leads::exists(&mut tenant.tx, id).await? {
-        return Err(LeadId::not_found());
-    }
-    let message = commit!(tenant, messages::send_draft(&mut tenant.tx, id, &draft, &tenant.caller));
-    message.map(|message| (StatusCode::CREATED, Json(message))).ok_or_else(Problem::no_draft)
+) -> Result<Answered, Problem> {
+    answer!(tenant, async {
+        if !leads::exists(&mut tenant.tx, id).await? {
+            return Err(LeadId::not_found());
+        }
+        let message = messages::send_draft(&mut tenant.tx, id, &draft, &tenant.caller).await?;
+        Answered::created(&message.ok_or_else(Problem::no_draft)?)
+    })
 }
 
 /// How your dealership answers automatically.

@@ -8,9 +8,9 @@ use common::{
 
 use crate::{
     answers::WrittenJson,
-    auth::{Tenant, commit},
-    created::Created,
+    auth::{Tenant, answer, commit},
     extract::{InPath, PathId, ValidJson, ValidQuery},
+    idempotency::Answered,
     openapi::{BodyProblems, MemberProblems, MissingAutomationRule, QueryProblems},
     permissions::Action,
     problem::Problem,
@@ -54,10 +54,12 @@ pub(crate) async fn show(
 pub(crate) async fn create(
     mut tenant: Tenant,
     ValidJson(new): ValidJson<NewAutomationRule>,
-) -> Result<Created<AutomationRule>, Problem> {
+) -> Result<Answered, Problem> {
     tenant.require(Action::ChangeAutomationRules)?;
-    let created = commit!(tenant, automation_rules::create(&mut tenant.tx, &new));
-    Ok(Created::at(format!("/api/v1/automation-rules/{}", created.id), created))
+    answer!(tenant, async {
+        let created = automation_rules::create(&mut tenant.tx, &new).await?;
+        Answered::created_at(format!("/api/v1/automation-rules/{}", created.id), &created)
+    })
 }
 
 /// Changes the given fields of a rule. For managers and admins.

@@ -1,4 +1,4 @@
-use axum::{Json, extract::State, http::StatusCode};
+use axum::extract::State;
 use common::{
     conversations::{self, Channel, Delivery, Message, Reply, WriteError},
     db::AccessError,
@@ -10,8 +10,9 @@ use common::{
 };
 
 use crate::{
-    auth::{Tenant, commit},
+    auth::{Tenant, answer},
     extract::{InPath, PathId, ValidJson, ValidQuery},
+    idempotency::Answered,
     linked::{BeforeParams, Linked, not_in_list},
     openapi::{BodyProblems, ConflictProblems, MemberProblems, MissingLead, MissingMessage, QueryProblems},
     problem::Problem,
@@ -49,12 +50,12 @@ pub(crate) async fn list(
     request_body(content = Reply, example = json!({ "lead_id": "c0fc3c7a-637f-54ae-b716-20b57e2d6261", "message_content": "Hei Bjørn! Ja, vi har to på lager.", "channel": "email" })),
     responses((status = 201, description = "The message", body = Message), MemberProblems, BodyProblems, MissingLead),
 )]
-pub(crate) async fn create(
-    mut tenant: Tenant,
-    ValidJson(reply): ValidJson<Reply>,
-) -> Result<(StatusCode, Json<Message>), Problem> {
-    let message = commit!(tenant, messages::answer(&mut tenant.tx, &reply.by(&tenant.caller)));
-    message.map(|message| (StatusCode::CREATED, Json(message))).ok_or_else(LeadId::not_found)
+pub(crate) async fn create(mut tenant: Tenant, ValidJson(reply): ValidJson<Reply>) -> Result<Answered, Problem> {
+    let new = reply.by(&tenant.caller);
+    answer!(tenant, async {
+        let message = messages::answer(&mut tenant.tx, &new).await?;
+        Answered::created(&message.ok_or_else(LeadId::not_found)?)
+    })
 }
 
 /// Shows what the customer would see of a message by `email` or `sms`, and how many text messages it is paid as. Nothing is sent.
@@ -67,14 +68,15 @@ pub(crate) async fn preview(
     State(state): State<AppState>,
     mut tenant: Tenant,
     ValidJson(reply): ValidJson<Reply>,
-) -> Result<Json<Preview>, Problem> {
+) -> Result<Answered, Problem> {
     if !matches!(reply.channel, Channel::Email | Channel::Sms) {
         return Err(Problem::invalid_field("channel", "must be email or sms: nothing is sent through others"));
     }
     let new = reply.by(&tenant.caller);
-    let preview = messages::preview(&mut tenant.tx, &new, state.addresses.inbound_domain.as_deref()).await?;
-    tenant.leave();
-    preview.map(Json).ok_or_else(LeadId::not_found)
+    answer!(tenant, async {
+        let preview = messages::preview(&mut tenant.tx, &new, state.addresses.inbound_domain.as_deref()).await?;
+        Answered::ok(&preview.ok_or_else(LeadId::not_found)?)
+    })
 }
 
 /// Sends a message once more that failed, came back, or may have been lost. If it was not lost, the customer gets it twice.
@@ -83,9 +85,8 @@ pub(crate) async fn preview(
     params(("id" = MessageId, Path)),
     responses((status = 200, description = "It is on its way again", body = Delivery), MemberProblems, MissingMessage, ConflictProblems),
 )]
-pub(crate) async fn send_again(mut tenant: Tenant, PathId(id): PathId<MessageId>) -> Result<Json<Delivery>, Problem> {
-    let delivery = commit!(tenant, outbox::send_again(&mut tenant.tx, id));
-    Ok(Json(delivery))
+pub(crate) async fn send_again(mut tenant: Tenant, PathId(id): PathId<MessageId>) -> Result<Answered, Problem> {
+    answer!(tenant, async { Answered::ok(&outbox::send_again(&mut tenant.tx, id).await?) })
 }
 
 impl From<NotAgain> for Problem {

@@ -1,4 +1,3 @@
-use axum::Json;
 use common::{
     customers::{self, Customer, CustomerFilter, Merge, MergeError, MergePreview, Split},
     ids::CustomerId,
@@ -10,9 +9,9 @@ use utoipa::ToSchema;
 
 use crate::{
     answers::WrittenJson,
-    auth::{Tenant, commit},
-    created::Created,
+    auth::{Tenant, answer},
     extract::{InPath, PathId, ValidJson, ValidQuery},
+    idempotency::Answered,
     openapi::{BodyProblems, ConflictProblems, MemberProblems, MissingCustomer, QueryProblems},
     permissions::Action,
     problem::Problem,
@@ -62,13 +61,17 @@ pub(crate) async fn merge(
     mut tenant: Tenant,
     PathId(id): PathId<CustomerId>,
     ValidJson(merge): ValidJson<Merge>,
-) -> Result<Json<MergePreview>, Problem> {
+) -> Result<Answered, Problem> {
     tenant.require(Action::MergeCustomers)?;
     let other = merge.customer_id;
-    if merge.dry_run {
-        return Ok(Json(customers::preview(&mut tenant.tx, id, other).await?));
-    }
-    Ok(Json(commit!(tenant, customers::merge(&mut tenant.tx, id, other, &tenant.caller))))
+    answer!(tenant, async {
+        let done = if merge.dry_run {
+            customers::preview(&mut tenant.tx, id, other).await?
+        } else {
+            customers::merge(&mut tenant.tx, id, other, &tenant.caller).await?
+        };
+        Answered::ok(&done)
+    })
 }
 
 /// Takes back that a record is the same person as another. For managers and admins.
@@ -76,9 +79,12 @@ pub(crate) async fn merge(
     post, path = "/customers/{id}/unmerge", tag = "Customers", operation_id = "unmergeCustomer", extensions(("x-role" = json!("manager"))), params(("id" = CustomerId, Path)),
     responses((status = 200, description = "The customer that it is again", body = Customer), MemberProblems, MissingCustomer),
 )]
-pub(crate) async fn unmerge(mut tenant: Tenant, PathId(id): PathId<CustomerId>) -> Result<Json<Customer>, Problem> {
+pub(crate) async fn unmerge(mut tenant: Tenant, PathId(id): PathId<CustomerId>) -> Result<Answered, Problem> {
     tenant.require(Action::MergeCustomers)?;
-    commit!(tenant, customers::unmerge(&mut tenant.tx, id)).map(Json).ok_or_else(CustomerId::not_found)
+    answer!(tenant, async {
+        let customer = customers::unmerge(&mut tenant.tx, id).await?;
+        Answered::ok(&customer.ok_or_else(CustomerId::not_found)?)
+    })
 }
 
 /// Makes a new customer of some leads and identities of this one. Merging the two takes it back. For managers and admins.
@@ -91,10 +97,12 @@ pub(crate) async fn split(
     mut tenant: Tenant,
     PathId(id): PathId<CustomerId>,
     ValidJson(part): ValidJson<Split>,
-) -> Result<Created<Customer>, Problem> {
+) -> Result<Answered, Problem> {
     tenant.require(Action::MergeCustomers)?;
-    let customer = commit!(tenant, customers::split(&mut tenant.tx, id, &part));
-    Ok(Created::at(format!("/api/v1/customers/{}", customer.id), customer))
+    answer!(tenant, async {
+        let customer = customers::split(&mut tenant.tx, id, &part).await?;
+        Answered::created_at(format!("/api/v1/customers/{}", customer.id), &customer)
+    })
 }
 
 impl From<MergeError> for Problem {

@@ -1,6 +1,6 @@
 use axum::{
     Json,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
 use common::{
@@ -13,8 +13,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    auth::{Tenant, commit},
+    auth::{Tenant, answer},
     extract::{InPath, InboundId, PathId, ValidQuery},
+    idempotency::Answered,
     openapi::{ConflictProblems, MemberProblems, MissingInbound, QueryProblems},
     permissions::Action,
     problem::Problem,
@@ -86,13 +87,12 @@ pub(crate) struct AcceptedInbound {
     post, path = "/inbound/{id}/accept", tag = "Sources", operation_id = "acceptInbound", extensions(("x-role" = json!("manager"))), params(("id" = i64, Path)),
     responses((status = 200, description = "The leads", body = AcceptedInbound), MemberProblems, MissingInbound, ConflictProblems),
 )]
-pub(crate) async fn accept(
-    mut tenant: Tenant,
-    PathId(InboundId(id)): PathId<InboundId>,
-) -> Result<Json<AcceptedInbound>, Problem> {
+pub(crate) async fn accept(mut tenant: Tenant, PathId(InboundId(id)): PathId<InboundId>) -> Result<Answered, Problem> {
     tenant.require(Action::DecideOnInbound)?;
-    let lead_ids = commit!(tenant, intake::accept(&mut tenant.tx, id));
-    Ok(Json(AcceptedInbound { lead_ids }))
+    answer!(tenant, async {
+        let lead_ids = intake::accept(&mut tenant.tx, id).await?;
+        Answered::ok(&AcceptedInbound { lead_ids })
+    })
 }
 
 /// Puts something that is parked away and erases its content. For managers and admins.
@@ -100,13 +100,12 @@ pub(crate) async fn accept(
     post, path = "/inbound/{id}/reject", tag = "Sources", operation_id = "rejectInbound", extensions(("x-role" = json!("manager"))), params(("id" = i64, Path)),
     responses((status = 204, description = "It is put away"), MemberProblems, MissingInbound, ConflictProblems),
 )]
-pub(crate) async fn reject(
-    mut tenant: Tenant,
-    PathId(InboundId(id)): PathId<InboundId>,
-) -> Result<StatusCode, Problem> {
+pub(crate) async fn reject(mut tenant: Tenant, PathId(InboundId(id)): PathId<InboundId>) -> Result<Answered, Problem> {
     tenant.require(Action::DecideOnInbound)?;
-    commit!(tenant, intake::reject(&mut tenant.tx, id));
-    Ok(StatusCode::NO_CONTENT)
+    answer!(tenant, async {
+        intake::reject(&mut tenant.tx, id).await?;
+        Ok::<_, Problem>(Answered::nothing())
+    })
 }
 
 impl From<DecideError> for Problem {

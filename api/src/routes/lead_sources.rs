@@ -12,9 +12,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    auth::{Tenant, commit},
-    created::Created,
+    auth::{Tenant, answer, commit},
     extract::{InPath, PathId, ValidJson},
+    idempotency::Answered,
     openapi::{BodyProblems, MemberProblems, MissingSource},
     pages::embed_line,
     permissions::Action,
@@ -50,13 +50,12 @@ pub(crate) async fn show(mut tenant: Tenant, PathId(id): PathId<SourceId>) -> Re
     request_body(content = NewSource, example = json!({ "kind": "form", "name": "Kampanjeside", "language": "nb", "allowed_origins": ["https://www.bilvest.example"] })),
     responses((status = 201, description = "The source; Location says where", body = Source, headers(("Location" = String, description = "The path of what was created."))), MemberProblems, BodyProblems),
 )]
-pub(crate) async fn create(
-    mut tenant: Tenant,
-    ValidJson(new): ValidJson<NewSource>,
-) -> Result<Created<Source>, Problem> {
+pub(crate) async fn create(mut tenant: Tenant, ValidJson(new): ValidJson<NewSource>) -> Result<Answered, Problem> {
     tenant.require(Action::ChangeLeadSources)?;
-    let source = commit!(tenant, lead_sources::create(&mut tenant.tx, &new));
-    Ok(Created::at(format!("/api/v1/lead-sources/{}", source.id), source))
+    answer!(tenant, async {
+        let source = lead_sources::create(&mut tenant.tx, &new).await?;
+        Answered::created_at(format!("/api/v1/lead-sources/{}", source.id), &source)
+    })
 }
 
 /// Changes the given fields of a source. For admins.
@@ -97,10 +96,12 @@ pub(crate) async fn rotate(
     mut tenant: Tenant,
     PathId(id): PathId<SourceId>,
     ValidJson(rotation): ValidJson<Rotation>,
-) -> Result<Json<Source>, Problem> {
+) -> Result<Answered, Problem> {
     tenant.require(Action::ChangeLeadSources)?;
-    let source = commit!(tenant, lead_sources::rotate(&mut tenant.tx, id, rotation));
-    source.map(Json).ok_or_else(SourceId::not_found)
+    answer!(tenant, async {
+        let source = lead_sources::rotate(&mut tenant.tx, id, rotation).await?;
+        Answered::ok(&source.ok_or_else(SourceId::not_found)?)
+    })
 }
 
 /// What to do for inquiries to come from a source.
@@ -187,10 +188,10 @@ pub(crate) async fn connect(
     State(state): State<AppState>,
     mut tenant: Tenant,
     ValidJson(page): ValidJson<ConnectPage>,
-) -> Result<Json<Source>, Problem> {
+) -> Result<Answered, Problem> {
     tenant.require(Action::ChangeLeadSources)?;
     let page = Page { id: page.page_id, name: page.page_name, token: page.page_token };
-    Ok(Json(commit!(tenant, lead_sources::connect_page(&mut tenant.tx, &state.keyring, &page))))
+    answer!(tenant, async { Answered::ok(&lead_sources::connect_page(&mut tenant.tx, &state.keyring, &page).await?) })
 }
 
 impl From<NoKey> for Problem {

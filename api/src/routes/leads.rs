@@ -14,9 +14,9 @@ use common::{
 
 use crate::{
     answers::WrittenJson,
-    auth::{Tenant, commit},
-    created::Created,
+    auth::{Tenant, answer, commit},
     extract::{InPath, PathId, ValidJson, ValidQuery},
+    idempotency::Answered,
     linked::{BeforeParams, Linked, not_in_list},
     openapi::{BodyProblems, MemberProblems, MissingLead, QueryProblems},
     permissions::Action,
@@ -61,9 +61,11 @@ pub(crate) async fn show(mut tenant: Tenant, PathId(id): PathId<LeadId>) -> Resu
     request_body(content = NewLead, example = json!({ "customer_name": "Bjørn Håkonsen", "customer_email": "bjorn.hakonsen@example.no", "customer_phone": "+47 912 34 567", "vehicle_interest": "Tesla Model Y Long Range", "initial_message": "Hei! Har dere denne på lager?", "source": "website", "source_url": "https://www.finn.no/mobility/item/123456789", "source_metadata": { "campaign": "høst" }, "lead_score": 70 })),
     responses((status = 201, description = "The lead; Location says where", body = Lead, headers(("Location" = String, description = "The path of what was created."))), MemberProblems, BodyProblems),
 )]
-pub(crate) async fn create(mut tenant: Tenant, ValidJson(new): ValidJson<NewLead>) -> Result<Created<Lead>, Problem> {
-    let lead = commit!(tenant, leads::create(&mut tenant.tx, &new));
-    Ok(Created::at(format!("/api/v1/leads/{}", lead.id), lead))
+pub(crate) async fn create(mut tenant: Tenant, ValidJson(new): ValidJson<NewLead>) -> Result<Answered, Problem> {
+    answer!(tenant, async {
+        let lead = leads::create(&mut tenant.tx, &new).await?;
+        Answered::created_at(format!("/api/v1/leads/{}", lead.id), &lead)
+    })
 }
 
 /// Changes the given fields of a lead. Fields that cannot be changed are ignored, so that a whole lead may be sent back.

@@ -8,9 +8,9 @@ use common::{
 
 use crate::{
     answers::WrittenJson,
-    auth::{Tenant, commit},
-    created::Created,
+    auth::{Tenant, answer, commit},
     extract::{InPath, PathId, ValidJson, ValidQuery},
+    idempotency::Answered,
     openapi::{BodyProblems, MemberProblems, MissingVehicle, QueryProblems},
     permissions::Action,
     problem::Problem,
@@ -48,13 +48,12 @@ pub(crate) async fn show(mut tenant: Tenant, PathId(id): PathId<VehicleId>) -> R
         (status = 201, description = "The vehicle; Location says where", body = Vehicle, headers(("Location" = String, description = "The path of what was created."))), MemberProblems, BodyProblems,
     ),
 )]
-pub(crate) async fn create(
-    mut tenant: Tenant,
-    ValidJson(new): ValidJson<NewVehicle>,
-) -> Result<Created<Vehicle>, Problem> {
+pub(crate) async fn create(mut tenant: Tenant, ValidJson(new): ValidJson<NewVehicle>) -> Result<Answered, Problem> {
     tenant.require(Action::ChangeVehicles)?;
-    let created = commit!(tenant, vehicles::create(&mut tenant.tx, &new));
-    Ok(Created::at(format!("/api/v1/vehicles/{}", created.id), created))
+    answer!(tenant, async {
+        let created = vehicles::create(&mut tenant.tx, &new).await?;
+        Answered::created_at(format!("/api/v1/vehicles/{}", created.id), &created)
+    })
 }
 
 /// Changes the given fields of a vehicle. For managers and admins.

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     db::{Caller, Result, TenantTx},
     deliveries::erase_own,
+    idempotency,
     ids::{CustomerId, LeadId, UserId},
     input::{Email, Fields, FromFields, JsonText, Patch, Phone, integer, json_object, parsed, text, uuid},
     notifications::{self, Event},
@@ -169,6 +170,7 @@ pub async fn delete(tx: &mut TenantTx, id: LeadId) -> Result<bool> {
     .await?;
     if let Some(customer) = customer {
         forget(tx, id, customer).await?;
+        idempotency::forget_answers(tx).await?;
     }
     Ok(customer.is_some())
 }

@@ -78,7 +78,8 @@ pub(super) async fn walk(app: &TestApp) {
 }
 
 async fn ask(person: &Person<'_>, method: Method, path: &str, body: Option<Value>, expected: u16) -> Value {
-    let request = person.request(method, path);
+    // Only those of POST have a meaning.
+    let request = person.request(method, path).header("idempotency-key", uuid::Uuid::now_v7().to_string());
     Answer::of(body.into_iter().fold(request, |request, body| request.json(&body))).await.expect(expected)
 }
 

@@ -39,7 +39,7 @@ fn is_volatile(assignments: &str) -> bool {
 }
 
 /// Where the statements stand that a dealership's transaction sends.
-const SOURCES: [&str; 16] = [
+const SOURCES: [&str; 17] = [
     "answers",
     "automation_rules.rs",
     "conversations",
@@ -47,6 +47,7 @@ const SOURCES: [&str; 16] = [
     "db/access.rs",
     "dealerships.rs",
     "deliveries/inbound.rs",
+    "idempotency.rs",
     "intake",
     "lead_sources",
     "leads",
@@ -58,7 +59,8 @@ const SOURCES: [&str; 16] = [
     "vehicles.rs",
 ];
 /// Of the system, which counts for all dealerships.
-const SYSTEMS: [&str; 5] = [
+const SYSTEMS: [&str; 6] = [
+    "idempotency::prune",
     "leads::adopt_all",
     "deliveries::ledger_of_all",
     "leads::count",

@@ -1,0 +1,168 @@
+//! Requests that may be sent again: what the first was answered is stored with its effect, and is the answer to all.
+
+use std::time::Duration;
+
+use aws_lc_rs::digest::{Context, SHA256};
+
+use crate::{
+    db::{Caller, Db, Result, TenantTx},
+    ids::UserId,
+};
+
+/// A request under a key that its client chose.
+#[derive(Debug, Clone)]
+pub struct Keyed {
+    key_hash: Vec<u8>,
+    request_hash: Vec<u8>,
+}
+
+/// What a request was answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// Where what it created is.
+    pub location: Option<String>,
+    /// The body, as JSON.
+    pub body: Option<String>,
+}
+
+/// What is known of a request under its key.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Known {
+    /// Nothing: it is the first, and nobody else's before this transaction ends.
+    Nothing,
+    /// Another one with this key is under way.
+    UnderWay,
+    /// It was answered.
+    Answered(Answer),
+    /// It was done, and its answer was erased with the data of a customer.
+    Erased,
+    /// The key was used for another request.
+    OfAnother,
+}
+
+impl Keyed {
+    /// `request` is all that makes it the same one: two with the same key have to agree in each part.
+    pub fn new(key: &str, request: &[&[u8]]) -> Self {
+        Self { key_hash: hash(&[key.as_bytes()]), request_hash: hash(request) }
+    }
+
+    /// Of the lock that one request under this key holds.
+    fn lock(&self, tx: &TenantTx, user: UserId) -> i64 {
+        let owner = format!("{} {user}", tx.dealership());
+        let hash = hash(&[owner.as_bytes(), &self.key_hash]);
+        i64::from_be_bytes(hash[..8].try_into().expect("a hash is longer"))
+    }
+}
+
+/// Of the parts with their lengths, so that none can pass for the beginning of the next.
+fn hash(parts: &[&[u8]]) -> Vec<u8> {
+    let mut context = Context::new(&SHA256);
+    for part in parts {
+        context.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        context.update(part);
+    }
+    context.finish().as_ref().to_vec()
+}
+
+/// A key of this person, as the database knows it.
+#[derive(sqlx::FromRow)]
+struct Row {
+    free: bool,
+    same: Option<bool>,
+    status: Option<i16>,
+    location: Option<String>,
+    answer: Option<String>,
+    erased: Option<bool>,
+}
+
+/// Looks for the answer, and takes the key for this transaction if there is none. `None` if the caller is gone by now.
+pub async fn recall(tx: &mut TenantTx, caller: &Caller, keyed: &Keyed) -> Result<Option<Known>> {
+    let recalled: Option<Row> = sqlx::query_as(
+        "-- idempotency::recall
+         SELECT pg_try_advisory_xact_lock($5) AS free, k.request_hash = $4 AS same, k.status, k.location, k.answer, k.erased
+         FROM users u
+         LEFT JOIN idempotency_keys k ON k.dealership_id = $1 AND k.user_id = $2 AND k.key_hash = $3
+         WHERE u.dealership_id = $1 AND u.id = $2",
+    )
+    .bind(tx.dealership())
+    .bind(caller.id)
+    .bind(&keyed.key_hash)
+    .bind(&keyed.request_hash)
+    .bind(keyed.lock(tx, caller.id))
+    .fetch_optional(tx.conn())
+    .await?;
+    Ok(recalled.map(Row::known))
+}
+
+impl Row {
+    fn known(self) -> Known {
+        let Self { free, same, status, location, answer: body, erased } = self;
+        match (status.and_then(|status| u16::try_from(status).ok()), same) {
+            (None, _) if free => Known::Nothing,
+            (None, _) => Known::UnderWay,
+            (Some(_), Some(false)) => Known::OfAnother,
+            (Some(_), _) if erased == Some(true) => Known::Erased,
+            (Some(status), _) => Known::Answered(Answer { status, location, body }),
+        }
+    }
+}
+
+/// Stores the answer, to be committed with its effect, and says whether it is the only one. It is not if another request with
+/// the key ended after this one looked for its answer: then this one's effect must not be committed.
+pub async fn keep(tx: &mut TenantTx, caller: &Caller, keyed: &Keyed, answer: &Answer) -> Result<bool> {
+    let kept = sqlx::query(
+        "-- idempotency::keep
+         INSERT INTO idempotency_keys (dealership_id, user_id, key_hash, request_hash, status, location, answer)
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (dealership_id, user_id, key_hash) DO NOTHING",
+    )
+    .bind(tx.dealership())
+    .bind(caller.id)
+    .bind(&keyed.key_hash)
+    .bind(&keyed.request_hash)
+    .bind(i16::try_from(answer.status).unwrap_or(i16::MAX))
+    .bind(&answer.location)
+    .bind(&answer.body)
+    .execute(tx.conn())
+    .await?;
+    Ok(kept.rows_affected() > 0)
+}
+
+/// Erases what the dealership's requests were answered, to be called after the personal data of a customer was erased: which
+/// of the answers tell of them is not asked, since none is needed for longer than a client tries again.
+pub async fn forget_answers(tx: &mut TenantTx) -> Result<()> {
+    sqlx::query(
+        "-- idempotency::forget_answers
+         UPDATE idempotency_keys SET answer = NULL, erased = true WHERE dealership_id = $1 AND answer IS NOT NULL",
+    )
+    .bind(tx.dealership())
+    .execute(tx.conn())
+    .await?;
+    Ok(())
+}
+
+/// Deletes keys that were used longer ago than `age`, in short transactions of its own, and returns how many.
+pub async fn prune(db: &Db, age: Duration) -> Result<u64> {
+    db.delete_older(
+        "-- idempotency::prune
+         DELETE FROM idempotency_keys WHERE (dealership_id, user_id, key_hash) IN (
+           SELECT dealership_id, user_id, key_hash FROM idempotency_keys WHERE created_at < now() - $1
+           ORDER BY created_at LIMIT $2)",
+        age,
+    )
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Keyed;
+
+    #[test]
+    fn requests_are_the_same_only_in_each_part() {
+        let keyed = |parts: &[&[u8]]| Keyed::new("key", parts).request_hash;
+        assert_eq!(keyed(&[b"POST", b"/leads", b"{}"]), keyed(&[b"POST", b"/leads", b"{}"]));
+        assert_ne!(keyed(&[b"POST", b"/leads", b"{}"]), keyed(&[b"POST", b"/lead", b"s{}"]));
+        assert_ne!(keyed(&[b"POST", b""]), keyed(&[b"POST"]));
+    }
+}
