@@ -131,6 +131,13 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "no-draft", "No draft", detail)
     }
 
+    /// 409 of a choice among no pages.
+    pub(crate) fn no_pages() -> Self {
+        let detail =
+            "There are no pages of Facebook to choose among: log in to Facebook, or look how far that has come.";
+        Self::new(StatusCode::CONFLICT, "no-pages", "No pages to choose among", detail)
+    }
+
     /// 409 of two records that are one person already.
     pub(crate) fn same_customer() -> Self {
         let detail = "The two are the same customer already.";

@@ -29,8 +29,8 @@ use crate::{
     rate_limit::RateLimited,
     request_log::{self, RequestLog},
     routes::{
-        answers as answer_routes, automation_rules, conversations, customers, dealership, forms, health, inbound,
-        lead_sources, leads, sending, unsubscribe, vehicles, webhooks,
+        answers as answer_routes, automation_rules, conversations, customers, dealership, facebook_login, forms,
+        health, inbound, lead_sources, leads, sending, unsubscribe, vehicles, webhooks,
     },
     security_headers,
     state::AppState,
@@ -67,6 +67,8 @@ fn member_routes() -> OpenApiRouter<AppState> {
         .routes(routes!(lead_sources::rotate))
         .routes(routes!(lead_sources::embed))
         .routes(routes!(lead_sources::connect))
+        .routes(routes!(facebook_login::show, facebook_login::begin))
+        .routes(routes!(facebook_login::choose))
         .routes(routes!(inbound::list))
         .routes(routes!(inbound::ledger))
         .routes(routes!(inbound::show))
@@ -80,6 +82,7 @@ fn member_routes() -> OpenApiRouter<AppState> {
         .routes(routes!(answer_routes::send_draft))
         .routes(routes!(answer_routes::settings, answer_routes::update_settings))
         .routes(routes!(sending::email, sending::keep_email, sending::remove_email))
+        .routes(routes!(sending::check_email))
         .routes(routes!(sending::sms, sending::keep_sms, sending::remove_sms))
         .routes(routes!(vehicles::list, vehicles::create))
         .routes(routes!(vehicles::show, vehicles::update, vehicles::delete))
@@ -157,6 +160,7 @@ pub(crate) fn router(state: AppState, cors_origins: &[String]) -> Router {
         .layer(from_fn_with_state(state.trusted_proxies, body::of_address))
         .route("/webhooks/form/{key}", options(form::preflight));
     let senders = Router::from(sender_routes())
+        .route("/webhooks/facebook/oauth", get(facebook_login::come_back_here))
         .route("/unsubscribe/{tag}", get(unsubscribe::page).post(unsubscribe::unsubscribe))
         .layer(time())
         .layer(from_fn_with_state(limits(), body::buffer))

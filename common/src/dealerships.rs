@@ -64,6 +64,9 @@ pub struct Dealership {
     /// What a known customer writes within so many days of an open lead belongs to that lead.
     #[schema(example = 7)]
     pub same_lead_days: i16,
+    /// People are told of a lead that no person has answered after so many minutes; of none, if null.
+    #[schema(example = 30)]
+    pub sla_minutes: Option<i16>,
     /// When it came to us.
     pub created_at: DateTime<Utc>,
     /// When it last changed.
@@ -85,6 +88,9 @@ pub struct DealershipPatch {
     /// What a known customer writes within so many days of an open lead belongs to that lead; 0 for never.
     #[schema(value_type = Option<i64>, minimum = 0, maximum = 90, example = 7)]
     pub same_lead_days: Option<i16>,
+    /// People are told of a lead that no person has answered after so many minutes; null for not at all.
+    #[schema(value_type = Option<i64>, minimum = 1, maximum = 1440, example = 30)]
+    pub sla_minutes: Patch<i16>,
 }
 
 impl FromFields for DealershipPatch {
@@ -93,20 +99,21 @@ impl FromFields for DealershipPatch {
             email: fields.change("email", parsed),
             phone: fields.patch("phone", parsed),
             address: fields.patch("address", text(500)),
-            same_lead_days: fields.change("same_lead_days", integer(0..=90)).map(days),
+            same_lead_days: fields.change("same_lead_days", integer(0..=90)).map(small),
+            sla_minutes: fields.patch("sla_minutes", integer(1..=1440)).map(small),
         })
     }
 }
 
-fn days(days: i64) -> i16 {
-    i16::try_from(days).expect("within its bounds")
+fn small(number: i64) -> i16 {
+    i16::try_from(number).expect("within its bounds")
 }
 
 /// What is read of a row. Never `*`: a column that a later release adds must not change what this one prepared.
 macro_rules! columns {
     () => {
         "id, clerk_org_id, name, email, phone, address, subscription_status, subscription_tier, same_lead_days, \
-         created_at, updated_at"
+         sla_minutes, created_at, updated_at"
     };
 }
 
@@ -132,6 +139,7 @@ pub async fn update(tx: &mut TenantTx, patch: &DealershipPatch) -> Result<Option
     update.patch("phone", patch.phone.as_ref().map(|phone| phone.typed.as_str()));
     update.patch("address", patch.address.as_ref().map(String::as_str));
     update.change("same_lead_days", patch.same_lead_days);
+    update.patch("sla_minutes", patch.sla_minutes.as_ref());
     let mut query = update.finish();
     query.push(" WHERE id = ").push_bind(tx.dealership()).push(concat!(" RETURNING ", columns!()));
     Ok(query.build_query_as().fetch_optional(tx.conn()).await?)

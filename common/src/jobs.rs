@@ -1,6 +1,7 @@
 //! All kinds of jobs, each with its payload. What a job does stands in the worker, one file each.
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use uuid::Uuid;
 
 use crate::ids::{LeadId, OutboxId, SourceId};
 
@@ -20,16 +21,19 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
 }
 
 /// The kinds of all jobs that this release knows, each with its queue.
-pub const KINDS: [(&str, &str); 16] = [
+pub const KINDS: [(&str, &str); 19] = [
     (ProcessClerkEvent::KIND, ProcessClerkEvent::QUEUE),
     (ReadInquiry::KIND, ReadInquiry::QUEUE),
     (CheckForm::KIND, CheckForm::QUEUE),
     (ReadFacebookLead::KIND, ReadFacebookLead::QUEUE),
     (ReconcileFacebook::KIND, ReconcileFacebook::QUEUE),
+    (ListPages::KIND, ListPages::QUEUE),
     (ConnectPage::KIND, ConnectPage::QUEUE),
+    (CheckDomain::KIND, CheckDomain::QUEUE),
     (SendEmail::KIND, SendEmail::QUEUE),
     (SendSms::KIND, SendSms::QUEUE),
     (NotifyPeople::KIND, NotifyPeople::QUEUE),
+    (WatchLead::KIND, WatchLead::QUEUE),
     (ReadReport::KIND, ReadReport::QUEUE),
     (ReadSms::KIND, ReadSms::QUEUE),
     (WriteAnswer::KIND, WriteAnswer::QUEUE),
@@ -98,6 +102,21 @@ impl Job for ReadFacebookLead {
     const BURIED_BY_WORKER: bool = true;
 }
 
+/// Makes tokens of the code that a login at Facebook ended with, and lists the pages that can be connected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListPages {
+    /// `facebook_logins.id`.
+    pub login_id: Uuid,
+}
+
+impl Job for ListPages {
+    const KIND: &'static str = "facebook.list_pages";
+    const QUEUE: &'static str = "facebook";
+    /// Nobody waits longer in front of a screen, and the code is good for minutes.
+    const MAX_ATTEMPTS: i16 = 5;
+    const BURIED_BY_WORKER: bool = true;
+}
+
 /// Asks Facebook whether a token is that of the page that it was given for, and connects the page then.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectPage {
@@ -118,6 +137,15 @@ pub struct ReconcileFacebook {}
 impl Job for ReconcileFacebook {
     const KIND: &'static str = "facebook.reconcile";
     const QUEUE: &'static str = "facebook";
+}
+
+/// Looks up what DNS says of the domain that the dealership's own mails come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckDomain {}
+
+impl Job for CheckDomain {
+    const KIND: &'static str = "sending.check_domain";
+    const BURIED_BY_WORKER: bool = true;
 }
 
 /// Sends a mail of the outbox.
@@ -152,6 +180,17 @@ pub struct NotifyPeople {}
 
 impl Job for NotifyPeople {
     const KIND: &'static str = "notifications.bundle";
+}
+
+/// Tells people of a lead that no person has answered in time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WatchLead {
+    pub lead_id: LeadId,
+}
+
+impl Job for WatchLead {
+    const KIND: &'static str = "leads.watch";
+    const QUEUE: &'static str = "deadlines";
 }
 
 /// Writes down what a provider reports of messages.

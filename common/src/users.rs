@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::{
     db::{Result, TenantTx},
     ids::UserId,
-    input::{Fields, FromFields, JsonText},
+    input::{Fields, FromFields, JsonText, Patch, Phone, parsed},
     notifications,
     page::{After, MAX_PART, Part},
     role::Role,
@@ -51,6 +51,9 @@ pub struct User {
     /// How they want to hear of new leads.
     #[schema(value_type = Object, example = json!({ "sms": true, "email": true }))]
     pub notification_preferences: Value,
+    /// Where you want text messages; null for everybody else.
+    #[schema(example = "+4791234567")]
+    pub phone: Option<String>,
     /// When they became a member.
     pub created_at: DateTime<Utc>,
 }
@@ -58,7 +61,7 @@ pub struct User {
 /// What is read of a row. Never `*`: a column that a later release adds must not change what this one prepared.
 macro_rules! columns {
     () => {
-        "id, clerk_user_id, name, email, role, suspended, notification_preferences, created_at"
+        "id, clerk_user_id, name, email, role, suspended, notification_preferences, phone, created_at"
     };
 }
 
@@ -107,17 +110,21 @@ pub async fn list(tx: &mut TenantTx, request: After<UserId>) -> Result<Option<Pa
 /// What a person changes about themselves; only given fields change.
 #[derive(Debug, Clone, ToSchema)]
 pub struct UserPatch {
-    /// How they want to be told: `email`, one boolean for each of `events` (`new_lead`, `assigned`, `customer_replied`,
-    /// `needs_human`, `not_delivered`, `source_broken`, `sending_broken`), and `quiet_hours` with `from` and `to` in Norwegian
-    /// time. What is not in it is on.
+    /// How they want to be told: `email` and `sms`, each of `events` (`new_lead`, `assigned`, `customer_replied`, `needs_human`,
+    /// `not_delivered`, `source_broken`, `sending_broken`, `sla_at_risk`) by true or false, or by `{"email": true, "sms": false}`, and
+    /// `quiet_hours` with `from` and `to` in Norwegian time. What is not in it is on; by SMS only `assigned`, `needs_human` and
+    /// `sla_at_risk` are, until their own `sms` says otherwise.
     #[schema(value_type = Object, required = false)]
     pub notification_preferences: Option<JsonText>,
+    /// Where they want text messages, in any notation; null for none.
+    #[schema(value_type = Option<String>, max_length = 40, example = "912 34 567")]
+    pub phone: Patch<Phone>,
 }
 
 impl FromFields for UserPatch {
     fn from_fields(fields: &mut Fields) -> Option<Self> {
         let preferences = fields.change_json("notification_preferences", notifications::preferences);
-        Some(Self { notification_preferences: preferences })
+        Some(Self { notification_preferences: preferences, phone: fields.patch("phone", parsed) })
     }
 }
 
@@ -125,13 +132,19 @@ impl FromFields for UserPatch {
 pub async fn update(tx: &mut TenantTx, id: UserId, patch: &UserPatch) -> Result<Option<User>> {
     Ok(sqlx::query_as(concat!(
         "-- users::update
-         UPDATE users SET notification_preferences = coalesce($3, notification_preferences)
+         UPDATE users SET notification_preferences = coalesce($3, notification_preferences),
+                phone = CASE WHEN $4 THEN $5 ELSE phone END
          WHERE id = $1 AND dealership_id = $2 RETURNING ",
         columns!()
     ))
     .bind(id)
     .bind(tx.dealership())
     .bind(&patch.notification_preferences)
+    .bind(patch.phone.sets().is_some())
+    .bind(match &patch.phone {
+        Patch::Set(phone) => Some(phone.e164.as_str()),
+        Patch::Keep | Patch::Clear => None,
+    })
     .fetch_optional(tx.conn())
     .await?)
 }

@@ -192,9 +192,12 @@ pub(crate) fn for_processes(
         ("FACEBOOK_APP_SECRETS", secrets.facebook.clone()),
         ("FACEBOOK_VERIFY_TOKEN", secrets.facebook.clone()),
         ("FACEBOOK_GRAPH_URL", stand_ins.facebook.api_url()),
+        ("FACEBOOK_LOGIN_URL", stand_ins.facebook.login_url()),
         ("TURNSTILE_URL", stand_ins.turnstile.url()),
+        ("DNS_URL", stand_ins.dns.query_url()),
     ]);
     environment.extend(for_messages(secrets, stand_ins));
+    environment.extend(stand_ins.mailbox.report_settings());
     if let Some(stand_in) = &stand_ins.clerk {
         // An empty value counts as none, also over `.env`.
         environment.extend(overrides.ignored.iter().map(|name| (name.as_str(), String::new())));
@@ -218,7 +221,7 @@ pub(crate) fn for_processes(
 }
 
 /// Nothing that a developer's customers shall get leaves this host, whatever `.env` says.
-fn for_messages(secrets: &Secrets, stand_ins: &StandIns) -> [(&'static str, String); 13] {
+fn for_messages(secrets: &Secrets, stand_ins: &StandIns) -> [(&'static str, String); 14] {
     [
         ("EMAIL_PROVIDER", "smtp".to_owned()),
         ("EMAIL_FROM", "svar@norvalt.test".to_owned()),
@@ -228,6 +231,7 @@ fn for_messages(secrets: &Secrets, stand_ins: &StandIns) -> [(&'static str, Stri
         ("SMS_FROM", "+4759440000".to_owned()),
         ("SMS_API_URL", stand_ins.mailbox.url()),
         ("OWN_ACCOUNTS_API_URL", stand_ins.mailbox.url()),
+        ("OWN_ACCOUNTS_SMTP_URL", stand_ins.mailbox.smtp_url().to_owned()),
         ("TWILIO_ACCOUNT_SID", stand_ins.mailbox.account().sid.clone()),
         ("TWILIO_AUTH_TOKEN", secrets.twilio.clone()),
         ("ASSISTANT", "anthropic".to_owned()),

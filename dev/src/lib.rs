@@ -5,6 +5,7 @@ pub mod assistant;
 pub mod changes;
 pub mod clerk;
 pub mod console;
+pub mod dns;
 pub mod files;
 pub mod fingerprint;
 pub mod graph;

@@ -7,7 +7,7 @@ use dev::{
     assistant,
     clerk::{self, Endpoint, INSTANCE_ID, Instance, SigningKey},
     console::Console,
-    graph, mailbox, random, turnstile,
+    dns, graph, mailbox, random, turnstile,
 };
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -19,11 +19,14 @@ const FACEBOOK_PORT: u16 = 8002;
 const TURNSTILE_PORT: u16 = 8003;
 const MAILBOX_PORT: u16 = 8004;
 const ASSISTANT_PORT: u16 = 8005;
+const DNS_PORT: u16 = 8006;
 const SMTP_PORT: u16 = 1025;
 /// Of our app at Facebook.
 const FACEBOOK_APP: &str = "1234567890123456";
 /// Ours at Twilio.
 const TWILIO_ACCOUNT: &str = "AC0123456789abcdef0123456789abcdef";
+/// Domains that have all that it takes for sending mails; others have nothing.
+const DOMAINS: [&str; 2] = ["tesla-oslo.example", "bilvest.example"];
 /// About as long as a model takes to write a few sentences.
 const ASSISTANT_LATENCY: Duration = Duration::from_secs(1);
 
@@ -34,6 +37,7 @@ pub(crate) struct StandIns {
     pub(crate) facebook: graph::StandIn,
     pub(crate) facebook_app: String,
     pub(crate) turnstile: turnstile::StandIn,
+    pub(crate) dns: dns::StandIn,
     pub(crate) mailbox: mailbox::StandIn,
     pub(crate) assistant: assistant::StandIn,
 }
@@ -56,8 +60,9 @@ impl StandIns {
             None => None,
         };
         let (facebook, turnstile) = (start.facebook().await?, start.turnstile().await?);
+        let dns = start.dns().await?;
         let (mailbox, assistant) = (start.mailbox().await?, start.assistant().await?);
-        Ok(Self { clerk, facebook, facebook_app: FACEBOOK_APP.to_owned(), turnstile, mailbox, assistant })
+        Ok(Self { clerk, facebook, facebook_app: FACEBOOK_APP.to_owned(), turnstile, dns, mailbox, assistant })
     }
 
     /// Connects the page of the stand-in for Facebook to the first demo dealership, as its admin does.
@@ -83,6 +88,7 @@ impl StandIns {
         }
         self.facebook.stop().await;
         self.turnstile.stop().await;
+        self.dns.stop().await;
         self.mailbox.stop().await;
         self.assistant.stop().await;
     }
@@ -133,6 +139,15 @@ impl Start<'_> {
         Ok(turnstile::StandIn::start(listener, &random::clerk_id("turnstile"), Clock::system()).await)
     }
 
+    async fn dns(&self) -> Result<dns::StandIn, Failure> {
+        let listener = self.listener(DNS_PORT, "the stand-in for DNS").await?;
+        let dns = dns::StandIn::start(listener).await;
+        for domain in DOMAINS {
+            dns.put_domain(domain);
+        }
+        Ok(dns)
+    }
+
     async fn mailbox(&self) -> Result<mailbox::StandIn, Failure> {
         let page = self.listener(MAILBOX_PORT, "the mailbox").await?;
         let smtp = self.listener(SMTP_PORT, "the stand-in for a mail server").await?;
@@ -141,6 +156,7 @@ impl Start<'_> {
             api: Some(format!("http://127.0.0.1:{}", self.api_port)),
             mail_secret: self.secrets.inbound_mail.clone(),
             account: mailbox::Account { sid: TWILIO_ACCOUNT.to_owned(), auth_token: self.secrets.twilio.clone() },
+            reporters: mailbox::Reporters::generate(),
             clock: Clock::system(),
             tell: Box::new(move |line| console.say("mailbox", line)),
         };

@@ -8,6 +8,7 @@ SET citus.enable_unsafe_triggers = on;
 SELECT create_distributed_table('dealerships', 'id', shard_count => 32);
 SELECT create_distributed_table(name, 'dealership_id', colocate_with => 'dealerships')
 FROM unnest(ARRAY['users', 'leads', 'conversations', 'lead_status_changes', 'vehicles', 'automation_rules', 'customers',
-                  'customer_identities', 'inquiries', 'lead_sources']) AS name;
+                  'customer_identities', 'inquiries', 'lead_sources', 'facebook_lead_counts', 'facebook_logins', 'outbox',
+                  'suppressions', 'answers', 'answer_settings', 'sending_accounts', 'notifications', 'idempotency_keys']) AS name;
 -- A system transaction goes on as the dealership's.
 GRANT norvalt_tenant TO norvalt_system;

@@ -247,12 +247,29 @@ export interface paths {
         get: operations["getEmailAccount"];
         /**
          * Has mails go out through an account of yours from now on. If it does not let us send, messages wait, and `broken_reason` says
-         *     why. For admins.
+         *     why. The domain of `from` is looked up in DNS: `domain_records` says a moment later what to put there. For admins.
          */
         put: operations["putEmailAccount"];
         post?: never;
         /** Forgets the account: mails go out through ours again. For admins. */
         delete: operations["deleteEmailAccount"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/dealership/sending/email/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Has the domain of the account's address looked up again in DNS; what was found stands in the account a moment later. For admins. */
+        post: operations["checkEmailAccount"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -397,6 +414,48 @@ export interface paths {
          *     page's: until then, and if it is not, `broken_reason` says so. What has waited for the page is read then. For admins.
          */
         post: operations["connectFacebookPage"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/lead-sources/facebook/login": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How far your own login at Facebook has come, and once it has, which pages you can connect. For admins. */
+        get: operations["getFacebookLogin"];
+        put?: never;
+        /**
+         * Begins connecting pages of Facebook by a login there, in place of one that you began before. Open `authorize_url`: whoever
+         *     agrees at Facebook comes back to a page of ours that shows six digits. `GET` tells meanwhile how far it has come. For admins.
+         */
+        post: operations["beginFacebookLogin"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/lead-sources/facebook/login/pages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Connects pages that your login shows. `confirmation` are the six digits that your browser showed when it came back, so that
+         *     nobody is led by a link to hand over their pages to you. A worker then has Facebook tell of their leads: until then, and if it
+         *     does not, `broken_reason` says so. For admins.
+         */
+        post: operations["chooseFacebookPages"];
         delete?: never;
         options?: never;
         head?: never;
@@ -615,7 +674,7 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
-        /** Changes how you are told of what happens: the whole of `notification_preferences` is replaced. */
+        /** Changes how you are told of what happens, and where you get text messages: the whole of `notification_preferences` is replaced. */
         patch: operations["updateMe"];
         trace?: never;
     };
@@ -816,7 +875,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Takes a customer's text message from Twilio. It is added to the lead about which that number was written to last. */
+        /**
+         * Takes a customer's text message from Twilio. It is added to the lead about which that number was written to last: by the
+         *     dealership to whose own number it came, if it is signed with the token of that account.
+         */
         post: operations["receiveSms"];
         delete?: never;
         options?: never;
@@ -1217,6 +1279,12 @@ export interface components {
              * @example 7
              */
             same_lead_days: number;
+            /**
+             * Format: int32
+             * @description People are told of a lead that no person has answered after so many minutes; of none, if null.
+             * @example 30
+             */
+            sla_minutes: number | null;
             /** @description Whether it pays. */
             subscription_status: components["schemas"]["SubscriptionStatus"];
             /** @description What it pays for. */
@@ -1255,6 +1323,12 @@ export interface components {
              * @example 7
              */
             same_lead_days?: number | null;
+            /**
+             * Format: int64
+             * @description People are told of a lead that no person has answered after so many minutes; null for not at all.
+             * @example 30
+             */
+            sla_minutes?: number | null;
         };
         /** @description What became of a message. */
         Delivery: {
@@ -1281,6 +1355,30 @@ export interface components {
          * @enum {string}
          */
         Direction: "inbound" | "outbound";
+        /** @description One record of a domain. */
+        DomainRecord: {
+            /** @description What to put into DNS, or to have corrected. */
+            advice: string | null;
+            /** @description What it is for. */
+            kind: components["schemas"]["RecordKind"];
+            /**
+             * @description Where in DNS it stands.
+             * @example _dmarc.bilvest.example
+             */
+            name: string;
+            /** @description How it is there. */
+            status: components["schemas"]["RecordStatus"];
+            /**
+             * @description What stands there.
+             * @example v=DMARC1; p=none
+             */
+            value: string | null;
+        };
+        /**
+         * @description Whether mails come from the dealership's own domain.
+         * @enum {string}
+         */
+        DomainStatus: "pending" | "passed" | "failed";
         /** @description A draft as the person who sends it has seen it, or has changed it. */
         DraftText: {
             /**
@@ -1293,6 +1391,14 @@ export interface components {
         EmailAccount: {
             /** @description What is wrong with it, until a message is taken again. */
             broken_reason: string | null;
+            /**
+             * Format: date-time
+             * @description When that was looked up.
+             */
+            domain_checked_at: string | null;
+            /** @description What was found in DNS, and what to put there. */
+            domain_records: components["schemas"]["DomainRecord"][];
+            domain_status: components["schemas"]["DomainStatus"] | null;
             /**
              * @description The address that mails come from.
              * @example salg@bilvest.example
@@ -1368,6 +1474,56 @@ export interface components {
              * @example https://api.norvalt.no/webhooks/form/5f0c3c1a9b0e4d5c8f6a7b2d1e3c4f50
              */
             post_url: string | null;
+        };
+        /** @description A login at Facebook, as the person sees it who logs in. */
+        FacebookLogin: {
+            /**
+             * Format: date-time
+             * @description When it began.
+             */
+            began_at: string | null;
+            /** @description The pages that you can choose among. */
+            pages: components["schemas"]["FacebookPage"][];
+            /** @description Why it did not work. */
+            reason: string | null;
+            /** @description How far it has come. */
+            status: components["schemas"]["LoginStatus"];
+        };
+        /** @description Where to log in to Facebook. */
+        FacebookLoginStart: {
+            /**
+             * @description Open this in a window of the person who asked.
+             * @example https://www.facebook.com/v26.0/dialog/oauth?client_id=…
+             */
+            authorize_url: string;
+            /**
+             * Format: date-time
+             * @description Until when they must have come back.
+             */
+            expires_at: string;
+        };
+        /** @description A page that can be connected. */
+        FacebookPage: {
+            /**
+             * @description The page's id at Facebook.
+             * @example 107766554433221
+             */
+            id: string;
+            /**
+             * @description The page's name at Facebook.
+             * @example Bil Vest
+             */
+            name: string;
+        };
+        /** @description Which pages somebody connects. */
+        FacebookPageChoice: {
+            /**
+             * @description The six digits that your browser showed when it came back from Facebook.
+             * @example 482913
+             */
+            confirmation: string;
+            /** @description The ids of pages that the login shows. */
+            page_ids: string[];
         };
         /** @description What is wrong with one field. */
         FieldError: {
@@ -1762,6 +1918,11 @@ export interface components {
             /** @description Who sent it. */
             source: components["schemas"]["Source"];
         };
+        /**
+         * @description How far a login at Facebook has come.
+         * @enum {string}
+         */
+        LoginStatus: "none" | "started" | "fetching" | "choosing" | "connected" | "denied" | "failed" | "expired";
         /** @description A mail as the customer will see it. */
         MailPreview: {
             /** @description The address that it comes from; null where that is ours. */
@@ -2227,7 +2388,7 @@ export interface components {
              * @description Stable name of the kind of problem; more may be added.
              * @enum {string}
              */
-            type: "urn:norvalt:problem:answer-erased" | "urn:norvalt:problem:automation-rule-not-found" | "urn:norvalt:problem:body-too-large" | "urn:norvalt:problem:body-too-slow" | "urn:norvalt:problem:choose-organization" | "urn:norvalt:problem:compressed-body" | "urn:norvalt:problem:customer-not-found" | "urn:norvalt:problem:forbidden" | "urn:norvalt:problem:form-not-found" | "urn:norvalt:problem:inbound-not-found" | "urn:norvalt:problem:internal" | "urn:norvalt:problem:invalid-input" | "urn:norvalt:problem:invalid-signature" | "urn:norvalt:problem:invalid-token" | "urn:norvalt:problem:key-of-another" | "urn:norvalt:problem:lead-not-found" | "urn:norvalt:problem:lead-source-not-found" | "urn:norvalt:problem:message-not-found" | "urn:norvalt:problem:method-not-allowed" | "urn:norvalt:problem:no-address" | "urn:norvalt:problem:no-draft" | "urn:norvalt:problem:no-inquiry" | "urn:norvalt:problem:no-such-route" | "urn:norvalt:problem:not-json" | "urn:norvalt:problem:not-lost" | "urn:norvalt:problem:not-parked" | "urn:norvalt:problem:not-provisioned" | "urn:norvalt:problem:not-ready" | "urn:norvalt:problem:not-the-sender" | "urn:norvalt:problem:overloaded" | "urn:norvalt:problem:quota-exceeded" | "urn:norvalt:problem:same-customer" | "urn:norvalt:problem:too-many-at-once" | "urn:norvalt:problem:too-many-requests" | "urn:norvalt:problem:unavailable" | "urn:norvalt:problem:under-way" | "urn:norvalt:problem:unreadable-request" | "urn:norvalt:problem:unusable-key" | "urn:norvalt:problem:vehicle-not-found";
+            type: "urn:norvalt:problem:answer-erased" | "urn:norvalt:problem:automation-rule-not-found" | "urn:norvalt:problem:body-too-large" | "urn:norvalt:problem:body-too-slow" | "urn:norvalt:problem:choose-organization" | "urn:norvalt:problem:compressed-body" | "urn:norvalt:problem:customer-not-found" | "urn:norvalt:problem:forbidden" | "urn:norvalt:problem:form-not-found" | "urn:norvalt:problem:inbound-not-found" | "urn:norvalt:problem:internal" | "urn:norvalt:problem:invalid-input" | "urn:norvalt:problem:invalid-signature" | "urn:norvalt:problem:invalid-token" | "urn:norvalt:problem:key-of-another" | "urn:norvalt:problem:lead-not-found" | "urn:norvalt:problem:lead-source-not-found" | "urn:norvalt:problem:message-not-found" | "urn:norvalt:problem:method-not-allowed" | "urn:norvalt:problem:no-address" | "urn:norvalt:problem:no-draft" | "urn:norvalt:problem:no-inquiry" | "urn:norvalt:problem:no-pages" | "urn:norvalt:problem:no-such-route" | "urn:norvalt:problem:not-json" | "urn:norvalt:problem:not-lost" | "urn:norvalt:problem:not-parked" | "urn:norvalt:problem:not-provisioned" | "urn:norvalt:problem:not-ready" | "urn:norvalt:problem:not-the-sender" | "urn:norvalt:problem:overloaded" | "urn:norvalt:problem:quota-exceeded" | "urn:norvalt:problem:same-customer" | "urn:norvalt:problem:too-many-at-once" | "urn:norvalt:problem:too-many-requests" | "urn:norvalt:problem:unavailable" | "urn:norvalt:problem:under-way" | "urn:norvalt:problem:unreadable-request" | "urn:norvalt:problem:unusable-key" | "urn:norvalt:problem:vehicle-not-found";
         };
         /** @description What became of a webhook. */
         Receipt: {
@@ -2243,6 +2404,16 @@ export interface components {
          * @description What is told to whoever sends an inquiry. The id of the lead, if it makes one.
          */
         ReceiptId: string;
+        /**
+         * @description What a record is for.
+         * @enum {string}
+         */
+        RecordKind: "spf" | "dkim" | "dmarc" | "mx";
+        /**
+         * @description How a record is.
+         * @enum {string}
+         */
+        RecordStatus: "found" | "missing" | "wrong" | "unknown";
         /** @description What a request says of a message to a customer. */
         Reply: {
             /** @description How to send it. */
@@ -2437,6 +2608,11 @@ export interface components {
             name: string;
             /** @description How they want to hear of new leads. */
             notification_preferences: Record<string, never>;
+            /**
+             * @description Where you want text messages; null for everybody else.
+             * @example +4791234567
+             */
+            phone: string | null;
             /** @description What they may do. */
             role: components["schemas"]["Role"];
             /** @description Banned in Clerk: no access for now. */
@@ -2450,11 +2626,17 @@ export interface components {
         /** @description What a person changes about themselves; only given fields change. */
         UserPatch: {
             /**
-             * @description How they want to be told: `email`, one boolean for each of `events` (`new_lead`, `assigned`, `customer_replied`,
-             *     `needs_human`, `not_delivered`, `source_broken`, `sending_broken`), and `quiet_hours` with `from` and `to` in Norwegian
-             *     time. What is not in it is on.
+             * @description How they want to be told: `email` and `sms`, each of `events` (`new_lead`, `assigned`, `customer_replied`, `needs_human`,
+             *     `not_delivered`, `source_broken`, `sending_broken`, `sla_at_risk`) by true or false, or by `{"email": true, "sms": false}`, and
+             *     `quiet_hours` with `from` and `to` in Norwegian time. What is not in it is on; by SMS only `assigned`, `needs_human` and
+             *     `sla_at_risk` are, until their own `sms` says otherwise.
              */
             notification_preferences?: Record<string, never>;
+            /**
+             * @description Where they want text messages, in any notation; null for none.
+             * @example 912 34 567
+             */
+            phone?: string | null;
         };
         /** @description A member, in short. */
         UserSummary: {
@@ -3682,6 +3864,39 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    checkEmailAccount: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Names this request, so that it can be sent again until it is answered: it takes effect once, and a repeat within 24 hours is answered as the first was. A new UUID for each request. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The account, with what was found before */
+            200: {
+                headers: {
+                    "Idempotent-Replayed": components["headers"]["Replayed"];
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EmailAccount"];
+                };
+            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     getSmsAccount: {
         parameters: {
             query?: never;
@@ -4064,6 +4279,115 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["InquirySource"];
+                };
+            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            408: components["responses"]["BodyTooSlow"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedBody"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    getFacebookLogin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The login */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FacebookLogin"];
+                };
+            };
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    beginFacebookLogin: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Names this request, so that it can be sent again until it is answered: it takes effect once, and a repeat within 24 hours is answered as the first was. A new UUID for each request. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Where to log in; Location tells how far it has come */
+            201: {
+                headers: {
+                    "Idempotent-Replayed": components["headers"]["Replayed"];
+                    /** @description The path of what was created. */
+                    Location?: string;
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FacebookLoginStart"];
+                };
+            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["InvalidBody"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    chooseFacebookPages: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Names this request, so that it can be sent again until it is answered: it takes effect once, and a repeat within 24 hours is answered as the first was. A new UUID for each request. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "confirmation": "482913",
+                 *       "page_ids": [
+                 *         "107766554433221"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["FacebookPageChoice"];
+            };
+        };
+        responses: {
+            /** @description The sources */
+            200: {
+                headers: {
+                    "Idempotent-Replayed": components["headers"]["Replayed"];
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InquirySource"][];
                 };
             };
             400: components["responses"]["UnreadableBody"];
@@ -4782,7 +5106,8 @@ export interface operations {
                  *           "from": "21:00",
                  *           "to": "07:00"
                  *         }
-                 *       }
+                 *       },
+                 *       "phone": "912 34 567"
                  *     }
                  */
                 "application/json": components["schemas"]["UserPatch"];

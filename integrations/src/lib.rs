@@ -9,6 +9,7 @@
 //! worker, the command line and `cargo dev` may link this crate, and the API never does.
 
 pub mod assistant;
+pub mod dns;
 pub mod email;
 pub mod facebook;
 pub mod http;

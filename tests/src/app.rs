@@ -111,6 +111,7 @@ impl TestApp {
             ("INBOUND_MAIL_SECRETS", MAIL_SECRET.to_owned()),
             ("MAILGUN_SIGNING_KEY", MAIL_SECRET.to_owned()),
             ("POSTMARK_INBOUND_LOGIN", format!("norvalt:{MAIL_SECRET}")),
+            ("FACEBOOK_APP_ID", "1234567890123456".to_owned()),
             ("FACEBOOK_APP_SECRETS", META_SECRET.to_owned()),
             ("FACEBOOK_VERIFY_TOKEN", "verify-me-please".to_owned()),
             ("DRAIN_SECONDS", "0".to_owned()),

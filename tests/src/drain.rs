@@ -20,6 +20,8 @@ impl Worker {
             ("DATABASE_URL", app.database_url.clone()),
             ("SECRETS_KEYS", crate::app::SECRETS_KEYS.to_owned()),
             ("WORKER_POLL_SECONDS", "1".to_owned()),
+            // Nobody listens there.
+            ("DNS_URL", "http://127.0.0.1:9/dns-query".to_owned()),
         ];
         let all = own.into_iter().chain(settings.iter().cloned());
         let config = WorkerConfig::read(&mut Settings::from_values(all)).expect("the settings are valid");

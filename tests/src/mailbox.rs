@@ -1,16 +1,21 @@
 //! A mailbox that gets what goes out, and a worker that sends it.
 
-use dev::mailbox::{Account, Options, StandIn};
+use dev::mailbox::{Account, Options, Reporters, StandIn};
 use tokio::net::TcpListener;
 
 use crate::app::{INBOUND_DOMAIN, MAIL_SECRET, TWILIO_TOKEN, TestApp};
 
 /// Starts a mailbox whose customers answer to the app.
 pub async fn mailbox(app: &TestApp) -> StandIn {
+    mailbox_with(app, Reporters::generate()).await
+}
+
+/// The same, whose providers report so.
+pub async fn mailbox_with(app: &TestApp, reporters: Reporters) -> StandIn {
     let listener = || async { TcpListener::bind("127.0.0.1:0").await.expect("a port is free") };
     let account = Account { sid: format!("AC{:032}", 1), auth_token: TWILIO_TOKEN.to_owned() };
-    let options =
-        Options { api: Some(app.url.clone()), mail_secret: MAIL_SECRET.to_owned(), account, ..Options::in_memory() };
+    let (api, mail_secret) = (Some(app.url.clone()), MAIL_SECRET.to_owned());
+    let options = Options { api, mail_secret, account, reporters, ..Options::in_memory() };
     StandIn::start(listener().await, listener().await, options).await
 }
 

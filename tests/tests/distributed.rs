@@ -11,7 +11,7 @@ use tests::{app::TestApp, cluster::private_cluster};
 use self::{journey::walk, plans::Executed};
 
 /// Tables of which every row is a dealership's, with the column that says whose. The others stay on one machine.
-const SPREAD: [(&str, &str); 19] = [
+const SPREAD: [(&str, &str); 20] = [
     ("dealerships", "id"),
     ("users", "dealership_id"),
     ("leads", "dealership_id"),
@@ -24,6 +24,7 @@ const SPREAD: [(&str, &str); 19] = [
     ("inquiries", "dealership_id"),
     ("lead_sources", "dealership_id"),
     ("facebook_lead_counts", "dealership_id"),
+    ("facebook_logins", "dealership_id"),
     ("outbox", "dealership_id"),
     ("suppressions", "dealership_id"),
     ("answers", "dealership_id"),

@@ -110,10 +110,14 @@ async fn leads_are_paged_through_once_each() {
 async fn a_login_leads_to_the_tokens_of_the_pages() {
     let both = Both::start(|_| {}).await;
     let back = "http://127.0.0.1:3000/connected?x=1";
-    let code = both.stand_in.login(back);
+    let code = Secret::new(both.stand_in.login(back));
     let other = both.client.exchange_code(&code, "http://127.0.0.1:3000/elsewhere").await;
     assert!(matches!(other, Err(GraphError::Refused { code: 100, .. })), "{other:?}");
-    let user = both.client.exchange_code(&code, back).await.expect("the code is new");
+    let short = both.client.exchange_code(&code, back).await.expect("the code is new");
+    let user = both.client.long_lived(&short).await.expect("it is valid");
+    both.client.long_lived(&short).await.expect("it may be asked again");
+    let granted = both.client.granted(&user.token).await.expect("it is valid");
+    assert!(granted.iter().any(|one| one == "leads_retrieval"), "{granted:?}");
     assert_eq!(user.expires_in, Some(Duration::from_hours(24 * 60)));
     let again = both.client.exchange_code(&code, back).await;
     assert!(matches!(again, Err(GraphError::Refused { code: 100, subcode: Some(36009) })), "{again:?}");

@@ -2,6 +2,7 @@
 
 mod adf;
 mod facebook;
+mod facebook_login;
 mod mail;
 mod property;
 

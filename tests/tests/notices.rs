@@ -158,3 +158,106 @@ async fn people_hear_of_who_needs_them_and_of_what_did_not_arrive() {
     told(&mailbox, &karis, "En kunde trenger svar fra et menneske: Siri").await;
     worker.stop().await;
 }
+
+/// A customer asks so that a person is needed, which is worth a text message.
+async fn complain(app: &TestApp, oslo: &Dealership<'_>, name: &str) -> String {
+    fill_in(app, oslo, name, "Dette er uakseptabelt! Jeg kontakter advokaten min.").await
+}
+
+fn texts(mailbox: &StandIn, number: &str) -> Vec<String> {
+    let to = |message: &Message| message.to.iter().any(|to| to == number);
+    mailbox.messages().into_iter().filter(to).map(|message| message.text).collect()
+}
+
+#[tokio::test]
+async fn what_is_urgent_comes_by_text_message_to_who_has_given_a_number() {
+    let app = TestApp::start().await;
+    let mailbox = mailbox(&app).await;
+    let oslo = app.dealership("Tesla Oslo").await;
+    let (kari, jonas) = (oslo.admin(), oslo.member("jonas", "org:member").await);
+    let number = async |person: &Person<'_>, number: Value| {
+        let body = json!({ "phone": number });
+        Answer::of(person.request(Method::PATCH, "/api/v1/me").json(&body)).await
+    };
+    assert_eq!(number(&kari, json!("912 34 567")).await.expect(200)["phone"], "+4791234567");
+    number(&kari, json!("12")).await.expect_problem(422, "invalid-input");
+    let people = jonas.get("/api/v1/users").await.expect(200);
+    assert!(people.as_array().expect("a list").iter().all(|one| one["phone"].is_null()), "it is hers: {people:#}");
+
+    let worker = Worker::start(&app, &sending_through(&mailbox));
+    complain(&app, &oslo, "Per").await;
+    complain(&app, &oslo, "Siri").await;
+    // Two new leads and two that need somebody, for each of two people; and by text message to Kari.
+    noted(&app, 10).await;
+    tell_now(&app).await;
+    told(&mailbox, "+4791234567", "Per").await;
+    let sent = texts(&mailbox, "+4791234567");
+    assert_eq!(sent.len(), 1, "together: {sent:?}");
+    assert!(
+        sent[0].starts_with("Tesla Oslo: ") && sent[0].contains("Siri") && !sent[0].contains("Ny henvendelse"),
+        "{sent:?}"
+    );
+    // What is told by mail alone, and what by text message alone.
+    let chosen = json!({ "events": { "needs_human": { "email": true, "sms": false }, "new_lead": { "email": false, "sms": true } } });
+    prefer(&kari, &chosen).await.expect(200);
+    complain(&app, &oslo, "Ola").await;
+    noted(&app, 14).await;
+    let by = "SELECT count(*) FROM notifications n JOIN users u ON u.id = n.user_id WHERE n.outbox_id IS NULL AND u.phone IS NOT NULL
+              AND (n.channel, n.event) IN (('sms', 'new_lead'), ('email', 'needs_human'))";
+    assert_eq!(app.count(by).await, 2);
+    tell_now(&app).await;
+    told(&mailbox, &address(&kari).await, "Ola").await;
+    assert_eq!(texts(&mailbox, "+4791234567").len(), 1, "the next text message comes ten minutes later");
+    let later = "UPDATE outbox SET created_at = created_at - interval '11 minutes' WHERE channel = 'sms'";
+    app.connect().await.execute(later).await.expect("it is done");
+    tell_now(&app).await;
+    told(&mailbox, "+4791234567", "Ny henvendelse: Ola").await;
+
+    // Nobody gets fifty.
+    let many = "INSERT INTO outbox (id, dealership_id, user_id, channel, automatic, recipient, status, created_at)
+                SELECT gen_random_uuid(), dealership_id, id, 'sms', true, phone, 'sent', now() - interval '1 hour'
+                FROM users CROSS JOIN generate_series(1, 10) WHERE phone IS NOT NULL";
+    let mut conn = app.connect().await;
+    conn.execute(later).await.expect("it is done");
+    conn.execute(many).await.expect("it is done");
+    fill_in(&app, &oslo, "Eva", "Har dere en Model 3 på lager?").await;
+    noted(&app, 16).await;
+    tell_now(&app).await;
+    let since = Instant::now();
+    while app.count("SELECT count(*) FROM notifications WHERE outbox_id IS NULL").await > 0 {
+        assert!(since.elapsed() < PATIENCE, "it is neither told nor dropped");
+        sleep(Duration::from_millis(50)).await;
+    }
+    worker.stop().await;
+    assert_eq!(texts(&mailbox, "+4791234567").len(), 2);
+    number(&kari, Value::Null).await.expect(200);
+}
+
+#[tokio::test]
+async fn people_are_told_of_a_lead_that_nobody_answers_in_time() {
+    let app = TestApp::start().await;
+    let mailbox = mailbox(&app).await;
+    let oslo = app.dealership("Tesla Oslo").await;
+    let kari = oslo.admin();
+    fill_in(&app, &oslo, "Uten", "Har dere en Model Y på lager?").await;
+    assert_eq!(app.count("SELECT count(*) FROM jobs WHERE kind = 'leads.watch'").await, 0, "nobody has asked for it");
+    let setting = kari.request(Method::PATCH, "/api/v1/dealership").json(&json!({ "sla_minutes": 30 }));
+    assert_eq!(Answer::of(setting).await.expect(200)["sla_minutes"], 30);
+    let answered = fill_in(&app, &oslo, "Besvart", "Har dere en Model Y på lager?").await;
+    fill_in(&app, &oslo, "Venter", "Har dere en Model 3 på lager?").await;
+    let due = "SELECT count(*) FROM jobs WHERE kind = 'leads.watch' AND run_at > now() + interval '29 minutes'";
+    assert_eq!(app.count(due).await, 2);
+    let body = json!({ "lead_id": answered, "message_content": "Ja!", "channel": "manual" });
+    Answer::of(kari.request(Method::POST, "/api/v1/conversations").json(&body)).await.expect(201);
+    let worker = Worker::start(&app, &sending_through(&mailbox));
+    app.connect().await.execute("UPDATE jobs SET run_at = now() WHERE kind = 'leads.watch'").await.expect("it is done");
+    let since = Instant::now();
+    while app.count("SELECT count(*) FROM jobs WHERE kind = 'leads.watch' AND state = 'done'").await < 2 {
+        assert!(since.elapsed() < PATIENCE, "nobody looks after them");
+        sleep(Duration::from_millis(50)).await;
+    }
+    tell_now(&app).await;
+    let mail = told(&mailbox, &address(&kari).await, "Ingen har svart en kunde ennå: Venter").await;
+    assert!(!mail.text.contains("ennå: Besvart") && !mail.text.contains("ennå: Uten"), "{}", mail.text);
+    worker.stop().await;
+}

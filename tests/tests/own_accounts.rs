@@ -1,19 +1,32 @@
 //! Dealerships with a mail server or a provider of their own, and how much the others may send through ours.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use dev::mailbox::{Message, Provider, StandIn};
+use dev::{
+    dns,
+    mailbox::{Message, Provider, StandIn},
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::Executor;
 use tests::{
     answer::Answer,
-    app::{NewLead, Person, TestApp, new_lead, phone},
+    app::{INBOUND_DOMAIN, NewLead, Person, TestApp, new_lead, phone},
     drain::Worker,
     jobs::JobTable,
     mailbox::{mailbox, sending_through},
+    processes::command,
 };
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    net::TcpListener,
+    time::{Instant, sleep, timeout},
+};
 
 /// The longest that anything may take here.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -50,6 +63,21 @@ async fn arrives(mailbox: &StandIn, text: &'static str) -> Message {
     timeout(PATIENCE, arrived).await.expect("it arrives in time")
 }
 
+/// A resolver that knows these domains.
+async fn resolver(domains: &[&str]) -> dns::StandIn {
+    let dns = dns::StandIn::start(TcpListener::bind("127.0.0.1:0").await.expect("a port is free")).await;
+    for domain in domains {
+        dns.put_domain(domain);
+    }
+    dns
+}
+
+/// Until the domain of the account is so.
+async fn domain(person: &Person<'_>, status: &str) -> Value {
+    let ask = async || person.get("/api/v1/dealership/sending/email").await.expect(200);
+    until(ask, |account| account["domain_status"] == status).await
+}
+
 /// What waits for a later time is due now.
 async fn make_due(app: &TestApp) {
     let mut conn = app.connect().await;
@@ -72,7 +100,11 @@ async fn mails_go_out_through_the_dealerships_own_provider() {
     let kept = "SELECT count(*) FROM sending_accounts s WHERE position('hunter2' IN s::text) = 0";
     assert_eq!(app.count(kept).await, 1, "the key is sealed");
 
-    let worker = Worker::start(&app, &sending_through(&mailbox));
+    let dns = resolver(&["tesla-oslo.example"]).await;
+    let mut settings = sending_through(&mailbox);
+    settings.push(("DNS_URL", dns.query_url()));
+    let worker = Worker::start(&app, &settings);
+    domain(&kari, "passed").await;
     let lead = oslo.lead("Per").await.id.to_string();
     answer(&kari, &lead, "Fra egen konto", "email").await;
     let mail = arrives(&mailbox, "Fra egen konto").await;
@@ -176,4 +208,140 @@ async fn one_dealership_sends_only_so_much_in_a_minute_and_the_rest_waits_its_tu
     make_due(&app).await;
     arrives(&mailbox, "Melding 3").await;
     worker.stop().await;
+}
+
+/// A mail server that takes connections and says nothing, and how many it has.
+async fn hanging_server() -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let url = format!("smtp+plain://{}", listener.local_addr().expect("it is bound"));
+    let taken = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&taken);
+    tokio::spawn(async move {
+        let mut open = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            open.push(stream);
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    (url, taken)
+}
+
+#[tokio::test]
+async fn a_mail_server_that_hangs_keeps_nobody_elses_mail_waiting() {
+    let app = TestApp::start().await;
+    let mailbox = mailbox(&app).await;
+    let (server, connected) = hanging_server().await;
+    let (oslo, bergen, voss) =
+        (app.dealership("Tesla Oslo").await, app.dealership("VW Bergen").await, app.dealership("Bil Voss").await);
+    let kari = oslo.admin();
+    let hangs = json!({ "provider": "smtp", "from": "salg@tesla-oslo.example", "host": "smtp.tesla-oslo.example", "port": 587, "user": "salg", "password": "hunter2" });
+    put(&kari, "email", &hangs).await.expect(200);
+    let own = json!({ "provider": "resend", "from": "salg@vw-bergen.example", "api_key": "re_hunter2" });
+    put(&bergen.admin(), "email", &own).await.expect(200);
+    let lead = oslo.lead("Per").await.id.to_string();
+    for n in 0..20 {
+        answer(&kari, &lead, &format!("Henger {n}"), "email").await;
+    }
+    let dns = resolver(&["vw-bergen.example"]).await;
+    let mut settings = sending_through(&mailbox);
+    settings.push(("DNS_URL", dns.query_url()));
+    settings.push(("OWN_ACCOUNTS_SMTP_URL", server));
+    settings.push(("WORKER_QUEUE_LIMITS", "email:4".to_owned()));
+    let worker = Worker::start(&app, &settings);
+    domain(&bergen.admin(), "passed").await;
+    until(|| async { connected.load(Ordering::Relaxed) }, |count| *count > 0).await;
+    let since = Instant::now();
+    for (dealership, text) in [(&bergen, "Egen konto"), (&voss, "Felles konto")] {
+        let lead = dealership.lead("Per").await.id.to_string();
+        answer(&dealership.admin(), &lead, text, "email").await;
+    }
+    arrives(&mailbox, "Egen konto").await;
+    arrives(&mailbox, "Felles konto").await;
+    assert!(since.elapsed() < Duration::from_secs(8), "they waited for {:?}", since.elapsed());
+    assert!(connected.load(Ordering::Relaxed) <= 2, "one of four slots at once");
+    let tried = "SELECT count(*) FROM outbox o JOIN dealerships d ON d.id = o.dealership_id WHERE d.name = 'Tesla Oslo' AND o.attempts > 0";
+    assert!(app.count(tried).await <= 2, "the others wait and have not been tried");
+    worker.kill().await;
+}
+
+#[tokio::test]
+async fn mails_come_from_our_address_until_dns_vouches_for_theirs() {
+    let app = TestApp::start().await;
+    let mailbox = mailbox(&app).await;
+    let oslo = app.dealership("Tesla Oslo").await;
+    let kari = oslo.admin();
+    let dns = resolver(&[]).await;
+    dns.set_failing(true);
+    let mut settings = sending_through(&mailbox);
+    settings.push(("DNS_URL", dns.query_url()));
+    let account = json!({ "provider": "resend", "from": "salg@tesla-oslo.example", "api_key": "re_hunter2" });
+    assert_eq!(put(&kari, "email", &account).await.expect(200)["domain_status"], "pending");
+    let worker = Worker::start(&app, &settings);
+    let lead = oslo.lead("Per").await.id.to_string();
+    answer(&kari, &lead, "Før svaret", "email").await;
+    let mail = arrives(&mailbox, "Før svaret").await;
+    assert_eq!((mail.provider, mail.from.as_str()), (Provider::Smtp, "svar@norvalt.example"));
+    assert!(mail.reply_to.is_some_and(|to| to.ends_with(INBOUND_DOMAIN)), "answers come back to the lead");
+
+    dns.set_failing(false);
+    make_due(&app).await;
+    let shown = domain(&kari, "failed").await;
+    let records = shown["domain_records"].as_array().expect("a list");
+    let missing = |kind: &str| records.iter().find(|record| record["kind"] == kind).expect("each kind").clone();
+    assert_eq!(missing("dkim")["name"], "resend._domainkey.tesla-oslo.example");
+    assert!(missing("dmarc")["advice"].as_str().expect("what to do").contains("v=DMARC1"), "{shown:#}");
+    answer(&kari, &lead, "Fortsatt vår", "email").await;
+    assert_eq!(arrives(&mailbox, "Fortsatt vår").await.provider, Provider::Smtp);
+    let body = json!({ "lead_id": lead, "message_content": "Hei", "channel": "email" });
+    let preview = async || {
+        let request = kari.request(Method::POST, "/api/v1/conversations/preview").json(&body);
+        Answer::of(request).await.expect(200)["email"]["from"].clone()
+    };
+    assert!(preview().await.is_null(), "it will be our address");
+
+    dns.put_domain("tesla-oslo.example");
+    Answer::of(kari.request(Method::POST, "/api/v1/dealership/sending/email/check")).await.expect(200);
+    let shown = domain(&kari, "passed").await;
+    assert!(shown["domain_checked_at"].is_string() && shown["domain_records"][0]["status"] == "found", "{shown:#}");
+    answer(&kari, &lead, "Nå vår egen", "email").await;
+    let mail = arrives(&mailbox, "Nå vår egen").await;
+    assert_eq!((mail.provider, mail.from.as_str()), (Provider::Resend, "salg@tesla-oslo.example"));
+    assert_eq!(preview().await, "salg@tesla-oslo.example");
+    // An account from before there was such a check goes on as it did.
+    let older = "UPDATE sending_accounts SET domain_status = NULL, domain_records = NULL";
+    app.connect().await.execute(older).await.expect("it is done");
+    answer(&kari, &lead, "Som før", "email").await;
+    assert_eq!(arrives(&mailbox, "Som før").await.provider, Provider::Resend);
+    // A mail server of theirs would take no mail from our address.
+    let server = json!({ "provider": "smtp", "from": "salg@uten-dns.example", "host": "smtp.uten-dns.example", "port": 587, "user": "salg", "password": "hunter2" });
+    put(&kari, "email", &server).await.expect(200);
+    assert_eq!(domain(&kari, "failed").await["host"], "smtp.uten-dns.example");
+    assert_eq!(preview().await, "salg@uten-dns.example");
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn the_doctor_says_what_our_own_domains_lack_and_finds_nothing_wrong_with_that() {
+    let app = TestApp::start().await;
+    let dns = resolver(&["norvalt.example"]).await;
+    let doctor = async || {
+        let mut doctor = command("norvalt", &app.database_url);
+        doctor.arg("doctor").env("DNS_URL", dns.query_url()).env("INBOUND_DOMAIN", INBOUND_DOMAIN);
+        doctor.env("EMAIL_PROVIDER", "resend").env("RESEND_API_KEY", "re_of_nobody");
+        doctor.env("EMAIL_FROM", "svar@norvalt.example");
+        let said = doctor.output().await.expect("it runs");
+        String::from_utf8_lossy(&said.stdout).into_owned()
+    };
+    let line = |said: &str, what: &str| said.lines().find(|line| line.contains(what)).expect("a finding").to_owned();
+    let said = doctor().await;
+    assert!(line(&said, "mails to us").starts_with("note") && said.contains("has no MX record"), "{said}");
+    assert!(line(&said, "mails from us").starts_with("ok"), "{said}");
+    dns.put(INBOUND_DOMAIN, "MX", &["10 mx.inn.norvalt.example."]);
+    dns.put("_dmarc.norvalt.example", "TXT", &[]);
+    let said = doctor().await;
+    assert!(line(&said, "mails to us").starts_with("ok"), "{said}");
+    assert!(line(&said, "mails from us").starts_with("note") && said.contains("v=DMARC1; p=none"), "{said}");
+    dns.set_failing(true);
+    let said = doctor().await;
+    assert!(line(&said, "mails from us").contains("nobody knows"), "{said}");
 }

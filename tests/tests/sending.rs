@@ -3,6 +3,7 @@
 mod assistant;
 mod burst;
 mod property;
+mod reports;
 mod texts;
 
 use std::time::Duration;

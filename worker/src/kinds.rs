@@ -20,13 +20,14 @@ use common::{
 
 use integrations::{
     assistant::Assistant,
+    dns::{self, Dns, DnsError},
     email::{EmailSender, NoProvider},
     facebook::{self, Graph, GraphError},
     sms::SmsSender,
     turnstile::{self, Turnstile, Unavailable},
 };
 
-use crate::{job_error::JobError, metrics::Metrics, own_senders::OwnSenders, providers};
+use crate::{job_error::JobError, metrics::Metrics, own_senders::OwnSenders, own_slots::OwnSlots, providers};
 
 /// A job of no dealership whose effects are all in the database: they are there exactly once, however often it is run.
 /// The job is marked done in the transaction that `perform` writes to. It is run again after a crash, from the start.
@@ -115,6 +116,8 @@ pub struct Services {
     pub graph: Option<Graph>,
     /// What tells people who fill in forms from programs.
     pub turnstile: Turnstile,
+    /// Knows what stands in DNS.
+    pub dns: Dns,
     /// Takes mails of ours, if anybody does.
     pub email: Option<Arc<dyn EmailSender>>,
     /// Takes text messages of ours, if anybody does.
@@ -132,6 +135,8 @@ pub enum NoServices {
     Graph(#[from] GraphError),
     #[error("cannot make a client of Turnstile; check TURNSTILE_URL")]
     Turnstile(#[from] Unavailable),
+    #[error("cannot make a client of the resolver; check DNS_URL")]
+    Dns(#[from] DnsError),
     #[error("cannot make a client of the mail provider; check the settings beside EMAIL_PROVIDER")]
     Email(#[source] NoProvider),
     #[error("cannot make a client of the provider of text messages; check the settings beside SMS_PROVIDER")]
@@ -155,9 +160,10 @@ impl Services {
             clerk: config.clerk.clone(),
             graph: graph.transpose()?,
             turnstile: Turnstile::new(turnstile)?,
+            dns: Dns::new(config.outside.dns_url.as_deref().unwrap_or(dns::DEFAULT_URL))?,
             email: outgoing.email.as_ref().map(providers::email).transpose().map_err(NoServices::Email)?,
             sms: sms.transpose().map_err(NoServices::Sms)?,
-            own: Arc::new(OwnSenders::new(outgoing.own_accounts_url.clone())),
+            own: Arc::new(OwnSenders::new(outgoing)),
             assistant: outgoing
                 .assistant
                 .as_ref()
@@ -183,6 +189,8 @@ pub struct JobContext {
     pub outgoing: Arc<Outgoing>,
     /// Of the API, without a slash at the end, if it is known.
     pub public_url: Option<Arc<str>>,
+    /// What own accounts may take up of the sending of mails.
+    pub(crate) own_slots: Arc<OwnSlots>,
     pub(crate) metrics: Arc<Metrics>,
 }
 

@@ -8,6 +8,7 @@ pub mod jobs;
 pub mod kinds;
 mod metrics;
 mod own_senders;
+mod own_slots;
 mod providers;
 mod registry;
 mod runtime;

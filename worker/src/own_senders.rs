@@ -7,12 +7,12 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use common::{
-    config::{EmailProvider, EmailSettings, SmsProvider, SmsSettings},
+    config::{EmailProvider, EmailSettings, Outgoing, SmsProvider, SmsSettings, SmtpServer},
     ids::DealershipId,
     sending_accounts::Own,
 };
 use integrations::{
-    email::{EmailSender, NoProvider, own_host::own_host},
+    email::{EmailSender, NoProvider, own_host::own_host, smtp::Smtp},
     sms::SmsSender,
 };
 
@@ -27,18 +27,24 @@ type Kept<S> = Mutex<HashMap<DealershipId, (DateTime<Utc>, Arc<S>)>>;
 pub struct OwnSenders {
     /// Where all providers are, if not at their own addresses.
     url: Option<String>,
+    /// Where all mail servers are, if not where dealerships say.
+    server: Option<SmtpServer>,
     email: Kept<dyn EmailSender>,
     sms: Kept<dyn SmsSender>,
 }
 
 impl OwnSenders {
-    pub(crate) fn new(url: Option<String>) -> Self {
-        Self { url, ..Self::default() }
+    pub(crate) fn new(outgoing: &Outgoing) -> Self {
+        let Outgoing { own_accounts_url: url, own_accounts_server: server, .. } = outgoing.clone();
+        Self { url, server, ..Self::default() }
     }
 
     pub(crate) fn email(&self, own: &Own<EmailSettings>) -> Result<Arc<dyn EmailSender>, NoProvider> {
         kept(&self.email, own, |settings| match settings.provider.clone() {
-            EmailProvider::Smtp(server) => Ok(Arc::new(own_host(server, settings.domain())?)),
+            EmailProvider::Smtp(server) => Ok(match &self.server {
+                Some(instead) => Arc::new(Smtp::new(instead.clone(), settings.domain())?),
+                None => Arc::new(own_host(server, settings.domain())?),
+            }),
             EmailProvider::SendGrid(access) => Self::provider(settings, EmailProvider::SendGrid(self.at(access))),
             EmailProvider::Resend(access) => Self::provider(settings, EmailProvider::Resend(self.at(access))),
             EmailProvider::Postmark(access) => Self::provider(settings, EmailProvider::Postmark(self.at(access))),
@@ -103,6 +109,7 @@ mod tests {
             dealership: Uuid::from_u128(dealership).into(),
             medium: Medium::Email,
             updated_at: DateTime::from_timestamp(updated, 0).expect("a time"),
+            is_confirmed: true,
             settings: EmailSettings { from: "salg@bilvest.example".to_owned(), provider },
         }
     }

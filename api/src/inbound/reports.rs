@@ -8,8 +8,10 @@ use axum::{
 };
 use common::{
     deliveries::Source,
-    intake::receive_sms,
+    ids::DealershipId,
+    intake::{number_of_sms, receive_sms},
     outbox::{Reporter, receive_reports},
+    sending_accounts::tokens_of_number,
     telemetry::Trace,
 };
 
@@ -64,7 +66,8 @@ pub(crate) async fn receive(
     Ok(Json(MailReceipt::of(is_new)).into_response())
 }
 
-/// Takes a customer's text message from Twilio. It is added to the lead about which that number was written to last.
+/// Takes a customer's text message from Twilio. It is added to the lead about which that number was written to last: by the
+/// dealership to whose own number it came, if it is signed with the token of that account.
 #[utoipa::path(
     post, path = "/webhooks/twilio/sms", tag = "Webhooks", operation_id = "receiveSms", security(()),
     request_body(content = Object, description = "As Twilio posts it"),
@@ -78,16 +81,37 @@ pub(crate) async fn sms(
     headers: HeaderMap,
     RawBody(body): RawBody,
 ) -> Result<Response, Problem> {
-    require_authentic(twilios(&state, &headers, &uri, &body), &state, client, "twilio")
-        .inspect_err(|_| state.metrics.webhook(Source::Sms, "rejected"))?;
+    let own = owner_of_number(&state, &headers, &uri, &body).await?;
+    if own.is_none() {
+        require_authentic(twilios(&state, &headers, &uri, &body), &state, client, "twilio")
+            .inspect_err(|_| state.metrics.webhook(Source::Sms, "rejected"))?;
+    }
     let permit = state.admission.webhook().await?;
     let mut tx = permit.db().system_for_request().await?;
-    let Some(is_new) = receive_sms(&mut tx, &body, &trace.traceparent()).await? else {
+    let Some(is_new) = receive_sms(&mut tx, &body, own, &trace.traceparent()).await? else {
         return Err(Problem::unreadable("The body is not a text message of Twilio's."));
     };
     tx.commit().await?;
     state.metrics.webhook(Source::Sms, if is_new { "accepted" } else { "duplicate" });
     Ok(([(CONTENT_TYPE, "text/xml")], "<Response/>").into_response())
+}
+
+/// The dealership whose own account has signed this. What the body says of itself only tells with which tokens to compare: nobody
+/// gets the messages of a number by naming it.
+async fn owner_of_number(
+    state: &AppState,
+    headers: &HeaderMap,
+    uri: &Uri,
+    body: &[u8],
+) -> Result<Option<DealershipId>, Problem> {
+    let (Some(url), Some((account, number))) = (&state.addresses.public_url, number_of_sms(body)) else {
+        return Ok(None);
+    };
+    let permit = state.admission.visitor().await?;
+    let mut tx = permit.db().system_for_request().await?;
+    let tokens = tokens_of_number(&mut tx, &state.keyring, &account, &number).await?;
+    let is_theirs = |token| twilio::is_authentic(token, headers, &format!("{url}{uri}"), body);
+    Ok(tokens.iter().find(|(_, token)| is_theirs(token)).map(|(dealership, _)| *dealership))
 }
 
 fn authenticity(state: &AppState, reporter: Reporter, headers: &HeaderMap, uri: &Uri, body: &[u8]) -> Authenticity {

@@ -68,6 +68,7 @@ fn refusals() -> Vec<Refusal> {
                 Problem::no_draft(),
                 Problem::under_way(),
                 Problem::answer_erased(),
+                Problem::no_pages(),
             ],
         ),
         refusal("UnreadableQuery", "The query string is not UTF-8.", vec![Problem::query_not_utf8()]),

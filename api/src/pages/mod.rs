@@ -4,6 +4,7 @@
 mod assets;
 mod closed;
 mod embed;
+mod facebook;
 mod form;
 mod language;
 mod layout;
@@ -15,6 +16,7 @@ mod unsubscribe;
 pub use assets::{asset, embed_script};
 pub use closed::{closed, crowded};
 pub use embed::{EmbeddedForm, embed_line};
+pub use facebook::{FacebookReturn, facebook_return};
 pub use form::{FormPage, Trouble};
 pub use language::from_accept_language;
 pub use respond::{ForPeople, page};

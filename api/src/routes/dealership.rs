@@ -27,10 +27,10 @@ pub(crate) async fn me(tenant: Tenant) -> Json<Caller> {
     Json(caller)
 }
 
-/// Changes how you are told of what happens: the whole of `notification_preferences` is replaced.
+/// Changes how you are told of what happens, and where you get text messages: the whole of `notification_preferences` is replaced.
 #[utoipa::path(
     patch, path = "/me", tag = "Dealership", operation_id = "updateMe",
-    request_body(content = UserPatch, example = json!({ "notification_preferences": { "email": true, "events": { "new_lead": false }, "quiet_hours": { "from": "21:00", "to": "07:00" } } })),
+    request_body(content = UserPatch, example = json!({ "notification_preferences": { "email": true, "events": { "new_lead": false }, "quiet_hours": { "from": "21:00", "to": "07:00" } }, "phone": "912 34 567" })),
     responses((status = 200, description = "You, as others see you", body = User), MemberProblems, BodyProblems),
 )]
 pub(crate) async fn update_me(
@@ -56,7 +56,10 @@ pub(crate) async fn users(
     mut tenant: Tenant,
     ValidQuery(request): ValidQuery<After<UserId>>,
 ) -> Result<Linked, Problem> {
-    let part = users::list(&mut tenant.tx, request).await?.ok_or_else(|| not_in_list("after"))?;
+    let mut part = users::list(&mut tenant.tx, request).await?.ok_or_else(|| not_in_list("after"))?;
+    let caller = tenant.caller.id;
+    // A number is theirs to give, not ours.
+    part.items.iter_mut().filter(|user| user.id != caller).for_each(|user| user.phone = None);
     Linked::new(tenant, &part, |last| format!("/api/v1/users?after={}", last.id))
 }
 

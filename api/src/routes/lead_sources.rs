@@ -228,6 +228,8 @@ impl From<ConnectError> for Problem {
         match error {
             ConnectError::NoKey(error) => error.into(),
             ConnectError::Db(error) => error.into(),
+            // A key that is in use is required at start.
+            ConnectError::Open(_) => Self::internal(),
         }
     }
 }

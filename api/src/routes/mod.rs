@@ -5,6 +5,7 @@ pub(crate) mod automation_rules;
 pub(crate) mod conversations;
 pub(crate) mod customers;
 pub(crate) mod dealership;
+pub(crate) mod facebook_login;
 pub(crate) mod forms;
 pub(crate) mod health;
 pub(crate) mod inbound;

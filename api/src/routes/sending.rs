@@ -5,8 +5,9 @@ use common::sending_accounts::{
 };
 
 use crate::{
-    auth::{Tenant, commit},
+    auth::{Tenant, answer, commit},
     extract::ValidJson,
+    idempotency::Answered,
     openapi::{BodyProblems, MemberProblems},
     permissions::Action,
     problem::Problem,
@@ -26,7 +27,7 @@ pub(crate) async fn email(mut tenant: Tenant) -> Result<Json<EmailAccount>, Prob
 }
 
 /// Has mails go out through an account of yours from now on. If it does not let us send, messages wait, and `broken_reason` says
-/// why. For admins.
+/// why. The domain of `from` is looked up in DNS: `domain_records` says a moment later what to put there. For admins.
 #[utoipa::path(
     put, path = "/dealership/sending/email", tag = "Dealership", operation_id = "putEmailAccount", extensions(("x-role" = json!("admin"))),
     request_body(content = EmailAccountBody, example = json!({ "provider": "smtp", "from": "salg@bilvest.example", "host": "smtp.bilvest.example", "port": 587, "user": "salg@bilvest.example", "password": "…" })),
@@ -43,6 +44,22 @@ pub(crate) async fn keep_email(
         Ok::<_, AccountError>(sending_accounts::email(&mut tenant.tx).await?)
     });
     Ok(Json(account))
+}
+
+/// Has the domain of the account's address looked up again in DNS; what was found stands in the account a moment later. For admins.
+#[utoipa::path(
+    post, path = "/dealership/sending/email/check", tag = "Dealership", operation_id = "checkEmailAccount", extensions(("x-role" = json!("admin"))),
+    responses((status = 200, description = "The account, with what was found before", body = EmailAccount), MemberProblems),
+)]
+pub(crate) async fn check_email(mut tenant: Tenant) -> Result<Answered, Problem> {
+    tenant.require(Action::ChangeDealership)?;
+    answer!(tenant, async {
+        let account = sending_accounts::email(&mut tenant.tx).await?;
+        if account.provider.is_some() {
+            sending_accounts::check_domain(&mut tenant.tx).await?;
+        }
+        Answered::ok(&account)
+    })
 }
 
 /// Forgets the account: mails go out through ours again. For admins.

@@ -22,7 +22,7 @@ pub use outgoing::{
 };
 pub(crate) use outgoing::{sms_sender, twilio_account};
 pub use queues::{QueueLimit, Rate, default_concurrency};
-pub use senders::{MailSenders, MetaApp, Outside, Senders};
+pub use senders::{MailSenders, MetaApp, MetaLogin, Outside, Senders};
 pub use settings::{ConfigError, Settings};
 pub use smtp_server::{SmtpLogin, SmtpSecurity, SmtpServer};
 

@@ -15,6 +15,8 @@ pub struct Outgoing {
     pub inbound_domain: Option<String>,
     /// Where the providers of dealerships' own accounts are, mail servers apart; each at its own address, if not told.
     pub own_accounts_url: Option<String>,
+    /// Where dealerships' own mail servers are; each where the dealership says, if not told.
+    pub own_accounts_server: Option<SmtpServer>,
     /// Messages that one dealership sends through our provider of a channel in a minute, while the others wait; 0 for no limit.
     pub per_minute: u32,
 }
@@ -112,6 +114,7 @@ impl Outgoing {
             assistant: assistant(s),
             inbound_domain: s.optional("INBOUND_DOMAIN", domain),
             own_accounts_url: s.optional("OWN_ACCOUNTS_API_URL", http_url),
+            own_accounts_server: s.optional("OWN_ACCOUNTS_SMTP_URL", str::parse),
             per_minute: s.number("SENDING_PER_MINUTE", PER_MINUTE, 0..=100_000),
         }
     }

@@ -13,7 +13,17 @@ pub struct Senders {
     pub meta_secrets: Vec<Secret>,
     /// What Meta shows when it asks whether the webhook's address is ours.
     pub meta_verify_token: Option<Secret>,
+    /// Where people log in to Facebook, if we have an app there.
+    pub meta_login: Option<MetaLogin>,
     pub reports: ReportSenders,
+}
+
+/// Where people let our app at Meta read the leads of their pages.
+#[derive(Debug, Clone)]
+pub struct MetaLogin {
+    pub app_id: String,
+    /// The dialog, with its version; Meta's own, if not told.
+    pub url: Option<String>,
 }
 
 /// Those who tell what became of messages of ours.
@@ -53,6 +63,7 @@ impl Senders {
             mail,
             meta_secrets: s.optional("FACEBOOK_APP_SECRETS", secrets).unwrap_or_default(),
             meta_verify_token: s.optional("FACEBOOK_VERIFY_TOKEN", secret),
+            meta_login: MetaLogin::read(s),
             reports: ReportSenders {
                 sendgrid_key: s.optional("SENDGRID_EVENT_KEY", public_key),
                 resend_secrets: s.optional("RESEND_WEBHOOK_SECRET", str::parse),
@@ -70,6 +81,8 @@ pub struct Outside {
     pub meta: Option<MetaApp>,
     /// Where Turnstile is; Cloudflare's own, if not told.
     pub turnstile_url: Option<String>,
+    /// The resolver that is asked over HTTPS; one that everybody may ask, if not told.
+    pub dns_url: Option<String>,
 }
 
 /// Our app at Meta.
@@ -90,7 +103,16 @@ impl Outside {
             s.report("FACEBOOK_APP_SECRETS", "must be given with FACEBOOK_APP_ID: the first one signs what is asked");
         }
         let meta = id.zip(secret).map(|(id, secret)| MetaApp { id, secret, graph_url });
-        Self { meta, turnstile_url: s.optional("TURNSTILE_URL", http_url) }
+        let turnstile_url = s.optional("TURNSTILE_URL", http_url);
+        Self { meta, turnstile_url, dns_url: s.optional("DNS_URL", http_url) }
+    }
+}
+
+impl MetaLogin {
+    fn read(s: &mut Settings) -> Option<Self> {
+        let app_id = s.optional("FACEBOOK_APP_ID", digits);
+        let url = s.optional("FACEBOOK_LOGIN_URL", http_url);
+        Some(Self { app_id: app_id?, url })
     }
 }
 

@@ -20,7 +20,7 @@ pub use read::{ReadError, Settled, process, process_fetched};
 pub use record::lead_of_receipt;
 use record::{record, record_again};
 use resolve::{lock, resolve};
-pub use sms::{process_sms, receive_sms};
+pub use sms::{number_of_sms, process_sms, receive_sms};
 
 use crate::{
     answers::{self, AnswerError},
@@ -119,6 +119,7 @@ pub async fn take_in(tx: &mut TenantTx, inquiry: &Inquiry, origin: &Origin<'_>) 
     match became {
         Became::Lead(lead) => {
             notifications::tell(tx, Event::NewLead, Some(lead)).await?;
+            notifications::watch(tx, lead).await?;
             if origin.is_answered {
                 answers::request(tx, lead, 1).await?;
             }

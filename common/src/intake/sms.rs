@@ -48,18 +48,27 @@ impl<'a> Sms<'a> {
     }
 }
 
-/// Stores a text message and has it added to the lead of whoever wrote to that number last. `None` if the body is not one;
-/// else whether it is new.
-pub async fn receive_sms(tx: &mut SystemTx, body: &[u8], trace_context: &str) -> Result<Option<bool>> {
+/// The account and the number that a text message was sent to.
+pub fn number_of_sms(body: &[u8]) -> Option<(String, String)> {
+    let fields: Vec<_> = form_urlencoded::parse(body).collect();
+    let field = |name: &str| fields.iter().find(|(given, _)| given == name).map(|(_, value)| value.to_string());
+    Some((field("AccountSid")?, field("To")?))
+}
+
+/// Stores a text message and has it added to the lead about which its sender was written to last. `own` is the dealership whose own
+/// number it came to; without one, it is for whoever wrote to its sender last. `None` if the body is not one; else whether it is
+/// new.
+pub async fn receive_sms(
+    tx: &mut SystemTx,
+    body: &[u8],
+    own: Option<DealershipId>,
+    trace_context: &str,
+) -> Result<Option<bool>> {
     let Some(sms) = Sms::read(body) else { return Ok(None) };
-    let dealership: Option<DealershipId> = sqlx::query_scalar(
-        "-- intake::receive_sms
-         SELECT dealership_id FROM outbox WHERE channel = 'sms' AND recipient = $1 AND status <> 'queued'
-         ORDER BY created_at DESC LIMIT 1",
-    )
-    .bind(&*sms.from)
-    .fetch_optional(tx.conn())
-    .await?;
+    let dealership = match own {
+        Some(own) => Some(own),
+        None => last_writer(tx, &sms.from).await?,
+    };
     let new = NewDelivery {
         source: Source::Sms,
         external_id: &sms.id,
@@ -78,6 +87,18 @@ pub async fn receive_sms(tx: &mut SystemTx, body: &[u8], trace_context: &str) ->
         enqueue(tx, &NewJob { dealership, trace_context: Some(trace_context), ..NewJob::now(&job) }).await?;
     }
     Ok(Some(true))
+}
+
+/// Whose text message the number's owner has got last.
+async fn last_writer(tx: &mut SystemTx, number: &str) -> Result<Option<DealershipId>> {
+    Ok(sqlx::query_scalar(
+        "-- intake::receive_sms
+         SELECT dealership_id FROM outbox WHERE channel = 'sms' AND recipient = $1 AND status <> 'queued'
+         ORDER BY created_at DESC LIMIT 1",
+    )
+    .bind(number)
+    .fetch_optional(tx.conn())
+    .await?)
 }
 
 /// Adds a stored text message to its lead, and says what it came to. `None` if that was done before.

@@ -58,6 +58,8 @@ impl SourceSecret {
 pub enum ConnectError {
     #[error(transparent)]
     NoKey(#[from] NoKey),
+    #[error(transparent)]
+    Open(#[from] OpenError),
     /// The database did not do it.
     #[error(transparent)]
     Db(#[from] Error),
@@ -209,6 +211,7 @@ async fn keys_in_use(tx: &mut SystemTx) -> Result<BTreeSet<KeyId>> {
          SELECT DISTINCT ON (substr(sealed, 1, 2 + get_byte(sealed, 1))) sealed
          FROM (SELECT turnstile_secret AS sealed FROM lead_sources WHERE turnstile_secret IS NOT NULL
                UNION ALL SELECT page_token FROM lead_sources WHERE page_token IS NOT NULL
+               UNION ALL SELECT secret FROM facebook_logins WHERE secret IS NOT NULL
                UNION ALL SELECT secret FROM sending_accounts WHERE secret IS NOT NULL) secrets",
     )
     .fetch_all(tx.conn())

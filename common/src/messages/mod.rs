@@ -8,5 +8,5 @@ mod preview;
 
 pub use answer::{DraftText, answer, send_draft};
 pub use compose::{Envelope, Letter, compose, compose_sms};
-pub use notice::compose_notice;
+pub use notice::{compose_notice, compose_notice_sms};
 pub use preview::{MailPreview, Preview, SmsPreview, preview};

@@ -69,7 +69,7 @@ pub async fn preview(tx: &mut TenantTx, new: &NewMessage, inbound_domain: Option
 }
 
 async fn mail(tx: &mut TenantTx, message: &OutgoingMessage, inbound_domain: Option<&str>) -> Result<MailPreview> {
-    let from = sending_accounts::email(tx).await?.from;
+    let from = sending_accounts::own_address(tx).await?;
     let envelope = Envelope { from: from.as_deref().unwrap_or_default(), inbound_domain, public_url: None };
     let letter = compose(message, &envelope, tx.dealership());
     let reply_to = match (&message.sender.mail_key, inbound_domain) {

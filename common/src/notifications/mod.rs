@@ -1,17 +1,20 @@
-//! What people of the dealership are told, by mail: written down with what causes it, and sent together with whatever else
+//! What people of the dealership are told, by mail and text message: written down with what causes it, and sent together with whatever else
 //! happened in the same moment.
 
 mod bundle;
+mod preferences;
+mod unanswered;
 
-pub use bundle::{bundle, forget};
+pub use bundle::{Bundled, bundle, forget};
+pub use preferences::preferences;
+pub use unanswered::tell_if_unanswered;
+pub(crate) use unanswered::watch;
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 
 use crate::{
     db::{Result, TenantTx},
     ids::LeadId,
-    input::{Invalid, JsonText},
     jobs::NotifyPeople,
     queue::{NewJob, enqueue},
     text_enum::text_enum,
@@ -34,8 +37,25 @@ text_enum!(
         SourceBroken = "source_broken",
         /// Nothing can be sent through the dealership's own account until somebody repairs it.
         SendingBroken = "sending_broken",
+        /// No person has answered a lead within the time that the dealership has set.
+        SlaAtRisk = "sla_at_risk",
     }
 );
+
+text_enum!(
+    /// By what people are told.
+    By {
+        Email = "email",
+        Sms = "sms",
+    }
+);
+
+impl Event {
+    /// Whether a telephone may ring for it where somebody has not said otherwise.
+    fn is_urgent(self) -> bool {
+        matches!(self, Self::Assigned | Self::NeedsHuman | Self::SlaAtRisk)
+    }
+}
 
 /// What happens within so many seconds is told together.
 const GATHER: i32 = 20;
@@ -48,11 +68,16 @@ pub(crate) async fn tell(tx: &mut TenantTx, event: Event, lead: Option<LeadId>) 
     let (told, due): (i64, DateTime<Utc>) = sqlx::query_as(
         "-- notifications::tell
          WITH told AS (
-           INSERT INTO notifications (dealership_id, user_id, event, lead_id)
-           SELECT $1, u.id, $2, $3 FROM users u
-           WHERE u.dealership_id = $1 AND NOT u.suspended
-             AND coalesce((u.notification_preferences ->> 'email')::boolean, true)
-             AND coalesce((u.notification_preferences -> 'events' ->> $2)::boolean, true)
+           INSERT INTO notifications (dealership_id, user_id, event, lead_id, channel)
+           SELECT $1, u.id, $2, $3, w.channel FROM users u
+           CROSS JOIN LATERAL (SELECT u.notification_preferences -> 'events' -> $2 AS said) e
+           CROSS JOIN LATERAL (VALUES ('email', true, true), ('sms', $6, u.phone IS NOT NULL)) AS w (channel, by_default, is_possible)
+           WHERE u.dealership_id = $1 AND NOT u.suspended AND w.is_possible
+             AND coalesce((u.notification_preferences ->> w.channel)::boolean, true)
+             AND CASE jsonb_typeof(e.said)
+                   WHEN 'object' THEN coalesce((e.said ->> w.channel)::boolean, w.by_default)
+                   WHEN 'boolean' THEN e.said::boolean AND w.by_default
+                   ELSE w.by_default END
              AND CASE WHEN $3::uuid IS NULL THEN u.role = 'admin'
                       ELSE coalesce((SELECT assigned_to FROM leads WHERE id = $3 AND dealership_id = $1), u.id) = u.id END
            RETURNING user_id)
@@ -63,6 +88,7 @@ pub(crate) async fn tell(tx: &mut TenantTx, event: Event, lead: Option<LeadId>) 
     .bind(lead)
     .bind(GATHER)
     .bind(GRACE)
+    .bind(event.is_urgent())
     .fetch_one(tx.conn())
     .await?;
     if told > 0 { bundle_at(tx, due).await } else { Ok(()) }
@@ -74,31 +100,4 @@ async fn bundle_at(tx: &mut TenantTx, due: DateTime<Utc>) -> Result<()> {
     let job = NotifyPeople {};
     enqueue(tx, &NewJob { run_at: Some(due), unique_key: Some(&unique_key), ..NewJob::now(&job) }).await?;
     Ok(())
-}
-
-/// Bytes of JSON that preferences may have.
-const PREFERENCES_LIMIT: usize = 4_000;
-
-/// Reads how somebody wants to be told: `email`, `sms`, one boolean for each of `events`, and `quiet_hours` with `from` and
-/// `to` as `21:00`.
-pub fn preferences(raw: &serde_json::value::RawValue) -> std::result::Result<JsonText, Invalid> {
-    let read = crate::input::json_object(PREFERENCES_LIMIT)(raw)?;
-    let value: Value = serde_json::from_str(read.get()).map_err(|_| Invalid("must be a JSON object".to_owned()))?;
-    let is_switch = |value: &Value| value.is_null() || value.is_boolean();
-    if !is_switch(&value["email"]) || !is_switch(&value["sms"]) {
-        return Err(Invalid("must have true or false for email and sms".to_owned()));
-    }
-    for (name, on) in value["events"].as_object().into_iter().flatten() {
-        if name.parse::<Event>().is_err() || !on.is_boolean() {
-            return Err(Invalid(format!("has an event {name} that is none, or neither true nor false")));
-        }
-    }
-    let quiet = &value["quiet_hours"];
-    let is_time =
-        |value: &Value| value.as_str().is_some_and(|text| chrono::NaiveTime::parse_from_str(text, "%H:%M").is_ok());
-    let is_quiet = quiet.is_null() || (is_time(&quiet["from"]) && is_time(&quiet["to"]));
-    if !is_quiet {
-        return Err(Invalid("must have quiet_hours such as {\"from\": \"21:00\", \"to\": \"07:00\"}".to_owned()));
-    }
-    Ok(read)
 }

@@ -1,7 +1,10 @@
 //! A dealership's own mail server or provider, through which its messages go out instead of ours.
 //!
-//! Nobody reports to us what became of a message that such an account took: it counts as delivered then.
+//! Nobody reports to us what became of a message that such an account took: it counts as delivered then. Text messages that
+//! customers send to its number come to us, if the dealership has Twilio post them.
 
+mod domain;
+mod inbound;
 mod requests;
 mod store;
 
@@ -9,8 +12,14 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use domain::{DomainRecord, Question, RecordKind, RecordStatus, SendingDomain, passes};
+pub use inbound::tokens_of_number;
 pub use requests::{EmailAccountBody, NewAccount, NewEmailAccount, NewSmsAccount, SmsAccountBody};
-pub use store::{Account, AccountError, Own, email, email_of, keep, mark_broken, mark_working, remove, sms, sms_of};
+pub(crate) use store::own_address;
+pub use store::{
+    Account, AccountError, Own, check_domain, domain_to_check, email, email_of, keep, mark_broken, mark_working,
+    remove, save_domain, sms, sms_of,
+};
 
 use crate::{
     config::{Access, EmailProvider, EmailSettings, SmsProvider, SmsSettings, SmtpLogin, SmtpSecurity, SmtpServer},
@@ -45,6 +54,18 @@ text_enum!(
     SmsService { Twilio = "twilio" }
 );
 
+text_enum!(
+    /// Whether mails come from the dealership's own domain.
+    DomainStatus {
+        /// It is being looked up.
+        Pending = "pending",
+        /// Whoever receives a mail can tell that it is the domain's.
+        Passed = "passed",
+        /// Records are missing or wrong.
+        Failed = "failed",
+    }
+);
+
 /// What is stored of an account besides its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "provider", rename_all = "snake_case")]
@@ -72,6 +93,22 @@ impl Stored {
             Self::Twilio { .. } => return None,
         };
         Some(EmailSettings { from, provider })
+    }
+
+    /// Which domain its mails come from, if it is for mails.
+    fn domain(&self) -> Option<SendingDomain> {
+        Some(match self {
+            Self::Smtp { from, host, .. } => SendingDomain::new(from, EmailService::Smtp, Some(host)),
+            Self::Sendgrid { from } => SendingDomain::new(from, EmailService::Sendgrid, None),
+            Self::Resend { from } => SendingDomain::new(from, EmailService::Resend, None),
+            Self::Postmark { from } => SendingDomain::new(from, EmailService::Postmark, None),
+            Self::Twilio { .. } => return None,
+        })
+    }
+
+    /// Whether it sends whatever DNS says: a mail server takes no mails from another address than its own.
+    fn is_server(&self) -> bool {
+        matches!(self, Self::Smtp { .. })
     }
 
     /// With whom to send text messages, if it is such an account.
@@ -106,6 +143,14 @@ pub struct EmailAccount {
     pub has_secret: bool,
     /// What is wrong with it, until a message is taken again.
     pub broken_reason: Option<String>,
+    /// Whether DNS says that mails of `from` are the domain's. Until it is `passed`, mails go out from our address and through our
+    /// provider instead, with answers to yours; those of a mail server of your own do not wait for it. Null for an account that is
+    /// older than this check.
+    pub domain_status: Option<DomainStatus>,
+    /// What was found in DNS, and what to put there.
+    pub domain_records: Vec<DomainRecord>,
+    /// When that was looked up.
+    pub domain_checked_at: Option<DateTime<Utc>>,
     /// When it was last set.
     pub updated_at: Option<DateTime<Utc>>,
 }
@@ -133,6 +178,9 @@ impl From<Account> for EmailAccount {
         let mut shown = Self {
             has_secret: true,
             broken_reason: account.broken_reason,
+            domain_status: account.domain_status,
+            domain_records: account.domain_records.map(|records| records.0).unwrap_or_default(),
+            domain_checked_at: account.domain_checked_at,
             updated_at: Some(account.updated_at),
             ..Self::default()
         };

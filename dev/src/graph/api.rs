@@ -15,12 +15,24 @@ use serde_json::{Map, Value, json};
 
 use super::{refusal::Refusal, server::Graph, webhook::hex_hmac};
 
+/// Those that an app for lead ads asks for, and the one that every login gives.
+const PERMISSIONS: [&str; 7] = [
+    "public_profile",
+    "pages_show_list",
+    "pages_read_engagement",
+    "pages_manage_metadata",
+    "pages_manage_ads",
+    "ads_management",
+    "leads_retrieval",
+];
+
 type Parameters = HashMap<String, String>;
 
 pub(super) fn router(graph: Graph) -> Router<Graph> {
     Router::new()
         .route("/v26.0/me", get(me))
         .route("/v26.0/me/accounts", get(accounts))
+        .route("/v26.0/me/permissions", get(permissions))
         .route("/v26.0/{id}", get(object))
         .route("/v26.0/{id}/leadgen_forms", get(forms))
         .route("/v26.0/{id}/leads", get(leads))
@@ -28,7 +40,7 @@ pub(super) fn router(graph: Graph) -> Router<Graph> {
         .layer(from_fn_with_state(graph, fail))
 }
 
-async fn fail(State(graph): State<Graph>, request: Request, next: Next) -> Response {
+pub(super) async fn fail(State(graph): State<Graph>, request: Request, next: Next) -> Response {
     match graph.faults().next().await {
         Some(answer) => answer,
         None => next.run(request).await,
@@ -38,7 +50,8 @@ async fn fail(State(graph): State<Graph>, request: Request, next: Next) -> Respo
 /// Whose token it is, whose use is proven.
 enum Caller {
     Page(String),
-    User,
+    /// With what they have not allowed.
+    User(Vec<String>),
 }
 
 impl Caller {
@@ -58,9 +71,8 @@ impl FromRequestParts<Graph> for Caller {
         let token = token.or(query.get("access_token").map(String::as_str)).ok_or(Refusal::NO_TOKEN)?;
         let caller = graph.with(|state| match state.page_by_token(token) {
             Some(page) => Ok(Self::Page(page.id.clone())),
-            None if state.user_tokens.contains(token) => Ok(Self::User),
             None if state.has_expired(token) => Err(Refusal::EXPIRED),
-            None => Err(Refusal::INVALID_TOKEN),
+            None => state.user_tokens.get(token).cloned().map(Self::User).ok_or(Refusal::INVALID_TOKEN),
         })?;
         let proof = query.get("appsecret_proof").ok_or(Refusal::NO_PROOF)?;
         if *proof == hex_hmac(graph.app_secret(), token.as_bytes()) { Ok(caller) } else { Err(Refusal::WRONG_PROOF) }
@@ -71,7 +83,7 @@ async fn me(caller: Caller) -> Json<Value> {
     Json(match caller {
         Caller::Page(id) => json!({ "id": id }),
         // Nobody asks which.
-        Caller::User => json!({ "id": "10158000000000001" }),
+        Caller::User(_) => json!({ "id": "10158000000000001" }),
     })
 }
 
@@ -117,12 +129,24 @@ async fn accounts(
     caller: Caller,
     Query(query): Query<Parameters>,
 ) -> Result<Json<Value>, Refusal> {
-    let Caller::User = caller else { return Err(Refusal::MISSING) };
+    let Caller::User(_) = caller else { return Err(Refusal::MISSING) };
     let pages = graph.with(|state| {
         let page = |page: &super::Page| json!({ "id": page.id, "name": page.name, "access_token": page.token });
         state.pages.iter().map(page).collect::<Vec<_>>()
     });
     listed(&graph, "me/accounts", &query, &pages, "name,access_token")
+}
+
+/// <https://developers.facebook.com/docs/graph-api/reference/user/permissions>
+async fn permissions(
+    State(graph): State<Graph>,
+    caller: Caller,
+    Query(query): Query<Parameters>,
+) -> Result<Json<Value>, Refusal> {
+    let Caller::User(refused) = caller else { return Err(Refusal::MISSING) };
+    let status = |name: &str| if refused.iter().any(|one| one == name) { "declined" } else { "granted" };
+    let all: Vec<_> = PERMISSIONS.map(|name| json!({ "permission": name, "status": status(name) })).into();
+    listed(&graph, "me/permissions", &query, &all, "permission,status")
 }
 
 async fn subscribe(

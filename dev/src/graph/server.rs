@@ -7,7 +7,7 @@ use axum::Router;
 use common::clock::Clock;
 use tokio::net::TcpListener;
 
-use super::{Fault, NewLead, State, Unknown, api, control, faults::Faults, login, webhook};
+use super::{Fault, NewLead, State, Unknown, api, control, faults::Faults, login, state::Login, webhook};
 use crate::{
     random,
     serving::{self, Serving},
@@ -83,7 +83,7 @@ impl StandIn {
             url: format!("http://{}", serving::address(&listener)),
             tell: options.tell,
         }));
-        let router = api::router(graph.clone()).merge(login::router()).merge(control::router());
+        let router = api::router(graph.clone()).merge(login::router(graph.clone())).merge(control::router());
         let router: Router = router.with_state(graph.clone());
         Self { serving: Serving::start(listener, router).await, graph }
     }
@@ -120,7 +120,12 @@ impl StandIn {
 
     /// A code such as a login ends with.
     pub fn login(&self, redirect_uri: &str) -> String {
-        self.graph.login(redirect_uri)
+        self.graph.login(redirect_uri, &[])
+    }
+
+    /// Where people log in.
+    pub fn login_url(&self) -> String {
+        format!("{}/v26.0/dialog/oauth", self.url())
     }
 
     /// Answers the next `count` requests of the Graph API like this.
@@ -144,9 +149,11 @@ impl Graph {
         self.with(|state| state.add_lead(new, now))
     }
 
-    pub(super) fn login(&self, redirect_uri: &str) -> String {
-        let code = random::password();
-        self.with(|state| state.codes.insert(code.clone(), redirect_uri.to_owned()));
+    pub(super) fn login(&self, redirect_uri: &str, refused: &[&str]) -> String {
+        let code = format!("AQ{}", random::password());
+        let refused = refused.iter().map(|&permission| permission.to_owned()).collect();
+        let login = Login { redirect_uri: redirect_uri.to_owned(), refused, is_used: false };
+        self.with(|state| state.codes.insert(code.clone(), login));
         code
     }
 

@@ -14,12 +14,21 @@ pub struct State {
     leads: Vec<Lead>,
     /// Tokens that were valid once.
     retired: BTreeSet<String>,
-    /// Of users who logged in.
-    pub(super) user_tokens: BTreeSet<String>,
-    /// What a login ended with, with the address that it led to.
-    pub(super) codes: BTreeMap<String, String>,
+    /// Of users who logged in, each with what they have not allowed.
+    pub(super) user_tokens: BTreeMap<String, Vec<String>>,
+    /// What logins ended with.
+    pub(super) codes: BTreeMap<String, Login>,
     /// Of the last thing that was made.
     last_id: u64,
+}
+
+/// A user who has agreed.
+#[derive(Debug, Clone)]
+pub(super) struct Login {
+    pub(super) redirect_uri: String,
+    pub(super) refused: Vec<String>,
+    /// A code is good once.
+    pub(super) is_used: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use common::telemetry::error_chain;
 
-use super::{Channel, Fault, Message, Reply, Trouble, compose, server::Mailbox, twilio};
+use super::{Channel, Fault, Message, Reply, Trouble, compose, events::Event, server::Mailbox, twilio};
 
 /// Twilio's code of a number that cannot be reached.
 const UNREACHABLE: u32 = 30003;
@@ -48,7 +48,21 @@ impl Mailbox {
         }
     }
 
+    /// Only providers tell of that: mail servers say nothing.
+    pub(super) async fn deliver(&self, message: &Message) -> Outcome {
+        match message.channel() {
+            Channel::Email => match self.tell_event(message, "delivered", Event::Delivered).await {
+                Some(outcome) => outcome,
+                None => self.noted(message, "delivered", Err("a mail server does not tell".to_owned())),
+            },
+            Channel::Sms => self.tell_status(message, "delivered", None).await,
+        }
+    }
+
     pub(super) async fn bounce(&self, message: &Message) -> Outcome {
+        if let Some(outcome) = self.tell_event(message, "bounced", Event::Bounced).await {
+            return outcome;
+        }
         match message.channel() {
             Channel::Email => {
                 let mail = compose::bounce(self.clock(), message);
@@ -59,6 +73,9 @@ impl Mailbox {
     }
 
     pub(super) async fn complain(&self, message: &Message) -> Outcome {
+        if let Some(outcome) = self.tell_event(message, "a complaint", Event::Complained).await {
+            return outcome;
+        }
         match message.channel() {
             Channel::Email => {
                 let mail = compose::complaint(self.clock(), message);
@@ -66,6 +83,17 @@ impl Mailbox {
             }
             Channel::Sms => self.reply(message, "STOP").await,
         }
+    }
+
+    /// As the provider reports it that took the mail, if it does.
+    async fn tell_event(&self, message: &Message, what: &str, event: Event) -> Option<Outcome> {
+        let report = self.reporters().report(message, event, self.clock().now())?;
+        let Some(api) = self.api() else {
+            return Some(self.noted(message, what, Err("nobody is told here".to_owned())));
+        };
+        let request = self.client().post(format!("{api}{}", report.path)).header("content-type", "application/json");
+        let request = report.headers.into_iter().fold(request, |request, (name, value)| request.header(name, value));
+        Some(self.noted(message, what, outcome(request.body(report.body)).await))
     }
 
     async fn tell_status(&self, message: &Message, status: &str, error: Option<u32>) -> Outcome {

@@ -5,6 +5,7 @@
 mod arrival;
 mod compose;
 mod customer;
+mod events;
 mod faults;
 mod message;
 mod page;
@@ -16,6 +17,7 @@ mod tests;
 mod twilio;
 mod web;
 
+pub use events::Reporters;
 pub use faults::{Fault, Trouble};
 pub use message::{Channel, Message, Provider, Reply};
 pub use server::{Account, Options, StandIn};

@@ -4,7 +4,7 @@ use axum::{Router, http::StatusCode, routing::post};
 use common::clock::Clock;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use super::{Fault, Message, Trouble, faults::Faults, page, smtp, store::Store, twilio, web};
+use super::{Fault, Message, Reporters, Trouble, faults::Faults, page, smtp, store::Store, twilio, web};
 use crate::{
     random,
     serving::{self, Serving},
@@ -26,6 +26,8 @@ pub struct Options {
     /// What shows the API that a mail is from us.
     pub mail_secret: String,
     pub account: Account,
+    /// Sign what the providers of mails report.
+    pub reporters: Reporters,
     pub clock: Clock,
     /// Hears of everything that is told to the API.
     pub tell: Box<dyn Fn(&str) + Send + Sync>,
@@ -40,6 +42,7 @@ impl Options {
             api: None,
             mail_secret: random::password(),
             account,
+            reporters: Reporters::generate(),
             clock: Clock::system(),
             tell: Box::new(|line| tracing::info!("{line}")),
         }
@@ -105,6 +108,11 @@ impl StandIn {
         self.mailbox.account()
     }
 
+    /// What the API is told, so that it believes what is reported of mails.
+    pub fn report_settings(&self) -> [(&'static str, String); 3] {
+        self.mailbox.reporters().settings()
+    }
+
     /// What came, oldest first.
     pub fn messages(&self) -> Vec<Message> {
         self.mailbox.store().all()
@@ -135,6 +143,11 @@ impl StandIn {
     /// Sends what the customer answers, and returns how the API took it.
     pub async fn reply_as_customer(&self, message: &Message, text: &str) -> Result<StatusCode, String> {
         self.mailbox.reply(message, text).await
+    }
+
+    /// Tells that it has arrived.
+    pub async fn deliver(&self, message: &Message) -> Result<StatusCode, String> {
+        self.mailbox.deliver(message).await
     }
 
     /// Tells that it did not arrive.
@@ -201,6 +214,10 @@ impl Mailbox {
 
     pub(super) fn account(&self) -> &Account {
         &self.0.options.account
+    }
+
+    pub(super) fn reporters(&self) -> &Reporters {
+        &self.0.options.reporters
     }
 
     pub(super) fn api(&self) -> Option<&str> {

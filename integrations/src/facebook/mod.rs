@@ -117,6 +117,12 @@ struct Subscription {
 }
 
 #[derive(Deserialize)]
+struct Permission {
+    permission: String,
+    status: String,
+}
+
+#[derive(Deserialize)]
 struct Owner {
     id: String,
 }
@@ -191,14 +197,26 @@ impl Graph {
         Ok(apps.iter().any(|app| is_ours(app) && app.subscribed_fields.iter().any(|field| field == "leadgen")))
     }
 
-    /// A long-lived token for the code that a login ended with. `redirect_uri` is the one that the login began with.
+    /// A token of an hour for the code that a login ended with, which is good once. `redirect_uri` is the one that the login
+    /// began with. <https://developers.facebook.com/docs/facebook-login/guides/advanced/manual-flow#confirm>
+    pub async fn exchange_code(&self, code: &Secret, redirect_uri: &str) -> Result<Secret, GraphError> {
+        let answer = self.token(&[("redirect_uri", redirect_uri), ("code", code.expose())]).await?;
+        Ok(Secret::new(answer.access_token))
+    }
+
+    /// A token of sixty days for one of an hour: the tokens of pages that are got with it do not expire by time.
     /// <https://developers.facebook.com/docs/facebook-login/guides/access-tokens/get-long-lived>
-    pub async fn exchange_code(&self, code: &str, redirect_uri: &str) -> Result<UserToken, GraphError> {
-        let short: TokenAnswer = self.token(&[("redirect_uri", redirect_uri), ("code", code)]).await?;
-        let query = [("grant_type", "fb_exchange_token"), ("fb_exchange_token", short.access_token.as_str())];
+    pub async fn long_lived(&self, user_token: &Secret) -> Result<UserToken, GraphError> {
+        let query = [("grant_type", "fb_exchange_token"), ("fb_exchange_token", user_token.expose())];
         let long = self.token(&query).await?;
         let expires_in = long.expires_in.map(Duration::from_secs);
         Ok(UserToken { token: Secret::new(long.access_token), expires_in })
+    }
+
+    /// What the user has let us do. <https://developers.facebook.com/docs/graph-api/reference/user/permissions>
+    pub async fn granted(&self, user_token: &Secret) -> Result<Vec<String>, GraphError> {
+        let all: Vec<Permission> = self.all(user_token, &["me", "permissions"], "permission,status").await?;
+        Ok(all.into_iter().filter(|one| one.status == "granted").map(|one| one.permission).collect())
     }
 
     /// The pages whose leads the user may let us read.

@@ -1,5 +1,7 @@
 //! Everything that people of a dealership can do, and what Clerk says of them.
 
+mod accounts;
+
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -11,9 +13,8 @@ use common::{
     ids::{ClerkOrgId, DealershipId, OutboxId},
     intake,
     language::Language,
-    notifications,
+    notifications::{self, By},
     outbox::{self, Report, ReportKind, SuppressionReason, Way},
-    sending_accounts,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -45,9 +46,10 @@ pub(super) async fn walk(app: &TestApp) {
     admin.get(&format!("{path}/related")).await.expect(200);
     pages(&admin, &jonas).await;
     sources(app, oslo.id, &admin).await;
+    accounts::facebook_login(app, oslo.id, &admin).await;
     customers(&admin).await;
     messages(app, &oslo, &admin).await;
-    accounts(app, oslo.id, &admin).await;
+    accounts::own(app, oslo.id, &admin).await;
     let body = json!({ "lead_id": lead.id, "message_content": "Hei!", "channel": "email" });
     ask(&admin, Method::POST, "/api/v1/conversations/preview", Some(body), 200).await;
 
@@ -238,7 +240,9 @@ async fn overtaken(app: &TestApp, oslo: &Dealership<'_>, admin: &Person<'_>) {
 /// People of the dealership.
 async fn told(app: &TestApp, oslo: &Dealership<'_>) {
     let mut tx = app.db.tenant(oslo.id).await.expect("the database is there");
-    assert!(notifications::bundle(&mut tx).await.expect("it is there") > 0);
+    let lead = oslo.lead("Uten svar").await.id;
+    assert!(notifications::tell_if_unanswered(&mut tx, lead).await.expect("it is there"));
+    assert!(notifications::bundle(&mut tx).await.expect("it is there").mails > 0);
     tx.commit().await.expect("the database is there");
     let mut superuser = app.connect().await;
     let notice: uuid::Uuid = sqlx::query_scalar("SELECT id FROM outbox WHERE user_id IS NOT NULL LIMIT 1")
@@ -248,7 +252,7 @@ async fn told(app: &TestApp, oslo: &Dealership<'_>) {
     let way = Way { domain: "norvalt.example", is_idempotent: true };
     let mut tx = app.db.tenant(oslo.id).await.expect("the database is there");
     assert!(outbox::take(&mut tx, notice.into(), way).await.expect("it is there").is_some());
-    notifications::forget(&mut tx).await.expect("it is there");
+    notifications::forget(&mut tx, By::Email).await.expect("it is there");
     tx.commit().await.expect("the database is there");
 }
 
@@ -265,7 +269,7 @@ async fn texts(app: &TestApp, oslo: &Dealership<'_>, admin: &Person<'_>) {
     tx.commit().await.expect("the database is there");
     let mut system = app.db.system().await.expect("the database is there");
     let body = b"MessageSid=SM1&From=%2B4791234567&Body=Er+den+ledig";
-    assert_eq!(intake::receive_sms(&mut system, body, "00").await.expect("it is there"), Some(true));
+    assert_eq!(intake::receive_sms(&mut system, body, None, "00").await.expect("it is there"), Some(true));
     system.commit().await.expect("the database is there");
     let mut superuser = app.connect().await;
     let delivery: i64 = sqlx::query_scalar("SELECT id FROM deliveries WHERE source = 'sms'")
@@ -275,26 +279,6 @@ async fn texts(app: &TestApp, oslo: &Dealership<'_>, admin: &Person<'_>) {
     let mut tx = app.db.tenant(oslo.id).await.expect("the database is there");
     intake::process_sms(&mut tx, delivery).await.expect("it is there");
     tx.commit().await.expect("the database is there");
-}
-
-/// The dealership sends through accounts of its own for a while.
-async fn accounts(app: &TestApp, oslo: DealershipId, admin: &Person<'_>) {
-    let path = "/api/v1/dealership/sending/email";
-    let account = json!({ "provider": "resend", "from": "salg@tesla.example", "api_key": "re_of_nobody" });
-    ask(admin, Method::PUT, path, Some(account), 200).await;
-    admin.get(path).await.expect(200);
-    let sending = uuid::Uuid::nil();
-    let mut tx = app.db.tenant(oslo).await.expect("the database is there");
-    let keyring = tests::app::SECRETS_KEYS.parse().expect("keys");
-    let none = sending_accounts::email_of(&mut tx, &keyring, sending.into()).await.expect("the database is there");
-    assert!(none.is_none(), "there is no such message");
-    let updated_at = Clock::system().now();
-    let own =
-        sending_accounts::Own { dealership: oslo, medium: sending_accounts::Medium::Email, updated_at, settings: () };
-    sending_accounts::mark_broken(&mut tx, &own, "it lets nobody in").await.expect("the database is there");
-    sending_accounts::mark_working(&mut tx, &own).await.expect("the database is there");
-    tx.commit().await.expect("the database is there");
-    ask(admin, Method::DELETE, path, None, 204).await;
 }
 
 /// Two records turn out to be one person, and then not to be.

@@ -59,13 +59,15 @@ const SOURCES: [&str; 17] = [
     "vehicles.rs",
 ];
 /// Of the system, which counts for all dealerships.
-const SYSTEMS: [&str; 6] = [
+const SYSTEMS: [&str; 8] = [
     "idempotency::prune",
     "leads::adopt_all",
     "deliveries::ledger_of_all",
     "leads::count",
     "lead_sources::connected_pages",
+    "lead_sources::forget_logins",
     "lead_sources::keys_in_use",
+    "sending_accounts::tokens_of_number",
 ];
 
 /// The statements of the sources that were not executed, by the names that they begin with.

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use dev::mailbox::{Message, StandIn, signature};
 use reqwest::{Method, StatusCode, Url};
 use serde_json::{Value, json};
+use sqlx::Executor;
 use tests::{
     answer::Answer,
     app::{Dealership, NewLead, Person, TWILIO_TOKEN, TestApp, new_lead, phone},
@@ -89,6 +90,47 @@ async fn a_text_is_contact_once_it_has_arrived() {
     assert_eq!(after["needs_human"], "an answer did not reach the customer");
     worker.stop().await;
     assert_eq!(mailbox.messages().len(), 2);
+}
+
+#[tokio::test]
+async fn a_text_to_a_dealerships_own_number_is_theirs_if_their_account_signs_it() {
+    let app = TestApp::start_with_reports().await;
+    let mailbox = mailbox(&app).await;
+    let (oslo, bergen) = (app.dealership("Tesla Oslo").await, app.dealership("VW Bergen").await);
+    let (kari, jonas) = (oslo.admin(), bergen.admin());
+    let account =
+        |token: &str| json!({ "provider": "twilio", "from": "+4759440099", "account_sid": "AC7", "auth_token": token });
+    for (person, token) in [(&jonas, "a-guess"), (&kari, "the-token-of-ac7")] {
+        let kept = person.request(Method::PUT, "/api/v1/dealership/sending/sms").json(&account(token));
+        Answer::of(kept).await.expect(200);
+    }
+    Answer::of(jonas.request(Method::DELETE, "/api/v1/dealership/sending/sms")).await.expect(204);
+    Answer::of(jonas.request(Method::PUT, "/api/v1/dealership/sending/sms").json(&account("a-guess")))
+        .await
+        .expect(200);
+    let (lead, other) = (lead(&oslo).await, lead(&bergen).await);
+    let mut conn = app.connect().await;
+    // Both have written to the customer, Bergen last.
+    for (person, lead) in [(&kari, &lead), (&jonas, &other)] {
+        answer(person, lead, "Hei!", "sms").await;
+        let sent = "UPDATE outbox SET status = 'sent'; DELETE FROM jobs WHERE kind = 'outbox.send_sms'";
+        conn.execute(sent).await.expect("it is done");
+    }
+    let text = |id: &str, to: &str| {
+        form(&[("AccountSid", "AC7"), ("MessageSid", id), ("From", NUMBER), ("To", to), ("Body", "Er den ledig?")])
+    };
+    let path = "/webhooks/twilio/sms";
+    assert_eq!(post(&app, path, &text("SM1", "+4759440099"), "another-token").await, StatusCode::UNAUTHORIZED);
+    assert_eq!(post(&app, path, &text("SM2", "+4759440000"), "the-token-of-ac7").await, StatusCode::UNAUTHORIZED);
+    assert_eq!(post(&app, path, &text("SM3", "+4759440099"), "the-token-of-ac7").await, StatusCode::OK);
+    let worker = worker(&app, &mailbox);
+    let theirs = format!("/api/v1/leads/{lead}/conversations");
+    until(&kari, &theirs, |messages| messages[0]["message_content"] == "Er den ledig?").await;
+    assert_eq!(post(&app, path, &text("SM4", "+4759440000"), TWILIO_TOKEN).await, StatusCode::OK);
+    let others = format!("/api/v1/leads/{other}/conversations");
+    until(&jonas, &others, |messages| messages[0]["direction"] == "inbound").await;
+    assert_eq!(app.count("SELECT count(*) FROM conversations WHERE direction = 'inbound'").await, 2);
+    worker.stop().await;
 }
 
 #[tokio::test]

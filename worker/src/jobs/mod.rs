@@ -2,9 +2,11 @@
 //! [`crate::kinds`], a line in [`registry`].
 
 mod answer_in_time;
+mod check_domain;
 mod check_form;
 mod connect_page;
 mod count_leads;
+mod list_pages;
 mod notify_people;
 mod process_clerk_event;
 mod prune;
@@ -17,6 +19,7 @@ mod reconcile_facebook;
 mod send_email;
 mod send_sms;
 mod sending;
+mod watch_lead;
 mod write_answer;
 
 use std::time::Duration;
@@ -24,8 +27,9 @@ use std::time::Duration;
 use common::{
     config::WorkerConfig,
     jobs::{
-        AnswerInTime, CheckForm, ConnectPage, CountLeads, NotifyPeople, ProcessClerkEvent, Prune, ReadFacebookLead,
-        ReadInquiry, ReadReport, ReadSms, ReconcileClerk, ReconcileFacebook, SendEmail, SendSms, WriteAnswer,
+        AnswerInTime, CheckDomain, CheckForm, ConnectPage, CountLeads, ListPages, NotifyPeople, ProcessClerkEvent,
+        Prune, ReadFacebookLead, ReadInquiry, ReadReport, ReadSms, ReconcileClerk, ReconcileFacebook, SendEmail,
+        SendSms, WatchLead, WriteAnswer,
     },
 };
 
@@ -42,11 +46,14 @@ pub fn registry(config: &WorkerConfig) -> Registry {
         .network::<CheckForm>()
         .network::<ReadFacebookLead>()
         .network::<ConnectPage>()
+        .network::<ListPages>()
+        .network::<CheckDomain>()
         .network::<SendEmail>()
         .network::<SendSms>()
         .network::<WriteAnswer>()
         .tenant::<AnswerInTime>()
         .tenant::<NotifyPeople>()
+        .tenant::<WatchLead>()
         .tenant::<ReadReport>()
         .tenant::<ReadSms>()
         .idempotent::<CountLeads>()

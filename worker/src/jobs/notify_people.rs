@@ -1,6 +1,10 @@
 use std::time::Duration;
 
-use common::{db::TenantTx, jobs::NotifyPeople, notifications};
+use common::{
+    db::TenantTx,
+    jobs::NotifyPeople,
+    notifications::{self, Bundled, By},
+};
 
 use crate::{JobContext, JobError, TenantJob};
 
@@ -8,13 +12,15 @@ impl TenantJob for NotifyPeople {
     const TIMEOUT: Duration = Duration::from_secs(30);
 
     async fn perform(self, context: &JobContext, tx: &mut TenantTx) -> Result<(), JobError> {
+        // What nobody sends today must not come in a heap when somebody does.
         if context.outgoing.email.is_none() {
-            // What nobody sends today must not come in a heap when somebody does.
-            notifications::forget(tx).await?;
-            return Ok(());
+            notifications::forget(tx, By::Email).await?;
         }
-        let mails = notifications::bundle(tx).await?;
-        tracing::info!(mails, "told people of the dealership what happened");
+        if context.outgoing.sms.is_none() {
+            notifications::forget(tx, By::Sms).await?;
+        }
+        let Bundled { mails, texts } = notifications::bundle(tx).await?;
+        tracing::info!(mails, texts, "told people of the dealership what happened");
         Ok(())
     }
 }

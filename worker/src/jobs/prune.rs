@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use common::{db::Db, deliveries, idempotency, jobs::Prune, queue};
+use common::{db::Db, deliveries, idempotency, jobs::Prune, lead_sources, queue};
 
 use crate::{IdempotentJob, JobContext, JobError, Services};
 
@@ -19,6 +19,7 @@ impl IdempotentJob for Prune {
         let deliveries = deliveries::prune(db, DELIVERIES).await?;
         let answers = idempotency::prune(db, ANSWERS).await?;
         let erased = deliveries::forget_waiting(db, DELIVERIES).await?;
+        lead_sources::forget_logins(db).await?;
         if erased > 0 {
             tracing::warn!(erased, "erased the content of deliveries that nobody has looked at for months");
         }

@@ -12,12 +12,13 @@ use common::{
 use integrations::email::{Mailbox, OutgoingEmail};
 
 use super::sending::{AccountOutcome, Provider, no_client, to_job_error};
-use crate::{JobContext, JobError, NetworkJob, Services};
+use crate::{JobContext, JobError, NetworkJob, Services, own_slots::OwnSlot};
 
 /// What people read where nothing can be sent.
 const NO_PROVIDER: &str = "no e-mail provider is configured";
 /// Why a message waits.
 pub(super) const TOO_MANY: &str = "the dealership has sent as much in a minute as it may";
+const SLOW_ACCOUNT: &str = "the dealership's own account is busy with other mails of theirs";
 
 impl NetworkJob for SendEmail {
     const TIMEOUT: Duration = Duration::from_secs(75);
@@ -26,6 +27,8 @@ impl NetworkJob for SendEmail {
 
     async fn load(&self, context: &JobContext, tx: &mut TenantTx) -> Result<Option<Self::Loaded>, JobError> {
         let own = sending_accounts::email_of(tx, &context.keyring, self.outbox_id).await.map_err(to_job_error)?;
+        // Until DNS vouches for their address, mails are sent from ours.
+        let own = own.filter(|own| own.is_confirmed || context.outgoing.email.is_none());
         let Some(email) = own.as_ref().map(|own| &own.settings).or(context.outgoing.email.as_ref()) else {
             outbox::bury(tx, self.outbox_id, NO_PROVIDER).await?;
             return Ok(None);
@@ -35,6 +38,10 @@ impl NetworkJob for SendEmail {
         {
             return Err(JobError::later(after, TOO_MANY));
         }
+        let slot = match own.as_ref().map(|own| context.own_slots.take(own.dealership)).transpose() {
+            Ok(slot) => slot,
+            Err(after) => return Err(JobError::later(after, SLOW_ACCOUNT)),
+        };
         let way = Way { domain: email.domain(), is_idempotent: email.is_idempotent() };
         let Some(taken) = outbox::take(tx, self.outbox_id, way).await? else { return Ok(None) };
         let envelope = Envelope {
@@ -46,7 +53,7 @@ impl NetworkJob for SendEmail {
             Outgoing::Message(message) => (message.tried, outgoing(message, &envelope, tx.dealership())),
             Outgoing::Notice(notice) => (notice.tried, notice_mail(notice, &envelope, tx.dealership())),
         };
-        Ok(Some(Box::new(Mail { tried, email, own })))
+        Ok(Some(Box::new(Mail { tried, email, own, _slot: slot })))
     }
 
     async fn call(&self, loaded: &Self::Loaded, services: &Services) -> Result<AccountOutcome, JobError> {
@@ -82,6 +89,8 @@ pub struct Mail {
     email: OutgoingEmail,
     /// Through which account of the dealership's, if not through ours.
     own: Option<Own<EmailSettings>>,
+    /// Until it was asked.
+    _slot: Option<OwnSlot>,
 }
 
 fn outgoing(message: &OutgoingMessage, envelope: &Envelope<'_>, dealership: DealershipId) -> OutgoingEmail {

@@ -4,7 +4,7 @@ use common::{
     config::SmsSettings,
     db::TenantTx,
     jobs::SendSms,
-    messages::compose_sms,
+    messages::{compose_notice_sms, compose_sms},
     outbox::{self, Outgoing, Tried, Way, tag},
     sending_accounts::{self, Own},
 };
@@ -41,15 +41,19 @@ impl NetworkJob for SendSms {
             return Err(JobError::later(after, TOO_MANY));
         }
         let way = Way { domain: NO_DOMAIN, is_idempotent: false };
-        let Some(Outgoing::Message(message)) = outbox::take(tx, self.outbox_id, way).await? else { return Ok(None) };
-        let sms = OutgoingSms {
-            id: message.id.into(),
-            tag: tag(tx.dealership(), message.id),
-            from: sms.from.clone(),
-            to: message.recipient.clone(),
-            text: compose_sms(&message),
+        let Some(taken) = outbox::take(tx, self.outbox_id, way).await? else { return Ok(None) };
+        let (id, tried, to, text) = match taken {
+            Outgoing::Message(message) => {
+                let text = compose_sms(&message);
+                (message.id, message.tried, message.recipient, text)
+            }
+            Outgoing::Notice(notice) => {
+                let text = compose_notice_sms(&notice);
+                (notice.id, notice.tried, notice.recipient, text)
+            }
         };
-        Ok(Some(Box::new(Text { tried: message.tried, sms, own })))
+        let sms = OutgoingSms { id: id.into(), tag: tag(tx.dealership(), id), from: sms.from.clone(), to, text };
+        Ok(Some(Box::new(Text { tried, sms, own })))
     }
 
     async fn call(&self, loaded: &Self::Loaded, services: &Services) -> Result<AccountOutcome, JobError> {

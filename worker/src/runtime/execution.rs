@@ -29,6 +29,7 @@ use crate::{
     job_error::JobError,
     kinds::{JobContext, Services},
     metrics::{Metrics, Outcome},
+    own_slots::OwnSlots,
     registry::Unrunnable,
 };
 
@@ -44,6 +45,7 @@ pub(super) struct Execution {
     pub(super) keyring: Keyring,
     pub(super) outgoing: Arc<Outgoing>,
     pub(super) public_url: Option<Arc<str>>,
+    pub(super) own_slots: Arc<OwnSlots>,
     pub(super) registry: Registry,
     pub(super) local_queue: Arc<LocalQueue>,
     pub(super) completions: Completions,
@@ -138,6 +140,7 @@ impl Execution {
             keyring: self.keyring.clone(),
             outgoing: self.outgoing.clone(),
             public_url: self.public_url.clone(),
+            own_slots: self.own_slots.clone(),
             metrics: self.metrics.clone(),
         };
         let mut network = None;

@@ -26,6 +26,7 @@ use common::{
     clock::Clock,
     config::{WorkerConfig, default_concurrency},
     db::{Db, NotUsable},
+    jobs::{Job, SendEmail},
     lead_sources::{KeysError, require_keys},
     metrics,
     queue::{ClaimToken, DedicatedConnection, WorkerProcess},
@@ -45,6 +46,7 @@ use crate::{
     admin::{Admin, Phase},
     kinds::{NoServices, Services},
     metrics::Metrics,
+    own_slots::OwnSlots,
 };
 
 /// Why a worker did not run until it was told to stop, or did not stop cleanly.
@@ -128,6 +130,7 @@ impl Runtime {
         let unsettled = Arc::new(AtomicBool::new(false));
         let (mut local_queues, mut claimers, mut work) = (Vec::new(), JoinSet::new(), Vec::new());
         let outgoing = Arc::new(config.outgoing.clone());
+        let own_slots = Arc::new(OwnSlots::new(local_queue(SendEmail::QUEUE, config).slots()));
         let (completer, completions) = Completer::new(&db, config.lease);
         let connections = Connections::of_pool(config.connections);
         let claiming = DedicatedConnection::new(&db, "claimer", statement_limit(config.lease));
@@ -145,6 +148,7 @@ impl Runtime {
                 keyring: config.keyring.clone(),
                 outgoing: outgoing.clone(),
                 public_url: config.public_url.as_deref().map(Arc::from),
+                own_slots: own_slots.clone(),
                 registry: registry.clone(),
                 local_queue: local_queue.clone(),
                 completions: completions.clone(),

@@ -1,4 +1,5 @@
 mod keys;
+mod mail;
 
 use std::{collections::BTreeSet, process::ExitCode, time::Duration};
 
@@ -55,6 +56,9 @@ pub(crate) async fn run() -> ExitCode {
     if let Ok(config) = &api {
         let secret = cli.as_ref().ok().and_then(|config| config.clerk.as_ref());
         findings.push(("Clerk's public keys", keys::public(&config.clerk, secret, backend.as_ref()).await));
+    }
+    if let Ok(config) = &worker {
+        findings.extend(mail::domains(config).await);
     }
     report(&findings)
 }

@@ -12,9 +12,10 @@ pub(super) struct Finding {
 
 /// References into another dealership cannot be written while these are there. Referential checks bypass policies, so that
 /// policies cannot guard them.
-pub(super) const KEYS: [(&str, &str); 17] = [
+pub(super) const KEYS: [(&str, &str); 18] = [
     ("answers", "lead_id"),
     ("idempotency_keys", "user_id"),
+    ("facebook_logins", "user_id"),
     ("notifications", "lead_id"),
     ("notifications", "user_id"),
     ("outbox", "lead_id"),

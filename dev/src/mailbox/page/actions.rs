@@ -36,6 +36,11 @@ pub(super) async fn reply(
     }
 }
 
+pub(super) async fn deliver(State(mailbox): State<Mailbox>, Path(id): Path<u64>, headers: HeaderMap) -> Response {
+    let Some(message) = find(&mailbox, id) else { return missing() };
+    done(mailbox.deliver(&message).await, !headers.contains_key(REFERER), &headers)
+}
+
 pub(super) async fn bounce(State(mailbox): State<Mailbox>, Path(id): Path<u64>, headers: HeaderMap) -> Response {
     let Some(message) = find(&mailbox, id) else { return missing() };
     done(mailbox.bounce(&message).await, !headers.contains_key(REFERER), &headers)

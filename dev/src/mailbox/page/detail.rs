@@ -6,7 +6,7 @@ use super::{
     list::{badges, time, title},
     phone,
 };
-use crate::mailbox::{Channel, Message};
+use crate::mailbox::{Channel, Message, Provider};
 
 /// Links open elsewhere; there is no script in a sandbox.
 const FRAME_HEAD: &str = "<!doctype html><meta charset=utf-8><base target=_blank>\
@@ -101,6 +101,9 @@ fn actions(message: &Message) -> Markup {
                 button.strong { "Send the reply" }
             }
             div.others {
+                @if message.provider != Provider::Smtp {
+                    form method="post" action={ (path) "/deliver" } { button { "Delivered" } }
+                }
                 form method="post" action={ (path) "/bounce" } { button { (bounce) } }
                 form method="post" action={ (path) "/complain" } { button { (complain) } }
             }

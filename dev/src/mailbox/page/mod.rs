@@ -25,6 +25,7 @@ pub(super) fn router() -> Router<Mailbox> {
         .route("/messages", get(messages))
         .route("/messages/{id}", get(message))
         .route("/messages/{id}/reply", post(actions::reply))
+        .route("/messages/{id}/deliver", post(actions::deliver))
         .route("/messages/{id}/bounce", post(actions::bounce))
         .route("/messages/{id}/complain", post(actions::complain))
         .route("/clear", post(actions::clear))

@@ -1,0 +1,3 @@
+ALTER TABLE dealerships VALIDATE CONSTRAINT dealerships_sla_minutes_check;
+ALTER TABLE notifications VALIDATE CONSTRAINT notifications_channel_check;
+ALTER TABLE notifications VALIDATE CONSTRAINT notifications_event_check;
