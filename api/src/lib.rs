@@ -31,6 +31,7 @@ mod signatures;
 mod spool;
 mod state;
 mod unreadable;
+mod writes;
 
 pub use checks::Checks;
 pub use router::openapi;

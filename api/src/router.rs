@@ -34,6 +34,7 @@ use crate::{
     },
     security_headers,
     state::AppState,
+    writes,
 };
 
 /// Memory for bodies of members, and of webhooks: for all, and for one person or one address.
@@ -118,7 +119,11 @@ fn mail_routes() -> OpenApiRouter<AppState> {
 
 /// For anybody, without a body.
 fn service_routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(health::index)).routes(routes!(health::live)).routes(routes!(health::ready))
+    OpenApiRouter::new()
+        .routes(routes!(health::index))
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::ready_for_reads))
 }
 
 /// The OpenAPI 3.1 document of all routes.
@@ -140,21 +145,25 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 pub(crate) fn router(state: AppState, cors_origins: &[String]) -> Router {
     let limits = || BodyLimits { bytes: JSON, time: JSON_TIME, memory: FairMemory::new(BODIES, BODIES_SHARE) };
     let time = || TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_LIMIT);
+    let writes = || from_fn_with_state(state.clone(), writes::unless_commits_hang);
     let memory = AnswerMemory(FairMemory::new(ANSWERS, ANSWERS_SHARE));
     let answers =
         || from_fn_with_state(AnswerState { memory: memory.clone(), proxies: state.trusted_proxies }, answers::bounded);
     let members = member_routes()
+        .layer(writes())
         .layer(time())
         .layer(answers())
         .layer(from_fn_with_state(limits(), body::buffer))
         .layer(from_fn_with_state(state.clone(), auth::members_only));
     // Called by servers: no browser is let in.
     let webhooks = webhook_routes()
+        .layer(writes())
         .layer(time())
         .layer(from_fn_with_state(limits(), body::buffer))
         .layer(from_fn_with_state(state.clone(), webhooks::check_headers));
     let form_limits = BodyLimits { bytes: FORM, time: FORM_TIME, memory: FairMemory::new(FORMS, FORMS_SHARE) };
     let forms = Router::from(form_routes())
+        .layer(writes())
         .layer(time())
         .layer(from_fn_with_state(form_limits, body::buffer))
         .layer(from_fn_with_state(state.trusted_proxies, body::of_address))
@@ -162,12 +171,14 @@ pub(crate) fn router(state: AppState, cors_origins: &[String]) -> Router {
     let senders = Router::from(sender_routes())
         .route("/webhooks/facebook/oauth", get(facebook_login::come_back_here))
         .route("/unsubscribe/{tag}", get(unsubscribe::page).post(unsubscribe::unsubscribe))
+        .layer(writes())
         .layer(time())
         .layer(from_fn_with_state(limits(), body::buffer))
         .layer(from_fn_with_state(state.trusted_proxies, body::of_address));
     // Their bodies have a time limit of their own.
-    let mails =
-        Router::from(mail_routes()).layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, MAIL_TIME));
+    let mails = Router::from(mail_routes())
+        .layer(writes())
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, MAIL_TIME));
     let docs = Router::from(docs(openapi()))
         .layer(answers())
         .layer(from_fn(security_headers::add_for_docs))

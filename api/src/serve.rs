@@ -77,6 +77,7 @@ pub async fn serve(
     let limits = limits(&config);
     let rate_limiter = Arc::new(RateLimiter::new(config.clients.anonymous_burst));
     let trusted_proxies = TrustedProxies(config.trusted_proxies);
+    let readiness = Arc::new(ReadinessCheck::new(&db));
     let state = AppState {
         authenticator: Arc::new(Authenticator {
             verifier: Verifier::new(&config, clock)?,
@@ -98,7 +99,7 @@ pub async fn serve(
         keyring: config.keyring,
         trusted_proxies,
         phase: phase.clone(),
-        readiness: Arc::new(ReadinessCheck::new(&db)),
+        readiness: readiness.clone(),
         admission: Admission::new(db.clone(), config.database_connections),
     };
     let explain = unreadable::explain(state.metrics.clone());
@@ -112,6 +113,7 @@ pub async fn serve(
     tokio::select! {
         () = server::serve(listener, app, limits, phase.clone()) => {}
         () = deadline => return Err(ServeError::CutOff),
+        () = readiness.keep_asking() => {}
     }
     db.close().await;
     tracing::info!("stopped: all requests were answered");

@@ -766,6 +766,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/health/ready/reads": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Whether reads would succeed now. They do while commits hang, since no synchronous standby confirms them, and the database
+         *     can be read.
+         */
+        get: operations["getReadinessForReads"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/webhooks/adf/{key}": {
         parameters: {
             query?: never;
@@ -5390,6 +5410,28 @@ export interface operations {
         };
     };
     getReadiness: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description They would */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Health"];
+                };
+            };
+            503: components["responses"]["NotReady"];
+        };
+    };
+    getReadinessForReads: {
         parameters: {
             query?: never;
             header?: never;

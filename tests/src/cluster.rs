@@ -7,6 +7,7 @@
 
 mod lease;
 mod private;
+mod processes;
 pub mod supervisor;
 
 use std::error::Error;
@@ -18,6 +19,7 @@ use tokio::sync::OnceCell;
 
 use lease::Lease;
 pub use private::{PrivateCluster, private_cluster};
+pub use processes::Frozen;
 
 /// A failure that ends the test, as a sentence.
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;

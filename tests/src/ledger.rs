@@ -25,8 +25,9 @@ const KEEP: &str = "
       RETURN NULL;
     END $$;
     CREATE TRIGGER ledger AFTER UPDATE ON deliveries
-      FOR EACH ROW WHEN (NEW.status = 'processed') EXECUTE FUNCTION note('processed');
-    CREATE TRIGGER ledger AFTER INSERT OR UPDATE ON dealerships FOR EACH ROW EXECUTE FUNCTION note('effect');
+      FOR EACH ROW WHEN (NEW.source = 'clerk' AND NEW.status = 'processed') EXECUTE FUNCTION note('processed');
+    CREATE TRIGGER ledger AFTER INSERT OR UPDATE ON dealerships
+      FOR EACH ROW WHEN (NEW.clerk_org_id ~ '^org_[0-9]{8}$') EXECUTE FUNCTION note('effect');
     CREATE TRIGGER ledger AFTER UPDATE ON jobs
       FOR EACH ROW WHEN (NEW.kind = 'clerk.process_event' AND NEW.state = 'done') EXECUTE FUNCTION note('done');";
 
@@ -42,7 +43,7 @@ const OUTSTANDING: &str = "
 /// Jobs and events that are not at their end.
 const UNFINISHED: &str = "
     SELECT (SELECT count(*) FROM jobs WHERE kind = 'clerk.process_event' AND state <> 'done')
-         + (SELECT count(*) FROM deliveries WHERE status <> 'processed' OR outcome <> 'applied')";
+         + (SELECT count(*) FROM deliveries WHERE source = 'clerk' AND (status <> 'processed' OR outcome <> 'applied'))";
 
 /// The ledger of a test's database.
 #[derive(Debug)]
@@ -66,11 +67,16 @@ pub struct Tally {
 }
 
 impl Ledger {
+    /// The one that was opened in the database with this superuser's URL, or in the one that it was copied from.
+    pub fn at(url: &str) -> Self {
+        Self { url: url.to_owned() }
+    }
+
     /// Opens one in the database with this superuser's URL.
     pub async fn open(url: &str) -> Self {
         let mut conn = PgConnection::connect(url).await.expect("the database is there");
         sqlx::raw_sql(KEEP).execute(&mut conn).await.expect("a superuser may");
-        Self { url: url.to_owned() }
+        Self::at(url)
     }
 
     /// Whether everything has its effect up to webhook `number`. A database that is away, or hangs, has not answered yet.

@@ -11,6 +11,8 @@ pub mod clerk_events;
 pub mod cluster;
 pub mod collector;
 pub mod drain;
+pub mod haproxy;
+pub mod inquirers;
 pub mod jobs;
 pub mod ledger;
 pub mod load;

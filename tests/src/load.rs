@@ -1,4 +1,4 @@
-//! Clerk under load: sends signed webhooks, each again until it is acknowledged, and remembers which were.
+//! Senders under load: what they send is sent again until it is acknowledged, and which were is remembered.
 
 use std::{
     collections::BTreeMap,
@@ -10,8 +10,9 @@ use std::{
 };
 
 use common::clock::Clock;
-use dev::clerk::signed_headers;
-use reqwest::Client;
+use dev::clerk::{SessionToken, SigningKey, signed_headers};
+use reqwest::{Client, RequestBuilder};
+use serde_json::json;
 use tokio::{
     sync::watch,
     task::JoinSet,
@@ -22,14 +23,27 @@ use crate::{app::WEBHOOK_SECRET, clerk_events};
 
 /// How long Svix waits for an answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
-/// Between two webhooks of one sender, so that the load is one and not a flood.
+/// Between two of one sender, so that the load is one and not a flood.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Before a webhook that was refused is sent again. Svix waits 5 s; nothing is gained by waiting as long.
+/// One client may send one form a second, and some at once before that.
+const FORMS_PAUSE: Duration = Duration::from_millis(500);
+/// Before what was refused is sent again. Svix waits 5 s; nothing is gained by waiting as long.
 const AGAIN: Duration = Duration::from_millis(200);
 /// Any time: each organization is heard of once.
 const CREATED_AT: i64 = 1_700_000_000_000;
 
-/// A stream of webhooks, each of which creates an organization of its own. They are numbered from 0.
+/// What is sent.
+#[derive(Debug)]
+pub enum What {
+    /// Clerk's webhooks, each of which creates an organization of its own.
+    Webhooks,
+    /// Leads, by this person of this organization, whose tokens are signed with this key.
+    Leads { user: &'static str, organization: &'static str, key: Arc<SigningKey> },
+    /// The form of this key, filled in.
+    Forms(String),
+}
+
+/// A stream of what is sent, numbered from 0.
 #[derive(Debug)]
 pub struct Load {
     shared: Arc<Shared>,
@@ -39,13 +53,14 @@ pub struct Load {
 
 #[derive(Debug)]
 struct Shared {
+    what: What,
     url: Mutex<String>,
     client: Client,
     next: AtomicU32,
     record: Mutex<Record>,
 }
 
-/// What became of the webhooks.
+/// What became of it.
 #[derive(Debug, Default, Clone)]
 pub struct Record {
     /// The numbers of those that were answered with success.
@@ -55,9 +70,10 @@ pub struct Record {
 }
 
 impl Load {
-    /// Starts sending to the API at this URL, so many webhooks at a time.
-    pub fn start(url: &str, senders: usize) -> Self {
+    /// Starts sending to the API at this URL, so many at a time.
+    pub fn start(what: What, url: &str, senders: usize) -> Self {
         let shared = Arc::new(Shared {
+            what,
             url: Mutex::new(url.to_owned()),
             client: Client::builder().timeout(REQUEST_TIMEOUT).build().expect("there is nothing to refuse"),
             next: AtomicU32::new(0),
@@ -76,17 +92,17 @@ impl Load {
         url.clone_into(&mut self.shared.url.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// The number of the webhook that is sent next.
+    /// The number of what is sent next.
     pub fn next(&self) -> u32 {
         self.shared.next.load(Ordering::SeqCst)
     }
 
-    /// What has become of the webhooks so far.
+    /// What has become of it so far.
     pub fn record(&self) -> Record {
         self.shared.record.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Begins no new webhook, and waits until the last one that was begun is acknowledged.
+    /// Begins nothing new, and waits until the last that was begun is acknowledged.
     ///
     /// # Panics
     /// When that takes more than a minute.
@@ -103,26 +119,53 @@ async fn send(shared: Arc<Shared>, stopped: watch::Receiver<bool>) {
         let number = shared.next.fetch_add(1, Ordering::SeqCst);
         while let Err(refusal) = shared.attempt(number).await {
             shared.note(|record| *record.refused.entry(refusal).or_default() += 1);
-            sleep(AGAIN).await;
+            sleep(AGAIN.max(shared.what.pause() / 2)).await;
         }
         shared.note(|record| record.acknowledged.push(number));
-        sleep(PAUSE).await;
+        sleep(shared.what.pause()).await;
+    }
+}
+
+impl What {
+    fn pause(&self) -> Duration {
+        match self {
+            Self::Webhooks | Self::Leads { .. } => PAUSE,
+            Self::Forms(_) => FORMS_PAUSE,
+        }
     }
 }
 
 impl Shared {
     async fn attempt(&self, number: u32) -> Result<(), String> {
         let url = self.url.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let (id, name) = (format!("org_{number:08}"), format!("Forhandler {number}"));
-        let body = clerk_events::organization("organization.created", &id, &name, CREATED_AT).to_string();
-        let svix_id = format!("msg_{number:08}");
-        let headers = signed_headers(WEBHOOK_SECRET, &svix_id, Clock::system().now(), body.as_bytes()).expect("valid");
-        let request = self.client.post(format!("{url}/webhooks/clerk")).body(body);
-        let request = headers.into_iter().fold(request, |request, (name, value)| request.header(name, value));
-        match request.send().await {
+        match self.request(&url, number).send().await {
             Ok(response) if response.status().is_success() => Ok(()),
             Ok(response) => Err(response.status().as_u16().to_string()),
             Err(_) => Err("no answer".to_owned()),
+        }
+    }
+
+    fn request(&self, url: &str, number: u32) -> RequestBuilder {
+        match &self.what {
+            What::Webhooks => {
+                let (id, name) = (format!("org_{number:08}"), format!("Forhandler {number}"));
+                let body = clerk_events::organization("organization.created", &id, &name, CREATED_AT).to_string();
+                let (svix_id, now) = (format!("msg_{number:08}"), Clock::system().now());
+                let headers = signed_headers(WEBHOOK_SECRET, &svix_id, now, body.as_bytes()).expect("valid");
+                let request = self.client.post(format!("{url}/webhooks/clerk")).body(body);
+                headers.into_iter().fold(request, |request, (name, value)| request.header(name, value))
+            }
+            What::Leads { user, organization, key } => {
+                let token = SessionToken::for_user(*user).organization(*organization, "slug", "org:admin").mint(key);
+                let lead = json!({ "customer_name": "Kunde", "customer_email": format!("lead{number}@example.no") });
+                let request = self.client.post(format!("{url}/api/v1/leads")).bearer_auth(token);
+                request.header("Idempotency-Key", format!("lead-{number}")).json(&lead)
+            }
+            What::Forms(key) => {
+                let email = format!("form{number}@example.no");
+                let form = json!({ "email": email, "message": "Hei", "_nonce": number.to_string() });
+                self.client.post(format!("{url}/webhooks/form/{key}")).json(&form)
+            }
         }
     }
 

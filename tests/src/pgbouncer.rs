@@ -29,12 +29,14 @@ pub async fn version() -> Option<(u32, u32)> {
 }
 
 impl PgBouncer {
-    /// Starts one in front of the database with this URL, whose server listens on a Unix socket. With `settings` of its own,
-    /// one a line.
+    /// Starts one in front of the database with this URL. With `settings` of its own, one a line.
     pub async fn before(database_url: &str, settings: &str) -> Self {
-        let socket = "the tests' clusters listen on Unix sockets";
-        let (address, host) = database_url.split_once("?host=").expect(socket);
-        let database = address.rsplit('/').next().expect("rsplit yields at least one part");
+        let (address, socket) = database_url.split_once("?host=").unwrap_or((database_url, ""));
+        let (before, database) = address.rsplit_once('/').expect("a URL");
+        let server = match (socket, before.rsplit_once(':')) {
+            ("", Some((_, port))) => format!("127.0.0.1 port={port}"),
+            _ => socket.to_owned(),
+        };
         let free = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let port = free.local_addr().expect("it is bound").port();
         drop(free);
@@ -43,7 +45,7 @@ impl PgBouncer {
         let mut configuration = String::new();
         let _ = write!(
             configuration,
-            "[databases]\n{database} = host={host} dbname={database} user=postgres\n\
+            "[databases]\n{database} = host={server} dbname={database} user=postgres\n\
              [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nauth_type = any\nunix_socket_dir =\n{settings}\n"
         );
         let file = directory.join("pgbouncer.ini");

@@ -39,26 +39,32 @@ pub enum Mode {
 pub struct Proxy {
     url: String,
     mode: watch::Sender<Mode>,
+    server: watch::Sender<PathBuf>,
     _accepting: JoinSet<()>,
 }
 
 impl Proxy {
     /// Starts one in front of the database with this URL, whose server listens on a Unix socket.
     pub async fn before(database_url: &str) -> Self {
-        let socket = "the tests' clusters listen on Unix sockets";
-        let (address, directory) = database_url.split_once("?host=").expect(socket);
+        let (address, socket) = socket_of(database_url);
         let database = address.rsplit('/').next().expect("rsplit yields at least one part");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let port = listener.local_addr().expect("it is bound").port();
         let (mode, modes) = watch::channel(Mode::Pass);
         let mut accepting = JoinSet::new();
-        accepting.spawn(accept(listener, Path::new(directory).join(".s.PGSQL.5432"), modes));
-        Self { url: format!("postgres://postgres@127.0.0.1:{port}/{database}"), mode, _accepting: accepting }
+        let (server, servers) = watch::channel(socket);
+        accepting.spawn(accept(listener, servers, modes));
+        Self { url: format!("postgres://postgres@127.0.0.1:{port}/{database}"), mode, server, _accepting: accepting }
     }
 
     /// The database's URL, through the proxy.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// New connections lead to the server with this URL, as after a change in the DNS. Those that are open stay where they are.
+    pub fn lead_to(&self, database_url: &str) {
+        self.server.send_replace(socket_of(database_url).1);
     }
 
     /// Changes what becomes of connections.
@@ -67,10 +73,18 @@ impl Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, server: PathBuf, modes: watch::Receiver<Mode>) {
+/// What stands before the socket in a URL, and the socket.
+fn socket_of(database_url: &str) -> (&str, PathBuf) {
+    let socket = "the tests' clusters listen on Unix sockets";
+    let (address, directory) = database_url.split_once("?host=").expect(socket);
+    (address, Path::new(directory).join(".s.PGSQL.5432"))
+}
+
+async fn accept(listener: TcpListener, servers: watch::Receiver<PathBuf>, modes: watch::Receiver<Mode>) {
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
-        connections.spawn(connect(client, server.clone(), modes.clone()));
+        let server = servers.borrow().clone();
+        connections.spawn(connect(client, server, modes.clone()));
         while connections.try_join_next().is_some() {}
     }
 }

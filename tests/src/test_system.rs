@@ -13,7 +13,7 @@ use tokio::{
 use crate::{
     jobs::JobTable,
     ledger::{Ledger, Tally},
-    load::Load,
+    load::{Load, What},
     processes::{Signal, ended, signal, start_api, start_worker, start_worker_as},
 };
 
@@ -30,6 +30,8 @@ pub struct TestSystem {
     pub load: Load,
     /// Issues the API's tokens.
     pub clerk: StandIn,
+    /// Where the API is.
+    pub url: String,
     api: Child,
     ledger: Ledger,
     superuser_url: String,
@@ -51,9 +53,9 @@ impl TestSystem {
             StandIn::start(listener, Options::in_memory(SigningKey::generate())).await.expect("it keeps no file");
         let (api, url) = start_api(database_url, &clerk).await;
         let workers = (0..workers).map(|_| start_worker(database_url)).collect();
-        let load = Load::start(&url, SENDERS);
+        let load = Load::start(What::Webhooks, &url, SENDERS);
         let (superuser_url, database_url) = (superuser_url.to_owned(), database_url.to_owned());
-        let system = Self { workers, load, clerk, api, ledger, superuser_url, database_url };
+        let system = Self { workers, load, clerk, url, api, ledger, superuser_url, database_url };
         system.settle(Instant::now()).await;
         system
     }
@@ -65,6 +67,12 @@ impl TestSystem {
     /// Adds a worker that is started by this command.
     pub fn hire_by(&mut self, command: Command) {
         self.workers.push(start_worker_as(command));
+    }
+
+    /// Another server has taken over, whose superuser reaches it by this URL.
+    pub fn follow(&mut self, superuser_url: &str) {
+        superuser_url.clone_into(&mut self.superuser_url);
+        self.ledger = Ledger::at(superuser_url);
     }
 
     /// Asks the worker that is there longest to stop, and returns its exit code.
@@ -86,6 +94,7 @@ impl TestSystem {
         kill(&mut self.api).await;
         let (api, url) = start_api(&self.database_url, &self.clerk).await;
         self.load.retarget(&url);
+        self.url = url;
         self.api = api;
     }
 

@@ -15,6 +15,7 @@ mod database;
 mod deploy;
 mod distributed;
 mod end_to_end;
+mod failover;
 mod faults;
 mod first_request;
 mod forms;

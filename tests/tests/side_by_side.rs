@@ -14,7 +14,7 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, Executor};
 use tests::{
     app::{Dealership, TestApp},
-    load::Load,
+    load::{Load, What},
     processes::{Signal, command, ended, resident_memory, signal, start_api_as},
 };
 use tokio::time::{Instant, sleep};
@@ -118,7 +118,7 @@ async fn whoever_means_harm_harms_nobody_else() {
     let stranger = Hostile::stranger([127, 0, 0, 2].into(), address);
     let words = format!("{}b", "a".repeat(199));
     let seller = Hostile::seller([127, 0, 0, 3].into(), address, &token(&app, &hostile), &words);
-    let load = Load::start(&url, 2);
+    let load = Load::start(What::Webhooks, &url, 2);
     let until = Instant::now() + ATTACK;
     let working =
         join_all(tokens.into_iter().zip(10..).map(|(token, n)| work(&url, [127, 0, 0, n].into(), token, until)));

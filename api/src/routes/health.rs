@@ -65,11 +65,39 @@ pub(crate) async fn ready(
     State(database): State<Arc<ReadinessCheck>>,
     State(phase): State<watch::Receiver<Phase>>,
 ) -> Result<Json<Health>, Problem> {
+    answer(&database, &phase, Readiness::Ready).await
+}
+
+/// Whether reads would succeed now. They do while commits hang, since no synchronous standby confirms them, and the database
+/// can be read.
+#[utoipa::path(get, path = "/health/ready/reads", tag = "Service", operation_id = "getReadinessForReads", security(()),
+    responses(
+        (status = 200, description = "They would", body = Health),
+        ReadinessProblems,
+    ))]
+pub(crate) async fn ready_for_reads(
+    State(database): State<Arc<ReadinessCheck>>,
+    State(phase): State<watch::Receiver<Phase>>,
+) -> Result<Json<Health>, Problem> {
+    answer(&database, &phase, Readiness::CommitsHang).await
+}
+
+/// Ready, too, where the database is no more than `enough`.
+async fn answer(
+    database: &ReadinessCheck,
+    phase: &watch::Receiver<Phase>,
+    enough: Readiness,
+) -> Result<Json<Health>, Problem> {
     if *phase.borrow() != Phase::Serving {
         return Err(Problem::not_ready("This process is stopping."));
     }
     match database.ask().await {
-        Readiness::Ready => Ok(Json(Health { status: "ready", version: common::VERSION })),
+        readiness if readiness == Readiness::Ready || readiness == enough => {
+            Ok(Json(Health { status: "ready", version: common::VERSION }))
+        }
+        Readiness::Ready | Readiness::CommitsHang => Err(Problem::not_ready(
+            "Only reads succeed: commits wait for a standby of the database that does not confirm them.",
+        )),
         Readiness::Unavailable => Err(Problem::unavailable()),
         Readiness::NotMigrated => Err(Problem::not_ready("The database is not migrated to what this version needs.")),
         Readiness::NotIsolated => {

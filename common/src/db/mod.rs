@@ -6,6 +6,7 @@ mod access;
 mod batches;
 mod begin;
 mod cancel;
+mod commits;
 mod dedicated_connection;
 mod error;
 mod isolation;
@@ -47,6 +48,7 @@ pub use url::{DatabaseUrl, InvalidDatabaseUrl};
 
 use self::{
     cancel::Canceller,
+    commits::Commits,
     isolation::{Isolation, keep_looking},
     lookup::Lookup,
     notifier::Notifier,
@@ -71,8 +73,17 @@ pub struct Db {
     /// For connections outside the pool.
     direct: PgConnectOptions,
     isolation: Isolation,
+    commits: Commits,
+    canceller: Canceller,
     /// Looks at the isolation from time to time; ends with the last clone.
     _looking: Arc<JoinSet<()>>,
+}
+
+/// What has been found out of the database.
+#[derive(Debug)]
+struct Found {
+    isolation: Isolation,
+    commits: Commits,
 }
 
 impl Db {
@@ -83,11 +94,13 @@ impl Db {
         let direct = url.direct_options().clone().application_name(application);
         let isolation = Isolation::unknown();
         let canceller = Canceller::new(named(&direct, "canceller"));
-        let pool = Pool::new(options, connections, canceller, isolation.clone());
+        let commits = Commits::unknown();
+        let found = Found { isolation: isolation.clone(), commits: commits.clone() };
+        let pool = Pool::new(options, connections, canceller.clone(), found);
         let mut looking = JoinSet::new();
         looking.spawn(keep_looking(isolation.clone(), pool.clone()));
         let notifier = Notifier::start(pool.clone());
-        Self { notifier, pool, url: url.clone(), direct, isolation, _looking: Arc::new(looking) }
+        Self { notifier, pool, url: url.clone(), direct, isolation, commits, canceller, _looking: Arc::new(looking) }
     }
 
     /// Opens the system door: all dealerships, the queue, deliveries and the mirror. For provisioning and operation,

@@ -94,9 +94,14 @@ impl OpenTransaction {
         })
     }
 
-    /// Makes the changes durable.
+    /// Makes the changes durable. While commits hang, nobody waits for one for long: it may yet take place.
     pub(crate) async fn commit(mut self) -> sqlx::Result<()> {
-        self.conn().execute("COMMIT").await?;
+        let pool = self.pool.clone();
+        tokio::select! {
+            biased;
+            committed = self.conn().execute("COMMIT") => committed.map(drop)?,
+            () = pool.commits().given_up() => return Err(io::Error::from(io::ErrorKind::TimedOut).into()),
+        }
         if let Some(opened) = self.opened.take() {
             self.pool.keep(opened);
         }

@@ -21,9 +21,9 @@ use tokio::{
 };
 
 use super::{
-    Begin, Error, Result,
+    Begin, Error, Found, Result,
     cancel::{Backend, Canceller},
-    isolation::Isolation,
+    commits::Commits,
     lookup::Lookup,
     open_transaction::{Answer, OpenTransaction},
     opened::Opened,
@@ -52,7 +52,7 @@ struct Shared {
     options: PgConnectOptions,
     limit: u32,
     canceller: Canceller,
-    isolation: Isolation,
+    found: Found,
     /// Unknown until somebody has looked.
     pooling: OnceLock<Pooling>,
     /// One for each connection that is in use.
@@ -95,14 +95,14 @@ struct Idle {
 
 impl Pool {
     /// Connects when first used. Needs a Tokio runtime.
-    pub(super) fn new(options: PgConnectOptions, limit: u32, canceller: Canceller, isolation: Isolation) -> Self {
+    pub(super) fn new(options: PgConnectOptions, limit: u32, canceller: Canceller, found: Found) -> Self {
         let permits = Arc::new(Semaphore::new(limit as usize));
         let (unused, pooling, waiting, returning, timeouts) = Default::default();
         Self(Arc::new(Shared {
             options,
             limit,
             canceller,
-            isolation,
+            found,
             pooling,
             permits,
             unused,
@@ -121,6 +121,11 @@ impl Pool {
             limit: self.0.limit,
             timeouts: self.0.timeouts.load(Ordering::Relaxed),
         }
+    }
+
+    /// Whether commits come through.
+    pub(super) fn commits(&self) -> &Commits {
+        &self.0.found.commits
     }
 
     /// What stands between this pool and the server. Until it is known, no statement is cancelled.
@@ -239,7 +244,7 @@ impl Pool {
         let until = Instant::now() + TIME_LIMIT;
         let opened = timeout_at(until, Opened::connect(&self.0.options, self.0.pooling.get().copied())).await;
         let mut opened = opened.map_err(|_| self.timed_out())?.map_err(Error::of_begin)?;
-        let Ok(checked) = timeout_at(until, self.0.isolation.check(&mut opened)).await else {
+        let Ok(checked) = timeout_at(until, self.0.found.isolation.check(&mut opened)).await else {
             let backend = opened.session.backend();
             self.abandon(opened, backend).await;
             return Err(self.timed_out());

@@ -1,13 +1,23 @@
 use std::time::Duration;
 
 use sqlx::FromRow;
-use tokio::{sync::Mutex, time::Instant};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep},
+};
 
-use super::{Db, DedicatedConnection, Error, Result, isolation::Isolation, migrate::newest_migration};
+use super::{
+    Db, DedicatedConnection, Error, Result,
+    commits::{CommitCheck, Commits},
+    isolation::Isolation,
+    migrate::newest_migration,
+};
 use crate::telemetry::error_chain;
 
 /// How long an answer holds: however many ask, the database is not asked more often.
 const FRESH: Duration = Duration::from_millis(250);
+/// How often is asked if nobody does.
+const INTERVAL: Duration = Duration::from_secs(1);
 /// How long the question may take.
 const LIMIT: Duration = Duration::from_secs(2);
 
@@ -22,17 +32,23 @@ pub enum Readiness {
     Unavailable,
     /// Dealerships are not isolated from each other.
     NotIsolated,
+    /// It can be read, but commits wait for a standby that does not confirm them.
+    CommitsHang,
 }
 
 /// Asks whether the database can serve requests, over a connection of its own: that all of the pool are busy is no
 /// reason to send requests elsewhere, where there are no more of them.
 #[derive(Debug)]
-pub struct ReadinessCheck(Mutex<State>);
+pub struct ReadinessCheck {
+    state: Mutex<State>,
+    commits: Commits,
+}
 
 #[derive(Debug)]
 struct State {
     connection: DedicatedConnection,
     isolation: Isolation,
+    commits: CommitCheck,
     last: Option<(Instant, Readiness)>,
 }
 
@@ -40,12 +56,13 @@ impl ReadinessCheck {
     /// Connects when first asked.
     pub fn new(db: &Db) -> Self {
         let connection = DedicatedConnection::new(db, "readiness", LIMIT);
-        Self(Mutex::new(State { connection, isolation: db.isolation.clone(), last: None }))
+        let (isolation, commits) = (db.isolation.clone(), CommitCheck::new(db));
+        Self { state: Mutex::new(State { connection, isolation, commits, last: None }), commits: db.commits.clone() }
     }
 
     /// Asks, unless somebody just did.
     pub async fn ask(&self) -> Readiness {
-        let mut state = self.0.lock().await;
+        let mut state = self.state.lock().await;
         if let Some((_, readiness)) = state.last.filter(|(at, _)| at.elapsed() < FRESH) {
             return readiness;
         }
@@ -53,6 +70,7 @@ impl ReadinessCheck {
             Ok(_) if !state.isolation.holds() => Readiness::NotIsolated,
             Ok(Answer { writable: false, .. }) => Readiness::Unavailable,
             Ok(Answer { migrated: false, .. }) => Readiness::NotMigrated,
+            Ok(Answer { commits_hang: true, .. }) => Readiness::CommitsHang,
             Ok(_) => Readiness::Ready,
             Err(error) => {
                 tracing::warn!(error = error_chain(&error), "not ready");
@@ -62,8 +80,24 @@ impl ReadinessCheck {
                 }
             }
         };
+        if readiness == Readiness::Unavailable {
+            state.commits.forget();
+        }
         state.last = Some((Instant::now(), readiness));
         readiness
+    }
+
+    /// Asks from time to time, forever, so that it is known whether commits hang when nobody else asks.
+    pub async fn keep_asking(&self) {
+        loop {
+            self.ask().await;
+            sleep(INTERVAL).await;
+        }
+    }
+
+    /// Whether commits did hang when somebody last asked.
+    pub fn commits_hang(&self) -> bool {
+        self.commits.hang()
     }
 }
 
@@ -72,6 +106,8 @@ impl ReadinessCheck {
 struct Answer {
     migrated: bool,
     writable: bool,
+    #[sqlx(skip)]
+    commits_hang: bool,
 }
 
 impl State {
@@ -94,9 +130,10 @@ impl State {
         )
         .bind(newest_migration())
         .fetch_one(&mut conn);
-        let answer: Answer = self.connection.within_limit(question).await?;
+        let mut answer: Answer = self.connection.within_limit(question).await?;
         // A name may lead to another server by now: asked again, it should.
         if answer.writable {
+            answer.commits_hang = self.connection.within_limit(self.commits.hang(&mut conn)).await?;
             self.connection.put_back(conn);
         }
         Ok(answer)

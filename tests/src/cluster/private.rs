@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
     process::Stdio,
     sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
 };
 
 use common::db::{self, DatabaseUrl};
@@ -19,6 +20,7 @@ use super::{
     Outcome, execute,
     lease::{Place, supervisor_binary},
     or_panic,
+    processes::{self, Frozen},
 };
 
 /// A durable PostgreSQL of one test. It ends, with everything in it, when this value is dropped or the process ends.
@@ -71,6 +73,17 @@ impl PrivateCluster {
         }
     }
 
+    /// Moves them back, and leaves nothing there.
+    pub async fn move_tables_back(&self) {
+        for statement in [
+            "ALTER TABLE jobs SET TABLESPACE pg_default",
+            "ALTER TABLE deliveries SET TABLESPACE pg_default",
+            "DROP TABLESPACE elsewhere",
+        ] {
+            or_panic(execute(&self.url, statement).await.map_err(Into::into));
+        }
+    }
+
     /// The directory of the cluster, which belongs to the server's user.
     pub fn directory(&self) -> PathBuf {
         self.place.cluster()
@@ -81,10 +94,82 @@ impl PrivateCluster {
         self.place.cluster().join("postgres.log")
     }
 
+    /// Ends the server as the loss of its host would: nobody says goodbye.
+    pub fn kill(&self) {
+        processes::kill(&self.data());
+    }
+
+    /// Stops all of the server's processes in the middle of whatever they do, until the value is dropped.
+    pub fn freeze(&self) -> Frozen {
+        Frozen::of(&self.data())
+    }
+
+    /// Makes a standby the primary, and returns when it is.
+    pub async fn promote(&self) {
+        let mut superuser = self.connect().await;
+        let promoted = sqlx::query_scalar::<_, bool>("SELECT pg_promote()").fetch_one(&mut superuser).await;
+        assert!(promoted.expect("a standby"), "it is promoted within a minute");
+    }
+
+    /// Starts a hot standby of this cluster that calls itself `standby`. The cluster is stopped for it and started again.
+    pub async fn standby(&mut self) -> Self {
+        self.stop().await;
+        let standby = or_panic(self.copy().await);
+        self.start().await;
+        let mut standby = standby;
+        standby.start().await;
+        standby
+    }
+
+    /// The same, and from now on each commit waits for it.
+    pub async fn synchronous_standby(&mut self) -> Self {
+        let standby = self.standby().await;
+        let mut superuser = self.connect().await;
+        for statement in ["ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (standby)'", "SELECT pg_reload_conf()"] {
+            sqlx::raw_sql(statement).execute(&mut superuser).await.expect("the superuser may");
+        }
+        let confirms = "SELECT EXISTS (SELECT FROM pg_stat_replication WHERE sync_state = 'quorum')";
+        while !sqlx::query_scalar::<_, bool>(confirms).fetch_one(&mut superuser).await.expect("valid") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        standby
+    }
+
+    /// A copy of a stopped server's files, as a standby. This takes no tool that not every PostgreSQL comes with.
+    async fn copy(&self) -> Outcome<Self> {
+        let place = Self::place()?;
+        let home = place.cluster();
+        let copied = Command::new("cp").arg("-a").arg(self.directory()).arg(&home).status().await?;
+        if !copied.success() {
+            return Err("cp failed".into());
+        }
+        let settings = home.join("data/postgresql.auto.conf");
+        let host = self.directory();
+        let primary = format!(
+            "primary_conninfo = 'host={} user=postgres application_name=standby'\nwal_retrieve_retry_interval = '100ms'\n",
+            host.display()
+        );
+        fs::write(&settings, fs::read_to_string(&settings)? + &primary)?;
+        fs::write(home.join("data/standby.signal"), "")?;
+        Self::supervise(place)
+    }
+
     async fn create() -> Outcome<Self> {
+        let mut cluster = Self::supervise(Self::place()?)?;
+        cluster.tell("start").await?;
+        execute(&socket_url(&cluster.place.cluster(), "postgres"), "CREATE DATABASE norvalt").await?;
+        db::migrate(&cluster.url.parse::<DatabaseUrl>()?).await?;
+        Ok(cluster)
+    }
+
+    fn place() -> Outcome<Place> {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let place = Place::private(NUMBER.fetch_add(1, Ordering::Relaxed))?;
         place.create()?;
+        Ok(place)
+    }
+
+    fn supervise(place: Place) -> Outcome<Self> {
         let mut command = Command::new(supervisor_binary()?);
         command.arg("--private").arg(place.root()).process_group(0).current_dir("/").stderr(File::create(place.log())?);
         let mut supervisor = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
@@ -92,11 +177,11 @@ impl PrivateCluster {
         let commands = supervisor.stdin.take().expect(pipes);
         let answers = BufReader::new(supervisor.stdout.take().expect(pipes)).lines();
         let url = socket_url(&place.cluster(), "norvalt");
-        let mut cluster = Self { url, place, commands, answers, _supervisor: supervisor };
-        cluster.tell("start").await?;
-        execute(&socket_url(&cluster.place.cluster(), "postgres"), "CREATE DATABASE norvalt").await?;
-        db::migrate(&cluster.url.parse::<DatabaseUrl>()?).await?;
-        Ok(cluster)
+        Ok(Self { url, place, commands, answers, _supervisor: supervisor })
+    }
+
+    fn data(&self) -> PathBuf {
+        self.directory().join("data")
     }
 
     async fn tell(&mut self, command: &str) -> Outcome<()> {

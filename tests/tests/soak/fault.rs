@@ -28,6 +28,7 @@ pub(super) enum Fault {
     HalfClosed,
     Stalled,
     Vanished,
+    FailedOver,
 }
 
 const TERMINATE: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -36,7 +37,7 @@ const POISON: &str = r#"INSERT INTO jobs (queue, kind, payload, payload_version,
     VALUES ('test.misbehave', 'test.misbehave', '{"how": "abort"}', 1, 'available', 1)"#;
 
 impl Fault {
-    pub(super) const ALL: [Self; 16] = [
+    pub(super) const ALL: [Self; 17] = [
         Self::ApiKilled,
         Self::WorkerKilled,
         Self::WorkerStopped,
@@ -53,6 +54,7 @@ impl Fault {
         Self::HalfClosed,
         Self::Stalled,
         Self::Vanished,
+        Self::FailedOver,
     ];
 
     pub(super) fn name(self) -> &'static str {
@@ -73,6 +75,7 @@ impl Fault {
             Self::HalfClosed => "connections half-closed",
             Self::Stalled => "a network that stalled for 1 to 12 s",
             Self::Vanished => "connections that vanished",
+            Self::FailedOver => "a primary lost to its standby",
         }
     }
 }
@@ -110,6 +113,7 @@ impl Soak {
             Fault::HalfClosed => self.disturb(Mode::HalfClose, 0..=0).await,
             Fault::Stalled => self.disturb(Mode::Stall, 1..=12).await,
             Fault::Vanished => self.disturb(Mode::Vanish, 0..=0).await,
+            Fault::FailedOver => self.fail_over().await,
         }
         true
     }
@@ -162,6 +166,23 @@ impl Soak {
         disk.relieve();
         self.disk = Some(disk);
         true
+    }
+
+    /// There is a standby from now on, which takes over soon. To make one, the primary is away for a moment.
+    async fn fail_over(&mut self) {
+        if self.disk.is_some() {
+            self.cluster.move_tables_back().await;
+        }
+        let standby = self.cluster.synchronous_standby().await;
+        self.pause(1..=5).await;
+        self.cluster.kill();
+        standby.promote().await;
+        self.proxy.lead_to(&standby.url);
+        self.system.follow(&standby.url);
+        self.cluster = standby;
+        if let Some(disk) = &self.disk {
+            self.cluster.move_tables_to(&disk.directory()).await;
+        }
     }
 
     async fn disturb(&mut self, mode: Mode, seconds: RangeInclusive<u64>) {
