@@ -74,6 +74,11 @@ impl Tenant {
         drop(permit);
     }
 
+    /// Gives everything back once what was read is as durable as what is written.
+    pub(crate) async fn confirm(self) -> Result<(), Problem> {
+        Ok(self.tx.confirm().await?)
+    }
+
     /// What a POST under this key was answered before, if it was. For [`answer!`].
     pub(crate) async fn recall(&mut self) -> Result<Option<Answered>, Problem> {
         let Some(Repeatable { keyed, .. }) = &self.repeatable else { return Ok(None) };
@@ -148,7 +153,7 @@ macro_rules! answer {
     ($tenant:ident, $work:expr) => {
         loop {
             if let Some(answered) = $tenant.recall().await? {
-                $tenant.leave();
+                $tenant.confirm().await?;
                 break Ok(answered);
             }
             let done = $work.await;

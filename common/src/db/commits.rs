@@ -22,8 +22,8 @@ const WAITING: &str = "-- db::commits
     SELECT EXISTS (SELECT FROM pg_stat_activity
                    WHERE wait_event = 'SyncRep' AND clock_timestamp() - query_start > interval '2 s');
     SET ROLE norvalt_system";
-/// Writes no row, and yet has to be committed.
-const TRIAL: &str = "-- db::commits\nSELECT pg_logical_emit_message(true, 'norvalt', '')";
+/// Writes no row, and yet its commit has to be confirmed, and with it all from before.
+pub(super) const TRIAL: &str = "-- db::commits\nSELECT pg_logical_emit_message(true, 'norvalt', '')";
 
 /// What was found when somebody last looked. Clones share it.
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 use uuid::Uuid;
 
-use super::{Result, begin::become_tenant, notifier::Notifier, open_transaction::OpenTransaction};
+use super::{Result, begin::become_tenant, commits::TRIAL, notifier::Notifier, open_transaction::OpenTransaction};
 use crate::ids::DealershipId;
 
 /// A transaction bound to one dealership by Row-Level Security. Dropping it without a commit rolls back.
@@ -33,6 +33,13 @@ impl TenantTx {
         self.tx.commit().await?;
         self.notifier.notify(self.enqueued);
         Ok(())
+    }
+
+    /// Ends a transaction that only read, and returns when what it has read will outlive the server. Somebody else may have
+    /// given up waiting for the commit that wrote it, and then a standby need not have it yet.
+    pub async fn confirm(mut self) -> Result<()> {
+        self.conn().execute(TRIAL).await?;
+        self.commit().await
     }
 
     /// Ends a transaction that only read, once its last statement has been answered. Dropping it does the same, but whoever

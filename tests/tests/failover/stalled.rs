@@ -77,6 +77,36 @@ async fn commits_that_hang_are_noticed_while_reads_go_on() {
 }
 
 #[tokio::test]
+async fn nothing_is_acknowledged_again_that_a_standby_may_not_have() {
+    let pair = Pair::synchronous().await;
+    let app = TestApp::start_on(&pair.primary.url, |_| {}).await;
+    let oslo = app.dealership("Tesla Oslo").await;
+    let lead = json!({ "customer_name": "Ola", "customer_email": "ola@example.no" });
+    let (kari, per) = (oslo.admin(), oslo.member("per", "org:member").await);
+    let create = async |person: &Person<'_>| {
+        let create = person.request(Method::POST, "/api/v1/leads").header("Idempotency-Key", "1").json(&lead);
+        timeout(Duration::from_millis(700), create.send()).await
+    };
+    let frozen = pair.standby.freeze();
+    create(&kari).await.expect_err("it hangs");
+    let committed = async {
+        while app.count("SELECT count(*) FROM leads").await == 0 {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(NOTICED, committed).await.expect("nobody waits for it any more, so that others see it");
+    let again = create(&kari).await;
+    assert!(again.is_err(), "the standby does not have it: {again:?}");
+    create(&per).await.expect_err("nor this one");
+    drop(frozen);
+    timeout(RECOVERED + NOTICED, until_ready_is(&app, StatusCode::OK)).await.expect("it is ready again");
+    let again = kari.request(Method::POST, "/api/v1/leads").header("Idempotency-Key", "1").json(&lead);
+    let again = Answer::of(again).await;
+    assert_eq!((again.status.as_u16(), again.headers["idempotent-replayed"].as_bytes()), (201, &b"true"[..]));
+    assert_eq!(app.count("SELECT count(*) FROM leads").await, 2);
+}
+
+#[tokio::test]
 async fn a_worker_whose_commits_hang_does_not_use_up_connections() {
     let pair = Pair::synchronous().await;
     let app = TestApp::start_on(&pair.primary.url, |_| {}).await;
