@@ -12,6 +12,7 @@ mod context;
 mod data;
 mod graphile;
 mod http;
+mod inquiries;
 mod load;
 mod loading;
 mod output;

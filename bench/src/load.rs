@@ -6,7 +6,16 @@ use std::{
 use serde::Serialize;
 use tokio::task::JoinSet;
 
-use crate::{Outcome, http::Connection, traffic::Traffic};
+use crate::{Outcome, http::Connection};
+
+/// The requests of one connection, one after the other.
+pub(crate) trait Requests: Send + 'static {
+    /// The bytes of the next one.
+    fn next(&mut self) -> Outcome<&[u8]>;
+
+    /// Whether its answer is the right one.
+    fn check(&self, status: u16, body: &[u8]) -> Result<(), String>;
+}
 
 /// What a load came to.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -44,7 +53,7 @@ struct Tally {
 }
 
 /// Sends one request after the other on each of so many connections, and checks every answer.
-pub(crate) async fn run(address: SocketAddr, traffic: Vec<Traffic>, until: Until) -> Outcome<Measured> {
+pub(crate) async fn run<R: Requests>(address: SocketAddr, traffic: Vec<R>, until: Until) -> Outcome<Measured> {
     let mut connections = Vec::new();
     for traffic in traffic {
         connections.push((Connection::open(address).await?, traffic));
@@ -65,10 +74,10 @@ pub(crate) async fn run(address: SocketAddr, traffic: Vec<Traffic>, until: Until
     Ok(all.over(begin.elapsed()))
 }
 
-async fn one(
+async fn one<R: Requests>(
     address: SocketAddr,
     mut connection: Connection,
-    mut traffic: Traffic,
+    mut traffic: R,
     until: Until,
     begin: Instant,
 ) -> Outcome<Tally> {

@@ -58,6 +58,10 @@ pub struct Options {
 pub enum Part {
     /// Requests and webhooks, each against pgbench
     Requests,
+    /// Forms and mails from outside, against pgbench
+    Intake,
+    /// Messages through a mail server
+    Sending,
     /// The queue, against pgbench and graphile-worker
     Jobs,
     /// From a webhook to its effect, while nothing else happens

@@ -68,12 +68,22 @@ pub(crate) struct Launcher<'a> {
 impl Launcher<'_> {
     /// Starts the API, waits until it is ready, and tells where it is and how long that took.
     pub(crate) async fn api(&self, url: &str) -> Outcome<(Process, SocketAddr, Duration)> {
+        self.api_with(url, &[]).await
+    }
+
+    /// The same, with these settings beside.
+    pub(crate) async fn api_with(
+        &self,
+        url: &str,
+        settings: &[(&str, &str)],
+    ) -> Outcome<(Process, SocketAddr, Duration)> {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let (mut command, output) = self.command("api", url)?;
         command.env("PORT", port.to_string()).env("CLERK_PUBLISHABLE_KEY", PUBLISHABLE_KEY);
         command.env("CLERK_JWKS_URL", self.clerk.jwks_url()).env("CLERK_WEBHOOK_SECRET", WEBHOOK_SECRET);
         command.envs(self.options.database_connections.map(|count| ("DATABASE_CONNECTIONS", count.to_string())));
+        command.envs(settings.iter().copied());
         let begin = Instant::now();
         let mut process = Process { child: command.spawn()?, output };
         process.until_ready("the API", address, begin).await?;
@@ -82,7 +92,13 @@ impl Launcher<'_> {
 
     /// Starts a worker with so many slots.
     pub(crate) fn worker(&self, url: &str, concurrency: usize) -> Outcome<Process> {
+        self.worker_with(url, concurrency, &[])
+    }
+
+    /// The same, with these settings beside.
+    pub(crate) fn worker_with(&self, url: &str, concurrency: usize, settings: &[(&str, &str)]) -> Outcome<Process> {
         let (mut command, output) = self.command("worker", url)?;
+        command.envs(settings.iter().copied());
         Ok(Process { child: command.env("WORKER_CONCURRENCY", concurrency.to_string()).spawn()?, output })
     }
 

@@ -80,6 +80,8 @@ async fn measure_parts(bench: &mut Bench) -> Outcome<()> {
     parts::ceiling::measure(bench).await?;
     for (part, title) in [
         (Part::Requests, "requests, in turn with pgbench"),
+        (Part::Intake, "inquiries from outside"),
+        (Part::Sending, "messages that go out"),
         (Part::Jobs, "jobs, in turn with pgbench"),
         (Part::Latency, "from a webhook to its effect"),
         (Part::Load, "few and many connections"),
@@ -93,6 +95,8 @@ async fn measure_parts(bench: &mut Bench) -> Outcome<()> {
         eprintln!("== {title}");
         match part {
             Part::Requests => parts::requests::measure(bench).await?,
+            Part::Intake => parts::intake::measure(bench).await?,
+            Part::Sending => parts::sending::measure(bench).await?,
             Part::Jobs => parts::jobs::measure(bench).await?,
             Part::Latency => parts::latency::measure(bench).await?,
             Part::Load => parts::load::measure(bench).await?,

@@ -9,12 +9,15 @@ pub(crate) struct Script {
     pub(crate) variables: Vec<(String, String)>,
 }
 
-/// What stands for a value of the recorded request: a variable of pgbench, by name.
+/// What stands for a value of the recorded request: a value, and SQL with variables of pgbench.
 pub(crate) type Substitute<'a> = (&'a str, &'a str);
+
+/// In the SQL of a substitute: the recorded value.
+pub(crate) const ITSELF: &str = "{value}";
 
 impl Script {
     /// Sends these statements in this order, with as many round trips as the program needed: what came as one message is
-    /// one pipeline here. Values are parameters as they were there, those of `substitutes` variables that change.
+    /// one pipeline here. Values are parameters as they were there, those of `substitutes` change.
     pub(crate) fn of(statements: &[Statement], substitutes: &[Substitute<'_>]) -> Self {
         let mut script = Self::default();
         for (index, statement) in statements.iter().enumerate() {
@@ -78,11 +81,10 @@ impl Script {
                 Some(value) => {
                     let known = substitutes.iter().find(|(known, _)| known == value);
                     let fixed = format!("s{index}_{}", number + 1);
-                    let variable = known.map_or(fixed.as_str(), |(_, variable)| variable);
-                    if known.is_none() {
+                    if known.is_none_or(|(_, sql)| sql.contains(ITSELF)) {
                         self.variables.push((fixed.clone(), value.clone()));
                     }
-                    format!(":{variable}")
+                    known.map_or(format!(":{fixed}"), |(_, sql)| sql.replace(ITSELF, &format!(":{fixed}")))
                 }
             };
             sql = sql.replace(&placeholder, &substitute);
@@ -105,12 +107,9 @@ fn setting(statement: &str, substitutes: &[Substitute<'_>]) -> String {
     let assignment = statement.strip_prefix("SET LOCAL ").and_then(|assignment| assignment.split_once(" = "));
     let changing = assignment.and_then(|(name, value)| {
         let value = value.trim_matches('\'');
-        substitutes.iter().find(|(known, _)| *known == value).map(|(_, variable)| (name, variable))
+        substitutes.iter().find(|(known, _)| *known == value).map(|(_, sql)| (name, sql))
     });
-    changing.map_or_else(
-        || statement.to_owned(),
-        |(name, variable)| format!("SELECT set_config('{name}', :{variable}, true)"),
-    )
+    changing.map_or_else(|| statement.to_owned(), |(name, sql)| format!("SELECT set_config('{name}', {sql}, true)"))
 }
 
 #[cfg(test)]
@@ -133,7 +132,7 @@ mod tests {
             statement("COMMIT", &[]),
             statement("NOTIFY jobs, 'queues:default'", &[]),
         ];
-        let script = Script::of(&statements, &[("user_1", "user")]);
+        let script = Script::of(&statements, &[("user_1", ":user")]);
         let expected = "\\startpipeline\nBEGIN;\nSET LOCAL ROLE x;\nSELECT set_config('app.who', :user, true);\n\\endpipeline\n-- a\nSELECT :user::text, NULL, :user;\n\
                         INSERT INTO t VALUES (:s2_1) RETURNING id \\gset returned_\n\\startpipeline\nCOMMIT;\n-- b\nSELECT :s3_2, :user;\n\\endpipeline\nCOMMIT;\n\
                         NOTIFY jobs, 'queues default';\n";

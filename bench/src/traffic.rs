@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::{
     Outcome,
     data::{Sample, Samples},
+    load::Requests,
     processes::WEBHOOK_SECRET,
     random::Random,
 };
@@ -23,6 +24,8 @@ pub(crate) enum Path {
     Page,
     Lead,
     Create,
+    /// A person answers a customer by mail.
+    Reply,
     /// An event of Clerk's about somebody who is known.
     Webhook,
     /// Pages and single leads in turn.
@@ -65,6 +68,7 @@ enum Expected {
     Page { total: i64 },
     Lead(Uuid),
     Created { name: String },
+    Written,
     Accepted,
 }
 
@@ -86,20 +90,15 @@ struct Created<'a> {
     customer_name: &'a str,
 }
 
-impl Traffic {
-    pub(crate) fn new(path: Path, samples: Arc<Samples>, tokens: Tokens, seed: usize) -> Self {
-        let (clock, random) = (Clock::system(), Random::new(seed));
-        Self { path, samples, tokens, clock, random, subject: None, expected: Expected::Nothing, text: String::new() }
-    }
-
-    /// The bytes of the next request.
-    pub(crate) fn next(&mut self) -> Outcome<&[u8]> {
+impl Requests for Traffic {
+    fn next(&mut self) -> Outcome<&[u8]> {
         let path = match self.path {
             Path::Mixed if self.random.next().is_multiple_of(2) => Path::Page,
             Path::Mixed => Path::Lead,
             path => path,
         };
-        let samples = if path == Path::Create { &self.samples.writers } else { &self.samples.readers };
+        let samples =
+            if matches!(path, Path::Create | Path::Reply) { &self.samples.writers } else { &self.samples.readers };
         let sample = self.random.pick(samples).clone();
         self.text.clear();
         match path {
@@ -112,14 +111,14 @@ impl Traffic {
                 self.get(&format!("/api/v1/leads/{}", sample.lead), &sample)?;
             }
             Path::Create => self.create(&sample)?,
+            Path::Reply => self.reply(&sample)?,
             Path::Webhook => self.webhook(&sample)?,
         }
         self.subject = Some(sample);
         Ok(self.text.as_bytes())
     }
 
-    /// Whether the answer is the right one.
-    pub(crate) fn check(&self, status: u16, body: &[u8]) -> Result<(), String> {
+    fn check(&self, status: u16, body: &[u8]) -> Result<(), String> {
         let right = match &self.expected {
             Expected::Nothing => false,
             Expected::Page { total } => {
@@ -131,9 +130,17 @@ impl Traffic {
                 let created = |lead: Created<'_>| lead.customer_name == name;
                 status == 201 && serde_json::from_slice(body).is_ok_and(created)
             }
+            Expected::Written => status == 201,
             Expected::Accepted => status == 202 && body == br#"{"status":"accepted"}"#,
         };
         if right { Ok(()) } else { Err(format!("{status} {}", String::from_utf8_lossy(&body[..body.len().min(300)]))) }
+    }
+}
+
+impl Traffic {
+    pub(crate) fn new(path: Path, samples: Arc<Samples>, tokens: Tokens, seed: usize) -> Self {
+        let (clock, random) = (Clock::system(), Random::new(seed));
+        Self { path, samples, tokens, clock, random, subject: None, expected: Expected::Nothing, text: String::new() }
     }
 
     fn get(&mut self, target: &str, sample: &Sample) -> Outcome<()> {
@@ -144,15 +151,28 @@ impl Traffic {
 
     fn create(&mut self, sample: &Sample) -> Outcome<()> {
         let name = format!("Bjørn Håkonsen {:016x}", self.random.next());
-        let body = new_lead(&name);
+        self.post("/api/v1/leads", &new_lead(&name), sample)?;
+        self.expected = Expected::Created { name };
+        Ok(())
+    }
+
+    fn reply(&mut self, sample: &Sample) -> Outcome<()> {
+        let body = json!({
+            "lead_id": sample.lead, "channel": "email",
+            "message_content": "Hei! Bilen står her, og du er velkommen innom i morgen.",
+        });
+        self.expected = Expected::Written;
+        self.post("/api/v1/conversations", &body.to_string(), sample)
+    }
+
+    fn post(&mut self, target: &str, body: &str, sample: &Sample) -> Outcome<()> {
         let token = &self.tokens.0[&sample.user_id];
         write!(
             self.text,
-            "POST /api/v1/leads HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n\
+            "POST {target} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         )?;
-        self.expected = Expected::Created { name };
         Ok(())
     }
 

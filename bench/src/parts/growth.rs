@@ -243,7 +243,7 @@ async fn measure_claims(bench: &mut Bench, connection: &mut PgConnection, databa
             .ok_or("a claim is logged")?
     };
     let limit = claim.parameters.get(1).cloned().flatten().unwrap_or_default();
-    let script = Script::of(&[claim], &[(&limit, "ten")]).with("ten", &10);
+    let script = Script::of(&[claim], &[(&limit, ":ten")]).with("ten", &10);
     let mut millis = Vec::new();
     for more in ["", FINISHED, SCHEDULED] {
         if !more.is_empty() {

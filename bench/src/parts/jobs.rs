@@ -196,15 +196,15 @@ async fn complete_all(bench: &Bench, connection: &mut PgConnection, recorded: &R
     let Member { person, row_id, org, orgs, dealership } = &recorded.member;
     let (row_id, dealership) = (row_id.to_string(), dealership.to_string());
     let substitutes = [
-        (person.as_str(), "person"),
-        (&row_id, "row_id"),
-        (org, "org"),
-        (orgs, "orgs"),
-        (&dealership, "dealership"),
-        (&recorded.event, "event"),
-        (&recorded.job, "job"),
-        (&recorded.name, "name"),
-        (&lease, "token"),
+        (person.as_str(), ":person"),
+        (&row_id, ":row_id"),
+        (org, ":org"),
+        (orgs, ":orgs"),
+        (&dealership, ":dealership"),
+        (&recorded.event, ":event"),
+        (&recorded.job, ":job"),
+        (&recorded.name, ":name"),
+        (&lease, ":token"),
     ];
     let script = Script::of(&recorded.statements, &substitutes)
         .preceded_by(STEP)

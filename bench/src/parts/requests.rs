@@ -1,20 +1,15 @@
-use std::{
-    thread::available_parallelism,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 use uuid::Uuid;
 
+use super::turns::Turns;
 use crate::{
     Outcome,
     context::Bench,
     http::Connection,
-    load::{self, Measured, Until, median},
-    pgbench,
-    process_stat::Used,
+    load::Requests,
     record::{Mark, Statement},
-    report::{Row, Target},
     script::Script,
     traffic::Path,
 };
@@ -41,63 +36,10 @@ pub(crate) async fn measure(bench: &mut Bench) -> Outcome<()> {
     let (api, address, _) = bench.launcher().api(&bench.database.url).await?;
     for (path, name, target) in PATHS {
         let script = script(bench, path).await?;
-        let connections = bench.options.connections;
-        load::run(address, bench.traffic(path, connections), Until::Elapsed(Duration::from_secs(1))).await?;
-        let (mut program, mut alone, mut used, mut used_alone) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for _ in 0..bench.options.rounds {
-            let home = bench.postgres.home();
-            let before = Used::now(Some(api.pid()), &home);
-            let until = Until::Elapsed(bench.options.length());
-            let measured = load::run(address, bench.traffic(path, connections), until).await?;
-            let between = Used::now(Some(api.pid()), &home);
-            used.push(between.since(before));
-            program.push(measured);
-            let until = pgbench::Until::Seconds(bench.options.seconds);
-            alone.push(pgbench::run(&bench.database, &script, connections, until).await?);
-            used_alone.push(Used::now(None, &home).since(between).postgres);
-        }
-        let ratio = median(program.iter().zip(&alone).map(|(measured, alone)| measured.per_second / alone));
-        let error = program.iter().find_map(|measured| measured.error.clone());
-        let mut note = note(&program, &alone, &used, &used_alone, bench.options.seconds);
-        if ratio < target {
-            note += &reason(target, &program, &alone, &used);
-        }
-        bench.report.add(Row::measured(name, ratio, " ×", Target::AtLeast(target), note).unless(error));
+        let turns = Turns::take(bench, api.pid(), address, |count| bench.traffic(path, count), &script).await?;
+        bench.report.add(turns.row(name, target));
     }
     api.stop().await
-}
-
-/// Why a target was missed: what a request takes of all processors together, and whom.
-fn reason(target: f64, program: &[Measured], alone: &[f64], used: &[Used]) -> String {
-    let processors = available_parallelism().map_or(1.0, |count| count.get() as f64);
-    let allowed = processors * 1e6 / (target * median(alone.iter().copied()));
-    let taken = processors * 1e6 / median(program.iter().map(|measured| measured.per_second));
-    let busy = |(measured, used): (&Measured, &Used)| {
-        (used.program + used.postgres + used.this) * 1e6 / measured.answers as f64
-    };
-    let rest = taken - median(program.iter().zip(used).map(busy));
-    format!(
-        "; why: {allowed:.0} µs of the {processors} processors for each request would meet the target, and it takes {taken:.0}: \
-         what stands before, and {rest:.0} µs of the kernel or of waiting for the disk"
-    )
-}
-
-/// Rates, and what a request costs whom.
-fn note(program: &[Measured], alone: &[f64], used: &[Used], used_alone: &[f64], seconds: u64) -> String {
-    let rate = median(program.iter().map(|measured| measured.per_second));
-    let rate_alone = median(alone.iter().copied());
-    let each = |cost: &dyn Fn(&Used) -> f64| {
-        median(program.iter().zip(used).map(|(measured, used)| cost(used) * 1e6 / measured.answers as f64))
-    };
-    let each_alone = median(used_alone.iter().zip(alone).map(|(used, rate)| used * 1e6 / (rate * seconds as f64)));
-    let (p50, p99) = (median(program.iter().map(|m| m.p50)), median(program.iter().map(|m| m.p99)));
-    format!(
-        "{rate:.0}/s of {rate_alone:.0}/s; p50 {p50:.1} ms, p99 {p99:.1} ms; processor time of one: API {:.0} µs, PostgreSQL \
-         {:.0} µs, load {:.0} µs (pgbench: PostgreSQL {each_alone:.0} µs)",
-        each(&|used| used.program),
-        each(&|used| used.postgres),
-        each(&|used| used.this),
-    )
 }
 
 /// What the program sends for one request, as a script.
@@ -130,12 +72,12 @@ async fn script(bench: &Bench, path: Path) -> Outcome<Script> {
     let svix_id = svix_id.and_then(|statement| statement.parameters.get(1)?.clone()).unwrap_or_default();
     let statements = if path == Path::Page { with_plain_count(statements, &dealership) } else { statements };
     let substitutes = [
-        (subject.user_id.as_str(), "user_id"),
-        (&subject.org_id, "org_id"),
-        (&dealership, "dealership"),
-        (&lead, "lead"),
-        (&created, "returned_id"),
-        (&svix_id, "unique"),
+        (subject.user_id.as_str(), ":user_id"),
+        (&subject.org_id, ":org_id"),
+        (&dealership, ":dealership"),
+        (&lead, ":lead"),
+        (&created, ":returned_id"),
+        (&svix_id, ":unique"),
     ];
     let writes = path == Path::Create;
     let samples = if writes { &bench.samples.writers } else { &bench.samples.readers };
