@@ -12,6 +12,7 @@ pub(crate) struct Script {
 /// What stands for a value of the recorded request: a value, and SQL with variables of pgbench.
 pub(crate) type Substitute<'a> = (&'a str, &'a str);
 
+const RETURNED: &str = " \\gset returned_";
 /// In the SQL of a substitute: the recorded value.
 pub(crate) const ITSELF: &str = "{value}";
 
@@ -59,8 +60,9 @@ impl Script {
             return;
         }
         let sql = self.inline(index, &statement.sql, &statement.parameters, substitutes);
-        // What a later statement refers to.
-        let end = if sql.trim_end().ends_with("RETURNING id") { " \\gset returned_" } else { ";" };
+        // What later statements refer to: the first row that is written.
+        let is_first = sql.trim_end().ends_with("RETURNING id") && !self.text.contains(RETURNED);
+        let end = if is_first { RETURNED } else { ";" };
         let _ = writeln!(self.text, "{sql}{end}");
     }
 

@@ -80,6 +80,9 @@ async fn script(
     kind: &str,
     sources: &Arc<Vec<Source>>,
 ) -> Outcome<Script> {
+    // From here on ids are no other value of a statement, too.
+    let sequence = "SELECT setval(pg_get_serial_sequence('deliveries', 'id'), 10000000 + coalesce(max(id), 0)) FROM deliveries";
+    sqlx::query(sequence).execute(&mut *connection).await?;
     let (api, address, _) = bench.launcher().api_with(&bench.database.logged_url(), &SETTINGS).await?;
     let mut http = Connection::open(address).await?;
     let mut inquiries = Inquiries::on(1, form, sources).remove(0);
