@@ -3,6 +3,7 @@
 
 mod journey;
 mod plans;
+mod reads;
 mod statements;
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
@@ -78,10 +79,11 @@ async fn every_key_and_reference_of_a_dealerships_table_names_the_dealership() {
 }
 
 /// What the server says of each statement: its text and its plan.
-const EXPLAIN: [&str; 5] = [
+const EXPLAIN: [&str; 6] = [
     "ALTER SYSTEM SET session_preload_libraries = 'auto_explain'",
     "ALTER SYSTEM SET auto_explain.log_min_duration = 0",
     "ALTER SYSTEM SET auto_explain.log_format = 'json'",
+    "ALTER SYSTEM SET auto_explain.log_analyze = on",
     "ALTER SYSTEM SET auto_explain.log_nested_statements = on",
     "SELECT pg_reload_conf()",
 ];
@@ -113,6 +115,7 @@ async fn every_statement_names_the_dealership_and_does_nothing_that_one_machine_
     let executed = plans::read(&cluster.log());
     let mut wrong: Vec<String> = executed.iter().flat_map(Executed::relations_without_dealership).collect();
     wrong.extend(executed.iter().filter_map(|executed| statements::forbidden(&executed.text)));
+    wrong.extend(executed.iter().filter_map(reads::out_of_proportion));
     wrong.sort();
     wrong.dedup();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -1,5 +1,7 @@
-use super::{Source, Status};
 use serde_json::Value;
+use sqlx::Connection;
+
+use super::{Source, Status};
 
 use crate::{
     db::{JobTx, Result, SystemTx, Transaction},
@@ -36,6 +38,9 @@ pub enum Stored {
     Repeated,
 }
 
+/// Bytes of a body after which a connection's buffers are made small again: it would keep several times as much.
+const LONG_BODY: usize = 1024 * 1024;
+
 /// Writes a delivery down, unless it was seen before. What is of no use is not kept: it may well be personal.
 pub async fn store(tx: &mut (impl Transaction + JobTx), new: &NewDelivery<'_>) -> Result<Stored> {
     let id: Option<i64> = sqlx::query_scalar(
@@ -57,6 +62,9 @@ pub async fn store(tx: &mut (impl Transaction + JobTx), new: &NewDelivery<'_>) -
     .bind(&new.headers)
     .fetch_optional(tx.connection().conn())
     .await?;
+    if new.body.len() > LONG_BODY {
+        tx.connection().conn().shrink_buffers();
+    }
     if let Some(id) = id {
         return Ok(Stored::New(id));
     }

@@ -51,7 +51,7 @@ pub(super) async fn resolve(tx: &mut TenantTx, inquiry: &Inquiry, origin: &Origi
          same AS (
            SELECT id FROM record UNION
            SELECT m.id FROM customers m JOIN same ON m.merged_into = same.id WHERE m.dealership_id = $1),
-         found AS (
+         found AS MATERIALIZED (
          SELECT coalesce(
            (SELECT lead_id FROM inquiries WHERE dealership_id = $1 AND (key = $4 OR id = $5) LIMIT 1),
            (SELECT lead_id FROM inquiries
@@ -64,7 +64,8 @@ pub(super) async fn resolve(tx: &mut TenantTx, inquiry: &Inquiry, origin: &Origi
            (SELECT i.lead_id FROM inquiries i JOIN leads l ON l.id = i.lead_id AND l.dealership_id = $1
             WHERE i.dealership_id = $1 AND i.mail_id = ANY ($8) ORDER BY i.received_at DESC LIMIT 1),
            (SELECT l.id FROM leads l
-            WHERE l.dealership_id = $1 AND l.customer_id IN (SELECT id FROM same) AND l.status IN ('new', 'contacted', 'qualified')
+            WHERE l.dealership_id = $1 AND l.customer_id = ANY (ARRAY (SELECT id FROM same)) AND l.customer_id IS NOT NULL
+              AND l.status IN ('new', 'contacted', 'qualified')
               AND l.created_at > now() - make_interval(days => (SELECT same_lead_days FROM dealerships WHERE id = $1)::int)
             ORDER BY l.created_at DESC LIMIT 1)) AS open_lead)
          SELECT f.known, f.open_lead, l.customer_id AS customer

@@ -75,7 +75,7 @@ pub async fn of_customer(tx: &mut TenantTx, customer: CustomerId) -> Result<Vec<
            SELECT id FROM record UNION
            SELECT m.id FROM customers m JOIN same ON m.merged_into = same.id WHERE m.dealership_id = $1),
          l AS (
-           SELECT * FROM leads WHERE dealership_id = $1 AND customer_id IN (SELECT id FROM same)
+           SELECT * FROM leads WHERE dealership_id = $1 AND customer_id = ANY (ARRAY (SELECT id FROM same)) AND customer_id IS NOT NULL
            ORDER BY created_at DESC, id DESC LIMIT 100)",
         details!("$1"),
         " ORDER BY l.created_at DESC, l.id DESC"

@@ -4,6 +4,7 @@ mod accounts;
 
 use std::time::Duration;
 
+use super::reads::fill;
 use chrono::TimeDelta;
 use common::{
     answers::{self, CameBack, Means, gate::Draft},
@@ -29,6 +30,7 @@ use tests::{
 pub(super) async fn walk(app: &TestApp) {
     let (oslo, bergen) = (app.dealership("Tesla Oslo").await, app.dealership("VW Bergen").await);
     bergen.lead("Nobodys").await;
+    fill(app, oslo.id).await;
     let (admin, jonas) = (oslo.admin(), oslo.member("jonas", "org:member").await);
 
     let lead = oslo.lead("Ola Nordmann").await;

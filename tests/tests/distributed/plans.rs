@@ -9,7 +9,7 @@ use super::SPREAD;
 /// A statement that was executed, and how.
 pub(super) struct Executed {
     pub(super) text: String,
-    plan: Value,
+    pub(super) plan: Value,
 }
 
 /// Reads the log. An entry's further lines begin with a tab.
