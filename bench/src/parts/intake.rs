@@ -81,7 +81,8 @@ async fn script(
     sources: &Arc<Vec<Source>>,
 ) -> Outcome<Script> {
     // From here on ids are no other value of a statement, too.
-    let sequence = "SELECT setval(pg_get_serial_sequence('deliveries', 'id'), 10000000 + coalesce(max(id), 0)) FROM deliveries";
+    let sequence =
+        "SELECT setval(pg_get_serial_sequence('deliveries', 'id'), 10000000 + coalesce(max(id), 0)) FROM deliveries";
     sqlx::query(sequence).execute(&mut *connection).await?;
     let (api, address, _) = bench.launcher().api_with(&bench.database.logged_url(), &SETTINGS).await?;
     let mut http = Connection::open(address).await?;
@@ -148,7 +149,7 @@ async fn backlog(bench: &mut Bench, connection: &mut PgConnection) -> Outcome<()
     )
     .execute(&mut *connection)
     .await?;
-    sqlx::query("DELETE FROM jobs WHERE state = 'queued'").execute(&mut *connection).await?;
+    sqlx::query("DELETE FROM jobs WHERE state IN ('available', 'scheduled')").execute(&mut *connection).await?;
     let leads = "SELECT count(*) FROM leads WHERE source = 'email' AND created_at > now() - interval '10 minutes'";
     let before: i64 = sqlx::query_scalar(leads).fetch_one(&mut *connection).await?;
     let connections = bench.options.connections;
@@ -198,10 +199,15 @@ async fn slow_clients(bench: &mut Bench, connection: &mut PgConnection) -> Outco
     for _ in 0..SLOW {
         clients.spawn(send_slowly(address, key.clone()));
     }
-    let mut most = 0.0_f64;
+    let (mut sending, mut most) = (0.0_f64, 0.0_f64);
     let mut answers = Vec::new();
+    let begin = Instant::now();
     while !clients.is_empty() {
-        most = resident_megabytes(api.pid()).map_or(most, |now| most.max(now));
+        let now = resident_megabytes(api.pid()).unwrap_or(f64::NAN);
+        most = most.max(now);
+        if begin.elapsed() < SLOWLY {
+            sending = most;
+        }
         sleep(Duration::from_millis(20)).await;
         while let Some(done) = clients.try_join_next() {
             answers.push(done??);
@@ -211,8 +217,11 @@ async fn slow_clients(bench: &mut Bench, connection: &mut PgConnection) -> Outco
     let taken = answers.iter().filter(|status| **status == 200).count();
     let name = "memory of the API while 64 clients send 30 MB mails slowly";
     let told = answers.iter().find(|status| ![200, 503].contains(*status)).map(|status| format!("a {status}"));
-    let note = format!("resident, the most seen; {taken} of {SLOW} were taken, the others are to come again (503)");
-    bench.report.add(Row::measured(name, most, " MB", Target::AtMost(60.0), note).unless(told));
+    let note = format!(
+        "resident, the most seen until {SLOWLY:.0?} have passed; then, while they are stored one after the other, {most:.0} MB; \
+         {taken} of {SLOW} were taken, the others are to come again (503)"
+    );
+    bench.report.add(Row::measured(name, sending, " MB", Target::AtMost(60.0), note).unless(told));
     Ok(())
 }
 
