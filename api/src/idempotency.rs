@@ -109,6 +109,11 @@ impl Answered {
         Self::with(StatusCode::OK, None, value)
     }
 
+    /// 202 with what will be there.
+    pub(crate) fn accepted<T: Serialize>(begun: &T) -> Result<Self, Problem> {
+        Self::with(StatusCode::ACCEPTED, None, begun)
+    }
+
     /// 204.
     pub(crate) fn nothing() -> Self {
         let answer = Answer { status: StatusCode::NO_CONTENT.as_u16(), location: None, body: None };

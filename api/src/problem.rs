@@ -138,6 +138,27 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "no-pages", "No pages to choose among", detail)
     }
 
+    /// 409 of a suggestion that nobody could write.
+    pub(crate) fn no_assistant() -> Self {
+        let detail =
+            "No assistant is configured here, so nothing can be suggested; ask whoever operates this service for one.";
+        Self::new(StatusCode::CONFLICT, "no-assistant", "No assistant", detail)
+    }
+
+    /// 409 of a suggestion where the dealership wants nothing of the assistant.
+    pub(crate) fn assistant_off() -> Self {
+        let detail = "Your dealership has switched the assistant off: an admin can set the mode of /dealership/answers to \
+                      draft or on.";
+        Self::new(StatusCode::CONFLICT, "assistant-off", "Assistant switched off", detail)
+    }
+
+    /// 409 of a suggestion beyond what the dealership allows for a day.
+    pub(crate) fn assistant_limit() -> Self {
+        let detail = "Your dealership has had as much of the assistant as it allows in 24 hours; wait, or have an admin \
+                      raise daily_cap or daily_tokens_cap of /dealership/answers.";
+        Self::new(StatusCode::CONFLICT, "assistant-limit", "Limit of the assistant reached", detail)
+    }
+
     /// 409 of two records that are one person already.
     pub(crate) fn same_customer() -> Self {
         let detail = "The two are the same customer already.";

@@ -30,7 +30,7 @@ use crate::{
     request_log::{self, RequestLog},
     routes::{
         answers as answer_routes, automation_rules, conversations, customers, dealership, facebook_login, forms,
-        health, inbound, lead_sources, leads, sending, unsubscribe, vehicles, webhooks,
+        health, inbound, lead_sources, leads, sending, suggestions, unsubscribe, vehicles, webhooks,
     },
     security_headers,
     state::AppState,
@@ -81,6 +81,7 @@ fn member_routes() -> OpenApiRouter<AppState> {
         .routes(routes!(conversations::send_again))
         .routes(routes!(answer_routes::list))
         .routes(routes!(answer_routes::send_draft))
+        .routes(routes!(suggestions::create, suggestions::list))
         .routes(routes!(answer_routes::settings, answer_routes::update_settings))
         .routes(routes!(sending::email, sending::keep_email, sending::remove_email))
         .routes(routes!(sending::check_email))

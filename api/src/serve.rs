@@ -22,7 +22,7 @@ use crate::{
     router,
     signatures::svix::Signatures,
     spool::Spool,
-    state::{Addresses, AppState},
+    state::{Addresses, AppState, HasAssistant},
     unreadable,
 };
 
@@ -98,6 +98,7 @@ pub async fn serve(
         addresses: Arc::new(Addresses { public_url: config.public_url, inbound_domain: config.inbound_domain }),
         keyring: config.keyring,
         trusted_proxies,
+        has_assistant: HasAssistant(config.has_assistant),
         phase: phase.clone(),
         readiness: readiness.clone(),
         admission: Admission::new(db.clone(), config.database_connections),

@@ -44,9 +44,14 @@ pub(crate) struct AppState {
     /// What may be sent for each dealership.
     pub(crate) inbound_quota: Arc<InboundQuota>,
     pub(crate) trusted_proxies: TrustedProxies,
+    pub(crate) has_assistant: HasAssistant,
     /// Whether the process is on its way out.
     pub(crate) phase: watch::Receiver<Phase>,
 }
+
+/// Whether workers have an assistant that they can ask.
+#[derive(Clone, Copy)]
+pub(crate) struct HasAssistant(pub(crate) bool);
 
 /// Where senders reach us, as far as we are told.
 pub(crate) struct Addresses {

@@ -21,10 +21,11 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + 'static {
 }
 
 /// The kinds of all jobs that this release knows, each with its queue.
-pub const KINDS: [(&str, &str); 19] = [
+pub const KINDS: [(&str, &str); 21] = [
     (ProcessClerkEvent::KIND, ProcessClerkEvent::QUEUE),
     (ReadInquiry::KIND, ReadInquiry::QUEUE),
     (CheckForm::KIND, CheckForm::QUEUE),
+    (SortMail::KIND, SortMail::QUEUE),
     (ReadFacebookLead::KIND, ReadFacebookLead::QUEUE),
     (ReconcileFacebook::KIND, ReconcileFacebook::QUEUE),
     (ListPages::KIND, ListPages::QUEUE),
@@ -38,16 +39,18 @@ pub const KINDS: [(&str, &str); 19] = [
     (ReadSms::KIND, ReadSms::QUEUE),
     (WriteAnswer::KIND, WriteAnswer::QUEUE),
     (AnswerInTime::KIND, AnswerInTime::QUEUE),
+    (WriteSuggestion::KIND, WriteSuggestion::QUEUE),
     (ReconcileClerk::KIND, ReconcileClerk::QUEUE),
     (CountLeads::KIND, CountLeads::QUEUE),
     (Prune::KIND, Prune::QUEUE),
 ];
 
 /// The kinds of those that process a delivery, whose payload names it as `delivery_id`.
-pub const PROCESS_DELIVERY: [&str; 6] = [
+pub const PROCESS_DELIVERY: [&str; 7] = [
     ProcessClerkEvent::KIND,
     ReadInquiry::KIND,
     CheckForm::KIND,
+    SortMail::KIND,
     ReadFacebookLead::KIND,
     ReadReport::KIND,
     ReadSms::KIND,
@@ -86,6 +89,21 @@ pub struct CheckForm {
 impl Job for CheckForm {
     const KIND: &'static str = "inquiries.check_form";
     const QUEUE: &'static str = "inquiries";
+    const BURIED_BY_WORKER: bool = true;
+}
+
+/// Asks the assistant what a mail is that rules cannot tell, and that is parked meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SortMail {
+    /// `deliveries.id`.
+    pub delivery_id: i64,
+}
+
+impl Job for SortMail {
+    const KIND: &'static str = "inquiries.sort";
+    /// With what people ask: customers must not wait for it.
+    const QUEUE: &'static str = "assistant";
+    const MAX_ATTEMPTS: i16 = 3;
     const BURIED_BY_WORKER: bool = true;
 }
 
@@ -243,6 +261,22 @@ impl Job for AnswerInTime {
     const KIND: &'static str = "answers.in_time";
     /// Of its own: it must not wait for the assistant.
     const QUEUE: &'static str = "deadlines";
+}
+
+/// Has an assistant suggest something to a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WriteSuggestion {
+    pub lead_id: LeadId,
+    /// 1 for the first suggestion of the lead.
+    pub turn: i16,
+}
+
+impl Job for WriteSuggestion {
+    const KIND: &'static str = "answers.suggest";
+    /// Of its own: customers must not wait for what people ask.
+    const QUEUE: &'static str = "assistant";
+    const MAX_ATTEMPTS: i16 = 3;
+    const BURIED_BY_WORKER: bool = true;
 }
 
 /// Compares what is known with what Clerk's Backend API says, and imports the difference.

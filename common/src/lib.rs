@@ -25,6 +25,7 @@ pub mod leads;
 pub mod messages;
 pub mod metrics;
 pub mod notifications;
+pub mod opening;
 pub mod outbox;
 mod own_words;
 pub mod page;

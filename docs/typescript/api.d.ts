@@ -660,6 +660,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/leads/{id}/suggestions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the assistant suggested for a lead, newest first: what you may answer, a summary, and what to look at before you
+         *     send it.
+         */
+        get: operations["listSuggestions"];
+        put?: never;
+        /**
+         * Asks the assistant what you may answer, and for a summary of what was written so far. It is written within a minute: read it
+         *     with `GET`. What is being written already is not asked for twice. Nothing of it is sent unless you send it as yours.
+         */
+        post: operations["createSuggestion"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/me": {
         parameters: {
             query?: never;
@@ -1004,8 +1028,15 @@ export interface components {
         /** @description How a dealership answers automatically. */
         AnswerSettings: {
             /**
+             * @description Days on which nobody is there besides.
+             * @example [
+             *       "2026-12-24"
+             *     ]
+             */
+            closed_days: string[];
+            /**
              * Format: int32
-             * @description Automatic answers in 24 hours; after it people answer.
+             * @description Automatic answers and suggestions to people in 24 hours; after it people answer, by themselves.
              */
             daily_cap: number;
             /**
@@ -1018,10 +1049,11 @@ export interface components {
             /** @description Whether it does. */
             mode: components["schemas"]["AnswerMode"];
             /**
-             * @description When somebody is there, as customers are told.
+             * @description When somebody is there, in your words; told to customers where `opening_times` are not set.
              * @example mandag–fredag 9–17, lørdag 10–15
              */
             opening_hours: string | null;
+            opening_times: components["schemas"]["OpeningTimes"] | null;
             /**
              * @description What stands below each message.
              * @example Hilsen oss på Tesla Oslo
@@ -1029,7 +1061,7 @@ export interface components {
             signature: string | null;
             /**
              * @description The dealership's own text of the template, by language (`nb`, `nn`, `en`, …). It may hold `{{ customer }}`,
-             *     `{{ dealership }}`, `{{ vehicle }}` and `{{ phone }}`.
+             *     `{{ dealership }}`, `{{ vehicle }}`, `{{ phone }}` and `{{ back }}`: when somebody is there again, empty while somebody is.
              */
             templates: Record<string, never>;
             /**
@@ -1050,9 +1082,11 @@ export interface components {
         };
         /** @description What changes about it; only given fields change. */
         AnswerSettingsPatch: {
+            /** @description Days on which nobody is there besides, all of them. */
+            closed_days?: string[];
             /**
              * Format: int64
-             * @description Automatic answers in 24 hours.
+             * @description Automatic answers and suggestions in 24 hours.
              */
             daily_cap?: number | null;
             /**
@@ -1064,8 +1098,9 @@ export interface components {
             logo_url?: string | null;
             /** @description Whether new leads are answered automatically. */
             mode?: components["schemas"]["AnswerMode"];
-            /** @description When somebody is there; null clears it. */
+            /** @description When somebody is there, in your words; null clears it. */
             opening_hours?: string | null;
+            opening_times?: components["schemas"]["OpeningTimes"] | null;
             /** @description What stands below each message; null clears it. */
             signature?: string | null;
             /** @description The dealership's own text of the template, by language. */
@@ -1581,18 +1616,32 @@ export interface components {
              */
             version: string;
         };
+        /** @description Something that the gate would not let out by itself. */
+        Hint: {
+            /**
+             * @description Its stable name.
+             * @example price
+             */
+            code: string;
+            /**
+             * @description What to look at, for people.
+             * @example It names a price that is not that of the vehicle in your stock.
+             */
+            message: string;
+        };
         /**
          * @description What somebody is known by.
          * @enum {string}
          */
         IdentityKind: "email" | "phone";
-        /** @description Something that came in, as a dealership sees it: what came and what became of it, without its content. */
+        /** @description Something that came in, as a dealership sees it: what came and what became of it. */
         Inbound: {
             /**
              * Format: int64
              * @description Identifies what came in.
              */
             id: number;
+            opinion: components["schemas"]["Opinion"] | null;
             /**
              * @description What it came to, or why to nothing.
              * @example became lead 018f3a2c-9f6e-7c31-8a44-2f1c7f0f9a11
@@ -2177,6 +2226,52 @@ export interface components {
              */
             year: number;
         };
+        /** @description From when to when somebody is there. */
+        OpeningSpan: {
+            /**
+             * @description When the doors open.
+             * @example 09:00
+             */
+            from: string;
+            /**
+             * @description When they close; the end of the day is 24:00.
+             * @example 17:00
+             */
+            to: string;
+        };
+        /** @description When a dealership is open in a week. A day without spans is closed. */
+        OpeningTimes: {
+            /** @description When somebody is there on Fridays; nothing if nobody is. */
+            friday: components["schemas"]["OpeningSpan"][];
+            /** @description When somebody is there on Mondays; nothing if nobody is. */
+            monday: components["schemas"]["OpeningSpan"][];
+            /** @description When somebody is there on Saturdays; nothing if nobody is. */
+            saturday: components["schemas"]["OpeningSpan"][];
+            /** @description When somebody is there on Sundays; nothing if nobody is. */
+            sunday: components["schemas"]["OpeningSpan"][];
+            /** @description When somebody is there on Thursdays; nothing if nobody is. */
+            thursday: components["schemas"]["OpeningSpan"][];
+            /** @description When somebody is there on Tuesdays; nothing if nobody is. */
+            tuesday: components["schemas"]["OpeningSpan"][];
+            /** @description When somebody is there on Wednesdays; nothing if nobody is. */
+            wednesday: components["schemas"]["OpeningSpan"][];
+        };
+        /** @description What the assistant was asked and what it said. It is erased with the delivery's content. */
+        Opinion: {
+            /** @description What it answered, as it came; null if nothing. */
+            came_back: string | null;
+            /** @description What it was given. */
+            given: Record<string, never>;
+            /**
+             * @description What it takes the mail for; null if that cannot be read.
+             * @example inquiry
+             */
+            kind: string | null;
+            /** @description Which model it was. */
+            model: string | null;
+            /** @description Why, or why there is no answer. */
+            reason: string;
+        };
         /** @description A page of a collection. */
         Page_AutomationRule: {
             /** @description What is on this page. */
@@ -2408,7 +2503,7 @@ export interface components {
              * @description Stable name of the kind of problem; more may be added.
              * @enum {string}
              */
-            type: "urn:norvalt:problem:answer-erased" | "urn:norvalt:problem:automation-rule-not-found" | "urn:norvalt:problem:body-too-large" | "urn:norvalt:problem:body-too-slow" | "urn:norvalt:problem:choose-organization" | "urn:norvalt:problem:compressed-body" | "urn:norvalt:problem:customer-not-found" | "urn:norvalt:problem:forbidden" | "urn:norvalt:problem:form-not-found" | "urn:norvalt:problem:inbound-not-found" | "urn:norvalt:problem:internal" | "urn:norvalt:problem:invalid-input" | "urn:norvalt:problem:invalid-signature" | "urn:norvalt:problem:invalid-token" | "urn:norvalt:problem:key-of-another" | "urn:norvalt:problem:lead-not-found" | "urn:norvalt:problem:lead-source-not-found" | "urn:norvalt:problem:message-not-found" | "urn:norvalt:problem:method-not-allowed" | "urn:norvalt:problem:no-address" | "urn:norvalt:problem:no-draft" | "urn:norvalt:problem:no-inquiry" | "urn:norvalt:problem:no-pages" | "urn:norvalt:problem:no-such-route" | "urn:norvalt:problem:not-json" | "urn:norvalt:problem:not-lost" | "urn:norvalt:problem:not-parked" | "urn:norvalt:problem:not-provisioned" | "urn:norvalt:problem:not-ready" | "urn:norvalt:problem:not-the-sender" | "urn:norvalt:problem:overloaded" | "urn:norvalt:problem:quota-exceeded" | "urn:norvalt:problem:same-customer" | "urn:norvalt:problem:too-many-at-once" | "urn:norvalt:problem:too-many-requests" | "urn:norvalt:problem:unavailable" | "urn:norvalt:problem:under-way" | "urn:norvalt:problem:unreadable-request" | "urn:norvalt:problem:unusable-key" | "urn:norvalt:problem:vehicle-not-found";
+            type: "urn:norvalt:problem:answer-erased" | "urn:norvalt:problem:assistant-limit" | "urn:norvalt:problem:assistant-off" | "urn:norvalt:problem:automation-rule-not-found" | "urn:norvalt:problem:body-too-large" | "urn:norvalt:problem:body-too-slow" | "urn:norvalt:problem:choose-organization" | "urn:norvalt:problem:compressed-body" | "urn:norvalt:problem:customer-not-found" | "urn:norvalt:problem:forbidden" | "urn:norvalt:problem:form-not-found" | "urn:norvalt:problem:inbound-not-found" | "urn:norvalt:problem:internal" | "urn:norvalt:problem:invalid-input" | "urn:norvalt:problem:invalid-signature" | "urn:norvalt:problem:invalid-token" | "urn:norvalt:problem:key-of-another" | "urn:norvalt:problem:lead-not-found" | "urn:norvalt:problem:lead-source-not-found" | "urn:norvalt:problem:message-not-found" | "urn:norvalt:problem:method-not-allowed" | "urn:norvalt:problem:no-address" | "urn:norvalt:problem:no-assistant" | "urn:norvalt:problem:no-draft" | "urn:norvalt:problem:no-inquiry" | "urn:norvalt:problem:no-pages" | "urn:norvalt:problem:no-such-route" | "urn:norvalt:problem:not-json" | "urn:norvalt:problem:not-lost" | "urn:norvalt:problem:not-parked" | "urn:norvalt:problem:not-provisioned" | "urn:norvalt:problem:not-ready" | "urn:norvalt:problem:not-the-sender" | "urn:norvalt:problem:overloaded" | "urn:norvalt:problem:quota-exceeded" | "urn:norvalt:problem:same-customer" | "urn:norvalt:problem:too-many-at-once" | "urn:norvalt:problem:too-many-requests" | "urn:norvalt:problem:unavailable" | "urn:norvalt:problem:under-way" | "urn:norvalt:problem:unreadable-request" | "urn:norvalt:problem:unusable-key" | "urn:norvalt:problem:vehicle-not-found";
         };
         /** @description What became of a webhook. */
         Receipt: {
@@ -2602,6 +2697,53 @@ export interface components {
          * @enum {string}
          */
         SubscriptionTier: "starter" | "professional" | "enterprise";
+        /** @description What the assistant suggests. Nothing of it is sent unless a person sends it as theirs. */
+        Suggestion: {
+            /**
+             * Format: date-time
+             * @description When it was asked for.
+             */
+            created_at: string;
+            /** @description What to look at before it is sent: an automatic answer with this would have been refused. */
+            hints: components["schemas"]["Hint"][];
+            /**
+             * Format: uuid
+             * @description Identifies the suggestion.
+             */
+            id: string;
+            /** @description In which language that is. */
+            language: string | null;
+            /** @description The lead it is for. */
+            lead_id: components["schemas"]["LeadId"];
+            /** @description Which model of the assistant's wrote it. */
+            model: string | null;
+            /** @description Why there is none. */
+            reason: string | null;
+            /**
+             * @description What you may answer, with a greeting.
+             * @example Hei Bjørn,
+             *
+             *     Takk for meldingen. Tesla Model Y er ledig.
+             */
+            reply: string | null;
+            /**
+             * Format: date-time
+             * @description When it was written, or was given up.
+             */
+            settled_at: string | null;
+            /** @description How far it is. */
+            state: components["schemas"]["SuggestionState"];
+            /**
+             * @description What was written so far, in short.
+             * @example Kunden spør om Model Y er ledig, og vil prøvekjøre. Ingen tid er avtalt.
+             */
+            summary: string | null;
+        };
+        /**
+         * @description How far a suggestion is.
+         * @enum {string}
+         */
+        SuggestionState: "pending" | "ready" | "failed";
         /** @description A member of the dealership. */
         User: {
             /**
@@ -3759,7 +3901,48 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "opening_hours": "mandag–fredag 9–17",
+                 *       "closed_days": [
+                 *         "2026-12-24"
+                 *       ],
+                 *       "opening_times": {
+                 *         "friday": [
+                 *           {
+                 *             "from": "09:00",
+                 *             "to": "17:00"
+                 *           }
+                 *         ],
+                 *         "monday": [
+                 *           {
+                 *             "from": "09:00",
+                 *             "to": "17:00"
+                 *           }
+                 *         ],
+                 *         "saturday": [
+                 *           {
+                 *             "from": "10:00",
+                 *             "to": "15:00"
+                 *           }
+                 *         ],
+                 *         "sunday": [],
+                 *         "thursday": [
+                 *           {
+                 *             "from": "09:00",
+                 *             "to": "17:00"
+                 *           }
+                 *         ],
+                 *         "tuesday": [
+                 *           {
+                 *             "from": "09:00",
+                 *             "to": "17:00"
+                 *           }
+                 *         ],
+                 *         "wednesday": [
+                 *           {
+                 *             "from": "09:00",
+                 *             "to": "17:00"
+                 *           }
+                 *         ]
+                 *       },
                  *       "tone": "vennlig og uformell"
                  *     }
                  */
@@ -5075,6 +5258,79 @@ export interface operations {
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
             404: components["responses"]["LeadNotFound"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    listSuggestions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Which one, by its id.
+                 * @example c0fc3c7a-637f-54ae-b716-20b57e2d6261
+                 */
+                id: components["schemas"]["LeadId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description At most twenty */
+            200: {
+                headers: {
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Suggestion"][];
+                };
+            };
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            404: components["responses"]["LeadNotFound"];
+            429: components["responses"]["TooManyRequests"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    createSuggestion: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Names this request, so that it can be sent again until it is answered: it takes effect once, and a repeat within 24 hours is answered as the first was. A new UUID for each request. */
+                "Idempotency-Key"?: components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                /**
+                 * @description Which one, by its id.
+                 * @example c0fc3c7a-637f-54ae-b716-20b57e2d6261
+                 */
+                id: components["schemas"]["LeadId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It will be written */
+            202: {
+                headers: {
+                    "Idempotent-Replayed": components["headers"]["Replayed"];
+                    "X-Request-Id": components["headers"]["RequestId"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Suggestion"];
+                };
+            };
+            400: components["responses"]["UnreadableBody"];
+            401: components["responses"]["NotSignedIn"];
+            403: components["responses"]["NotPermitted"];
+            404: components["responses"]["LeadNotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["InvalidBody"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];

@@ -114,6 +114,7 @@ impl TestApp {
             ("FACEBOOK_APP_ID", "1234567890123456".to_owned()),
             ("FACEBOOK_APP_SECRETS", META_SECRET.to_owned()),
             ("FACEBOOK_VERIFY_TOKEN", "verify-me-please".to_owned()),
+            ("ASSISTANT", "anthropic".to_owned()),
             ("DRAIN_SECONDS", "0".to_owned()),
             ("CORS_ORIGINS", format!("{FRONTEND},https://*.vercel.app")),
         ];

@@ -349,24 +349,24 @@ async fn a_name_that_nobody_knows_is_a_mistake_and_the_known_ones_are_named() {
         (
             &["jobs", "retry", "--kind", "nope"][..],
             1,
-            "there are answers.in_time, answers.write, clerk.process_event, clerk.reconcile, facebook.connect_page, facebook.list_pages, facebook.read_lead, facebook.reconcile, inquiries.check_form, inquiries.read, inquiries.read_sms, leads.count, leads.watch, notifications.bundle, outbox.read_report, outbox.send_email, outbox.send_sms, prune, sending.check_domain, test.kind",
+            "there are answers.in_time, answers.suggest, answers.write, clerk.process_event, clerk.reconcile, facebook.connect_page, facebook.list_pages, facebook.read_lead, facebook.reconcile, inquiries.check_form, inquiries.read, inquiries.read_sms, inquiries.sort, leads.count, leads.watch, notifications.bundle, outbox.read_report, outbox.send_email, outbox.send_sms, prune, sending.check_domain, test.kind",
         ),
         (&["jobs", "cancel", "--kind", "nope"], 1, "no kind of job is called \"nope\""),
         (&["jobs", "list", "--kind", "nope"], 1, "no kind of job is called \"nope\""),
         (
             &["jobs", "list", "--queue", "nope"],
             1,
-            "there are answers, clerk, deadlines, default, email, facebook, inquiries, sms",
+            "there are answers, assistant, clerk, deadlines, default, email, facebook, inquiries, sms",
         ),
         (
             &["jobs", "pause", "nope"],
             1,
-            "there are answers, clerk, deadlines, default, email, facebook, inquiries, sms",
+            "there are answers, assistant, clerk, deadlines, default, email, facebook, inquiries, sms",
         ),
         (
             &["jobs", "resume", "nope"],
             1,
-            "there are answers, clerk, deadlines, default, email, facebook, inquiries, sms",
+            "there are answers, assistant, clerk, deadlines, default, email, facebook, inquiries, sms",
         ),
         (&["deliveries", "list", "--about", "foo"], 2, "user_"),
         (&["deliveries", "replay", "--about", "org_"], 2, "user_"),

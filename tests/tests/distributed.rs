@@ -1,6 +1,7 @@
 //! The dealerships' tables can be spread over machines by dealership, as Citus does: the schema and every statement keep
 //! to what that allows, which is checked on PostgreSQL alone. With `CITUS_URL` the same journey runs on such a server.
 
+mod assistant;
 mod journey;
 mod plans;
 mod reads;

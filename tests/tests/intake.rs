@@ -5,6 +5,7 @@ mod facebook;
 mod facebook_login;
 mod mail;
 mod property;
+mod sorting;
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};

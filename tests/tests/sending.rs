@@ -2,8 +2,10 @@
 
 mod assistant;
 mod burst;
+mod opening;
 mod property;
 mod reports;
+mod suggestions;
 mod texts;
 
 use std::time::Duration;

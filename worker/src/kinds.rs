@@ -200,6 +200,11 @@ impl JobContext {
         self.metrics.delivery(source, String::new(), status.as_str());
     }
 
+    /// Whether there is an assistant to ask.
+    pub(crate) fn has_assistant(&self) -> bool {
+        self.outgoing.assistant.is_some()
+    }
+
     /// With what leads can be answered automatically.
     pub(crate) fn means(&self) -> Means<'_> {
         let Outgoing { email, sms, assistant, .. } = &*self.outgoing;

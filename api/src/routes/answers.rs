@@ -65,7 +65,15 @@ pub(crate) async fn settings(mut tenant: Tenant) -> Result<Json<AnswerSettings>,
 /// Changes the given fields of how your dealership answers automatically. For admins.
 #[utoipa::path(
     patch, path = "/dealership/answers", tag = "Dealership", operation_id = "updateAnswerSettings", extensions(("x-role" = json!("admin"))),
-    request_body(content = AnswerSettingsPatch, example = json!({ "opening_hours": "mandag–fredag 9–17", "tone": "vennlig og uformell" })),
+    request_body(content = AnswerSettingsPatch, example = json!({
+        "tone": "vennlig og uformell",
+        "opening_times": {
+            "monday": [{ "from": "09:00", "to": "17:00" }], "tuesday": [{ "from": "09:00", "to": "17:00" }],
+            "wednesday": [{ "from": "09:00", "to": "17:00" }], "thursday": [{ "from": "09:00", "to": "17:00" }],
+            "friday": [{ "from": "09:00", "to": "17:00" }], "saturday": [{ "from": "10:00", "to": "15:00" }], "sunday": [],
+        },
+        "closed_days": ["2026-12-24"],
+    })),
     responses((status = 200, description = "The settings", body = AnswerSettings), MemberProblems, BodyProblems),
 )]
 pub(crate) async fn update_settings(

@@ -12,6 +12,7 @@ pub(crate) mod inbound;
 pub(crate) mod lead_sources;
 pub(crate) mod leads;
 pub(crate) mod sending;
+pub(crate) mod suggestions;
 pub(crate) mod unsubscribe;
 pub(crate) mod vehicles;
 pub(crate) mod webhooks;

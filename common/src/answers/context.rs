@@ -1,12 +1,13 @@
 //! What is known of a lead that is to be answered.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 use sqlx::FromRow;
 
 use super::{
     facts::{CustomerFacts, DealershipFacts, Facts, MAX_VEHICLES, VehicleFacts},
     language,
     settings::AnswerSettings,
+    spending::{Usage, usage_of},
     store::AnswerKey,
 };
 use crate::{
@@ -34,13 +35,14 @@ pub(super) struct Context {
     pub(super) human_answered: bool,
     /// Automatic messages to the same address in 24 hours.
     pub(super) to_same: i64,
-    /// Automatic answers of the dealership in 24 hours.
-    pub(super) answers_today: i64,
-    /// What the assistant read and wrote for the dealership in 24 hours.
-    pub(super) tokens_today: i64,
+    /// What the dealership had of the assistant.
+    #[sqlx(flatten)]
+    pub(super) usage: Usage,
     /// Whether the dealership has an account of its own for mails, and for text messages.
     pub(super) own_email: bool,
     pub(super) own_sms: bool,
+    /// In Norway.
+    pub(super) local_now: NaiveDateTime,
     pub(super) dealership: String,
     pub(super) dealership_email: String,
     pub(super) dealership_phone: Option<String>,
@@ -48,7 +50,7 @@ pub(super) struct Context {
 }
 
 pub(super) async fn context(tx: &mut TenantTx, key: AnswerKey) -> Result<Context> {
-    Ok(sqlx::query_as(
+    Ok(sqlx::query_as(concat!(
         "-- answers::context
          WITH l AS (SELECT * FROM leads WHERE id = $1 AND dealership_id = $2),
          written AS (
@@ -64,16 +66,15 @@ pub(super) async fn context(tx: &mut TenantTx, key: AnswerKey) -> Result<Context
                         AND sender_type = 'human') AS human_answered,
                 (SELECT count(*) FROM outbox WHERE dealership_id = $2 AND automatic
                  AND recipient IN (l.customer_email, l.customer_phone_e164) AND created_at > now() - interval '1 day') AS to_same,
-                t.answers AS answers_today, t.tokens AS tokens_today,
+                t.answers, t.tokens,
                 EXISTS (SELECT FROM sending_accounts WHERE dealership_id = $2 AND channel = 'email' AND secret IS NOT NULL) AS own_email,
                 EXISTS (SELECT FROM sending_accounts WHERE dealership_id = $2 AND channel = 'sms' AND secret IS NOT NULL) AS own_sms,
-                d.name AS dealership, d.email AS dealership_email, d.phone AS dealership_phone, d.address AS dealership_address
+                now() AT TIME ZONE 'Europe/Oslo' AS local_now, d.name AS dealership, d.email AS dealership_email, d.phone AS dealership_phone, d.address AS dealership_address
          FROM l JOIN dealerships d ON d.id = $2
-         CROSS JOIN (
-           SELECT count(*) FILTER (WHERE state = 'answered') AS answers,
-                  coalesce(sum(input_tokens + output_tokens), 0)::bigint AS tokens
-           FROM answers WHERE dealership_id = $2 AND created_at > now() - interval '1 day') t",
-    )
+         CROSS JOIN (",
+        usage_of!("$2"),
+        ") t"
+    ))
     .bind(key.lead)
     .bind(tx.dealership())
     .fetch_one(tx.conn())
@@ -97,13 +98,16 @@ impl Context {
     }
 
     pub(super) fn facts(&self, settings: &AnswerSettings, vehicles: Vec<VehicleFacts>) -> Facts {
+        let opening = settings.opening();
+        let opening_hours = opening.as_ref().map(|opening| opening.told(self.local_now.date()));
         Facts {
             dealership: DealershipFacts {
                 name: self.dealership.clone(),
                 email: self.dealership_email.clone(),
                 phone: self.dealership_phone.clone(),
                 address: self.dealership_address.clone(),
-                opening_hours: settings.opening_hours.clone(),
+                opening_hours: opening_hours.or_else(|| settings.opening_hours.clone()),
+                opening,
             },
             vehicles,
             customer: CustomerFacts {

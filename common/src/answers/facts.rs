@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::{language::Language, vehicles::VehicleStatus};
+use crate::{language::Language, opening::Opening, vehicles::VehicleStatus};
 
 /// Vehicles that are told of at most.
 pub const MAX_VEHICLES: usize = 5;
@@ -29,6 +29,9 @@ pub struct DealershipFacts {
     pub address: Option<String>,
     /// As people write them: `man–fre 10–18, lør 10–15`.
     pub opening_hours: Option<String>,
+    /// The same to reckon with, where it is known.
+    #[serde(skip)]
+    pub opening: Option<Opening>,
 }
 
 /// A car of the stock.

@@ -1,6 +1,9 @@
 //! What the assistant is asked. Instructions stand in `system` alone; what a customer wrote is a string in a document of
 //! data, without anything that a person would not see.
 
+pub mod sorting;
+pub mod suggestion;
+
 use std::sync::LazyLock;
 
 use serde_json::{Value, json};
@@ -75,19 +78,28 @@ static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
 
 /// Asks for an answer to this customer.
 pub fn ask(facts: &Facts) -> Prompt {
+    let user = serde_json::to_string_pretty(&for_assistant(facts)).expect("facts are texts and numbers");
+    Prompt { system: SYSTEM, user, schema: SCHEMA.clone() }
+}
+
+/// The facts with as much of the customer's words as a person would see, and no more than is read.
+fn for_assistant(facts: &Facts) -> Facts {
     let customer = CustomerFacts {
         first_name: facts.customer.first_name.as_deref().map(|text| visible(text, FIELD_LIMIT)),
         message: facts.customer.message.as_deref().map(|text| visible(text, MESSAGE_LIMIT)),
         vehicle_interest: facts.customer.vehicle_interest.as_deref().map(|text| visible(text, FIELD_LIMIT)),
     };
-    let facts = Facts { customer, ..facts.clone() };
-    let user = serde_json::to_string_pretty(&facts).expect("facts are texts and numbers");
-    Prompt { system: SYSTEM, user, schema: SCHEMA.clone() }
+    Facts { customer, ..facts.clone() }
 }
 
 /// What a person would read: without markup and what it hides, without characters that do not show, on one line each.
-fn visible(text: &str, limit: usize) -> String {
-    let shown: String = without_markup(text).chars().filter(|c| is_visible(*c)).collect();
+pub(super) fn visible(text: &str, limit: usize) -> String {
+    plain(&without_markup(text), limit)
+}
+
+/// The same of a text in which a `<` is one.
+fn plain(text: &str, limit: usize) -> String {
+    let shown: String = text.chars().filter(|c| is_visible(*c)).collect();
     let mut lines: Vec<_> = shown.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     lines.dedup_by(|next, line| next.is_empty() && line.is_empty());
     lines.join("\n").trim().chars().take(limit).collect()
@@ -199,12 +211,14 @@ mod tests {
 
     #[test]
     fn the_schema_is_within_what_assistants_take() {
-        let schema = ask(&facts("tesla")).schema;
-        assert_eq!(schema["additionalProperties"], false);
-        let names: Vec<_> = schema["properties"].as_object().expect("an object").keys().collect();
-        assert_eq!(schema["required"].as_array().map(Vec::len), Some(names.len()), "all are required");
-        for unknown in ["minLength", "maxLength", "pattern", "minimum", "maximum", "maxItems"] {
-            assert!(!schema.to_string().contains(unknown), "{unknown}");
+        let thread = suggestion::Correspondence::new(&facts("tesla"), Vec::new());
+        for schema in [ask(&facts("tesla")).schema, suggestion::suggest(&thread).schema] {
+            assert_eq!(schema["additionalProperties"], false);
+            let names: Vec<_> = schema["properties"].as_object().expect("an object").keys().collect();
+            assert_eq!(schema["required"].as_array().map(Vec::len), Some(names.len()), "all are required");
+            for unknown in ["minLength", "maxLength", "pattern", "minimum", "maximum", "maxItems"] {
+                assert!(!schema.to_string().contains(unknown), "{unknown}");
+            }
         }
     }
 }

@@ -1,16 +1,17 @@
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 use serde_json::json;
-use sqlx::FromRow;
+use sqlx::{FromRow, types::Json};
 use utoipa::ToSchema;
 
-use super::template::check_template;
+use super::{spending::Usage, template::check_template};
 use crate::{
     db::{Result, TenantTx},
     input::{Fields, FromFields, Invalid, JsonText, Patch, integer, json_object, text, web_page},
     language::Language,
+    opening::{Opening, OpeningTimes, closed_days},
     text_enum::text_enum,
     update::Update,
 };
@@ -38,18 +39,25 @@ pub struct AnswerSettings {
     /// What stands below each message.
     #[schema(example = "Hilsen oss på Tesla Oslo")]
     pub signature: Option<String>,
-    /// When somebody is there, as customers are told.
+    /// When somebody is there, in your words; told to customers where `opening_times` are not set.
     #[schema(example = "mandag–fredag 9–17, lørdag 10–15")]
     pub opening_hours: Option<String>,
+    /// When somebody is there, by weekday and in Norwegian time. Customers are told these hours and no others, and when
+    /// somebody is back.
+    #[schema(value_type = Option<OpeningTimes>)]
+    pub opening_times: Option<Json<OpeningTimes>>,
+    /// Days on which nobody is there besides.
+    #[schema(example = json!(["2026-12-24"]))]
+    pub closed_days: Vec<NaiveDate>,
     /// Shown at the top of mails.
     pub logo_url: Option<String>,
     /// The dealership's own text of the template, by language (`nb`, `nn`, `en`, …). It may hold `{{ customer }}`,
-    /// `{{ dealership }}`, `{{ vehicle }}` and `{{ phone }}`.
+    /// `{{ dealership }}`, `{{ vehicle }}`, `{{ phone }}` and `{{ back }}`: when somebody is there again, empty while somebody is.
     #[schema(value_type = Object)]
     pub templates: JsonText,
     /// How many automatic answers a lead gets, should the customer write again.
     pub turns: i16,
-    /// Automatic answers in 24 hours; after it people answer.
+    /// Automatic answers and suggestions to people in 24 hours; after it people answer, by themselves.
     pub daily_cap: i32,
     /// What the assistant may read and write in 24 hours; after it the template answers.
     pub daily_tokens_cap: i64,
@@ -58,6 +66,22 @@ pub struct AnswerSettings {
 }
 
 impl AnswerSettings {
+    /// Whether the assistant may be asked once more.
+    pub(super) fn allows(&self, usage: Usage) -> bool {
+        self.allows_tokens(usage) && usage.answers < i64::from(self.daily_cap)
+    }
+
+    /// Whether the assistant may cost more.
+    pub(super) fn allows_tokens(&self, usage: Usage) -> bool {
+        usage.tokens < self.daily_tokens_cap
+    }
+
+    /// When somebody is there, if that is known by weekday.
+    pub(super) fn opening(&self) -> Option<Opening> {
+        let Json(times) = self.opening_times.clone()?;
+        Some(Opening { times, closed_days: self.closed_days.clone() })
+    }
+
     /// The dealership's own text of the template.
     pub(super) fn template(&self, language: Language) -> Option<String> {
         let templates: BTreeMap<String, String> = serde_json::from_str(self.templates.get()).ok()?;
@@ -77,9 +101,15 @@ pub struct AnswerSettingsPatch {
     /// What stands below each message; null clears it.
     #[schema(value_type = Option<String>, max_length = 500)]
     pub signature: Patch<String>,
-    /// When somebody is there; null clears it.
+    /// When somebody is there, in your words; null clears it.
     #[schema(value_type = Option<String>, max_length = 300)]
     pub opening_hours: Patch<String>,
+    /// When somebody is there, by weekday and in Norwegian time; days that are not named are closed; null clears them.
+    #[schema(value_type = Option<OpeningTimes>)]
+    pub opening_times: Patch<Json<OpeningTimes>>,
+    /// Days on which nobody is there besides, all of them.
+    #[schema(value_type = Vec<NaiveDate>, required = false, max_items = 100)]
+    pub closed_days: Option<Vec<NaiveDate>>,
     /// Shown at the top of mails; null clears it.
     #[schema(value_type = Option<String>, max_length = 2000)]
     pub logo_url: Patch<String>,
@@ -89,7 +119,7 @@ pub struct AnswerSettingsPatch {
     /// How many automatic answers a lead gets.
     #[schema(value_type = Option<i64>, minimum = 1, maximum = 5)]
     pub turns: Option<i16>,
-    /// Automatic answers in 24 hours.
+    /// Automatic answers and suggestions in 24 hours.
     #[schema(value_type = Option<i64>, minimum = 0, maximum = 100_000)]
     pub daily_cap: Option<i32>,
     /// What the assistant may read and write in 24 hours.
@@ -104,6 +134,8 @@ impl FromFields for AnswerSettingsPatch {
             tone: fields.patch("tone", text(300)),
             signature: fields.patch("signature", text(500)),
             opening_hours: fields.patch("opening_hours", text(300)),
+            opening_times: fields.patch("opening_times", |value| OpeningTimes::read(value).map(Json)),
+            closed_days: fields.change("closed_days", closed_days),
             logo_url: fields.patch("logo_url", web_page),
             templates: fields.change_json("templates", templates),
             turns: fields.change("turns", integer(1..=5)).and_then(|turns| turns.try_into().ok()),
@@ -133,7 +165,8 @@ fn templates(value: &serde_json::value::RawValue) -> std::result::Result<JsonTex
 pub async fn settings(tx: &mut TenantTx) -> Result<AnswerSettings> {
     let settings = sqlx::query_as(
         "-- answers::settings
-         SELECT mode, tone, signature, opening_hours, logo_url, templates, turns, daily_cap, daily_tokens_cap, updated_at
+         SELECT mode, tone, signature, opening_hours, opening_times, closed_days, logo_url, templates, turns, daily_cap,
+                daily_tokens_cap, updated_at
          FROM answer_settings WHERE dealership_id = $1",
     );
     let settings = settings.bind(tx.dealership()).fetch_optional(tx.conn()).await?;
@@ -142,6 +175,8 @@ pub async fn settings(tx: &mut TenantTx) -> Result<AnswerSettings> {
         tone: None,
         signature: None,
         opening_hours: None,
+        opening_times: None,
+        closed_days: Vec::new(),
         logo_url: None,
         templates: json!({}).into(),
         turns: 1,
@@ -172,6 +207,8 @@ pub async fn update(tx: &mut TenantTx, patch: &AnswerSettingsPatch) -> Result<An
     update.patch("tone", patch.tone.as_ref());
     update.patch("signature", patch.signature.as_ref());
     update.patch("opening_hours", patch.opening_hours.as_ref());
+    update.patch("opening_times", patch.opening_times.as_ref());
+    update.change("closed_days", patch.closed_days.as_ref());
     update.patch("logo_url", patch.logo_url.as_ref());
     update.change("templates", patch.templates.as_ref());
     update.change("turns", patch.turns);

@@ -1,8 +1,12 @@
 //! The answer when the assistant has none: the dealership's own text, or ours. And the sentence that every automatic answer
 //! begins with. <https://eur-lex.europa.eu/eli/reg/2024/1689/oj>, article 50
 
+mod back;
+
 use minijinja::{Environment, UndefinedBehavior};
 use serde::Serialize;
+
+pub(super) use back::back;
 
 use super::language::Language;
 
@@ -48,6 +52,8 @@ pub struct Values {
     /// Make and model.
     pub vehicle: String,
     pub phone: String,
+    /// When somebody is there again: `i morgen kl. 09.00`; empty while somebody is.
+    pub back: String,
 }
 
 /// The text of an answer. `own` is the dealership's template; one that does not work is passed over.
@@ -70,6 +76,7 @@ pub fn check_template(template: &str) -> Result<(), String> {
         dealership: "Fjordbil".to_owned(),
         vehicle: "Tesla Model Y".to_owned(),
         phone: "22 12 34 56".to_owned(),
+        back: "i morgen kl. 09.00".to_owned(),
     };
     let full = rendered(template, &sample)?;
     rendered(template, &Values::default())?;
@@ -87,6 +94,7 @@ fn rendered(template: &str, values: &Values) -> Result<String, String> {
         dealership: short(&values.dealership),
         vehicle: short(&values.vehicle),
         phone: short(&values.phone),
+        back: short(&values.back),
     };
     let text = environment.render_str(template, values).map_err(|error| explained(&error))?;
     if text.chars().count() > TEXT_LIMIT {
@@ -99,7 +107,7 @@ fn explained(error: &minijinja::Error) -> String {
     let line = error.line().unwrap_or(1);
     let what = match (error.kind(), error.detail()) {
         (minijinja::ErrorKind::UndefinedError, _) => {
-            "there is only customer, dealership, vehicle and phone to put in".to_owned()
+            "there is only customer, dealership, vehicle, phone and back to put in".to_owned()
         }
         (_, Some(detail)) => detail.to_owned(),
         (kind, None) => kind.to_string(),

@@ -66,6 +66,34 @@ fn is_last_word(text: &str, word: &str) -> bool {
     text.rsplit(' ').next().is_some_and(|last| last.eq_ignore_ascii_case(word))
 }
 
+/// Beginnings of months that are written after a number and a full stop.
+const MONTHS: [&str; 18] = [
+    "januar",
+    "februar",
+    "mars",
+    "marts",
+    "märz",
+    "marz",
+    "april",
+    "mai",
+    "maj",
+    "juni",
+    "juli",
+    "august",
+    "september",
+    "oktober",
+    "november",
+    "desember",
+    "december",
+    "dezember",
+];
+
+/// Whether a full stop between these stands in a date: `24. desember`.
+fn is_date(before: &str, after: &str) -> bool {
+    let month = after.trim_start().split(|c: char| !c.is_alphabetic()).next().unwrap_or_default().to_lowercase();
+    before.ends_with(|c: char| c.is_ascii_digit()) && MONTHS.contains(&month.as_str())
+}
+
 /// The sentences of a text, without the marks between them. A mark within a word or a number ends none.
 pub(super) fn sentences(text: &str) -> Vec<&str> {
     let mut sentences = Vec::new();
@@ -75,7 +103,9 @@ pub(super) fn sentences(text: &str) -> Vec<&str> {
         let ends = match c {
             '\n' => true,
             '.' | '!' | '?' => {
-                let abbreviates = c == '.' && ABBREVIATIONS.iter().any(|short| is_last_word(&text[start..at], short));
+                let abbreviates = c == '.'
+                    && (ABBREVIATIONS.iter().any(|short| is_last_word(&text[start..at], short))
+                        || is_date(&text[start..at], &text[at + 1..]));
                 marks.peek().is_none_or(|(_, next)| next.is_whitespace()) && !abbreviates
             }
             _ => false,
@@ -99,6 +129,10 @@ mod tests {
         assert_eq!(
             sentences("Hei! Volvo XC60 B4 koster kr. 429.000,-. Ja?\nBra"),
             ["Hei!", "Volvo XC60 B4 koster kr. 429.000,-.", "Ja?", "Bra"]
+        );
+        assert_eq!(
+            sentences("Vi har stengt 24. desember. 25 biler er her."),
+            ["Vi har stengt 24. desember.", "25 biler er her."]
         );
         assert_eq!(folded("Åse Sørbø – Łódź «bra»"), "ase sorbo - lodz \"bra\"");
     }

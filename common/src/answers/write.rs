@@ -10,6 +10,7 @@ use super::{
     gate::{Draft, Refused},
     hand_over,
     settings::{AnswerMode, AnswerSettings, settings},
+    spending::with_mails,
     store::{self, AnswerAuthor, AnswerKey, AnswerState, Noted, Saying, Settled},
     template::{self, Occasion, Values, greeting},
 };
@@ -45,11 +46,11 @@ pub struct Asked {
     pub due_at: DateTime<Utc>,
 }
 
-/// What came of asking the assistant.
+/// What came of asking the assistant, and what is to be thought of it.
 #[derive(Debug)]
-pub enum CameBack {
-    /// It wrote, and the gate has judged.
-    Written { text: String, model: String, tokens: (i64, i64), verdict: Result<Draft, Refused> },
+pub enum CameBack<Verdict = Result<Draft, Refused>> {
+    /// It wrote, and that was judged.
+    Written { text: String, model: String, tokens: (i64, i64), verdict: Verdict },
     /// It wrote nothing.
     Nothing { reason: String },
 }
@@ -78,8 +79,7 @@ pub async fn prepare(
         work.hand_over(&facts, told(reason), Noted::default()).await?;
         return Ok(None);
     }
-    let has_tokens = work.context.tokens_today < work.settings.daily_tokens_cap;
-    if means.model.is_none() || work.is_due || !has_tokens {
+    if means.model.is_none() || work.is_due || !work.has_tokens().await? {
         work.use_template(&facts, Noted::default()).await?;
         return Ok(None);
     }
@@ -194,7 +194,7 @@ impl<'t> Work<'t> {
                 "the address is the dealership's own"
             }
             _ if self.context.to_same >= MAX_TO_SAME => "the address had three automatic messages within a day",
-            _ if self.context.answers_today >= i64::from(self.settings.daily_cap) => {
+            _ if self.context.usage.answers >= i64::from(self.settings.daily_cap) => {
                 "the dealership's limit of automatic answers for a day is reached"
             }
             None => "nothing can be sent to the customer: there is no address, or no provider for it",
@@ -204,6 +204,12 @@ impl<'t> Work<'t> {
 
     fn channel(&self) -> Option<Channel> {
         self.context.channel(self.means.email, self.means.sms)
+    }
+
+    /// Whether the assistant may cost the dealership more.
+    async fn has_tokens(&mut self) -> Result<bool, AnswerError> {
+        let usage = with_mails(self.tx, self.context.usage).await?;
+        Ok(self.settings.allows_tokens(usage))
     }
 
     async fn facts(&mut self) -> Result<Facts, AnswerError> {
@@ -250,12 +256,20 @@ impl<'t> Work<'t> {
         self.say(said, reason, noted).await
     }
 
+    /// When somebody is there again. What a person is to send is not sent when it was written.
+    fn back(&self, facts: &Facts) -> Option<String> {
+        let opening = facts.dealership.opening.as_ref().filter(|_| self.settings.mode == AnswerMode::On)?;
+        let now = self.context.local_now;
+        opening.opens_next(now).map(|opens| template::back(facts.language, now, opens))
+    }
+
     fn template(&self, facts: &Facts, occasion: Occasion) -> String {
         let values = Values {
             customer: facts.customer.first_name.clone().unwrap_or_default(),
             dealership: facts.dealership.name.clone(),
             vehicle: facts.vehicles.first().map(VehicleFacts::name).unwrap_or_default(),
             phone: facts.dealership.phone.clone().unwrap_or_default(),
+            back: self.back(facts).unwrap_or_default(),
         };
         let own = self.settings.template(facts.language);
         template::text(occasion, facts.language, own.as_deref(), &values)

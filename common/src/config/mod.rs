@@ -64,6 +64,8 @@ pub struct ApiConfig {
     pub inbound_domain: Option<String>,
     /// How whoever passes inquiries on shows that it is them.
     pub senders: Senders,
+    /// Whether workers have an assistant that they can ask.
+    pub has_assistant: bool,
     /// Proxies in front of this process, each of which adds to `X-Forwarded-For` where a request came from.
     pub trusted_proxies: u32,
     /// Bytes that a dealership may write in a day through this process.
@@ -145,6 +147,7 @@ impl ApiConfig {
         let public_url = s.optional("PUBLIC_URL", http_url);
         let inbound_domain = s.optional("INBOUND_DOMAIN", domain);
         let senders = Senders::read(s);
+        let has_assistant = outgoing::has_assistant(s);
         let trusted_proxies = s.number("TRUSTED_PROXIES", 0, 0..=10);
         let dealership_quota = u64::from(s.number("DEALERSHIP_QUOTA_MIB", 1024, 1..=1_000_000)) << 20;
         let inbound_quota = u64::from(s.number("INBOUND_QUOTA_MIB", 4096, 1..=1_000_000)) << 20;
@@ -166,6 +169,7 @@ impl ApiConfig {
                 public_url,
                 inbound_domain,
                 senders,
+                has_assistant,
                 trusted_proxies,
                 dealership_quota,
                 inbound_quota,

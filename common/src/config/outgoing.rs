@@ -104,6 +104,7 @@ const PER_MINUTE: u32 = 1_200;
 const DEFAULT_MODEL: &str = "claude-haiku-5-5";
 const EMAIL_REMEDY: &str = "EMAIL_PROVIDER asks for it";
 const SMS_REMEDY: &str = "SMS_PROVIDER asks for it";
+const ASSISTANTS: [&str; 2] = ["anthropic", "openai"];
 const ASSISTANT_REMEDY: &str = "ASSISTANT asks for it";
 
 impl Outgoing {
@@ -159,8 +160,13 @@ fn sms(s: &mut Settings) -> Option<SmsSettings> {
     Some(SmsSettings { from: from?, provider })
 }
 
+/// Whether there is one to ask, for those who ask nothing themselves.
+pub(super) fn has_assistant(s: &mut Settings) -> bool {
+    s.optional("ASSISTANT", one_of(&ASSISTANTS)).is_some()
+}
+
 fn assistant(s: &mut Settings) -> Option<AssistantSettings> {
-    let provider = s.optional("ASSISTANT", one_of(&["anthropic", "openai"]));
+    let provider = s.optional("ASSISTANT", one_of(&ASSISTANTS));
     let by = |name: &str| provider.as_deref() == Some(name);
     let key = wanted(s, "ASSISTANT_API_KEY", by("anthropic"), ASSISTANT_REMEDY, key);
     let model = wanted(s, "ASSISTANT_MODEL", by("openai"), ASSISTANT_REMEDY, model);

@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, str::FromStr, time::Duration};
 
-use crate::jobs::{Job, KINDS, SendEmail, SendSms, WriteAnswer};
+use crate::jobs::{Job, KINDS, SendEmail, SendSms, WriteAnswer, WriteSuggestion};
 
 /// Jobs of one queue that one process may run at once, at most.
 const MAX_CONCURRENCY: u32 = 1_000;
@@ -55,6 +55,8 @@ impl FromStr for Rate {
 /// Jobs that wait for the assistant cost neither a connection nor a processor, and there is a limit to how long a customer
 /// waits.
 const OF_ANSWERS: u32 = 500;
+/// The same of what people ask the assistant, who wait as well, but of whom there are fewer.
+const OF_ASSISTANT: u32 = 100;
 /// The same of those that wait for a provider: one dealership's slow mail server must not take all the slots.
 const OF_SENDING: u32 = 100;
 
@@ -62,6 +64,7 @@ const OF_SENDING: u32 = 100;
 pub fn default_concurrency(queue: &str) -> Option<u32> {
     match queue {
         WriteAnswer::QUEUE => Some(OF_ANSWERS),
+        WriteSuggestion::QUEUE => Some(OF_ASSISTANT),
         SendEmail::QUEUE | SendSms::QUEUE => Some(OF_SENDING),
         _ => None,
     }
@@ -130,7 +133,7 @@ mod tests {
         for (text, told) in [
             (
                 "defualt:2",
-                "there is no queue \"defualt\", only answers, clerk, deadlines, default, email, facebook, inquiries, sms",
+                "there is no queue \"defualt\", only answers, assistant, clerk, deadlines, default, email, facebook, inquiries, sms",
             ),
             ("default", "says nothing about default; write default:20, default@10/s or default:20@10/s"),
             ("default:0", "0 jobs of default at once: must be a whole number from 1 to 1000"),

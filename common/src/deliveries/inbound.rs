@@ -3,17 +3,17 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::{FromRow, QueryBuilder};
+use sqlx::{FromRow, QueryBuilder, types::Json};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Source, Status, process::ProcessError};
+use super::{Opinion, Source, Status, process::ProcessError};
 use crate::{
     db::{Error, JobTx, Result, TenantTx},
     ids::SourceId,
     input::{Fields, FromFields, integer_text},
 };
 
-/// Something that came in, as a dealership sees it: what came and what became of it, without its content.
+/// Something that came in, as a dealership sees it: what came and what became of it.
 #[derive(Debug, Clone, Serialize, FromRow, ToSchema)]
 pub struct Inbound {
     /// Identifies what came in.
@@ -31,6 +31,9 @@ pub struct Inbound {
     pub received_at: DateTime<Utc>,
     /// When that was decided.
     pub processed_at: Option<DateTime<Utc>>,
+    /// What the assistant was asked of it and said, if it was asked; null in lists.
+    #[schema(value_type = Option<Opinion>)]
+    pub opinion: Option<Json<Opinion>>,
 }
 
 /// Which of what came in, newest first.
@@ -73,7 +76,7 @@ pub async fn list_own(tx: &mut TenantTx, filter: &InboundFilter) -> Result<(Vec<
     let mut query = QueryBuilder::new(concat!(
         "-- deliveries::list_own\nSELECT ",
         columns!(),
-        " FROM deliveries WHERE dealership_id = "
+        ", NULL::jsonb AS opinion FROM deliveries WHERE dealership_id = "
     ));
     query.push_bind(tx.dealership()).push(" AND source <> 'clerk'");
     // Spelled out, for the planner to find the index of a status.
@@ -98,7 +101,7 @@ pub async fn find_own(tx: &mut TenantTx, id: i64) -> Result<Option<Inbound>> {
     let find = sqlx::query_as(concat!(
         "-- deliveries::find_own\nSELECT ",
         columns!(),
-        " FROM deliveries WHERE id = $1 AND dealership_id = $2 AND source <> 'clerk'"
+        ", opinion FROM deliveries WHERE id = $1 AND dealership_id = $2 AND source <> 'clerk'"
     ));
     Ok(find.bind(id).bind(tx.dealership()).fetch_optional(tx.conn()).await?)
 }
@@ -117,13 +120,15 @@ pub struct Own {
     pub body: Option<Vec<u8>>,
     pub status: Status,
     pub received_at: DateTime<Utc>,
+    /// What the assistant said of it.
+    pub opinion: Option<Json<Opinion>>,
 }
 
 /// Locks one of the dealership's deliveries for processing.
 pub async fn take_own(tx: &mut TenantTx, id: i64) -> Result<Own, ProcessError> {
     let taken: Option<Own> = sqlx::query_as(
         "-- deliveries::take_own
-         SELECT id, source, external_id, source_id, headers, body, status, received_at
+         SELECT id, source, external_id, source_id, headers, body, status, received_at, opinion
          FROM deliveries WHERE id = $1 AND dealership_id = $2 AND source <> 'clerk' FOR NO KEY UPDATE",
     )
     .bind(id)
@@ -166,10 +171,10 @@ pub async fn resume_of_page(tx: &mut TenantTx, source: SourceId, page: &str) -> 
     Ok(ids)
 }
 
-/// Erases the bodies of some of the dealership's deliveries.
+/// Erases the content of some of the dealership's deliveries.
 pub async fn erase_own(tx: &mut TenantTx, ids: &[i64]) -> Result<()> {
     sqlx::query(
-        "-- deliveries::erase_own\nUPDATE deliveries SET body = NULL WHERE id = ANY ($1) AND dealership_id = $2",
+        "-- deliveries::erase_own\nUPDATE deliveries SET body = NULL, opinion = NULL WHERE id = ANY ($1) AND dealership_id = $2",
     )
     .bind(ids)
     .bind(tx.dealership())

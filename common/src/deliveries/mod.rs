@@ -5,6 +5,7 @@
 mod admin;
 mod inbound;
 mod ledger;
+mod opinion;
 mod process;
 mod prune;
 mod store;
@@ -12,6 +13,7 @@ mod store;
 pub use admin::{DeliveryFilter, StoredDelivery, Stuck, list, replay, stuck};
 pub use inbound::{Inbound, InboundFilter, Own, erase_own, find_own, list_own, resume_of_page, settle_own, take_own};
 pub use ledger::{LedgerFilter, LedgerRow, ledger, ledger_of_all};
+pub use opinion::{Opinion, note_opinion, tokens_of_opinions};
 pub use process::ProcessError;
 pub(crate) use process::{Taken, erase, erase_of_dealership, settle, take};
 pub use prune::{forget_waiting, prune};

@@ -21,7 +21,7 @@ pub(crate) async fn erase(tx: &mut SystemTx, source: Source, subject: &str) -> R
 pub(crate) async fn erase_of_dealership(tx: &mut SystemTx, dealership: DealershipId) -> Result<()> {
     sqlx::query(
         "-- deliveries::erase_of_dealership
-         UPDATE deliveries SET body = NULL WHERE dealership_id = $1 AND body IS NOT NULL AND status <> 'pending'",
+         UPDATE deliveries SET body = NULL, opinion = NULL WHERE dealership_id = $1 AND body IS NOT NULL AND status <> 'pending'",
     )
     .bind(dealership)
     .execute(tx.conn())

@@ -7,7 +7,7 @@ use crate::db::{Db, Result};
 pub async fn forget_waiting(db: &Db, age: Duration) -> Result<u64> {
     db.delete_older(
         "-- deliveries::forget_waiting
-         UPDATE deliveries SET body = NULL WHERE id = ANY (ARRAY (
+         UPDATE deliveries SET body = NULL, opinion = NULL WHERE id = ANY (ARRAY (
            SELECT id FROM deliveries
            WHERE status IN ('parked', 'quarantined', 'dead') AND source <> 'clerk' AND body IS NOT NULL AND received_at < now() - $1
            ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED))",

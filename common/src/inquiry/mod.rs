@@ -65,6 +65,8 @@ pub enum Reading {
     Inquiries(Vec<Asked>),
     /// A person decides whether they are any.
     Doubtful(String, Vec<Asked>),
+    /// The same, where rules cannot tell at all.
+    Unsure(Box<email::Unsure>),
     /// A mail of ours that did not arrive.
     CameBack(email::Report),
     /// Of no use by design, for this reason.

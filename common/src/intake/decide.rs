@@ -52,9 +52,13 @@ pub async fn accept(tx: &mut TenantTx, id: i64) -> Result<Vec<LeadId>, DecideErr
     let Some(source) = delivery.source_id else { return Err(DecideError::NothingInIt) };
     let settings = lead_sources::settings(tx, source).await?.ok_or(DecideError::NothingInIt)?;
     let inquiries = match read(&delivery, &settings)? {
-        Reading::Inquiries(inquiries) | Reading::Doubtful(_, inquiries) if !inquiries.is_empty() => inquiries,
-        _ => return Err(DecideError::NothingInIt),
+        Reading::Inquiries(inquiries) | Reading::Doubtful(_, inquiries) => inquiries,
+        Reading::Unsure(unsure) => unsure.inquiries,
+        Reading::CameBack(_) | Reading::Ignored(_) | Reading::Dead(_) => Vec::new(),
     };
+    if inquiries.is_empty() {
+        return Err(DecideError::NothingInIt);
+    }
     let became = take_in_all(tx, &delivery, &settings, &inquiries).await?;
     settle_own(tx, id, Status::Processed, &format!("accepted: {}", outcome(&became)), &[]).await?;
     Ok(became.iter().map(|became| became.lead()).collect())

@@ -9,6 +9,7 @@ mod read;
 mod record;
 mod resolve;
 mod sms;
+mod sort;
 
 use serde_json::{Map, Value};
 
@@ -19,15 +20,16 @@ pub use mail::{PostedMail, TakenMail, receive_mail};
 pub use read::{ReadError, Settled, process, process_fetched};
 pub use record::lead_of_receipt;
 use record::{record, record_again};
-use resolve::{lock, resolve};
+use resolve::{Found, lock, resolve};
 pub use sms::{number_of_sms, process_sms, receive_sms};
+pub use sort::{AskedToSort, finish_sorting, give_up_sorting, prepare_sorting};
 
 use crate::{
     answers::{self, AnswerError},
     conversations::{self, Channel, Direction, NewMessage, SenderType},
     customers::{Contact, recognise, recognise_as},
     db::{self, TenantTx},
-    ids::{CustomerId, LeadId, MessageId, OutboxId, ReceiptId, SourceId, UserId},
+    ids::{LeadId, MessageId, OutboxId, ReceiptId, SourceId, UserId},
     inquiry::Inquiry,
     lead_sources::SourceKind,
     leads::{self, LeadSource, LeadStatus, NewLead},
@@ -106,14 +108,14 @@ pub async fn take_in(tx: &mut TenantTx, inquiry: &Inquiry, origin: &Origin<'_>) 
         return Ok(Became::Known(lead));
     }
     let added = match found.open_lead {
-        Some(lead) => add_message(tx, (lead, found.customer), inquiry, origin)
-            .await?
-            .map(|message| Became::Message(lead, message)),
+        Some(lead) => {
+            add_message(tx, lead, &found, inquiry, origin).await?.map(|message| Became::Message(lead, message))
+        }
         None => None,
     };
     let became = match added {
         Some(became) => became,
-        None => Became::Lead(create_lead(tx, inquiry, origin).await?),
+        None => Became::Lead(create_lead(tx, &found, inquiry, origin).await?),
     };
     record(tx, inquiry, origin, became).await?;
     match became {
@@ -130,7 +132,14 @@ pub async fn take_in(tx: &mut TenantTx, inquiry: &Inquiry, origin: &Origin<'_>) 
     Ok(became)
 }
 
-async fn create_lead(tx: &mut TenantTx, inquiry: &Inquiry, origin: &Origin<'_>) -> Result<LeadId, IntakeError> {
+async fn create_lead(
+    tx: &mut TenantTx,
+    found: &Found,
+    inquiry: &Inquiry,
+    origin: &Origin<'_>,
+) -> Result<LeadId, IntakeError> {
+    // Who is greeted by it must be who has the address: with a number besides, that might be somebody else's.
+    let known_name = || found.known_name.clone().filter(|_| inquiry.phone.is_none());
     let new = NewLead {
         id: Some(origin.receipt.into()),
         source: lead_source(origin.kind),
@@ -138,7 +147,7 @@ async fn create_lead(tx: &mut TenantTx, inquiry: &Inquiry, origin: &Origin<'_>) 
         source_metadata: Value::Object(inquiry.details.clone()).into(),
         status: LeadStatus::New,
         assigned_to: origin.assigned_to,
-        customer_name: inquiry.name.clone(),
+        customer_name: inquiry.name.clone().or_else(known_name),
         customer_email: inquiry.email.clone(),
         customer_phone: inquiry.phone.clone(),
         vehicle_interest: inquiry.vehicle_interest.clone(),
@@ -152,12 +161,13 @@ async fn create_lead(tx: &mut TenantTx, inquiry: &Inquiry, origin: &Origin<'_>) 
 /// Everything of the inquiry is kept with the message. `None` if the lead has been deleted meanwhile.
 async fn add_message(
     tx: &mut TenantTx,
-    (lead, customer): (LeadId, Option<CustomerId>),
+    lead: LeadId,
+    found: &Found,
     inquiry: &Inquiry,
     origin: &Origin<'_>,
 ) -> Result<Option<MessageId>, IntakeError> {
     // What they are reached at by now may be new, and is theirs then.
-    match customer {
+    match found.customer {
         Some(customer) => recognise_as(tx, &contact(inquiry), customer).await?,
         None => recognise(tx, &contact(inquiry)).await?,
     };
@@ -165,7 +175,7 @@ async fn add_message(
         lead_id: lead,
         channel: channel(origin.kind),
         direction: Direction::Inbound,
-        sender: sender(inquiry),
+        sender: sender(inquiry, found),
         sender_user_id: None,
         sender_clerk_user_id: None,
         impersonator: None,
@@ -181,10 +191,12 @@ fn contact(inquiry: &Inquiry) -> Contact<'_> {
     Contact { name: inquiry.name.as_deref(), email: inquiry.email.as_ref(), phone: inquiry.phone.as_ref() }
 }
 
-fn sender(inquiry: &Inquiry) -> String {
+/// Many mails tell no name.
+fn sender(inquiry: &Inquiry, found: &Found) -> String {
+    let known = || found.lead_name.clone();
     let email = || inquiry.email.as_ref().map(|email| email.as_str().to_owned());
     let phone = || inquiry.phone.as_ref().map(|phone| phone.typed.clone());
-    inquiry.name.clone().or_else(email).or_else(phone).unwrap_or_default()
+    inquiry.name.clone().or_else(known).or_else(email).or_else(phone).unwrap_or_default()
 }
 
 fn metadata(inquiry: &Inquiry) -> Value {

@@ -1,7 +1,7 @@
 use multer::bytes::Bytes;
 use uuid::Uuid;
 
-use super::{Became, IntakeError, Origin, take_in};
+use super::{Became, IntakeError, Origin, sort::settle_unsure, take_in};
 use crate::{
     db::TenantTx,
     deliveries::{Own, ProcessError, Source, Status, settle_own, take_own},
@@ -45,19 +45,21 @@ pub enum ReadError {
     Db(#[from] crate::db::Error),
 }
 
-/// Reads a pending delivery of the dealership and writes down what it says. `None` if that was done before.
-pub async fn process(tx: &mut TenantTx, id: i64) -> Result<Option<Settled>, ReadError> {
-    process_by(tx, id, read).await
+/// Reads a pending delivery of the dealership and writes down what it says; of what rules cannot tell, the assistant is asked
+/// if there is one. `None` if that was done before.
+pub async fn process(tx: &mut TenantTx, id: i64, has_assistant: bool) -> Result<Option<Settled>, ReadError> {
+    process_by(tx, id, has_assistant, read).await
 }
 
 /// Writes down what was fetched for a pending delivery. `None` if that was done before.
 pub async fn process_fetched(tx: &mut TenantTx, id: i64, fetched: Asked) -> Result<Option<Settled>, ReadError> {
-    process_by(tx, id, |_, _| Ok(Reading::Inquiries(vec![fetched]))).await
+    process_by(tx, id, false, |_, _| Ok(Reading::Inquiries(vec![fetched]))).await
 }
 
 async fn process_by(
     tx: &mut TenantTx,
     id: i64,
+    has_assistant: bool,
     read: impl FnOnce(&Own, &Settings) -> Result<Reading, ReadError> + Send,
 ) -> Result<Option<Settled>, ReadError> {
     let delivery = take_own(tx, id).await?;
@@ -74,7 +76,7 @@ async fn process_by(
         Some(settings) if !settings.enabled => parked("its source is switched off"),
         Some(settings) => {
             let reading = read(&delivery, settings)?;
-            write_down(tx, &delivery, settings, reading).await?
+            write_down(tx, &delivery, settings, reading, has_assistant).await?
         }
     };
     settle_own(tx, id, settled.status, &settled.outcome, &[]).await?;
@@ -122,7 +124,7 @@ const WEBMAIL: [&str; 8] =
     ["gmail.com", "outlook.com", "hotmail.com", "live.no", "online.no", "yahoo.no", "icloud.com", "dealership.invalid"];
 
 /// Those of the dealership: who writes from them is no customer.
-fn own_addresses(email: &str) -> OwnAddresses {
+pub(super) fn own_addresses(email: &str) -> OwnAddresses {
     let domain = email.rsplit_once('@').map(|(_, domain)| domain.to_lowercase());
     let domain = domain.filter(|domain| !WEBMAIL.contains(&domain.as_str()));
     OwnAddresses { addresses: vec![email.to_owned()], domains: domain.into_iter().collect() }
@@ -133,10 +135,15 @@ async fn write_down(
     delivery: &Own,
     settings: &Settings,
     reading: Reading,
+    has_assistant: bool,
 ) -> Result<Settled, IntakeError> {
     let inquiries = match reading {
         Reading::Inquiries(inquiries) => inquiries,
         Reading::Doubtful(reason, _) => return Ok(Settled::of(delivery, Status::Parked, reason)),
+        Reading::Unsure(unsure) => {
+            let (status, outcome) = settle_unsure(tx, delivery, settings, &unsure, has_assistant).await?;
+            return Ok(Settled::of(delivery, status, outcome));
+        }
         Reading::Ignored(reason) => return Ok(Settled::of(delivery, Status::Ignored, reason)),
         Reading::Dead(reason) => return Ok(Settled::of(delivery, Status::Dead, reason)),
         Reading::CameBack(report) => return came_back(tx, delivery, &report).await,

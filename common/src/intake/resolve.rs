@@ -35,6 +35,10 @@ pub(super) struct Found {
     pub(super) open_lead: Option<LeadId>,
     /// Whose lead that is.
     pub(super) customer: Option<CustomerId>,
+    /// Their name as that lead has it.
+    pub(super) lead_name: Option<String>,
+    /// The name of whoever is known to have the address that it came from.
+    pub(super) known_name: Option<String>,
 }
 
 pub(super) async fn resolve(tx: &mut TenantTx, inquiry: &Inquiry, origin: &Origin<'_>) -> Result<Found> {
@@ -68,7 +72,10 @@ pub(super) async fn resolve(tx: &mut TenantTx, inquiry: &Inquiry, origin: &Origi
               AND l.status IN ('new', 'contacted', 'qualified')
               AND l.created_at > now() - make_interval(days => (SELECT same_lead_days FROM dealerships WHERE id = $1)::int)
             ORDER BY l.created_at DESC LIMIT 1)) AS open_lead)
-         SELECT f.known, f.open_lead, l.customer_id AS customer
+         SELECT f.known, f.open_lead, l.customer_id AS customer, l.customer_name AS lead_name,
+                (SELECT c.name FROM customer_identities i JOIN customers c ON c.id = i.customer_id AND c.dealership_id = $1
+                 JOIN unnest($2::text[], $3::text[]) AS g (kind, value) ON g.kind = i.kind AND g.value = i.value
+                 WHERE i.dealership_id = $1 AND i.kind = 'email' LIMIT 1) AS known_name
          FROM found f LEFT JOIN leads l ON l.id = f.open_lead AND l.dealership_id = $1",
     )
     .bind(tx.dealership())

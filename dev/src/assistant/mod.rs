@@ -5,6 +5,8 @@ mod anthropic;
 mod faults;
 mod openai;
 mod server;
+mod sorting;
+mod suggestion;
 #[cfg(test)]
 mod tests;
 mod writer;

@@ -54,6 +54,51 @@ async fn it_writes_from_the_facts() {
 }
 
 #[tokio::test]
+async fn it_suggests_in_norwegian_what_may_be_answered_and_sums_up() {
+    let assistant = assistant(Duration::ZERO).await;
+    let facts = json!({
+        "dealership": { "name": "Bilhuset" },
+        "vehicles": [{ "make": "Tesla", "model": "Model Y", "year": 2023, "price_kroner": 389_000, "status": "available" }],
+        "customer": { "first_name": "Kari", "message": "Takk! Har den hengerfeste?" },
+        "language": "nb",
+        "thread": [
+            { "from": "customer", "text": "Er Model Y ledig?" },
+            { "from": "dealership", "text": "Ja, den står her." },
+            { "from": "customer", "text": "Takk! Har den hengerfeste?" },
+        ],
+    });
+    let mut question = question();
+    question["messages"][0]["content"][0]["text"] = json!(facts.to_string());
+    let written = written(&ask(&assistant, &question).await.2);
+    assert!(
+        written["reply"]
+            .as_str()
+            .is_some_and(|reply| reply.contains("Tesla Model Y 2023 er ledig og koster 389 000 kr"))
+    );
+    let summary = written["summary"].as_str().expect("a text");
+    for part in ["Kari skrev først: «Er Model Y ledig?».", "«Takk! Har den hengerfeste?»", "1 gang", "venter på svar"]
+    {
+        assert!(summary.contains(part), "{part}: {summary}");
+    }
+}
+
+#[tokio::test]
+async fn it_sorts_mails() {
+    let assistant = assistant(Duration::ZERO).await;
+    let sorted = async |text: &str| {
+        let mut question = question();
+        let mail = json!({ "unsure": "no sender", "mail": { "from": "", "subject": "", "text": text } });
+        question["messages"][0]["content"][0]["text"] = json!(mail.to_string());
+        written(&ask(&assistant, &question).await.2)
+    };
+    let inquiry = sorted("Kunden Ola Hansen ringte om Tesla Model Y. Ring tilbake på 912 34 567.").await;
+    let found = ["kind", "name", "vehicle", "phone"].map(|name| inquiry[name].as_str().expect("a text").to_owned());
+    assert_eq!(found, ["inquiry", "Ola Hansen", "Tesla Model Y", "912 34 567"]);
+    assert_eq!(sorted("Faktura for november").await["kind"], "advertising");
+    assert_eq!(sorted("Husk møtet").await["kind"], "other");
+}
+
+#[tokio::test]
 async fn what_the_present_version_does_not_take_is_refused() {
     let assistant = assistant(Duration::ZERO).await;
     for name in ["temperature", "top_p", "top_k"] {

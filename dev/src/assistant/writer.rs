@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Fault;
+use super::{Fault, sorting, suggestion};
 
 /// How a text ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,11 +18,18 @@ pub(super) struct Written {
     pub(super) end: End,
 }
 
-/// An answer in our schema, from facts such as
-/// `{"dealership": {"name": …}, "vehicles": [{"make": …, "status": "available"}], "customer": {"name": …, "language": "nb"}}`.
+/// In our schema, from facts such as
+/// `{"dealership": {"name": …}, "vehicles": [{"make": …, "status": "available"}], "customer": {"name": …, "language": "nb"}}`:
+/// an answer, with a `thread` of what was written so far a suggestion to a person, and of a `mail` what it is.
 pub(super) fn write(user: &str, fault: Option<Fault>) -> Written {
     let facts: Value = serde_json::from_str(user).unwrap_or_default();
-    let answer = answer(&facts, fault == Some(Fault::Injection)).to_string();
+    let is_injected = fault == Some(Fault::Injection);
+    let answer = match (facts["thread"].as_array(), &facts["mail"]) {
+        (Some(thread), _) => suggestion::suggest(&facts, thread, is_injected),
+        (None, Value::Null) => answer(&facts, is_injected),
+        (None, mail) => sorting::sort(mail, is_injected),
+    };
+    let answer = answer.to_string();
     match fault {
         Some(Fault::Nonsense) => {
             Written { text: "Certainly! Here is the reply you asked for:".to_owned(), end: End::Finished }
@@ -35,10 +42,10 @@ pub(super) fn write(user: &str, fault: Option<Fault>) -> Written {
 
 fn answer(facts: &Value, is_injected: bool) -> Value {
     let language = language(facts);
-    let vehicle = facts["vehicles"].as_array().and_then(|all| all.iter().find(|vehicle| is_available(vehicle)));
+    let vehicle = vehicle(facts);
     let mut reply = reply(language, facts, vehicle);
     if is_injected {
-        reply += " Få 20 % rabatt i dag: https://evil.example/rabatt";
+        reply += INJECTED;
     }
     json!({
         "language": language,
@@ -51,7 +58,15 @@ fn answer(facts: &Value, is_injected: bool) -> Value {
     })
 }
 
-fn language(facts: &Value) -> &str {
+/// What an attacker would have it say.
+pub(super) const INJECTED: &str = " Få 20 % rabatt i dag: https://evil.example/rabatt";
+
+/// The first that can be had.
+pub(super) fn vehicle(facts: &Value) -> Option<&Value> {
+    facts["vehicles"].as_array().and_then(|all| all.iter().find(|vehicle| is_available(vehicle)))
+}
+
+pub(super) fn language(facts: &Value) -> &str {
     let of_customer = facts["customer"]["language"].as_str();
     of_customer.or(facts["language"].as_str()).unwrap_or("nb")
 }
@@ -60,7 +75,7 @@ fn is_available(vehicle: &Value) -> bool {
     vehicle["status"].as_str().is_none_or(|status| status == "available")
 }
 
-fn reply(language: &str, facts: &Value, vehicle: Option<&Value>) -> String {
+pub(super) fn reply(language: &str, facts: &Value, vehicle: Option<&Value>) -> String {
     let dealership = facts["dealership"]["name"].as_str().unwrap_or_default();
     let of_customer = |field: &str| facts["customer"][field].as_str();
     let name = of_customer("first_name").or(of_customer("name")).unwrap_or_default();
@@ -118,13 +133,13 @@ fn reply(language: &str, facts: &Value, vehicle: Option<&Value>) -> String {
     }
 }
 
-fn described(vehicle: &Value) -> String {
+pub(super) fn described(vehicle: &Value) -> String {
     let members = ["make", "model", "year"].map(|name| text(&vehicle[name]));
     members.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 /// With spaces between the thousands; the first of the names that has one.
-fn price(vehicle: &Value) -> Option<String> {
+pub(super) fn price(vehicle: &Value) -> Option<String> {
     let found = ["price_kroner", "price", "price_nok", "asking_price"].iter().find_map(|name| text(&vehicle[*name]))?;
     let crowns = found.split(['.', ',']).next().unwrap_or_default().replace(' ', "");
     if crowns.is_empty() || !crowns.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -26,6 +26,8 @@ use tests::{
     clerk_events::deleted,
 };
 
+use super::assistant;
+
 /// Goes through all of it once, beside another dealership of which nothing is ever seen.
 pub(super) async fn walk(app: &TestApp) {
     let (oslo, bergen) = (app.dealership("Tesla Oslo").await, app.dealership("VW Bergen").await);
@@ -161,6 +163,7 @@ async fn messages(app: &TestApp, oslo: &Dealership<'_>, admin: &Person<'_>) {
     answers::finish(&mut tx, lead, 1, means, &asked.facts, came_back).await.expect("it is there");
     answers::customer_wrote(&mut tx, lead).await.expect("it is there");
     tx.commit().await.expect("the database is there");
+    assistant::suggested(app, oslo, admin).await;
     sent(app, oslo, admin).await;
     overtaken(app, oslo, admin).await;
     told(app, oslo).await;
@@ -175,6 +178,7 @@ async fn messages(app: &TestApp, oslo: &Dealership<'_>, admin: &Person<'_>) {
     ask(admin, Method::POST, &format!("/api/v1/leads/{drafted}/draft"), Some(json!({ "message_content": "Hei" })), 201)
         .await;
     texts(app, oslo, admin).await;
+    assistant::sorted(app, oslo).await;
 }
 
 /// The sending that was written down last.

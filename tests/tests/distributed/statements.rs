@@ -39,7 +39,7 @@ fn is_volatile(assignments: &str) -> bool {
 }
 
 /// Where the statements stand that a dealership's transaction sends.
-const SOURCES: [&str; 17] = [
+const SOURCES: [&str; 18] = [
     "answers",
     "automation_rules.rs",
     "conversations",
@@ -47,6 +47,7 @@ const SOURCES: [&str; 17] = [
     "db/access.rs",
     "dealerships.rs",
     "deliveries/inbound.rs",
+    "deliveries/opinion.rs",
     "idempotency.rs",
     "intake",
     "lead_sources",

@@ -91,6 +91,35 @@ async fn an_answer_belongs_to_the_lead_that_it_answers_and_what_nobody_wrote_is_
 }
 
 #[tokio::test]
+async fn who_is_known_has_a_name_even_where_a_mail_tells_none() {
+    let app = TestApp::start().await;
+    let kari = app.dealership("Tesla Oslo").await.admin();
+    let address = format!("{}@{INBOUND_DOMAIN}", key(&source(&kari, "email").await));
+    let send = async |message: &str| {
+        Answer::of(mail(&app, &address, message)).await.expect(200);
+        drain(&app, &[]).await;
+    };
+    send(&from("Ola Hansen <ola@example.no>", "a@example.no", "", "Hei, har dere en ID.4?")).await;
+    send(&from("ola@example.no", "b@example.no", "", "Helst blå.")).await;
+    let lead = format!("/api/v1/leads/{}", leads(&kari).await[0]["id"].as_str().expect("an id"));
+    let messages = kari.get(&format!("{lead}/conversations")).await.expect(200);
+    assert_eq!(messages[0]["sender"], "Ola Hansen");
+    let closed = kari.request(Method::PATCH, &lead).json(&json!({ "status": "won" }));
+    Answer::of(closed).await.expect(200);
+    send(&from("ola@example.no", "c@example.no", "", "Jeg trenger én til.")).await;
+    assert_eq!(leads(&kari).await[0]["customer_name"], "Ola Hansen");
+    // A number besides may be somebody else's.
+    let closed =
+        kari.request(Method::PATCH, &format!("/api/v1/leads/{}", leads(&kari).await[0]["id"].as_str().expect("an id")));
+    Answer::of(closed.json(&json!({ "status": "won" }))).await.expect(200);
+    send(&from("ola@example.no", "d@example.no", "", "Hei, har dere en Golf?\r\nMobil: 912 34 567")).await;
+    assert!(leads(&kari).await[0]["customer_name"].is_null());
+    // Nobody is known by what they have never said.
+    send(&from("per@example.no", "e@example.no", "", "Har dere en Polo?")).await;
+    assert!(leads(&kari).await[0]["customer_name"].is_null());
+}
+
+#[tokio::test]
 async fn the_envelope_says_for_whom_a_mail_is() {
     let app = TestApp::start().await;
     let (kari, silje) = (app.dealership("Tesla Oslo").await.admin(), app.dealership("VW Bergen").await.admin());

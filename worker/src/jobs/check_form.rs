@@ -77,7 +77,8 @@ impl NetworkJob for CheckForm {
     async fn save(&self, doubt: Self::Answer, context: &JobContext, tx: &mut TenantTx) -> Result<(), JobError> {
         match doubt {
             None => {
-                let settled = intake::process(tx, self.delivery_id).await.map_err(to_job_error)?;
+                let settled =
+                    intake::process(tx, self.delivery_id, context.has_assistant()).await.map_err(to_job_error)?;
                 tell(self.delivery_id, context, settled);
             }
             Some(reason) => set_aside(tx, context, Source::Form, self.delivery_id, &reason).await?,

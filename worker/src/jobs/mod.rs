@@ -2,6 +2,7 @@
 //! [`crate::kinds`], a line in [`registry`].
 
 mod answer_in_time;
+mod asking;
 mod check_domain;
 mod check_form;
 mod connect_page;
@@ -19,8 +20,10 @@ mod reconcile_facebook;
 mod send_email;
 mod send_sms;
 mod sending;
+mod sort_mail;
 mod watch_lead;
 mod write_answer;
+mod write_suggestion;
 
 use std::time::Duration;
 
@@ -29,7 +32,7 @@ use common::{
     jobs::{
         AnswerInTime, CheckDomain, CheckForm, ConnectPage, CountLeads, ListPages, NotifyPeople, ProcessClerkEvent,
         Prune, ReadFacebookLead, ReadInquiry, ReadReport, ReadSms, ReconcileClerk, ReconcileFacebook, SendEmail,
-        SendSms, WatchLead, WriteAnswer,
+        SendSms, SortMail, WatchLead, WriteAnswer, WriteSuggestion,
     },
 };
 
@@ -44,6 +47,7 @@ pub fn registry(config: &WorkerConfig) -> Registry {
         .system::<ProcessClerkEvent>()
         .tenant::<ReadInquiry>()
         .network::<CheckForm>()
+        .network::<SortMail>()
         .network::<ReadFacebookLead>()
         .network::<ConnectPage>()
         .network::<ListPages>()
@@ -51,6 +55,7 @@ pub fn registry(config: &WorkerConfig) -> Registry {
         .network::<SendEmail>()
         .network::<SendSms>()
         .network::<WriteAnswer>()
+        .network::<WriteSuggestion>()
         .tenant::<AnswerInTime>()
         .tenant::<NotifyPeople>()
         .tenant::<WatchLead>()

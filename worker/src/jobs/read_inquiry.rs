@@ -13,7 +13,7 @@ impl TenantJob for ReadInquiry {
     const TIMEOUT: Duration = Duration::from_secs(30);
 
     async fn perform(self, context: &JobContext, tx: &mut TenantTx) -> Result<(), JobError> {
-        let settled = intake::process(tx, self.delivery_id).await.map_err(to_job_error)?;
+        let settled = intake::process(tx, self.delivery_id, context.has_assistant()).await.map_err(to_job_error)?;
         tell(self.delivery_id, context, settled);
         Ok(())
     }

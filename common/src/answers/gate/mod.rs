@@ -5,14 +5,18 @@
 mod contact;
 mod language;
 mod numbers;
+mod opening;
 mod reply;
 mod spelling;
 mod stock;
+mod suggested;
 #[cfg(test)]
 pub(super) mod tests;
 mod topics;
 
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
+
+pub use suggested::{Suggested, look_at};
 
 use super::{facts::Facts, language::Language, prompt::INTENTS};
 
@@ -177,7 +181,7 @@ fn read(written: &str) -> Result<Written, Reason> {
     (known && (1..=100).contains(&written.score)).then_some(written).ok_or(Reason::Unreadable)
 }
 
-fn parsed(text: &str) -> Option<Written> {
+fn parsed<T: DeserializeOwned>(text: &str) -> Option<T> {
     // Only an object: serde would take a list for one.
     text.trim_start().starts_with('{').then(|| serde_json::from_str(text).ok()).flatten()
 }

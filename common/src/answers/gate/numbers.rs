@@ -7,6 +7,7 @@ use regex::{Match, Regex};
 use super::{
     Reason,
     contact::without_own,
+    opening,
     stock::{spelled, spoken_of},
     topics::{is_left_to_staff, is_of_opening},
 };
@@ -26,28 +27,36 @@ const ROUNDED: u64 = 500;
 
 static SPAN: LazyLock<Regex> = LazyLock::new(|| expression(r"[+(]{0,2}\d(?:(?:\) | \(| ?- ?|[ .,'/)-])?\d)*"));
 static CURRENCY_BEFORE: LazyLock<Regex> =
-    LazyLock::new(|| expression(r"(?:_(?:kr|nok|kroner|sek|dkk|eur|euro|usd|gbp|pln|zl)_\.? ?)$"));
+    LazyLock::new(|| expression(r"(?:_(?:kr|nok|kroner|kronen|sek|dkk|eur|euro|usd|gbp|pln|zl)_\.? ?)$"));
 static CURRENCY_AFTER: LazyLock<Regex> = LazyLock::new(|| {
-    expression(r"^ ?(?:,-|\.-|:-|,--|(?:kr|nok|kroner|kronor|krone|koron|sek|dkk|eur|euro|usd|gbp|pln|zl|zloty\w*)_)")
+    expression(
+        r"^ ?(?:,-|\.-|:-|,--|(?:kr|nok|kroner|kronen|kronor|krone|koron|sek|dkk|eur|euro|usd|gbp|pln|zl|zloty\w*)_)",
+    )
 });
 static PRICED: LazyLock<Regex> = LazyLock::new(|| {
     expression(
-        r"_(?:pris\w*|price\w*|priced|cena|ceny|cene|koster|kostar|kosta|costs?|kosztuje|belop\w*|totalt|preis|kostet)_[^.!?\n]*$",
+        r"_(?:pris\w*|price\w*|priced|cena|ceny|cene|koster|kostar|kosta|costs?|kosztuje|belop\w*|totalt|preis\w*|kostet|kosten)_[^.!?\n]*$",
     )
 });
 static MULTIPLIED: LazyLock<Regex> =
     LazyLock::new(|| expression(r"^ ?(?:k|t|tusen|mill\w*|mio|mln|tys|tkr|laken|lapp\w*)_"));
-static PERCENT: LazyLock<Regex> = LazyLock::new(|| expression(r"^ ?(?:%|(?:prosent|percent|procent|prosjent)_)"));
+static PERCENT: LazyLock<Regex> =
+    LazyLock::new(|| expression(r"^ ?(?:%|(?:prosent|percent|procent|prosjent|prozent)_)"));
 static MONTH: LazyLock<Regex> = LazyLock::new(|| {
     expression(
-        r"^\.? ?(?:(?:st|nd|rd|th)_ ?(?:of )?)?(?:jan|feb|mars|march|marca|apr|mai|may|maj|jun|jul|aug|sep|okt|oct|nov|des|dec|stycz|lut|kwiet|czerw|lip|sierp|wrzes|pazdz|listop|grud)[a-z]*_",
+        r"^\.? ?(?:(?:st|nd|rd|th)_ ?(?:of )?)?(?:jan|feb|mars|march|marz|marca|apr|mai|may|maj|jun|jul|aug|sep|okt|oct|nov|des|dec|dez|stycz|lut|kwiet|czerw|lip|sierp|wrzes|pazdz|listop|grud)[a-z]*_",
     )
 });
 static MONTH_BEFORE: LazyLock<Regex> =
     LazyLock::new(|| expression(r"_(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]* (?:the )?$"));
 static CLOCK_BEFORE: LazyLock<Regex> =
     LazyLock::new(|| expression(r"_(?:kl\.?|klokka|klokken|klockan|at|godz\.?|godzin\w+|o|um) ?$"));
+/// Where it is said when the doors are open.
+static OPENS_FROM: LazyLock<Regex> =
+    LazyLock::new(|| expression(r"_(?:fra|fran|from|od|von|mellom|mellan|between|zwischen) (?:kl\.? ?)?$"));
 static CLOCK_AFTER: LazyLock<Regex> = LazyLock::new(|| expression(r"^ ?(?:am|pm|a\.m|p\.m|o'clock|uhr)_"));
+/// An hour, or from one to another.
+static HOURS: LazyLock<Regex> = LazyLock::new(|| expression(r"^\d{1,2}(?:[.:]\d\d)?(?: ?- ?\d{1,2}(?:[.:]\d\d)?)?$"));
 static CLOCK: LazyLock<Regex> = LazyLock::new(|| expression(r"^(?:[01]?\d|2[0-4])[.:][0-5]\d$"));
 static DATE: LazyLock<Regex> = LazyLock::new(|| expression(r"^[0-3]?\d(?:/|\.|-)[01]?\d(?:(?:/|\.|-)\d{2,4})?$"));
 static KILOMETRES: LazyLock<Regex> = LazyLock::new(|| expression(r"^ ?(?:km|kilomet\w+)_"));
@@ -55,7 +64,7 @@ static MILES: LazyLock<Regex> = LazyLock::new(|| expression(r"^ ?mil_"));
 /// What would be a fact about the car.
 static UNIT: LazyLock<Regex> = LazyLock::new(|| {
     expression(
-        r"^[ -]?(?:kwh|kw|hk|hp|km|ps|nm|liter|litre|mil|miles|seter|seats|ars?|aring|years?|year-old|lata?|maneder|manader|mnd|months?|miesi\w+|eiere?|owners?|nokler|keys|sett|airbag\w*|tommer?|grader|gonger|ganger)_",
+        r"^[ -]?(?:kwh|kw|hk|hp|km|ps|nm|liter|litre|mil|miles|seter|seats|sitze[rn]?|sitzer|ars?|aring|jahren?|jahre|years?|year-old|lata?|maneder|manader|mnd|months?|monaten?|monate|miesi\w+|eiere?|owners?|vorbesitzer\w*|nokler|schlussel|keys|sett|airbag\w*|tommer?|grader|gonger|ganger)_",
     )
 });
 /// The customer's own car.
@@ -73,12 +82,15 @@ static THEIRS: LazyLock<Regex> = LazyLock::new(|| {
         "ihr\\w*",
     ])
 });
-static APPROXIMATE: LazyLock<Regex> =
-    LazyLock::new(|| expression(r"_(?:ca\.?|cirka|rundt|omtrent|om lag|about|around|approximately|okolo|ok\.) ?$"));
+static APPROXIMATE: LazyLock<Regex> = LazyLock::new(|| {
+    expression(
+        r"_(?:ca\.?|cirka|circa|etwa|rund|ungefahr|rundt|omtrent|om lag|about|around|approximately|okolo|ok\.) ?$",
+    )
+});
 
-const DIGIT_WORDS: &str = "null|en|ein|ett|to|tre|fire|fem|seks|sju|syv|atte|ni|zero|oh|one|two|three|four|five|six|seven|\
+const DIGIT_WORDS: &str = "null|en|ein|eins|zwei|drei|vier|funf|sechs|sieben|acht|neun|ett|to|tre|fire|fem|seks|sju|syv|atte|ni|zero|oh|one|two|three|four|five|six|seven|\
     eight|nine|jeden|dwa|trzy|cztery|piec|szesc|siedem|osiem|dziewiec|noll|tva|fyra|sex|nio|atta";
-const TENS: &str = "tjue|tretti|forti|forr|femti|seksti|sytti|atti|nitti|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|\
+const TENS: &str = "tjue|tretti|forti|forr|femti|seksti|sytti|atti|nitti|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|zwanzig|dreissig|vierzig|funfzig|sechzig|siebzig|achtzig|neunzig|\
     dwadziescia|trzydziesci|czterdziesci|piecdziesiat|szescdziesiat|siedemdziesiat|osiemdziesiat|dziewiecdziesiat";
 /// Four digits, or three pairs, in a row.
 static SPELLED_DIGITS: LazyLock<Regex> = LazyLock::new(|| {
@@ -88,7 +100,7 @@ static SPELLED_DIGITS: LazyLock<Regex> = LazyLock::new(|| {
     ))
 });
 static ONE_KRONE: LazyLock<Regex> = LazyLock::new(|| {
-    expression(r"_(?:en|ein|ei|one|a|jedna|jedn[ae]) (?:krone|krona|kroner|korona|korone|euro|dollar)_")
+    expression(r"_(?:en|ein|ei|eine|einen|one|a|jedna|jedn[ae]) (?:krone|krona|kroner|korona|korone|euro|dollar)_")
 });
 /// A sentence about what the car costs.
 static OF_PRICE: LazyLock<Regex> = LazyLock::new(|| {
@@ -101,7 +113,8 @@ static OF_PRICE: LazyLock<Regex> = LazyLock::new(|| {
         "costs?",
         r"cen[aeyi]",
         "kosztuje",
-        "preis",
+        r"preise?s?",
+        "kostet",
     ])
 });
 static SINGLE_DIGITS: LazyLock<Regex> = LazyLock::new(|| expression(r"_\d(?:[^a-z0-9]{1,3}\d){5,}_"));
@@ -201,7 +214,7 @@ impl<'t> Number<'t> {
         if PERCENT.is_match(self.after) {
             return Err(Reason::Discount);
         }
-        if self.is_time() {
+        if self.is_time() || OPENS_FROM.is_match(self.before) && is_of_opening(self.sentence()) {
             return if self.is_opening_hour(facts) { Ok(()) } else { Err(Reason::Appointment) };
         }
         if value.is_some_and(|value| self.is_fact(value, facts)) || self.is_opening_hour(facts) {
@@ -291,6 +304,10 @@ impl<'t> Number<'t> {
 
     /// An hour of the dealership's, where the reply tells when it is open.
     fn is_opening_hour(&self, facts: &Facts) -> bool {
+        if let Some(opening) = &facts.dealership.opening {
+            let is_of_opening = HOURS.is_match(self.span) && is_of_opening(self.sentence());
+            return is_of_opening && opening::fits(self.sentence(), opening);
+        }
         let Some(hours) = facts.dealership.opening_hours.as_deref().map(folded) else { return false };
         let numbers = |text: &str| -> Vec<String> {
             text.split(|c: char| !c.is_ascii_digit()).filter(|group| !group.is_empty()).map(str::to_owned).collect()
@@ -309,11 +326,9 @@ impl<'t> Number<'t> {
     }
 
     fn sentence(&self) -> &'t str {
-        let start = self.text[..self.start].rfind(['!', '?', '\n']).map_or(0, |at| at + 1);
-        let start = self.text[start..self.start].rfind(". ").map_or(start, |at| start + at + 2);
-        let rest = &self.text[self.start..];
-        let end = [". ", "! ", "? ", "\n"].iter().filter_map(|mark| rest.find(mark)).min().unwrap_or(rest.len());
-        &self.text[start..self.start + end]
+        let all = sentences(self.text);
+        let begins = |sentence: &&str| sentence.as_ptr() as usize - self.text.as_ptr() as usize <= self.start;
+        all.into_iter().rev().find(begins).unwrap_or(self.text)
     }
 }
 

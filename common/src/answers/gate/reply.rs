@@ -11,7 +11,7 @@ use regex::Regex;
 use super::Reason;
 use crate::answers::{
     facts::Facts,
-    prompt::SYSTEM,
+    prompt::{self, suggestion},
     words::{any_of, expression, folded, sentences},
 };
 
@@ -50,6 +50,9 @@ static SIGNED: LazyLock<Regex> = LazyLock::new(|| {
         r"z powazaniem",
         r"pozdrawiam\w*",
         r"mit freundlichen",
+        r"(?:freundliche|viele|beste|herzliche|liebe) grusse",
+        r"mein name ist",
+        r"ich bin [a-z]+ (?:von|vom|aus)",
         r"jeg heter",
         r"eg heiter",
         r"(?:mitt|mit) navn er",
@@ -65,7 +68,7 @@ static SIGNED: LazyLock<Regex> = LazyLock::new(|| {
 
 /// Somebody of the dealership, by name.
 static NAMED: LazyLock<Regex> = LazyLock::new(|| {
-    let roles = "selger|selgeren|seljar|seljaren|salgssjef|daglig leder|kollega|kollegaen min|kollegaen vår|rådgiver|advisor|salesperson|colleague|manager|säljare|kollegan|kollegor|sælger|sprzedawca|kolega|doradca|kierownik|Verkäufer";
+    let roles = "selger|selgeren|seljar|seljaren|salgssjef|daglig leder|kollega|kollegaen min|kollegaen vår|rådgiver|advisor|salesperson|colleague|manager|säljare|kollegan|kollegor|sælger|sprzedawca|kolega|doradca|kierownik|Verkäufer|Verkäuferin|Berater|Beraterin|Kollege|Kollegin|Kollegen|Geschäftsführer";
     let pattern = format!(r"(?i:\b(?:{roles})),? (?:vår |our |min |my |nasz |)(\p{{Lu}}\p{{Ll}}+)\b");
     Regex::new(&pattern).expect("it is tested")
 });
@@ -106,7 +109,7 @@ static SELF: LazyLock<Regex> = LazyLock::new(|| {
         r"sztuczn\w+ intelig\w+",
         r"kunstliche intell\w+",
         r"(?:language|large|sprak|jezykow\w*) ?model\w*",
-        r"sprakmodell\w*",
+        r"sprakmodell\w*|sprachmodell\w*",
         r"model\w* jezykow\w*",
         r"llm_",
         r"chat ?(?:gpt|bot)\w*",
@@ -138,6 +141,7 @@ static SELF: LazyLock<Regex> = LazyLock::new(|| {
         r"(?:jeg|eg) (?:har fatt|er blitt|ble|vart|er) (?:beskjed|bedt|bedd|programmert|trent|opplaert|laget)",
         r"(?:moje|otrzymal\w*) (?:polecen|zadan)\w*",
         r"zaprogramowan\w*",
+        r"(?:ich wurde|wurde ich|ich bin) (?:\w+ )?(?:angewiesen|programmiert|trainiert|gebeten)",
         r"(?:robot|bot|maskin|machine|automat)_",
         r"virtu\w+ assist\w*",
         r"(?:virtuell|digital|wirtualn)\w* assist\w*",
@@ -158,7 +162,10 @@ static SELF: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-static SYSTEM_RUNS: LazyLock<HashSet<u64>> = LazyLock::new(|| runs(&words(&folded(SYSTEM)), ECHO_WORDS).collect());
+static SYSTEM_RUNS: LazyLock<HashSet<u64>> = LazyLock::new(|| {
+    let instructions = [prompt::SYSTEM, suggestion::SYSTEM];
+    instructions.iter().flat_map(|system| runs(&words(&folded(system)), ECHO_WORDS).collect::<Vec<_>>()).collect()
+});
 
 /// The reply without a line that only greets this customer: that is added to every answer.
 pub(super) fn without_greeting<'r>(reply: &'r str, facts: &Facts) -> &'r str {

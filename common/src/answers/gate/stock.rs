@@ -31,6 +31,8 @@ static OFFERED: LazyLock<Regex> = LazyLock::new(|| {
         r"na stanie_",
         r"mamy (?:go|ten samochod|to auto)",
         r"(?:noch |derzeit )?(?:verfugbar|vorratig|auf lager)",
+        r"noch (?:da|hier|zu haben|zu kaufen|zum verkauf|bei uns|frei)_",
+        r"(?:steht|stehen) (?:\w+ )?(?:zum verkauf|bereit|bei uns|hier)_",
     ])
 });
 
@@ -47,6 +49,9 @@ static GONE: LazyLock<Regex> = LazyLock::new(|| {
         r"utsolgt|udsolgt|sold out|slutsald",
         r"(?:er|is|ar) (?:na |no |nu |dessverre |diverre |currently |allerede |for tiden |for oyeblikket )*(?:reservert|reserved|reserverad|reserveret)_",
         r"verkauft",
+        r"nicht mehr (?:\w+ )?(?:verfugbar|da|zu haben|bei uns|auf lager)|nicht (?:verfugbar|auf lager)",
+        r"ausverkauft|vergriffen",
+        r"(?:ist|sind) (?:\w+ ){0,2}reserviert_",
     ])
 });
 
@@ -62,12 +67,13 @@ static MAKES: LazyLock<Regex> = LazyLock::new(|| {
 /// Before a claim: it is asked, not made.
 static ASKED: LazyLock<Regex> = LazyLock::new(|| {
     expression(
-        r"_(?:om|whether|if|czy|ob|hvorvidt|sjekke|check|sprawdzi\w*|bekrefte|stadfeste|confirm|potwierdzi\w*|kontrollera|tjekke|nar|hvis|dersom)_[^.!?;]*$",
+        r"_(?:om|whether|if|czy|ob|hvorvidt|sjekke|check|sprawdzi\w*|bekrefte|stadfeste|confirm|potwierdzi\w*|kontrollera|tjekke|nar|hvis|dersom|falls|wenn|prufen|klaren)_[^.!?;]*$",
     )
 });
 /// Before or within a claim: it is denied.
-static DENIED: LazyLock<Regex> =
-    LazyLock::new(|| expression(r"_(?:ikke|ikkje|inte|not|no longer|isn't|nie|niestety|nicht|ingen|aldri)_[^.!?;,]*$"));
+static DENIED: LazyLock<Regex> = LazyLock::new(|| {
+    expression(r"_(?:ikke|ikkje|inte|not|no longer|isn't|nie|niestety|nicht|kein|keine|ingen|aldri)_[^.!?;,]*$")
+});
 /// The claim is of people, who can be reached, or have time.
 static OF_PEOPLE: LazyLock<Regex> = LazyLock::new(|| {
     expression(r"_(?:vi|me|we|jesteśmy|kolleg\w+|telefonen|salgsavdelingen|staff|team|time|tid)_ (?:er|are|is)$")

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     answers::facts::{CustomerFacts, DealershipFacts, VehicleFacts},
+    opening::{Opening, OpeningTimes, closed_days},
     vehicles::VehicleStatus,
 };
 
@@ -68,6 +69,10 @@ fn read_facts(value: &Value) -> Facts {
             phone: text(&dealership["phone"]),
             address: text(&dealership["address"]),
             opening_hours: text(&dealership["opening_hours"]),
+            opening: dealership.get("opening_times").map(|times| Opening {
+                times: OpeningTimes::read(times).expect("opening times"),
+                closed_days: closed_days(&dealership["closed_days"]).expect("closed days"),
+            }),
         },
         vehicles: value["vehicles"].as_array().expect("vehicles").iter().map(vehicle).collect(),
         customer: CustomerFacts {

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::Reason;
+use super::{Reason, opening};
 use crate::answers::{
     facts::Facts,
     words::{any_of, folded, sentences},
@@ -76,6 +76,10 @@ pub(super) fn check(reply: &str, facts: &Facts) -> Result<(), Reason> {
             if names(&topic.never) || names(&topic.left_to_staff) && !is_left_to_staff(&sentence) {
                 return Err(topic.reason);
             }
+        }
+        let opening = facts.dealership.opening.as_ref().filter(|_| is_of_opening(&sentence));
+        if opening.is_some_and(|opening| !opening::fits(&sentence, opening)) {
+            return Err(Reason::Appointment);
         }
         if WEEKDAY.is_match(&sentence) && !may_name_days(&sentence, facts) {
             return Err(Reason::Appointment);

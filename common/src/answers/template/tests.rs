@@ -7,6 +7,7 @@ fn values() -> Values {
         dealership: "Fjordbil <AS>".to_owned(),
         vehicle: "Tesla Model Y".to_owned(),
         phone: "22 12 34 56".to_owned(),
+        back: "09.00".to_owned(),
     }
 }
 
@@ -17,6 +18,7 @@ fn there_is_a_text_for_every_occasion_in_every_language_with_or_without_values()
             let full = text(occasion, language, None, &values());
             assert!(full.contains("Fjordbil <AS>") && !full.contains(['{', '}', '[']), "{full}");
             assert_eq!(full.contains("Tesla Model Y"), occasion == Occasion::Vehicle, "{full}");
+            assert!(full.contains("09.00"), "{full}");
             let bare =
                 text(occasion, language, None, &Values { dealership: "Fjordbil".to_owned(), ..Values::default() });
             assert!(bare.ends_with('.') && !bare.contains("  ") && !bare.contains(" ,"), "{bare}");

@@ -33,7 +33,7 @@ pub use mailgun::read_mailgun;
 pub use marks::Mark;
 pub use postmark::read_postmark;
 pub use provider::{MailgunSignature, Provider};
-pub use read::read;
+pub use read::{Unsure, read};
 pub use received::{NoMail, Received, read_raw};
 pub use report::Report;
 pub use sendgrid::read_sendgrid;

@@ -15,8 +15,22 @@ pub fn read(mail: &Mail, own: &OwnAddresses, rules: &SenderRules) -> Reading {
         Kind::AutoReply => Reading::Ignored("an automatic answer".to_owned()),
         Kind::Inquiry => Reading::Inquiries(inquiries(mail, own, rules)),
         Kind::Suspected(reason) => Reading::Doubtful(format!("may be unwanted: {reason}"), inquiries(mail, own, rules)),
-        Kind::Unsure(reason) => Reading::Doubtful(reason.to_owned(), inquiries(mail, own, rules)),
+        Kind::Unsure(reason) => Reading::Unsure(Box::new(Unsure {
+            reason: reason.to_owned(),
+            inquiries: inquiries(mail, own, rules),
+            mail: mail.clone(),
+        })),
     }
+}
+
+/// A mail of which rules cannot tell whether a customer asks something in it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unsure {
+    /// Why they cannot.
+    pub reason: String,
+    /// What it asks, if it does.
+    pub inquiries: Vec<Asked>,
+    pub mail: Mail,
 }
 
 /// Those of the ADF document in it, or else what it says itself.
