@@ -44,17 +44,18 @@ enum ConfiguredCommand {
     Migrate(commands::migrate::Args),
     /// Add two demo dealerships with people, leads and conversations.
     Seed,
-    /// Show which Clerk instance this database belongs to, or set it.
     Instance(commands::instance::Args),
+    Dealership(commands::dealership::Args),
     /// Look at what came in from outside and what became of it, and process it again.
     Deliveries(commands::deliveries::Args),
     /// Hand over what came in elsewhere.
     Inbound(commands::inbound::Args),
     /// Look at the queue; retry and cancel jobs, pause queues.
     Jobs(commands::jobs::Args),
-    /// Destroy the data of dealerships whose organization was deleted in Clerk (only shows it by default).
     Purge(commands::purge::Args),
-    /// Compare with Clerk, and repair what webhooks missed (a worker does it by itself, every CLERK_SYNC_HOURS).
+    /// Say what hurts first and when, from the database's own numbers.
+    Report(commands::report::Args),
+    Restored(commands::restored::Args),
     Sync(commands::sync::Args),
     /// Provision one person and their dealerships, as the webhooks would.
     ///
@@ -109,10 +110,13 @@ impl ConfiguredCommand {
             Self::Migrate(args) => commands::migrate::run(config, &args).await,
             Self::Seed => commands::seed::run(config).await,
             Self::Instance(args) => commands::instance::run(config, &args).await,
+            Self::Dealership(args) => commands::dealership::run(config, args).await,
             Self::Deliveries(args) => commands::deliveries::run(config, args).await,
             Self::Inbound(args) => commands::inbound::run(config, args).await,
             Self::Jobs(args) => commands::jobs::run(config, args).await,
             Self::Purge(args) => commands::purge::run(config, &args).await,
+            Self::Report(args) => commands::report::run(config, args).await,
+            Self::Restored(args) => commands::restored::run(config, &args).await,
             Self::Sync(args) => commands::sync::run(config, &args).await,
             Self::SyncUser(args) => commands::sync_user::run(config, args).await,
         };

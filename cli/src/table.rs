@@ -44,6 +44,20 @@ fn terminal_width() -> Option<usize> {
     Some(usize::from(size.ws_col)).filter(|width| *width > 0)
 }
 
+/// Lines of a text that stands beside something as wide as `before`, each with room on the terminal, if output goes to one.
+pub(crate) fn beside(before: usize, text: &str) -> Vec<String> {
+    beside_on(terminal_width(), before, text)
+}
+
+fn beside_on(terminal: Option<usize>, before: usize, text: &str) -> Vec<String> {
+    match terminal {
+        Some(terminal) if terminal >= before + MIN_WIDTH => {
+            text.lines().flat_map(|line| wrap(line, terminal - before)).collect()
+        }
+        _ => text.lines().map(str::to_owned).collect(),
+    }
+}
+
 fn layout<const N: usize>(rows: &[[String; N]], terminal: Option<usize>) -> Vec<String> {
     let width = |n: usize| rows.iter().map(|row| row[n].chars().count()).max().unwrap_or(0);
     let widths: Vec<_> = (0..N).map(width).collect();
@@ -133,6 +147,14 @@ mod tests {
             let words: Vec<_> = lines.iter().flat_map(|line| line.split_whitespace()).collect();
             assert!(words.ends_with(&["printer", "is", "on", "fire"]), "{terminal}: {lines:?}");
         }
+    }
+
+    #[test]
+    fn what_stands_beside_something_has_room() {
+        let text = "one line\nanother one that is much longer than what the terminal has room for beside the rest";
+        let lines = beside_on(Some(60), 15, text);
+        assert!(lines.len() == 3 && lines.iter().all(|line| line.len() <= 45), "{lines:?}");
+        assert_eq!(beside_on(None, 15, text).len(), 2);
     }
 
     #[test]

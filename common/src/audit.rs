@@ -60,6 +60,18 @@ pub enum Verb {
     Pause,
     /// A paused queue goes on.
     Resume,
+    /// A dealership is closed, so that it can be exported.
+    Freeze,
+    /// A dealership is another server's.
+    Release,
+    /// A dealership is served again, or for the first time here.
+    Open,
+    /// A dealership came from another server.
+    Import,
+    /// What a move has left behind is destroyed.
+    Purge,
+    /// Nobody sends by itself what a backup says is on its way.
+    Hold,
 }
 
 impl Verb {
@@ -70,6 +82,12 @@ impl Verb {
             Self::Replay => "replay",
             Self::Pause => "pause",
             Self::Resume => "resume",
+            Self::Freeze => "freeze",
+            Self::Release => "release",
+            Self::Open => "open",
+            Self::Import => "import",
+            Self::Purge => "purge",
+            Self::Hold => "hold",
         }
     }
 }
@@ -82,6 +100,8 @@ pub enum Subject<'a> {
     Deliveries(&'a [i64]),
     /// This queue, and why.
     Queue(&'a str, Option<&'a str>),
+    /// The dealership with this id, or what the action is about if it is about all.
+    Other(&'a str),
 }
 
 /// An action that was recorded.
@@ -95,9 +115,9 @@ pub struct Action {
     pub operator: String,
     /// `page` or `command`.
     pub via: String,
-    /// `retry`, `cancel`, `replay`, `pause` or `resume`.
+    /// `retry`, `cancel`, `replay`, `pause`, `freeze` …
     pub action: String,
-    /// `jobs`, `deliveries`, or a queue's name.
+    /// `jobs`, `deliveries`, a queue's name, a dealership's id.
     pub subject: String,
     /// The jobs or deliveries, the first thousand of them.
     pub ids: Vec<i64>,
@@ -113,8 +133,9 @@ pub async fn record(tx: &mut SystemTx, by: &Operator, verb: Verb, subject: Subje
         Subject::Jobs(ids) => ("jobs", ids, None),
         Subject::Deliveries(ids) => ("deliveries", ids, None),
         Subject::Queue(name, reason) => (name, &[][..], reason),
+        Subject::Other(name) => (name, &[][..], None),
     };
-    let affected = if matches!(subject, Subject::Queue(..)) { 1 } else { ids.len() };
+    let affected = if matches!(subject, Subject::Queue(..) | Subject::Other(_)) { 1 } else { ids.len() };
     if affected == 0 {
         return Ok(());
     }
@@ -158,7 +179,7 @@ pub async fn actions_on(tx: &mut SystemTx, subject: Subject<'_>) -> Result<Vec<A
     let (name, id) = match subject {
         Subject::Jobs(ids) => ("jobs", ids.first()),
         Subject::Deliveries(ids) => ("deliveries", ids.first()),
-        Subject::Queue(name, _) => (name, None),
+        Subject::Queue(name, _) | Subject::Other(name) => (name, None),
     };
     Ok(sqlx::query_as(
         "-- audit::actions_on

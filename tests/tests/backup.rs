@@ -7,10 +7,17 @@ use std::{
 };
 
 use dev::postgres::{Account, Binaries, Places, find_or_install, program, socket_url};
+use reqwest::Method;
+use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, raw_sql};
 use tests::{
+    answer::Answer,
+    app::{NewLead, TestApp, email, new_lead},
     binaries::binary,
     cluster::{PrivateCluster, private_cluster},
+    drain::Worker,
+    jobs::JobTable,
+    mailbox::{mailbox, sending_through},
 };
 use tokio::process::Command;
 
@@ -59,8 +66,12 @@ impl Operator {
     }
 
     async fn norvalt(&self, command: &str, database: &str) -> String {
+        self.norvalt_as("owner", &[command], database).await
+    }
+
+    async fn norvalt_as(&self, user: &str, arguments: &[&str], database: &str) -> String {
         let mut norvalt = Command::new(binary("norvalt"));
-        norvalt.arg(command).env_clear().env("DATABASE_URL", self.url("owner", database)).current_dir("/");
+        norvalt.args(arguments).env_clear().env("DATABASE_URL", self.url(user, database)).current_dir("/");
         let output = norvalt.output().await.expect("the binary runs");
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
     }
@@ -94,6 +105,62 @@ impl Operator {
             contents.insert(name, found.expect("a valid statement"));
         }
         contents
+    }
+
+    /// Archives the log from now on.
+    async fn archive_the_log(&mut self) {
+        let archive = self.archive();
+        let mut superuser = self.cluster.connect().await;
+        for setting in [
+            "archive_mode = on".to_owned(),
+            format!(
+                "archive_command = 'mkdir -p \"{0}\" && test ! -f \"{0}/%f\" && cp \"%p\" \"{0}/%f\"'",
+                archive.display()
+            ),
+        ] {
+            let statement = format!("ALTER SYSTEM SET {setting}");
+            raw_sql(AssertSqlSafe(statement)).execute(&mut superuser).await.expect("the superuser may");
+        }
+        drop(superuser);
+        self.cluster.stop().await;
+        self.cluster.start().await;
+    }
+
+    fn archive(&self) -> PathBuf {
+        self.directory().join("archive")
+    }
+
+    async fn back_up(&self) {
+        let base = self.directory().join("base");
+        let target = base.to_str().expect("text");
+        self.tool("pg_basebackup", &["-U", "postgres", "-D", target, "-c", "fast"]).await.expect("the superuser may");
+    }
+
+    /// The server's time, of which all that was committed before is a part.
+    async fn now(&self) -> String {
+        let mut superuser = self.cluster.connect().await;
+        sqlx::query_scalar("SELECT clock_timestamp()::text").fetch_one(&mut superuser).await.expect("valid")
+    }
+
+    /// Replays the log from the base backup to a moment. Keeps what was there until now.
+    async fn go_back_to(&mut self, moment: &str) {
+        let mut superuser = self.cluster.connect().await;
+        let segment: String = sqlx::query_scalar("SELECT pg_walfile_name(pg_switch_wal())")
+            .fetch_one(&mut superuser)
+            .await
+            .expect("valid");
+        let archived = "SELECT coalesce(last_archived_wal, '') >= $1 FROM pg_stat_archiver";
+        while !sqlx::query_scalar::<_, bool>(archived).bind(&segment).fetch_one(&mut superuser).await.expect("valid") {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        drop(superuser);
+        self.cluster.stop().await;
+        let (home, archive) = (self.directory(), self.archive());
+        let data = home.join("data");
+        fs::rename(&data, home.join("lost")).expect("it is ours");
+        fs::rename(home.join("base"), &data).expect("it is ours");
+        recover_until(&data, &archive, moment);
+        self.cluster.start().await;
     }
 
     /// What the operator checks after every restore.
@@ -178,25 +245,8 @@ async fn every_row_of_every_table_is_in_a_dump_by_the_owner() {
 #[tokio::test]
 async fn a_cluster_goes_back_to_a_moment_between_two_leads() {
     let Some(mut operator) = Operator::with(&["pg_basebackup"]).await else { return };
-    let (home, archive) = (operator.directory(), operator.directory().join("archive"));
-    let mut superuser = operator.cluster.connect().await;
-    for setting in [
-        "archive_mode = on".to_owned(),
-        format!(
-            "archive_command = 'mkdir -p \"{0}\" && test ! -f \"{0}/%f\" && cp \"%p\" \"{0}/%f\"'",
-            archive.display()
-        ),
-    ] {
-        let statement = format!("ALTER SYSTEM SET {setting}");
-        raw_sql(AssertSqlSafe(statement)).execute(&mut superuser).await.expect("the superuser may");
-    }
-    drop(superuser);
-    operator.cluster.stop().await;
-    operator.cluster.start().await;
-
-    let base = home.join("base");
-    let target = base.to_str().expect("text");
-    operator.tool("pg_basebackup", &["-U", "postgres", "-D", target, "-c", "fast"]).await.expect("the superuser may");
+    operator.archive_the_log().await;
+    operator.back_up().await;
     let mut superuser = operator.cluster.connect().await;
     raw_sql(
         "INSERT INTO dealerships (id, name, email, clerk_org_id)
@@ -206,23 +256,10 @@ async fn a_cluster_goes_back_to_a_moment_between_two_leads() {
     .await
     .expect("valid");
     add_lead(&mut superuser, "Before").await;
-    let moment: String =
-        sqlx::query_scalar("SELECT clock_timestamp()::text").fetch_one(&mut superuser).await.expect("valid");
-    add_lead(&mut superuser, "After").await;
-    let segment: String =
-        sqlx::query_scalar("SELECT pg_walfile_name(pg_switch_wal())").fetch_one(&mut superuser).await.expect("valid");
-    let archived = "SELECT coalesce(last_archived_wal, '') >= $1 FROM pg_stat_archiver";
-    while !sqlx::query_scalar::<_, bool>(archived).bind(&segment).fetch_one(&mut superuser).await.expect("valid") {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
     drop(superuser);
-
-    operator.cluster.stop().await;
-    let data = home.join("data");
-    fs::rename(&data, home.join("lost")).expect("it is ours");
-    fs::rename(&base, &data).expect("it is ours");
-    recover_until(&data, &archive, &moment);
-    operator.cluster.start().await;
+    let moment = operator.now().await;
+    add_lead(&mut operator.cluster.connect().await, "After").await;
+    operator.go_back_to(&moment).await;
 
     let mut superuser = operator.cluster.connect().await;
     let names: Vec<String> = sqlx::query_scalar("SELECT customer_name FROM leads ORDER BY customer_name")
@@ -232,6 +269,54 @@ async fn a_cluster_goes_back_to_a_moment_between_two_leads() {
     assert_eq!(names, ["Before"]);
     // It is not a standby: work goes on from here.
     add_lead(&mut superuser, "Since").await;
+}
+
+/// What customers got is not taken back by a restore.
+#[tokio::test]
+async fn what_was_sent_since_the_moment_is_not_sent_again() {
+    let Some(mut operator) = Operator::with(&["pg_basebackup"]).await else { return };
+    operator.archive_the_log().await;
+    operator.back_up().await;
+    let app = TestApp::start_on(&operator.cluster.url, |_| {}).await;
+    let mailbox = mailbox(&app).await;
+    let oslo = app.dealership("Tesla Oslo").await;
+    let inquiry = NewLead { customer_email: Some(email("per@example.no")), ..new_lead() };
+    let (answered, asked) = (oslo.lead("Ola").await, oslo.inquiry(inquiry).await);
+    let message = json!({ "lead_id": answered.id, "message_content": "Velkommen innom", "channel": "email" });
+    Answer::of(oslo.admin().request(Method::POST, "/api/v1/conversations").json(&message)).await.expect(201);
+    let moment = operator.now().await;
+    let settings = sending_through(&mailbox);
+    let worker = Worker::start(&app, &settings);
+    mailbox.wait_for(|mail| mail.text.contains("Velkommen innom")).await;
+    mailbox.wait_for(|mail| mail.to.iter().any(|to| to == "per@example.no")).await;
+    worker.stop().await;
+    operator.go_back_to(&moment).await;
+
+    let queued = "SELECT count(*) FROM outbox WHERE status = 'queued'";
+    assert_eq!(app.count(queued).await, 1, "the backup knows nothing of what was sent");
+    let said = operator.norvalt_as("postgres", &["restored", "--dry-run"], "norvalt").await;
+    assert!(said.contains("1 messages on their way, 1 leads to be answered"), "{said}");
+    assert_eq!(app.count(queued).await, 1);
+    let said = operator.norvalt_as("postgres", &["restored"], "norvalt").await;
+    assert!(said.contains("left to people"), "{said}");
+    assert!(operator.norvalt_as("postgres", &["restored"], "norvalt").await.contains("Nothing is to be done"));
+    let worker = Worker::start(&app, &settings);
+    let mut jobs = JobTable::at(&app.database_url).await;
+    let waiting = "SELECT count(*) = $1 FROM jobs WHERE state IN ('available', 'running', 'retryable')
+                   AND kind IN ('outbox.send_email', 'answers.write', 'answers.in_time')";
+    jobs.wait_until(waiting, 0).await;
+    worker.stop().await;
+    let to_customers = mailbox
+        .messages()
+        .into_iter()
+        .filter(|mail| mail.to.iter().any(|to| to.ends_with("@example.no") && !to.starts_with("admin@")));
+    assert_eq!(to_customers.count(), 2, "each customer has one mail");
+    for lead in [answered.id, asked.id] {
+        let lead = oslo.admin().get(&format!("/api/v1/leads/{lead}")).await.expect(200);
+        assert!(lead["needs_human"].is_string(), "{lead:#}");
+    }
+    let found = oslo.admin().get(&format!("/api/v1/leads/{}/conversations", answered.id)).await.expect(200);
+    assert_eq!(found[0]["delivery"]["status"], "unknown", "{found:#}");
 }
 
 async fn add_lead(connection: &mut PgConnection, name: &str) {

@@ -33,7 +33,7 @@ enum Command {
         #[arg(long, value_parser = statuses(&Status::ALL))]
         status: Option<Status>,
         /// Only about this user, organization or membership: user_…, org_… or orgmem_….
-        #[arg(long, value_parser = subject)]
+        #[arg(long, value_name = "ID", value_parser = subject)]
         about: Option<String>,
         /// Only those older than this delivery, to go on with a longer list.
         #[arg(long, value_name = "ID")]
@@ -63,7 +63,7 @@ struct Which {
     /// The delivery.
     id: Option<i64>,
     /// All about this user, organization or membership.
-    #[arg(long, value_parser = subject)]
+    #[arg(long, value_name = "ID", value_parser = subject)]
     about: Option<String>,
     /// All with this status: dead ones after a release that can read them, quarantined ones that are ours after all,
     /// pending ones whose job was cancelled or is dead.

@@ -7,7 +7,7 @@ use common::{
 
 use crate::{CommandError, table::time};
 
-/// Shows which Clerk instance this database belongs to, or sets it.
+/// Show which Clerk instance this database belongs to, or set it.
 ///
 /// It is learnt from CLERK_INSTANCE_ID or from the first signed webhook that names one. Events and secret keys of another
 /// instance are refused. To set it also confirms a key that has nothing in common with the database.
@@ -15,7 +15,7 @@ use crate::{CommandError, table::time};
 #[expect(clippy::doc_markdown, reason = "the text is shown on a terminal")]
 pub(crate) struct Args {
     /// The instance, such as ins_2g7np7Hrk0SN6kj5EDMLDaKNL0S
-    #[arg(long, value_parser = instance)]
+    #[arg(long, value_name = "INSTANCE", value_parser = instance)]
     set: Option<ClerkInstanceId>,
 }
 

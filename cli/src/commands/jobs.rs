@@ -73,8 +73,8 @@ struct List {
     /// Only of this queue.
     #[arg(long)]
     queue: Option<String>,
-    /// Only of this dealership.
-    #[arg(long)]
+    /// Only of this dealership, by its id: norvalt dealership list.
+    #[arg(long, value_name = "ID", value_parser = dealership)]
     dealership: Option<DealershipId>,
     /// Only those older than this job, to go on with a longer list.
     #[arg(long, value_name = "ID")]
@@ -87,7 +87,7 @@ struct List {
 #[derive(Debug, clap::Args)]
 struct Prune {
     /// How long ago, in days (7d) or hours (12h).
-    #[arg(long, default_value = "7d", value_parser = age)]
+    #[arg(long, value_name = "AGE", default_value = "7d", value_parser = age)]
     older_than: Duration,
     /// Dead jobs of that age too.
     #[arg(long)]
@@ -301,6 +301,10 @@ fn row(job: &JobRecord) -> [String; 6] {
     let tried = format!("{}/{}", job.attempts, job.max_attempts);
     let error = job.last_error().unwrap_or_default();
     [job.id.to_string(), job.kind.clone(), job.state.clone(), tried, time(job.run_at), error]
+}
+
+fn dealership(text: &str) -> Result<DealershipId, &'static str> {
+    text.parse().map_err(|_| "not the id of a dealership; norvalt dealership list shows them")
 }
 
 /// An age such as `7d` or `12h`.

@@ -11,8 +11,10 @@ use crate::{
     table::{show, time},
 };
 
-/// Destroys the data of dealerships whose organization was deleted in Clerk. Only shows what that would be, unless told
-/// to do it.
+/// Destroy the data of dealerships whose organization was deleted in Clerk.
+///
+/// Only shows what that would be, unless told to do it. Dealerships that were moved to another server are not among them: norvalt
+/// dealership discard.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only those closed at least this many days ago.

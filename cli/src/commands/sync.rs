@@ -6,10 +6,13 @@ use common::{
 
 use crate::CommandError;
 
-/// Compares dealerships, people and memberships with what Clerk's Backend API says, and imports the difference. Fails
-/// without writing anything when the key is another Clerk instance's, or when too much is gone to be meant; so does a dry
-/// run.
+/// Compare with Clerk, and repair what webhooks missed.
+///
+/// Compares dealerships, people and memberships with what Clerk's Backend API says, and imports the difference. A worker does so
+/// by itself, every CLERK_SYNC_HOURS. Fails without writing anything when the key is another Clerk instance's, or when too much is
+/// gone to be meant; so does a dry run.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::doc_markdown, reason = "the text is shown on a terminal")]
 pub(crate) struct Args {
     /// Only show the difference.
     #[arg(long)]

@@ -32,9 +32,14 @@ pub(super) async fn project_dealership(
     record: &Organization,
 ) -> Result<Option<Effect>> {
     let Some(Latest { value: change::Organization { name }, .. }) = &record.attributes else { return Ok(None) };
-    let closed = record.is_closed();
+    // On its way to another server, it stays as it is; handed over, it does not come back.
+    let moves = is_moving(tx, DealershipId::of(id)).await?;
+    let closed = record.is_closed() || moves;
     let name = name.as_deref().unwrap_or(id.as_str());
     let Some(Dealership { name: old_name, closed: was_closed, now }) = lock(tx, DealershipId::of(id)).await? else {
+        if moves {
+            return Ok(None);
+        }
         insert_dealership(tx, id, name, closed).await?;
         let effect = if closed { DealershipEffect::Closed } else { DealershipEffect::Opened };
         return Ok(Some(Effect::Dealership(id.clone(), effect)));
@@ -57,6 +62,14 @@ pub(super) async fn project_dealership(
     .execute(tx.conn())
     .await?;
     Ok(Some(Effect::Dealership(id.clone(), effect)))
+}
+
+async fn is_moving(tx: &mut SystemTx, id: DealershipId) -> Result<bool> {
+    let moves = sqlx::query_scalar(
+        "-- clerk::projection::is_moving
+         SELECT EXISTS (SELECT FROM dealership_moves WHERE dealership_id = $1)",
+    );
+    Ok(moves.bind(id).fetch_one(tx.conn()).await?)
 }
 
 /// What is known of a dealership, and a time that is later than all that is recorded of it.

@@ -41,7 +41,9 @@ pub async fn closed_dealerships(tx: &mut SystemTx, before: DateTime<Utc>) -> Res
                 (SELECT count(*) FROM conversations WHERE dealership_id = d.id) AS messages,
                 (SELECT count(*) FROM vehicles WHERE dealership_id = d.id) AS vehicles,
                 (SELECT count(*) FROM users WHERE dealership_id = d.id) AS users
-         FROM dealerships d WHERE closed_at < $1 ORDER BY closed_at, id",
+         FROM dealerships d
+         WHERE closed_at < $1 AND NOT EXISTS (SELECT FROM dealership_moves WHERE dealership_id = d.id)
+         ORDER BY closed_at, id",
     )
     .bind(before)
     .fetch_all(tx.conn())
@@ -58,23 +60,29 @@ pub async fn purge(tx: &mut SystemTx, org: &ClerkOrgId) -> Result<bool> {
     }
     mirror::observe(tx, org, purged).await?;
     let id = DealershipId::of(org);
+    let purged = destroy(tx, id).await?;
+    deliveries::erase_of_dealership(tx, id).await?;
+    Ok(purged)
+}
+
+/// Destroys the rows of a closed dealership. Returns whether there was one.
+pub(crate) async fn destroy(tx: &mut SystemTx, id: DealershipId) -> Result<bool> {
     // The dealership is locked before its leads, as by all who remove leads; and leads go before the people they name.
     for statement in [
-        "-- clerk::purge::purge\nSELECT FROM dealerships WHERE id = $1 FOR UPDATE",
-        "-- clerk::purge::purge
+        "-- clerk::purge::destroy\nSELECT FROM dealerships WHERE id = $1 FOR UPDATE",
+        "-- clerk::purge::destroy
          DELETE FROM leads WHERE dealership_id = (SELECT id FROM dealerships WHERE id = $1 AND closed_at IS NOT NULL)",
-        "-- clerk::purge::purge
+        "-- clerk::purge::destroy
          DELETE FROM source_keys WHERE dealership_id = (SELECT id FROM dealerships WHERE id = $1 AND closed_at IS NOT NULL)",
     ] {
         sqlx::query(statement).bind(id).execute(tx.conn()).await?;
     }
     let deleted = sqlx::query(
-        "-- clerk::purge::purge
+        "-- clerk::purge::destroy
          DELETE FROM dealerships WHERE id = $1 AND closed_at IS NOT NULL",
     )
     .bind(id)
     .execute(tx.conn())
     .await?;
-    deliveries::erase_of_dealership(tx, id).await?;
     Ok(deleted.rows_affected() > 0)
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use sqlx::{Row, postgres::PgRow};
 use utoipa::ToSchema;
 
-use super::{Db, Error, LOOKUP_LIMIT, SystemTx, TenantTx, lookup::Lookup, with_timeout};
+use super::{Db, Error, LOOKUP_LIMIT, SystemTx, TenantTx, error::moving, lookup::Lookup, with_timeout};
 use crate::{
     ids::{ClerkOrgId, ClerkUserId, DealershipId, SourceId, UserId},
     role::Role,
@@ -98,8 +98,15 @@ impl Db {
     /// Under the policies already: what is looked up is one dealership's.
     async fn enter_dealership(&self, identity: &Identity, dealership: DealershipId) -> Result<Tenant, AccessError> {
         let lookup = Lookup { dealership, user: &identity.user };
-        let (tx, row) = self.begin_tenant_for(&lookup).await?;
-        let row = row.ok_or(AccessError::NotAMember)?;
+        let (mut tx, row) = self.begin_tenant_for(&lookup).await?;
+        let Some(row) = row else {
+            let asked = sqlx::query_scalar(
+                "-- db::enter
+                 SELECT EXISTS (SELECT FROM dealership_moves WHERE dealership_id = $1 AND state <> 'gone')",
+            );
+            let is_moving: bool = with_timeout(LOOKUP_LIMIT, asked.bind(dealership).fetch_one(tx.conn())).await?;
+            return Err(if is_moving { Error::from(moving()).into() } else { AccessError::NotAMember });
+        };
         Ok(Tenant { tx, caller: caller(&row, dealership, identity).map_err(Error::from)? })
     }
 
@@ -127,14 +134,27 @@ impl Db {
     }
 }
 
-/// Whose source senders know by this key, and which. `None` if nobody has it, or no longer, or the dealership is closed.
+/// Whose source senders know by this key, and which. `None` if nobody has it, or no longer, or the dealership is closed. Of one
+/// that is on its way to another server an error, which tells the sender to come again.
 pub async fn find_source(tx: &mut SystemTx, kind: &str, key: &str) -> sqlx::Result<Option<(DealershipId, SourceId)>> {
     let asked = sqlx::query_as(
         "-- db::find_source
          SELECT k.dealership_id, k.source_id FROM source_keys k JOIN dealerships d ON d.id = k.dealership_id
          WHERE k.kind = $1 AND k.key = $2 AND (k.expires_at IS NULL OR k.expires_at > now()) AND d.closed_at IS NULL",
     );
-    asked.bind(kind).bind(key).fetch_optional(tx.conn()).await
+    let found = asked.bind(kind).bind(key).fetch_optional(tx.conn()).await?;
+    if found.is_none() {
+        let asked = sqlx::query_scalar(
+            "-- db::find_source
+             SELECT EXISTS (SELECT FROM source_keys k JOIN dealership_moves m ON m.dealership_id = k.dealership_id
+                            WHERE k.kind = $1 AND k.key = $2)",
+        );
+        let is_moving: bool = asked.bind(kind).bind(key).fetch_one(tx.conn()).await?;
+        if is_moving {
+            return Err(moving());
+        }
+    }
+    Ok(found)
 }
 
 /// From a row of a [`Lookup`].

@@ -9,6 +9,7 @@ use crate::ids::DealershipId;
 /// How a transaction begins: one message, so one round trip. How much of it must be said depends on the connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Begin {
+    transaction: &'static str,
     door: String,
     limit: Duration,
     then: String,
@@ -17,6 +18,8 @@ pub(crate) struct Begin {
 /// Under stricter isolation than this, concurrent writers fail that would only wait here. READ WRITE is refused by a standby,
 /// at once and not at the first statement that writes.
 const TRANSACTION: &str = "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE";
+/// All statements see the same, and none writes: a standby does as well.
+const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
 
 /// What statements see and mean, and how values are written as text: the same for all transactions.
 const SETTINGS: [(&str, &str); 7] = [
@@ -40,6 +43,11 @@ impl Begin {
         Self::with("SET LOCAL ROLE norvalt_system; ".to_owned(), limit)
     }
 
+    /// As the system, which sees the database as it is at one moment, for as long as it takes.
+    pub(super) fn snapshot() -> Self {
+        Self { transaction: SNAPSHOT, ..Self::system(Duration::ZERO) }
+    }
+
     /// As whoever logs in, for what touches no table.
     pub(super) fn anybody() -> Self {
         Self::with(String::new(), REQUEST_LIMIT)
@@ -51,16 +59,16 @@ impl Begin {
     }
 
     fn with(door: String, limit: Duration) -> Self {
-        Self { door, limit, then: String::new() }
+        Self { transaction: TRANSACTION, door, limit, then: String::new() }
     }
 
     /// Its text. Safe: the only variable parts are numbers, the canonical form of a UUID and plain names of queues. `LOCAL`
     /// ends with the transaction, also behind a pooler that gives the connection to somebody else then. The `lookup` of a caller
     /// comes before its statements get their time, so that it has that of the connection.
     pub(super) fn over(&self, session: &Session, lookup: Option<&str>) -> String {
-        let Self { door, limit, then } = self;
+        let Self { transaction, door, limit, then } = self;
         let mut text = format!(
-            "{TRANSACTION}; {door}{}SET LOCAL statement_timeout = {}; SET LOCAL idle_in_transaction_session_timeout = {}",
+            "{transaction}; {door}{}SET LOCAL statement_timeout = {}; SET LOCAL idle_in_transaction_session_timeout = {}",
             lookup.unwrap_or_default(),
             limit.as_millis(),
             IDLE_LIMIT.as_millis()

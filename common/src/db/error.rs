@@ -19,6 +19,16 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[error("dealerships are not isolated from each other; find out why with: norvalt doctor")]
 struct NotIsolated;
 
+/// A dealership is on its way to another server: whoever asks again later finds it there, or here again.
+#[derive(Debug, thiserror::Error)]
+#[error("the dealership is on its way to another server: norvalt dealership list")]
+struct Moving;
+
+/// What is said of a dealership that is on its way to another server.
+pub(crate) fn moving() -> sqlx::Error {
+    sqlx::Error::AnyDriverError(Moving.into())
+}
+
 impl Error {
     /// No dealership is served until they are isolated from each other again.
     pub(super) fn not_isolated() -> Self {
@@ -77,6 +87,7 @@ impl Error {
 
 fn unavailable(cause: &sqlx::Error) -> &'static str {
     match cause {
+        sqlx::Error::AnyDriverError(cause) if cause.is::<Moving>() => "this dealership is not served",
         sqlx::Error::AnyDriverError(_) => "no dealership is served",
         _ => "the database is unavailable; is PostgreSQL running, and DATABASE_URL right?",
     }
@@ -92,6 +103,7 @@ impl From<sqlx::Error> for Error {
             | sqlx::Error::WorkerCrashed
             // What speaks no PostgreSQL is not the server: a connection that was closed at once looks like that, too.
             | sqlx::Error::Protocol(_) => true,
+            sqlx::Error::AnyDriverError(cause) => cause.is::<Moving>(),
             sqlx::Error::Database(refusal) => refusal.code().is_some_and(|code| means_unavailable(&code)),
             _ => false,
         };

@@ -33,6 +33,7 @@ pub use access::{AccessError, Caller, EnteredSource, Identity, Tenant, find_sour
 pub(crate) use begin::Begin;
 pub(crate) use dedicated_connection::CONNECT_TIMEOUT;
 pub use dedicated_connection::DedicatedConnection;
+pub(crate) use error::moving;
 pub use error::{Error, Result};
 pub use isolation::IsolationError;
 pub use migrate::{MigrateError, Migration, is_migrated, migrate, pending_migrations};
@@ -120,6 +121,11 @@ impl Db {
         self.begin_system(limit.max(Duration::from_millis(1))).await
     }
 
+    /// Opens the system door to the database as it is at this moment, however long reading takes. Nothing can be written.
+    pub async fn snapshot(&self) -> Result<SystemTx> {
+        Ok(SystemTx::new(self.pool.begin(&Begin::snapshot()).await?, self.notifier.clone()))
+    }
+
     /// Opens the tenant door: one dealership's rows and nothing else, for as long as the transaction lasts. Closed while
     /// dealerships are not isolated from each other.
     pub async fn tenant(&self, dealership: DealershipId) -> Result<TenantTx> {
@@ -139,7 +145,7 @@ impl Db {
         .await?;
         Ok(match open {
             Some(true) => TenantForJob::Open(tx),
-            Some(false) => TenantForJob::Closed,
+            Some(false) => TenantForJob::Closed(tx),
             None => TenantForJob::Gone,
         })
     }
@@ -191,8 +197,9 @@ impl Db {
 #[derive(Debug)]
 pub enum TenantForJob {
     Open(TenantTx),
-    /// Its Clerk organization was deleted: nobody has access to the rows.
-    Closed,
+    /// Nobody has access to the rows: its Clerk organization was deleted, or it is on its way to another server. What has begun
+    /// before may still be written down.
+    Closed(TenantTx),
     /// It was purged, or has not come to be yet.
     Gone,
 }

@@ -92,7 +92,7 @@ impl SystemTx {
     }
 
     /// Goes on as one dealership's. On an error nothing has been handed out, and the transaction is rolled back.
-    pub(super) async fn into_tenant(mut self, dealership: DealershipId) -> Result<TenantTx> {
+    pub(crate) async fn into_tenant(mut self, dealership: DealershipId) -> Result<TenantTx> {
         // Safe: the only variable part is the canonical form of a UUID.
         self.conn().execute(AssertSqlSafe(become_tenant(dealership))).await?;
         let tenant = TenantTx::new(self.tx, dealership, self.notifier);

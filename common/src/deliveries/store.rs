@@ -4,7 +4,7 @@ use sqlx::Connection;
 use super::{Source, Status};
 
 use crate::{
-    db::{JobTx, Result, SystemTx, Transaction},
+    db::{JobTx, Result, SystemTx, Transaction, moving},
     ids::{DealershipId, SourceId},
 };
 
@@ -41,13 +41,15 @@ pub enum Stored {
 /// Bytes of a body after which a connection's buffers are made small again: it would keep several times as much.
 const LONG_BODY: usize = 1024 * 1024;
 
-/// Writes a delivery down, unless it was seen before. What is of no use is not kept: it may well be personal.
+/// Writes a delivery down, unless it was seen before. What is of no use is not kept: it may well be personal. Of a dealership that is
+/// on its way to another server nothing is taken but what Clerk says: an error tells the sender to come again.
 pub async fn store(tx: &mut (impl Transaction + JobTx), new: &NewDelivery<'_>) -> Result<Stored> {
     let id: Option<i64> = sqlx::query_scalar(
         "-- deliveries::store
          INSERT INTO deliveries (source, external_id, event_type, dealership_id, subject, body, status, outcome, processed_at,
                                  source_id, headers)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, CASE WHEN $8::text IS NOT NULL THEN now() END, $9, $10)
+         SELECT $1, $2, $3, $4, $5, $6, $7, $8, CASE WHEN $8::text IS NOT NULL THEN now() END, $9, $10
+         WHERE $1 = 'clerk' OR NOT EXISTS (SELECT FROM dealership_moves WHERE dealership_id = $4)
          ON CONFLICT (source, external_id) DO NOTHING RETURNING id",
     )
     .bind(new.source)
@@ -67,6 +69,16 @@ pub async fn store(tx: &mut (impl Transaction + JobTx), new: &NewDelivery<'_>) -
     }
     if let Some(id) = id {
         return Ok(Stored::New(id));
+    }
+    if new.source != Source::Clerk {
+        let asked = sqlx::query_scalar(
+            "-- deliveries::store
+             SELECT EXISTS (SELECT FROM dealership_moves WHERE dealership_id = $1)",
+        );
+        let is_moving: bool = asked.bind(new.dealership).fetch_one(tx.connection().conn()).await?;
+        if is_moving {
+            return Err(moving().into());
+        }
     }
     repeat(tx, new.source, new.external_id).await?;
     Ok(Stored::Repeated)

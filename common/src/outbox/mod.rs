@@ -4,6 +4,7 @@
 //! before a provider is asked, so that a crash in between is seen. What is heard twice, late or in the wrong order converges:
 //! of two states the later one in [`crate::conversations::DeliveryStatus`] stays.
 
+mod doubt;
 mod late;
 mod queue;
 mod reports;
@@ -13,6 +14,7 @@ mod tag;
 mod take;
 mod turn;
 
+pub use doubt::doubt;
 pub use queue::{NotAgain, send, send_again};
 pub use reports::{Report, ReportKind, Reporter, process_reports, receive_reports, report};
 pub use settle::{bury, mark_accepted, mark_in_doubt, mark_not_taken, mark_refused, mark_retrying};

@@ -272,6 +272,8 @@ async fn texts(app: &TestApp, oslo: &Dealership<'_>, admin: &Person<'_>) {
     outbox::quiet_for(&mut tx, id).await.expect("it is there");
     let way = Way { domain: "sms.invalid", is_idempotent: false };
     outbox::take(&mut tx, id, way).await.expect("it is there");
+    let nothing = common::conversations::DeliveryStatus::Delivered;
+    outbox::doubt(&mut tx, &[nothing], "").await.expect("the database is there");
     tx.commit().await.expect("the database is there");
     let mut system = app.db.system().await.expect("the database is there");
     let body = b"MessageSid=SM1&From=%2B4791234567&Body=Er+den+ledig";

@@ -19,6 +19,15 @@ use crate::{
 /// How long a job waits whose dealership is closed: it may be opened again.
 const CLOSED: Duration = Duration::from_hours(1);
 
+/// Which part of a job a transaction is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// Not while the dealership is closed.
+    Begins,
+    /// What was done outside is written down all the same.
+    Ends,
+}
+
 /// Why an attempt did not end with a job that is done.
 #[derive(Debug)]
 pub(super) enum AttemptError {
@@ -54,7 +63,7 @@ impl Execution {
         limit: Duration,
     ) -> Result<(), AttemptError> {
         let _connection = self.connections.get().await;
-        let mut tx = self.begin_tenant(job, limit).await?;
+        let mut tx = self.begin_tenant(job, limit, Step::Begins).await?;
         let performed = async {
             perform(context, &mut tx).await?;
             complete(&mut tx, &job.lease).await?;
@@ -71,7 +80,7 @@ impl Execution {
         limit: Duration,
     ) -> Result<(), AttemptError> {
         let connection = self.connections.get().await;
-        let mut tx = self.begin_tenant(job, limit).await?;
+        let mut tx = self.begin_tenant(job, limit, Step::Begins).await?;
         let loaded = async {
             let wanted = steps.load(context, &mut tx).await?;
             if !wanted {
@@ -86,7 +95,7 @@ impl Execution {
         drop(connection);
         self.contained(job, limit, steps.call(&self.services)).await?;
         let _connection = self.connections.get().await;
-        let mut tx = self.begin_tenant(job, limit).await?;
+        let mut tx = self.begin_tenant(job, limit, Step::Ends).await?;
         let saved = async {
             steps.save(context, &mut tx).await?;
             complete(&mut tx, &job.lease).await?;
@@ -108,7 +117,7 @@ impl Execution {
     }
 
     /// Opens the transaction of a dealership's job in the same way.
-    async fn begin_tenant(&self, job: &ClaimedJob, limit: Duration) -> Result<TenantTx, AttemptError> {
+    async fn begin_tenant(&self, job: &ClaimedJob, limit: Duration, step: Step) -> Result<TenantTx, AttemptError> {
         let Some(dealership) = job.dealership else {
             return Err(JobError::dead("it was enqueued for no dealership, and its kind is done for one").into());
         };
@@ -116,7 +125,8 @@ impl Execution {
         loop {
             match self.db.tenant_for_job(dealership, limit).await {
                 Ok(TenantForJob::Open(tx)) => return Ok(tx),
-                Ok(TenantForJob::Closed) => return Err(JobError::later(CLOSED, "the dealership is closed").into()),
+                Ok(TenantForJob::Closed(tx)) if step == Step::Ends => return Ok(tx),
+                Ok(TenantForJob::Closed(_)) => return Err(JobError::later(CLOSED, "the dealership is closed").into()),
                 Ok(TenantForJob::Gone) => return Err(AttemptError::Pointless("the dealership is gone".to_owned())),
                 Err(error @ db::Error::Unavailable(_)) => sleep(retry_log.pause(&error)).await,
                 Err(refused) => return Err(failed(refused)),

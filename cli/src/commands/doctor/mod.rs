@@ -8,6 +8,7 @@ use common::{
     config::{ApiConfig, CliConfig, ConfigError, Settings, TelemetryConfig, WorkerConfig},
     db::{self, Db, pending_migrations},
     deliveries::{self, Stuck},
+    moving::{self, State},
     queue::{self, Stats, WorkerRecord},
     secrets::{KeyId, Keyring},
     telemetry::error_chain,
@@ -15,7 +16,7 @@ use common::{
 
 use self::keys::Verified;
 use super::jobs::describe_pause;
-use crate::table::time;
+use crate::table::{beside, time};
 
 /// How long anything that is asked may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -88,7 +89,8 @@ fn report(findings: &[(&str, Finding)]) -> ExitCode {
             Note(text) => ("note", text),
             Wrong(text) => ("WRONG", text),
         };
-        println!("{mark:5}  {what:width$}  {}", text.replace('\n', &format!("\n{:indent$}", "", indent = width + 9)));
+        let before = width + 9;
+        println!("{mark:5}  {what:width$}  {}", beside(before, text).join(&format!("\n{:before$}", "")));
     }
     if findings.iter().any(|(_, finding)| matches!(finding, Wrong(_))) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
@@ -128,7 +130,8 @@ async fn database(config: &CliConfig) -> (Vec<(&'static str, Finding)>, Option<V
     let instance = keys::instance(&db, config).await.unwrap_or_else(|error| Wrong(error_chain(&error)));
     let reconciliation = reconciliation(&db).await.unwrap_or_else(|error| Wrong(error_chain(&error)));
     let (backend, verified) = keys::secret(&db, config).await;
-    let findings = vec![
+    let moving = on_their_way(&db).await.unwrap_or_else(|error| Some(Wrong(error_chain(&error))));
+    let mut findings = vec![
         ("dealerships", isolated),
         ("queue", queue),
         ("workers", workers),
@@ -137,6 +140,7 @@ async fn database(config: &CliConfig) -> (Vec<(&'static str, Finding)>, Option<V
         ("Clerk's Backend API", backend),
         ("Clerk's reconciliation", reconciliation),
     ];
+    findings.extend(moving.map(|finding| ("dealerships on their way", finding)));
     (findings, verified)
 }
 
@@ -155,6 +159,26 @@ async fn isolation(db: &Db) -> Finding {
         ),
         Err(error) => Wrong(error_chain(&error)),
     }
+}
+
+/// Those that are closed until somebody goes on with their move.
+async fn on_their_way(db: &Db) -> db::Result<Option<Finding>> {
+    let known = moving::on_their_way(&mut db.system().await?).await?;
+    let lines = known.iter().filter_map(|known| {
+        let name = known.name.as_deref().unwrap_or(known.clerk_org_id.as_str());
+        let since = time(known.moving_since?);
+        match known.moving? {
+            State::Leaving => Some(format!(
+                "{name} is frozen since {since}, and closed to its people; go on: norvalt dealership --help"
+            )),
+            State::Arriving => {
+                Some(format!("{name} arrived at {since}, and is not open; go on: norvalt dealership open --help"))
+            }
+            State::Gone => None,
+        }
+    });
+    let lines: Vec<_> = lines.collect();
+    Ok((!lines.is_empty()).then(|| Note(lines.join("\n"))))
 }
 
 async fn queue(db: &Db) -> db::Result<Finding> {
