@@ -2,6 +2,7 @@
 
 use std::{
     env, fs,
+    path::Path,
     process::{ExitStatus, Stdio},
     time::Duration,
 };
@@ -26,6 +27,11 @@ const PUBLISHABLE_KEY: &str = "pk_test_Y2xlcmsubG9jYWxob3N0JA==";
 /// A binary on this database: not in the environment of whoever runs the tests, and with no `.env` file either.
 pub fn command(name: &str, database_url: &str) -> Command {
     prepared(Command::new(binary(name)), database_url)
+}
+
+/// The same of another release, whose binaries are in this directory.
+pub fn command_of(binaries: &Path, name: &str, database_url: &str) -> Command {
+    prepared(Command::new(binaries.join(name)), database_url)
 }
 
 /// The same, started by a shell that does something first, such as `ulimit`.

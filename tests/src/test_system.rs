@@ -14,7 +14,7 @@ use crate::{
     jobs::JobTable,
     ledger::{Ledger, Tally},
     load::{Load, What},
-    processes::{Signal, ended, signal, start_api, start_worker, start_worker_as},
+    processes::{Signal, command, ended, signal, start_api, start_api_as, start_worker, start_worker_as},
 };
 
 /// Within this time everything is as it should be, whatever it was that went wrong.
@@ -47,12 +47,27 @@ pub struct Held {
 impl TestSystem {
     /// Starts everything on this database. The binaries reach it as `database_url`, its superuser as `superuser_url`.
     pub async fn open(superuser_url: &str, database_url: &str, workers: usize) -> Self {
+        Self::open_with(superuser_url, database_url, workers, |name| command(name, database_url)).await
+    }
+
+    /// The same with binaries that are started by these commands. Those that follow are today's.
+    pub async fn open_with(
+        superuser_url: &str,
+        database_url: &str,
+        workers: usize,
+        start: impl Fn(&str) -> Command,
+    ) -> Self {
         let ledger = Ledger::open(superuser_url).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let clerk =
             StandIn::start(listener, Options::in_memory(SigningKey::generate())).await.expect("it keeps no file");
-        let (api, url) = start_api(database_url, &clerk).await;
-        let workers = (0..workers).map(|_| start_worker(database_url)).collect();
+        let (api, url) = start_api_as(start("api"), &clerk).await;
+        let worker = |_| {
+            let mut worker = start("worker");
+            worker.env("WORKER_LEASE_SECONDS", "2");
+            start_worker_as(worker)
+        };
+        let workers = (0..workers).map(worker).collect();
         let load = Load::start(What::Webhooks, &url, SENDERS);
         let (superuser_url, database_url) = (superuser_url.to_owned(), database_url.to_owned());
         let system = Self { workers, load, clerk, url, api, ledger, superuser_url, database_url };

@@ -57,5 +57,6 @@ mod tenancy;
 mod tokens;
 mod totals;
 mod turnstile;
+mod upgrade;
 mod webhooks;
 mod worker;

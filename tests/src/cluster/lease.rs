@@ -27,9 +27,10 @@ const LONGEST_BASE: usize = 40;
 pub(super) struct Place(PathBuf);
 
 impl Place {
-    /// The place that all test processes of this user and this build directory share.
+    /// The place that all test processes of this user and this build directory share which have chosen the same server.
     pub(super) fn shared() -> Outcome<Self> {
-        let build = fingerprint(&supervisor_binary()?.to_string_lossy());
+        let chosen = env::var_os("PG_BIN_DIR").unwrap_or_default();
+        let build = fingerprint(&format!("{} {}", supervisor_binary()?.display(), chosen.display()));
         Ok(Self(base().join(format!("{}{build}", Self::prefix()))))
     }
 
