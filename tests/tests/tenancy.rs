@@ -263,8 +263,13 @@ async fn nobody_serves_while_a_role_of_ours_is_somebody_elses_too() {
 async fn the_role_that_logs_in_sees_nothing_by_itself() {
     let cluster = private_cluster().await;
     let mut superuser = cluster.connect().await;
-    let owner = "CREATE ROLE owner LOGIN CREATEROLE;
-        GRANT norvalt_tenant, norvalt_system TO owner WITH ADMIN OPTION";
+    // From PostgreSQL 16 on, each grant says for itself whether it is inherited.
+    let grants_inherit = "SELECT current_setting('server_version_num')::int >= 160000";
+    let owner = if sqlx::query_scalar(grants_inherit).fetch_one(&mut superuser).await.expect("a valid statement") {
+        "CREATE ROLE owner LOGIN CREATEROLE; GRANT norvalt_tenant, norvalt_system TO owner WITH ADMIN TRUE, INHERIT FALSE"
+    } else {
+        "CREATE ROLE owner LOGIN CREATEROLE; GRANT norvalt_tenant, norvalt_system TO owner WITH ADMIN OPTION"
+    };
     superuser.execute(owner).await.expect("a superuser may");
     superuser.execute("CREATE DATABASE owned OWNER owner").await.expect("nobody has it");
     let url = socket_url(&cluster.directory(), "owned").replace("//postgres@", "//owner@");

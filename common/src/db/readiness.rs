@@ -63,26 +63,10 @@ impl ReadinessCheck {
     /// Asks, unless somebody just did.
     pub async fn ask(&self) -> Readiness {
         let mut state = self.state.lock().await;
-        if let Some((_, readiness)) = state.last.filter(|(at, _)| at.elapsed() < FRESH) {
+        if let Some(readiness) = state.fresh() {
             return readiness;
         }
-        let readiness = match state.question().await {
-            Ok(_) if !state.isolation.holds() => Readiness::NotIsolated,
-            Ok(Answer { writable: false, .. }) => Readiness::Unavailable,
-            Ok(Answer { migrated: false, .. }) => Readiness::NotMigrated,
-            Ok(Answer { commits_hang: true, .. }) => Readiness::CommitsHang,
-            Ok(_) => Readiness::Ready,
-            Err(error) => {
-                tracing::warn!(error = error_chain(&error), "not ready");
-                match error {
-                    Error::Unavailable(_) => Readiness::Unavailable,
-                    Error::Refused(_) => Readiness::NotMigrated,
-                }
-            }
-        };
-        if readiness == Readiness::Unavailable {
-            state.commits.forget();
-        }
+        let readiness = state.ask().await;
         state.last = Some((Instant::now(), readiness));
         readiness
     }
@@ -90,7 +74,12 @@ impl ReadinessCheck {
     /// Asks from time to time, forever, so that it is known whether commits hang when nobody else asks.
     pub async fn keep_asking(&self) {
         loop {
-            self.ask().await;
+            let mut state = self.state.lock().await;
+            if state.fresh().is_none() {
+                // Whoever asks next wants to know how it is then.
+                state.ask().await;
+            }
+            drop(state);
             sleep(INTERVAL).await;
         }
     }
@@ -111,6 +100,31 @@ struct Answer {
 }
 
 impl State {
+    fn fresh(&self) -> Option<Readiness> {
+        self.last.filter(|(at, _)| at.elapsed() < FRESH).map(|(_, readiness)| readiness)
+    }
+
+    async fn ask(&mut self) -> Readiness {
+        let readiness = match self.question().await {
+            Ok(_) if !self.isolation.holds() => Readiness::NotIsolated,
+            Ok(Answer { writable: false, .. }) => Readiness::Unavailable,
+            Ok(Answer { migrated: false, .. }) => Readiness::NotMigrated,
+            Ok(Answer { commits_hang: true, .. }) => Readiness::CommitsHang,
+            Ok(_) => Readiness::Ready,
+            Err(error) => {
+                tracing::warn!(error = error_chain(&error), "not ready");
+                match error {
+                    Error::Unavailable(_) => Readiness::Unavailable,
+                    Error::Refused(_) => Readiness::NotMigrated,
+                }
+            }
+        };
+        if readiness == Readiness::Unavailable {
+            self.commits.forget();
+        }
+        readiness
+    }
+
     async fn question(&mut self) -> Result<Answer> {
         let reused = self.connection.is_reused();
         match self.question_once().await {
