@@ -2,8 +2,9 @@
 
 use std::{fmt::Write, fs, path::PathBuf, process::Stdio, time::Duration};
 
+use sqlx::{Connection, PgConnection};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     process::{Child, Command},
     time::{sleep, timeout},
 };
@@ -61,13 +62,14 @@ impl HaProxy {
         let mut command = program();
         command.arg("-db").arg("-q").arg("-f").arg(&file).stdin(Stdio::null()).kill_on_drop(true);
         let process = command.spawn().expect("it is installed");
-        let listening = async {
-            while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-                sleep(Duration::from_millis(20)).await;
+        let url = format!("postgres://postgres@127.0.0.1:{port}/norvalt");
+        // At first it takes every server for good, also a standby.
+        let leads_to_primary = async {
+            while !is_primary(&url).await.unwrap_or(false) {
+                sleep(Duration::from_millis(50)).await;
             }
         };
-        timeout(Duration::from_secs(10), listening).await.expect("HAProxy starts");
-        let url = format!("postgres://postgres@127.0.0.1:{port}/norvalt");
+        timeout(Duration::from_secs(20), leads_to_primary).await.expect("HAProxy finds it");
         Some(Self { url, directory, _process: process })
     }
 }
@@ -77,6 +79,11 @@ impl Drop for HaProxy {
         // What is left is a file in the directory for what is temporary.
         let _ = fs::remove_dir_all(&self.directory);
     }
+}
+
+async fn is_primary(url: &str) -> sqlx::Result<bool> {
+    let mut superuser = PgConnection::connect(url).await?;
+    sqlx::query_scalar("SELECT NOT pg_is_in_recovery()").fetch_one(&mut superuser).await
 }
 
 /// Debian has it where only administrators look.
