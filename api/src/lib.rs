@@ -22,6 +22,7 @@ mod permissions;
 pub mod problem;
 mod quota;
 mod rate_limit;
+mod replica;
 mod request_log;
 mod router;
 mod routes;

@@ -44,7 +44,9 @@ fn within_file_limit(mut config: ApiConfig) -> ApiConfig {
         Ok(()) => limit.maximum,
         Err(_) => limit.current,
     };
-    let spare = files.unwrap_or(u64::MAX).saturating_sub(OTHER_FILES + u64::from(config.database_connections));
+    let databases = 1 + u64::from(config.read_database_url.is_some());
+    let spare =
+        files.unwrap_or(u64::MAX).saturating_sub(OTHER_FILES + u64::from(config.database_connections) * databases);
     let wanted = config.clients.connections;
     config.clients.connections = usize::try_from(spare).unwrap_or(usize::MAX).clamp(1, wanted);
     if config.clients.connections < wanted {

@@ -1,12 +1,23 @@
 //! What the API counts. Every label has few values, whatever strangers send.
 
-use std::{sync::Arc, time::Instant};
+use std::{fmt, sync::Arc, time::Instant};
 
 use axum::http::Method;
-use common::{deliveries::Source, metrics::Histograms};
+use common::{
+    db::{Replica, Unfit},
+    deliveries::Source,
+    metrics::Histograms,
+};
 use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
+    metrics::{
+        MetricType,
+        counter::Counter,
+        family::Family,
+        gauge::{ConstGauge, Gauge},
+        histogram::Histogram,
+    },
     registry::{Registry, Unit},
 };
 
@@ -30,6 +41,44 @@ pub(crate) struct Metrics {
     webhooks: Family<Webhook, Counter>,
     refused_tokens: Family<Reason, Counter>,
     quota_refusals: Counter,
+    reads: Family<Read, Counter>,
+}
+
+/// The replica was read, and could not answer.
+pub(crate) const FAILED: &str = "failed";
+
+/// Where a list was read from, and why not from the replica.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum ReadFrom {
+    Replica,
+    Primary(&'static str),
+}
+
+impl ReadFrom {
+    fn labels(self) -> Read {
+        match self {
+            Self::Replica => Read { server: "replica", reason: "shows_all" },
+            Self::Primary(reason) => Read { server: "primary", reason },
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Read {
+    server: &'static str,
+    reason: &'static str,
+}
+
+/// How far the replica is behind, where there is one and it is known.
+#[derive(Debug)]
+struct Lag(Option<Replica>);
+
+impl Collector for Lag {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "By how much the replica is behind the primary";
+        let lag = encoder.encode_descriptor("replica_lag", help, Some(&Unit::Seconds), MetricType::Gauge)?;
+        self.0.as_ref().and_then(Replica::lag).map_or(Ok(()), |seconds| ConstGauge::new(seconds).encode(lag))
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -57,7 +106,7 @@ struct Reason {
 }
 
 impl Metrics {
-    pub(crate) fn new(registry: &mut Registry) -> Self {
+    pub(crate) fn new(registry: &mut Registry, replica: Option<Replica>) -> Self {
         let metrics = Self {
             requests: Family::default(),
             durations: Histograms::new_with_constructor(|| Histogram::new(LATENCIES)),
@@ -65,6 +114,7 @@ impl Metrics {
             webhooks: Family::default(),
             refused_tokens: Family::default(),
             quota_refusals: Counter::default(),
+            reads: Family::default(),
         };
         for outcome in WEBHOOK_OUTCOMES {
             metrics.webhooks.get_or_create(&Webhook { source: Source::Clerk.as_str(), outcome }).inc_by(0);
@@ -84,7 +134,20 @@ impl Metrics {
         registry.register("token_refusals", "Session tokens refused, by reason", metrics.refused_tokens.clone());
         let help = "Writes refused because a dealership has used up its quota for a day";
         registry.register("quota_refusals", help, metrics.quota_refusals.clone());
+        if replica.is_some() {
+            let reasons = Unfit::ALL.map(Unfit::label).into_iter().chain([FAILED]);
+            for read in reasons.map(ReadFrom::Primary).chain([ReadFrom::Replica]) {
+                metrics.reads.get_or_create(&read.labels()).inc_by(0);
+            }
+        }
+        registry.register("reads", "Lists by the server that they were read from, and why", metrics.reads.clone());
+        registry.register_collector(Box::new(Lag(replica)));
         metrics
+    }
+
+    /// A list is read, by a process that has a replica.
+    pub(crate) fn read(&self, from: ReadFrom) {
+        self.reads.get_or_create(&from.labels()).inc();
     }
 
     /// A dealership was not let write more.

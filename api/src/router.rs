@@ -27,6 +27,7 @@ use crate::{
     openapi::{self, Document, docs},
     problem::Problem,
     rate_limit::RateLimited,
+    replica,
     request_log::{self, RequestLog},
     routes::{
         answers as answer_routes, automation_rules, conversations, customers, dealership, facebook_login, forms,
@@ -151,6 +152,7 @@ pub(crate) fn router(state: AppState, cors_origins: &[String]) -> Router {
     let answers =
         || from_fn_with_state(AnswerState { memory: memory.clone(), proxies: state.trusted_proxies }, answers::bounded);
     let members = member_routes()
+        .layer(from_fn_with_state(state.lists.clone(), replica::or_primary))
         .layer(writes())
         .layer(time())
         .layer(answers())

@@ -3,7 +3,7 @@ use std::{future::Future, io, sync::Arc, time::Duration};
 use common::{
     clock::Clock,
     config::{ApiConfig, ClientLimits},
-    db::{Db, NotUsable, ReadinessCheck},
+    db::{Db, NotUsable, ReadinessCheck, Replica, UnusableReplica},
     lead_sources::{KeysError, require_keys},
     metrics,
 };
@@ -19,6 +19,7 @@ use crate::{
     metrics::Metrics,
     quota::{InboundQuota, WriteQuota},
     rate_limit::{FormLimits, RateLimiter},
+    replica::Lists,
     router,
     signatures::svix::Signatures,
     spool::Spool,
@@ -35,6 +36,9 @@ pub enum ServeError {
     /// The database is not fit for it.
     #[error(transparent)]
     Database(#[from] NotUsable),
+    /// Lists cannot be read from where they are to be.
+    #[error(transparent)]
+    Replica(#[from] UnusableReplica),
     /// The client for fetching keys cannot be made.
     #[error("cannot make an HTTP client")]
     HttpClient(#[from] reqwest::Error),
@@ -63,8 +67,9 @@ pub async fn serve(
     let (to, phase) = watch::channel(Phase::Serving);
     tokio::spawn(leave(stop, config.drain, to));
     let db = Db::new(&config.database_url, config.database_connections, "norvalt api");
+    let replica = replica(&config, &db);
     let mut registry = metrics::registry(&db, &clock);
-    let metrics = Arc::new(Metrics::new(&mut registry));
+    let metrics = Arc::new(Metrics::new(&mut registry, replica.clone()));
     let _admin = match config.admin_address {
         Some(address) => Some(admin::serve(address, registry).await.map_err(ServeError::Admin)?),
         None => None,
@@ -73,6 +78,13 @@ pub async fn serve(
         usable = db.wait_until_usable() => usable?,
         () = reached(phase.clone(), Phase::Draining) => return Ok(()),
     }
+    if let Some(replica) = &replica {
+        replica.check().await?;
+    }
+    let standby = replica.map(|replica| {
+        let admission = Admission::new(replica.db().clone(), config.database_connections);
+        (replica, admission)
+    });
     require_keys(&db, &config.keyring).await?;
     let limits = limits(&config);
     let rate_limiter = Arc::new(RateLimiter::new(config.clients.anonymous_burst));
@@ -102,6 +114,7 @@ pub async fn serve(
         phase: phase.clone(),
         readiness: readiness.clone(),
         admission: Admission::new(db.clone(), config.database_connections),
+        lists: Lists(standby),
     };
     let explain = unreadable::explain(state.metrics.clone());
     let app = App::explaining(router::router(state, &config.cors_origins), explain);
@@ -119,6 +132,11 @@ pub async fn serve(
     db.close().await;
     tracing::info!("stopped: all requests were answered");
     Ok(())
+}
+
+fn replica(config: &ApiConfig, primary: &Db) -> Option<Replica> {
+    let url = config.read_database_url.as_ref()?;
+    Some(Replica::new(primary, Db::of_standby(url, config.database_connections, "norvalt api")))
 }
 
 fn limits(config: &ApiConfig) -> Limits {

@@ -13,6 +13,7 @@ use crate::{
     metrics::Metrics,
     quota::{InboundQuota, WriteQuota},
     rate_limit::{FormLimits, RateLimiter},
+    replica::Lists,
     signatures::svix::Signatures,
     spool::Spool,
 };
@@ -21,6 +22,8 @@ use crate::{
 pub(crate) struct AppState {
     /// The way to the database.
     pub(crate) admission: Admission,
+    /// The way to its standby.
+    pub(crate) lists: Lists,
     pub(crate) readiness: Arc<ReadinessCheck>,
     pub(crate) authenticator: Arc<Authenticator>,
     pub(crate) signatures: Arc<Signatures>,

@@ -147,11 +147,16 @@ impl TestApp {
 
     /// A dealership of this name with an administrator, provisioned as from Clerk's events.
     pub async fn dealership(&self, name: &str) -> Dealership<'_> {
-        let slug: String = name.to_lowercase().chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
-        let org: ClerkOrgId = format!("org_{}", slug.replace(|c: char| !c.is_ascii(), "x")).parse().expect("printable");
-        let dealership = Dealership { app: self, id: DealershipId::of(&org), org, name: name.to_owned() };
+        let dealership = self.known_dealership(name);
         dealership.member("admin", "org:admin").await;
         dealership
+    }
+
+    /// A dealership of this name, which was provisioned through another process perhaps.
+    pub fn known_dealership(&self, name: &str) -> Dealership<'_> {
+        let slug: String = name.to_lowercase().chars().map(|c| if c.is_alphanumeric() { c } else { '_' }).collect();
+        let org: ClerkOrgId = format!("org_{}", slug.replace(|c: char| !c.is_ascii(), "x")).parse().expect("printable");
+        Dealership { app: self, id: DealershipId::of(&org), org, name: name.to_owned() }
     }
 
     /// A request without a token.

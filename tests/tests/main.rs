@@ -45,6 +45,7 @@ mod provisioning;
 mod queue;
 mod quota;
 mod reconciliation;
+mod replica;
 mod repository;
 mod secrecy;
 mod secrets;

@@ -54,6 +54,23 @@ pub(crate) struct Tenant {
 const ATTEMPTS: u32 = 5;
 
 impl Tenant {
+    /// Whoever sends this request, in the database that `admission` leads to.
+    pub(crate) async fn admitted_by(admission: &Admission, parts: &Parts) -> Result<Self, Problem> {
+        let identity = identity_of(parts);
+        let permit = admission.member(&identity).await?;
+        let room = parts.extensions.get::<AnswerRoom>().cloned().expect("and behind `answers::bounded`");
+        room.make()?;
+        let db::Tenant { tx, caller } = permit.db().enter(&identity).await.inspect_err(|error| {
+            tracing::info!(clerk_user = %identity.user, %error, "no access");
+        })?;
+        // Both at once: each time, the span is written anew.
+        record_all!(Span::current(), dealership = display(caller.dealership_id), user = display(caller.id));
+        if let Some(trace) = parts.extensions.get::<Trace>() {
+            trace.set("norvalt.dealership", caller.dealership_id.to_string());
+        }
+        Ok(Self { tx, caller, identity, attempt: 1, repeatable: None, room, permit })
+    }
+
     /// Lets the caller through if they may do this.
     pub(crate) fn require(&self, action: Action) -> Result<(), Problem> {
         permissions::require(&self.caller, action)
@@ -176,28 +193,19 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let identity =
-            parts.extensions.get::<Identity>().cloned().expect("routes that take one are behind `members_only`");
-        let repeatable = Repeatable::of(parts, &identity, &UnderWay::from_ref(state))?;
-        let permit = Admission::from_ref(state).member(&identity).await?;
-        let room = parts.extensions.get::<AnswerRoom>().cloned().expect("and behind `answers::bounded`");
-        room.make()?;
-        let db::Tenant { tx, caller } = permit.db().enter(&identity).await.inspect_err(|error| {
-            tracing::info!(clerk_user = %identity.user, %error, "no access");
+        let repeatable = Repeatable::of(parts, &identity_of(parts), &UnderWay::from_ref(state))?;
+        let tenant = Self::admitted_by(&Admission::from_ref(state), parts).await?;
+        let dealership = tenant.caller.dealership_id;
+        Arc::<WriteQuota>::from_ref(state).spend(dealership, &parts.method, &parts.headers).inspect_err(|_| {
+            Arc::<Metrics>::from_ref(state).quota_exceeded();
+            tracing::warn!("the dealership has used up its quota of what may be written in a day");
         })?;
-        // Both at once: each time, the span is written anew.
-        record_all!(Span::current(), dealership = display(caller.dealership_id), user = display(caller.id));
-        if let Some(trace) = parts.extensions.get::<Trace>() {
-            trace.set("norvalt.dealership", caller.dealership_id.to_string());
-        }
-        Arc::<WriteQuota>::from_ref(state).spend(caller.dealership_id, &parts.method, &parts.headers).inspect_err(
-            |_| {
-                Arc::<Metrics>::from_ref(state).quota_exceeded();
-                tracing::warn!("the dealership has used up its quota of what may be written in a day");
-            },
-        )?;
-        Ok(Self { tx, caller, identity, attempt: 1, repeatable, room, permit })
+        Ok(Self { repeatable, ..tenant })
     }
+}
+
+fn identity_of(parts: &Parts) -> Identity {
+    parts.extensions.get().cloned().expect("routes that take one are behind `members_only`")
 }
 
 /// What it takes to check a session token, and to bound what those cost that are refused.

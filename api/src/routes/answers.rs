@@ -15,6 +15,7 @@ use crate::{
     openapi::{BodyProblems, ConflictProblems, MemberProblems, MissingLead},
     permissions::Action,
     problem::Problem,
+    replica::Reader,
 };
 
 /// The automatic answers of a lead, newest first: what the assistant was given, what came back, what the gate said of it, and
@@ -23,7 +24,7 @@ use crate::{
     get, path = "/leads/{id}/answers", tag = "Conversations", operation_id = "listAnswers", params(("id" = LeadId, Path)),
     responses((status = 200, description = "The answers", body = Vec<Answer>), MemberProblems, MissingLead),
 )]
-pub(crate) async fn list(mut tenant: Tenant, PathId(id): PathId<LeadId>) -> Result<WrittenJson, Problem> {
+pub(crate) async fn list(Reader(mut tenant): Reader, PathId(id): PathId<LeadId>) -> Result<WrittenJson, Problem> {
     if !leads::exists(&mut tenant.tx, id).await? {
         return Err(LeadId::not_found());
     }

@@ -14,6 +14,7 @@ use crate::{
     openapi::{BodyProblems, MemberProblems, MissingAutomationRule, QueryProblems},
     permissions::Action,
     problem::Problem,
+    replica::Reader,
 };
 
 /// The rules, newest first.
@@ -22,7 +23,7 @@ use crate::{
     responses((status = 200, description = "One page", body = Page<AutomationRule>), MemberProblems, QueryProblems),
 )]
 pub(crate) async fn list(
-    mut tenant: Tenant,
+    Reader(mut tenant): Reader,
     ValidQuery(filter): ValidQuery<PageRequest>,
 ) -> Result<WrittenJson, Problem> {
     let page = automation_rules::list(&mut tenant.tx, filter).await?;

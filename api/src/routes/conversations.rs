@@ -16,6 +16,7 @@ use crate::{
     linked::{BeforeParams, Linked, not_in_list},
     openapi::{BodyProblems, ConflictProblems, MemberProblems, MissingLead, MissingMessage, QueryProblems},
     problem::Problem,
+    replica::Reader,
     state::AppState,
 };
 
@@ -32,7 +33,7 @@ use crate::{
     ),
 )]
 pub(crate) async fn list(
-    mut tenant: Tenant,
+    Reader(mut tenant): Reader,
     PathId(id): PathId<LeadId>,
     ValidQuery(request): ValidQuery<Before<MessageId>>,
 ) -> Result<Linked, Problem> {

@@ -15,6 +15,7 @@ use crate::{
     openapi::{BodyProblems, ConflictProblems, MemberProblems, MissingCustomer, QueryProblems},
     permissions::Action,
     problem::Problem,
+    replica::Reader,
 };
 
 /// The customers, newest first. Records that are the same person are one.
@@ -23,7 +24,7 @@ use crate::{
     responses((status = 200, description = "One page", body = Page<Customer>), MemberProblems, QueryProblems),
 )]
 pub(crate) async fn list(
-    mut tenant: Tenant,
+    Reader(mut tenant): Reader,
     ValidQuery(filter): ValidQuery<CustomerFilter>,
 ) -> Result<WrittenJson, Problem> {
     let page = customers::list(&mut tenant.tx, &filter).await?;

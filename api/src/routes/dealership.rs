@@ -14,6 +14,7 @@ use crate::{
     openapi::{BodyProblems, MemberProblems, QueryProblems},
     permissions::Action,
     problem::Problem,
+    replica::Reader,
 };
 
 /// Who you are, and for which dealership.
@@ -53,7 +54,7 @@ pub(crate) async fn update_me(
     ),
 )]
 pub(crate) async fn users(
-    mut tenant: Tenant,
+    Reader(mut tenant): Reader,
     ValidQuery(request): ValidQuery<After<UserId>>,
 ) -> Result<Linked, Problem> {
     let mut part = users::list(&mut tenant.tx, request).await?.ok_or_else(|| not_in_list("after"))?;

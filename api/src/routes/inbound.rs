@@ -19,6 +19,7 @@ use crate::{
     openapi::{ConflictProblems, MemberProblems, MissingInbound, QueryProblems},
     permissions::Action,
     problem::Problem,
+    replica::Reader,
 };
 
 /// What came in for your dealership and what became of it, newest first. `status=parked` is what a person has to decide.
@@ -31,7 +32,7 @@ use crate::{
     ),
 )]
 pub(crate) async fn list(
-    mut tenant: Tenant,
+    Reader(mut tenant): Reader,
     ValidQuery(filter): ValidQuery<InboundFilter>,
 ) -> Result<Response, Problem> {
     let (items, more) = deliveries::list_own(&mut tenant.tx, &filter).await?;
@@ -67,7 +68,7 @@ pub(crate) async fn show(
     responses((status = 200, description = "The ledger, newest day first", body = Vec<LedgerRow>), MemberProblems, QueryProblems),
 )]
 pub(crate) async fn ledger(
-    mut tenant: Tenant,
+    Reader(mut tenant): Reader,
     ValidQuery(filter): ValidQuery<LedgerFilter>,
 ) -> Result<Json<Vec<LedgerRow>>, Problem> {
     let rows = deliveries::ledger(&mut tenant.tx, filter).await?;

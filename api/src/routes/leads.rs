@@ -21,6 +21,7 @@ use crate::{
     openapi::{BodyProblems, MemberProblems, MissingLead, QueryProblems},
     permissions::Action,
     problem::Problem,
+    replica::Reader,
 };
 
 /// The leads, newest first.
@@ -33,7 +34,10 @@ use crate::{
     ),
     responses((status = 200, description = "One page", body = LeadPage), MemberProblems, QueryProblems),
 )]
-pub(crate) async fn list(mut tenant: Tenant, ValidQuery(query): ValidQuery<LeadQuery>) -> Result<WrittenJson, Problem> {
+pub(crate) async fn list(
+    Reader(mut tenant): Reader,
+    ValidQuery(query): ValidQuery<LeadQuery>,
+) -> Result<WrittenJson, Problem> {
     let filter = query.of(tenant.caller.id);
     let page = leads::page(&mut tenant.tx, &filter).await?;
     tenant.answer(&page)
@@ -105,7 +109,7 @@ pub(crate) async fn delete(mut tenant: Tenant, PathId(id): PathId<LeadId>) -> Re
     ),
 )]
 pub(crate) async fn history(
-    mut tenant: Tenant,
+    Reader(mut tenant): Reader,
     PathId(id): PathId<LeadId>,
     ValidQuery(request): ValidQuery<Before<StatusChangeId>>,
 ) -> Result<Linked, Problem> {
@@ -121,7 +125,7 @@ pub(crate) async fn history(
     get, path = "/leads/{id}/related", tag = "Leads", operation_id = "listRelatedLeads", params(("id" = LeadId, Path)),
     responses((status = 200, description = "At most a hundred", body = Vec<Lead>), MemberProblems, MissingLead),
 )]
-pub(crate) async fn related(mut tenant: Tenant, PathId(id): PathId<LeadId>) -> Result<WrittenJson, Problem> {
+pub(crate) async fn related(Reader(mut tenant): Reader, PathId(id): PathId<LeadId>) -> Result<WrittenJson, Problem> {
     let related = leads::related(&mut tenant.tx, id).await?.ok_or_else(LeadId::not_found)?;
     tenant.answer(&related)
 }
@@ -131,7 +135,7 @@ pub(crate) async fn related(mut tenant: Tenant, PathId(id): PathId<LeadId>) -> R
     get, path = "/leads/{id}/adf", tag = "Leads", operation_id = "exportLeadAsAdf", params(("id" = LeadId, Path)),
     responses((status = 200, description = "The document", body = String, content_type = "application/x-adf+xml"), MemberProblems, MissingLead),
 )]
-pub(crate) async fn adf(mut tenant: Tenant, PathId(id): PathId<LeadId>) -> Result<impl IntoResponse, Problem> {
+pub(crate) async fn adf(Reader(mut tenant): Reader, PathId(id): PathId<LeadId>) -> Result<impl IntoResponse, Problem> {
     let lead = leads::find(&mut tenant.tx, id).await?.ok_or_else(LeadId::not_found)?;
     let vendor_name = tenant.caller.dealership_name.clone();
     tenant.leave();

@@ -14,6 +14,7 @@ use crate::{
     openapi::{BodyProblems, MemberProblems, MissingVehicle, QueryProblems},
     permissions::Action,
     problem::Problem,
+    replica::Reader,
 };
 
 /// The vehicles, newest first.
@@ -22,7 +23,7 @@ use crate::{
     responses((status = 200, description = "One page", body = Page<Vehicle>), MemberProblems, QueryProblems),
 )]
 pub(crate) async fn list(
-    mut tenant: Tenant,
+    Reader(mut tenant): Reader,
     ValidQuery(filter): ValidQuery<VehicleFilter>,
 ) -> Result<WrittenJson, Problem> {
     let page = vehicles::list(&mut tenant.tx, &filter).await?;

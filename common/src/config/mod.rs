@@ -38,7 +38,9 @@ const JWKS_INTERVAL: Duration = Duration::from_secs(10);
 pub struct ApiConfig {
     /// Where the data is.
     pub database_url: DatabaseUrl,
-    /// Connections to it, at most.
+    /// A hot standby that lists are read from while it shows everything, if there is one.
+    pub read_database_url: Option<DatabaseUrl>,
+    /// Connections to it, at most, and to the standby as many.
     pub database_connections: u32,
     /// The keys of stored secrets; none, if not told.
     pub keyring: Keyring,
@@ -134,6 +136,7 @@ impl ApiConfig {
     /// Reads the API's settings.
     pub fn read(s: &mut Settings) -> Result<Self, ConfigError> {
         let database_url = database_url(s);
+        let read_database_url = s.optional("READ_DATABASE_URL", str::parse);
         let keyring = keyring(s);
         let clerk = ClerkFrontend::read(s);
         let remedy = "copy the signing secret of the endpoint from Clerk's dashboard, Webhooks";
@@ -156,6 +159,7 @@ impl ApiConfig {
         let config =
             database_url.zip(clerk).zip(webhook_secrets).map(|((database_url, clerk), webhook_secrets)| Self {
                 database_url,
+                read_database_url,
                 database_connections,
                 keyring,
                 port,

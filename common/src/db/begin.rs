@@ -3,7 +3,10 @@
 
 use std::{fmt::Write, time::Duration};
 
-use super::{IDLE_LIMIT, LOOKUP_LIMIT, REQUEST_LIMIT, session::Session};
+use super::{
+    IDLE_LIMIT, LOOKUP_LIMIT, REQUEST_LIMIT,
+    session::{Access, Session},
+};
 use crate::ids::DealershipId;
 
 /// How a transaction begins: one message, so one round trip. How much of it must be said depends on the connection.
@@ -20,6 +23,8 @@ pub(crate) struct Begin {
 const TRANSACTION: &str = "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE";
 /// All statements see the same, and none writes: a standby does as well.
 const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
+/// The same where nothing can be written.
+const OF_STANDBY: &str = "BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY";
 
 /// What statements see and mean, and how values are written as text: the same for all transactions.
 const SETTINGS: [(&str, &str); 7] = [
@@ -67,6 +72,10 @@ impl Begin {
     /// comes before its statements get their time, so that it has that of the connection.
     pub(super) fn over(&self, session: &Session, lookup: Option<&str>) -> String {
         let Self { transaction, door, limit, then } = self;
+        let transaction = match (session.access(), *transaction) {
+            (Access::ReadOnly, TRANSACTION) => OF_STANDBY,
+            (_, transaction) => transaction,
+        };
         let mut text = format!(
             "{transaction}; {door}{}SET LOCAL statement_timeout = {}; SET LOCAL idle_in_transaction_session_timeout = {}",
             lookup.unwrap_or_default(),

@@ -18,6 +18,7 @@ mod opened;
 mod pool;
 mod pooler;
 mod readiness;
+mod replica;
 mod server;
 mod session;
 mod startup;
@@ -42,6 +43,7 @@ pub use pool::PoolUse;
 pub(crate) use pool::{Pool, with_timeout};
 pub use pooler::UnusablePooler;
 pub use readiness::{Readiness, ReadinessCheck};
+pub use replica::{Replica, Unfit, UnusableReplica};
 pub use server::{login_inherits, server_version};
 pub use startup::NotUsable;
 pub use transaction::{Elevated, Inner, JobTx, SystemTx, TenantTx, Transaction};
@@ -53,7 +55,9 @@ use self::{
     isolation::{Isolation, keep_looking},
     lookup::Lookup,
     notifier::Notifier,
+    opened::Server,
     pool::TIME_LIMIT,
+    session::Access,
 };
 use crate::ids::DealershipId;
 
@@ -91,13 +95,22 @@ impl Db {
     /// Prepares a pool of at most `connections`. Connects when first used: a database that is down at start is an
     /// error of the first statement, not of this call. Needs a Tokio runtime.
     pub fn new(url: &DatabaseUrl, connections: u32, application: &str) -> Self {
+        Self::open(url, connections, application, Access::ReadWrite)
+    }
+
+    /// The same for a standby: its transactions only read.
+    pub fn of_standby(url: &DatabaseUrl, connections: u32, application: &str) -> Self {
+        Self::open(url, connections, application, Access::ReadOnly)
+    }
+
+    fn open(url: &DatabaseUrl, connections: u32, application: &str, access: Access) -> Self {
         let options = url.options().clone().application_name(application);
         let direct = url.direct_options().clone().application_name(application);
         let isolation = Isolation::unknown();
         let canceller = Canceller::new(named(&direct, "canceller"));
         let commits = Commits::unknown();
         let found = Found { isolation: isolation.clone(), commits: commits.clone() };
-        let pool = Pool::new(options, connections, canceller.clone(), found);
+        let pool = Pool::new(Server { options, access }, connections, canceller.clone(), found);
         let mut looking = JoinSet::new();
         looking.spawn(keep_looking(isolation.clone(), pool.clone()));
         let notifier = Notifier::start(pool.clone());

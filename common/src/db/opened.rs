@@ -3,12 +3,22 @@ use std::{io, time::Duration};
 use sqlx::{ConnectOptions, PgConnection, postgres::PgConnectOptions};
 use tokio::time::{Instant, sleep};
 
-use super::{pooler::Pooling, session::Session};
+use super::{
+    pooler::Pooling,
+    session::{Access, Session},
+};
 
 /// Between attempts to connect to a server that is starting.
 const STARTING: Duration = Duration::from_millis(50);
 /// No connection is kept for longer than that: the name of the host may mean another one by now.
 const LIFETIME: Duration = Duration::from_mins(30);
+
+/// Where connections lead to.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) options: PgConnectOptions,
+    pub(super) access: Access,
+}
 
 /// A connection and what is known of it.
 #[derive(Debug)]
@@ -19,14 +29,14 @@ pub(super) struct Opened {
 }
 
 impl Opened {
-    pub(super) async fn connect(options: &PgConnectOptions, pooling: Option<Pooling>) -> sqlx::Result<Self> {
+    pub(super) async fn connect(server: &Server, pooling: Option<Pooling>) -> sqlx::Result<Self> {
         let mut conn = loop {
-            match options.connect().await {
+            match server.options.connect().await {
                 Err(error) if is_starting(&error) => sleep(STARTING).await,
                 other => break other?,
             }
         };
-        let session = Session::of(&mut conn, pooling).await?;
+        let session = Session::of(&mut conn, pooling, server.access).await?;
         Ok(Self { conn, session, at: Instant::now() })
     }
 

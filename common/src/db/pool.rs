@@ -9,10 +9,7 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{
-    Connection, Executor,
-    postgres::{PgConnectOptions, PgRow},
-};
+use sqlx::{Connection, Executor, postgres::PgRow};
 use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -26,7 +23,7 @@ use super::{
     commits::Commits,
     lookup::Lookup,
     open_transaction::{Answer, OpenTransaction},
-    opened::Opened,
+    opened::{Opened, Server},
     pooler::Pooling,
 };
 use crate::telemetry::error_chain;
@@ -49,7 +46,7 @@ pub(crate) struct Pool(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    options: PgConnectOptions,
+    server: Server,
     limit: u32,
     canceller: Canceller,
     found: Found,
@@ -95,11 +92,11 @@ struct Idle {
 
 impl Pool {
     /// Connects when first used. Needs a Tokio runtime.
-    pub(super) fn new(options: PgConnectOptions, limit: u32, canceller: Canceller, found: Found) -> Self {
+    pub(super) fn new(server: Server, limit: u32, canceller: Canceller, found: Found) -> Self {
         let permits = Arc::new(Semaphore::new(limit as usize));
         let (unused, pooling, waiting, returning, timeouts) = Default::default();
         Self(Arc::new(Shared {
-            options,
+            server,
             limit,
             canceller,
             found,
@@ -242,7 +239,7 @@ impl Pool {
     /// apart.
     async fn open(&self) -> Result<Opened> {
         let until = Instant::now() + TIME_LIMIT;
-        let opened = timeout_at(until, Opened::connect(&self.0.options, self.0.pooling.get().copied())).await;
+        let opened = timeout_at(until, Opened::connect(&self.0.server, self.0.pooling.get().copied())).await;
         let mut opened = opened.map_err(|_| self.timed_out())?.map_err(Error::of_begin)?;
         let Ok(checked) = timeout_at(until, self.0.found.isolation.check(&mut opened)).await else {
             let backend = opened.session.backend();

@@ -7,7 +7,19 @@ use super::{begin::settle, cancel::Backend, lookup::PreparedLookup, pooler::Pool
 
 /// Of one connection.
 #[derive(Debug)]
-pub(super) struct Session(Keeps);
+pub(super) struct Session {
+    keeps: Keeps,
+    access: Access,
+}
+
+/// What the server that connections lead to is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// All of it.
+    ReadWrite,
+    /// It only repeats what another one writes.
+    ReadOnly,
+}
 
 #[derive(Debug)]
 enum Keeps {
@@ -22,8 +34,8 @@ enum Keeps {
 impl Session {
     /// Settles on a new connection what can be settled there. Through a pooler, it would be said to a connection that others
     /// use next.
-    pub(super) async fn of(conn: &mut PgConnection, pooling: Option<Pooling>) -> sqlx::Result<Self> {
-        Ok(Self(match pooling {
+    pub(super) async fn of(conn: &mut PgConnection, pooling: Option<Pooling>, access: Access) -> sqlx::Result<Self> {
+        let keeps = match pooling {
             Some(Pooling::Session) => {
                 let settle = format!("{}; {}", settle(), Backend::OWN);
                 let backend = Backend::of(&sqlx::raw_sql(AssertSqlSafe(settle)).fetch_one(conn).await?)?;
@@ -31,17 +43,23 @@ impl Session {
             }
             Some(Pooling::Transaction) => Keeps::Nothing,
             None => Keeps::Unknown,
-        }))
+        };
+        Ok(Self { keeps, access })
+    }
+
+    /// How each of its transactions begins.
+    pub(super) fn access(&self) -> Access {
+        self.access
     }
 
     /// Whether what is the same for all transactions need not be said in each.
     pub(super) fn is_settled(&self) -> bool {
-        matches!(self.0, Keeps::Everything { .. })
+        matches!(self.keeps, Keeps::Everything { .. })
     }
 
     /// The server process that runs all of its transactions, where that is always the same one.
     pub(super) fn backend(&self) -> Option<Backend> {
-        match self.0 {
+        match self.keeps {
             Keeps::Everything { backend, .. } => Some(backend),
             Keeps::Nothing | Keeps::Unknown => None,
         }
@@ -49,12 +67,12 @@ impl Session {
 
     /// What asks for the server process of one transaction, where each may have another.
     pub(super) fn asks_backend(&self) -> Option<&'static str> {
-        matches!(self.0, Keeps::Nothing).then_some(Backend::OF_TRANSACTION)
+        matches!(self.keeps, Keeps::Nothing).then_some(Backend::OF_TRANSACTION)
     }
 
     /// The caller's look-up, where a statement that was prepared by name is still there in the next transaction.
     pub(super) fn lookup(&mut self) -> Option<&mut PreparedLookup> {
-        match &mut self.0 {
+        match &mut self.keeps {
             Keeps::Everything { lookup, .. } => Some(lookup),
             Keeps::Nothing | Keeps::Unknown => None,
         }
@@ -67,20 +85,21 @@ mod tests {
 
     use uuid::Uuid;
 
-    use super::{Backend, Keeps, PreparedLookup, Session};
+    use super::{Access, Backend, Keeps, PreparedLookup, Session};
     use crate::db::begin::{Begin, settle};
 
     #[test]
     fn what_a_connection_does_not_keep_is_said_in_each_transaction() {
         let backend = Backend { pid: 1, since: None };
-        let own = Session(Keeps::Everything { backend, lookup: PreparedLookup::default() });
+        let session = |keeps| Session { keeps, access: Access::ReadWrite };
+        let own = session(Keeps::Everything { backend, lookup: PreparedLookup::default() });
         let begin = Begin::tenant(Uuid::nil().into(), Duration::from_secs(1));
         let once = settle();
         let mut said: Vec<_> = once.split("; ").map(|set| set.strip_prefix("SET ").expect("a setting")).collect();
         // Holds until a transaction says its own.
         assert!(said.pop().is_some_and(|last| last.starts_with("statement_timeout")));
         assert_eq!(said.len(), 7);
-        for session in [Session(Keeps::Nothing), Session(Keeps::Unknown), own] {
+        for session in [session(Keeps::Nothing), session(Keeps::Unknown), own] {
             let text = begin.over(&session, None);
             for setting in &said {
                 let local = text.contains(&format!("SET LOCAL {setting}"));
