@@ -79,7 +79,8 @@ pub async fn serve(
         () = reached(phase.clone(), Phase::Draining) => return Ok(()),
     }
     if let Some(replica) = &replica {
-        replica.check().await?;
+        // On the heap: it is large, and rare.
+        Box::pin(replica.check()).await?;
     }
     let standby = replica.map(|replica| {
         let admission = Admission::new(replica.db().clone(), config.database_connections);

@@ -207,7 +207,7 @@ async fn what_the_standby_gives_up_the_primary_answers() {
             for path in ["leads", "leads?search=ola", "customers", &format!("leads/{lead}/conversations")] {
                 kari.get(&format!("/api/v1/{path}")).await.expect(200);
             }
-            assert!(begun.elapsed() < Duration::from_secs(60), "nothing was given up");
+            assert!(begun.elapsed() < Duration::from_mins(1), "nothing was given up");
         }
     };
     tokio::select! {
