@@ -134,11 +134,9 @@ impl Metrics {
         registry.register("token_refusals", "Session tokens refused, by reason", metrics.refused_tokens.clone());
         let help = "Writes refused because a dealership has used up its quota for a day";
         registry.register("quota_refusals", help, metrics.quota_refusals.clone());
-        if replica.is_some() {
-            let reasons = Unfit::ALL.map(Unfit::label).into_iter().chain([FAILED]);
-            for read in reasons.map(ReadFrom::Primary).chain([ReadFrom::Replica]) {
-                metrics.reads.get_or_create(&read.labels()).inc_by(0);
-            }
+        let reasons = Unfit::ALL.map(Unfit::label).into_iter().chain([FAILED]);
+        for read in reasons.map(ReadFrom::Primary).chain([ReadFrom::Replica]) {
+            metrics.reads.get_or_create(&read.labels()).inc_by(0);
         }
         registry.register("reads", "Lists by the server that they were read from, and why", metrics.reads.clone());
         registry.register_collector(Box::new(Lag(replica)));

@@ -66,56 +66,53 @@ fn hash(parts: &[&[u8]]) -> Vec<u8> {
     context.finish().as_ref().to_vec()
 }
 
-/// A key of this person, as the database knows it.
+/// What a key was used for.
 #[derive(sqlx::FromRow)]
-struct Row {
-    free: bool,
-    same: Option<bool>,
-    status: Option<i16>,
+struct Used {
+    same: bool,
+    status: i16,
     location: Option<String>,
     answer: Option<String>,
-    erased: Option<bool>,
+    erased: bool,
 }
 
-/// Looks for the answer, and takes the key for this transaction if there is none. `None` if the caller is gone by now.
-pub async fn recall(tx: &mut TenantTx, caller: &Caller, keyed: &Keyed) -> Result<Option<Known>> {
-    let recalled: Option<Row> = sqlx::query_as(
+/// Looks for the answer, and takes the key for this transaction if there is none.
+pub async fn recall(tx: &mut TenantTx, caller: &Caller, keyed: &Keyed) -> Result<Known> {
+    let is_free: bool = sqlx::query_scalar("-- idempotency::take\nSELECT pg_try_advisory_xact_lock($1)")
+        .bind(keyed.lock(tx, caller.id))
+        .fetch_one(tx.conn())
+        .await?;
+    // Not in the same statement: whoever had the key may have ended after that began, and before the key was free.
+    let used: Option<Used> = sqlx::query_as(
         "-- idempotency::recall
-         SELECT pg_try_advisory_xact_lock($5) AS free, k.request_hash = $4 AS same, k.status, k.location, k.answer, k.erased
-         FROM users u
-         LEFT JOIN idempotency_keys k ON k.dealership_id = $1 AND k.user_id = $2 AND k.key_hash = $3
-         WHERE u.dealership_id = $1 AND u.id = $2",
+         SELECT request_hash = $4 AS same, status, location, answer, erased FROM idempotency_keys
+         WHERE dealership_id = $1 AND user_id = $2 AND key_hash = $3",
     )
     .bind(tx.dealership())
     .bind(caller.id)
     .bind(&keyed.key_hash)
     .bind(&keyed.request_hash)
-    .bind(keyed.lock(tx, caller.id))
     .fetch_optional(tx.conn())
     .await?;
-    Ok(recalled.map(Row::known))
-}
-
-impl Row {
-    fn known(self) -> Known {
-        let Self { free, same, status, location, answer: body, erased } = self;
-        match (status.and_then(|status| u16::try_from(status).ok()), same) {
-            (None, _) if free => Known::Nothing,
-            (None, _) => Known::UnderWay,
-            (Some(_), Some(false)) => Known::OfAnother,
-            (Some(_), _) if erased == Some(true) => Known::Erased,
-            (Some(status), _) => Known::Answered(Answer { status, location, body }),
+    Ok(match used {
+        None if is_free => Known::Nothing,
+        None => Known::UnderWay,
+        Some(Used { same: false, .. }) => Known::OfAnother,
+        Some(Used { erased: true, .. }) => Known::Erased,
+        Some(Used { status, location, answer: body, .. }) => {
+            Known::Answered(Answer { status: u16::try_from(status).unwrap_or_default(), location, body })
         }
-    }
+    })
 }
 
-/// Stores the answer, to be committed with its effect, and says whether it is the only one. It is not if another request with
-/// the key ended after this one looked for its answer: then this one's effect must not be committed.
+/// Stores the answer, to be committed with its effect, and says whether it could be. If another request with the key was quicker,
+/// or the caller is gone by now, this one's effect must not be committed.
 pub async fn keep(tx: &mut TenantTx, caller: &Caller, keyed: &Keyed, answer: &Answer) -> Result<bool> {
     let kept = sqlx::query(
         "-- idempotency::keep
          INSERT INTO idempotency_keys (dealership_id, user_id, key_hash, request_hash, status, location, answer)
-         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (dealership_id, user_id, key_hash) DO NOTHING",
+         SELECT u.dealership_id, u.id, $3, $4, $5, $6, $7 FROM users u WHERE u.dealership_id = $1 AND u.id = $2
+         ON CONFLICT (dealership_id, user_id, key_hash) DO NOTHING",
     )
     .bind(tx.dealership())
     .bind(caller.id)

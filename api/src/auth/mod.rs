@@ -14,7 +14,7 @@ use axum::{
     response::IntoResponse,
 };
 use common::{
-    db::{self, AccessError, Caller, Identity, TenantTx},
+    db::{self, Caller, Identity, TenantTx},
     idempotency::{self, Known},
     telemetry::{Trace, error_chain},
 };
@@ -99,8 +99,7 @@ impl Tenant {
     /// What a POST under this key was answered before, if it was. For [`answer!`].
     pub(crate) async fn recall(&mut self) -> Result<Option<Answered>, Problem> {
         let Some(Repeatable { keyed, .. }) = &self.repeatable else { return Ok(None) };
-        let known = idempotency::recall(&mut self.tx, &self.caller, keyed).await?;
-        match known.ok_or(AccessError::NotAMember)? {
+        match idempotency::recall(&mut self.tx, &self.caller, keyed).await? {
             Known::Nothing => Ok(None),
             Known::Answered(answer) => Ok(Some(Answered::again(answer))),
             Known::UnderWay => Err(Problem::under_way()),
