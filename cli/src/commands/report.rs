@@ -6,7 +6,7 @@ use common::{
 
 use crate::{
     CommandError,
-    table::{show, time},
+    table::{beside, show, time},
 };
 
 /// Reports that are made from the database's own numbers.
@@ -60,7 +60,7 @@ fn print(numbers: &Numbers, limits: &[Limit]) -> Result<(), CommandError> {
     }
     let reasons: Vec<_> = limits.iter().filter_map(reason).collect();
     if !reasons.is_empty() {
-        println!("\nNot known when: {}.", reasons.join("; "));
+        println!("\n{}", beside(0, &format!("Not known when: {}.", reasons.join("; "))).join("\n"));
     }
     Ok(())
 }
