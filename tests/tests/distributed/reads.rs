@@ -13,7 +13,8 @@ const FILLED: u32 = 3_000;
 const MOST: f64 = 400.0;
 
 /// These look at all that there is: they count it, look for words in it, or end it.
-const READ_ALL: [&str; 5] = ["leads::page", "leads::total", "leads::count", "customers::total", "clerk::purge::purge"];
+const READ_ALL: [&str; 5] =
+    ["leads::page", "leads::total", "leads::count", "customers::total", "clerk::purge::destroy"];
 
 /// Years of leads of one dealership, each with its customer and messages.
 pub(super) async fn fill(app: &TestApp, dealership: DealershipId) {
