@@ -34,7 +34,8 @@ async fn run(config: ApiConfig, stop: StopSignal) -> Result<(), Box<dyn Error + 
     let port = config.port;
     let listener = server::listen(port)
         .map_err(|error| format!("cannot listen on port {port} (set PORT to another one): {error}"))?;
-    Ok(api::serve(config, listener, Clock::system(), stop.received()).await?)
+    // On the heap: it is large, and there is one.
+    Ok(Box::pin(api::serve(config, listener, Clock::system(), stop.received())).await?)
 }
 
 /// Asks the system for as many file descriptors as it allows, and takes no more connections than they suffice for.
