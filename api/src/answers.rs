@@ -78,6 +78,13 @@ impl AnswerRoom {
 /// An answer that is written already, in the memory that was taken for it.
 pub(crate) struct WrittenJson(Bytes);
 
+impl WrittenJson {
+    /// Whether it is far longer than what people usually see.
+    pub(crate) fn is_long(&self) -> bool {
+        self.0.len() > ESTIMATE
+    }
+}
+
 impl IntoResponse for WrittenJson {
     fn into_response(self) -> Response<Body> {
         ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], self.0).into_response()

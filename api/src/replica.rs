@@ -8,7 +8,7 @@ use std::sync::{
 
 use axum::{
     body::Body,
-    extract::{FromRef, FromRequestParts, Request, State},
+    extract::{FromRef, FromRequestParts, Request},
     http::{Method, request::Parts},
     middleware::Next,
     response::Response,
@@ -48,7 +48,8 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let Lists(Some((replica, admission))) = Lists::from_ref(state) else {
-            return Tenant::from_request_parts(parts, state).await.map(Self);
+            // On the heap, like the other two: a request has room for one of them at a time.
+            return Box::pin(Tenant::from_request_parts(parts, state)).await.map(Self);
         };
         let metrics = Arc::<Metrics>::from_ref(state);
         let attempt: Attempt = parts.extensions.get().cloned().unwrap_or_default();
@@ -58,10 +59,10 @@ where
         };
         if let Err(reason) = shows_all {
             metrics.read(ReadFrom::Primary(reason));
-            return Tenant::from_request_parts(parts, state).await.map(Self);
+            return Box::pin(Tenant::from_request_parts(parts, state)).await.map(Self);
         }
         attempt.0.store(BY_STANDBY, Ordering::Relaxed);
-        let tenant = Tenant::admitted_by(&admission, parts).await;
+        let tenant = Box::pin(Tenant::admitted_by(&admission, parts)).await;
         if tenant.is_ok() {
             metrics.read(ReadFrom::Replica);
         }
@@ -70,8 +71,8 @@ where
 }
 
 /// Has the primary answer what the standby could not: it is gone, or gave the query up for what it has to replay.
-pub(crate) async fn or_primary(State(lists): State<Lists>, request: Request, next: Next) -> Response {
-    if lists.0.is_none() || request.method() != Method::GET {
+pub(crate) async fn or_primary(request: Request, next: Next) -> Response {
+    if request.method() != Method::GET {
         return next.run(request).await;
     }
     // A GET has no body.

@@ -48,8 +48,8 @@ const FORM_TIME: Duration = Duration::from_secs(30);
 /// How long it may take to take a mail, with the time in which it arrives.
 const MAIL_TIME: Duration = Duration::from_mins(6);
 /// The same for answers that are being made or were not taken yet.
-const ANSWERS: usize = 30 * 1024 * 1024;
-const ANSWERS_SHARE: usize = 24 * 1024 * 1024;
+const ANSWERS: usize = 18 * 1024 * 1024;
+const ANSWERS_SHARE: usize = 14 * 1024 * 1024;
 
 /// For people with a session token.
 fn member_routes() -> OpenApiRouter<AppState> {
@@ -151,8 +151,12 @@ pub(crate) fn router(state: AppState, cors_origins: &[String]) -> Router {
     let memory = AnswerMemory(FairMemory::new(ANSWERS, ANSWERS_SHARE));
     let answers =
         || from_fn_with_state(AnswerState { memory: memory.clone(), proxies: state.trusted_proxies }, answers::bounded);
-    let members = member_routes()
-        .layer(from_fn_with_state(state.lists.clone(), replica::or_primary))
+    // Each layer costs memory for every request under way.
+    let members = match state.lists.0 {
+        Some(_) => member_routes().layer(from_fn(replica::or_primary)),
+        None => member_routes(),
+    };
+    let members = members
         .layer(writes())
         .layer(time())
         .layer(answers())

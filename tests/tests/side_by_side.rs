@@ -27,9 +27,10 @@ const PAUSE: Duration = Duration::from_millis(200);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// In MiB, of the API: 150 MB.
 const MEMORY: usize = 143;
-/// As many as the API has by default; one that cancels what nobody waits for, and one that asks whether it is ready.
+/// As many as the API has by default; one that cancels what nobody waits for, one that asks whether
+/// it is ready, and one that is opened in place of another while that is being ended.
 const CONNECTIONS: i64 = 8;
-const OTHER_CONNECTIONS: i64 = 2;
+const OTHER_CONNECTIONS: i64 = 3;
 /// Without the processes that work for a statement of another one.
 const POOL: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
     AND application_name = 'norvalt api' AND backend_type = 'client backend'";

@@ -77,8 +77,11 @@ impl Tenant {
     }
 
     /// What was read and may be long as JSON, written while no more of it is read than there are connections.
-    pub(crate) fn answer<T: Serialize>(self, value: &T) -> Result<WrittenJson, Problem> {
+    pub(crate) fn answer<T: Serialize>(mut self, value: &T) -> Result<WrittenJson, Problem> {
         let written = self.room.write(value);
+        if written.as_ref().map_or(true, WrittenJson::is_long) {
+            self.tx.shrink();
+        }
         self.leave();
         written
     }

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use sqlx::{AssertSqlSafe, Executor, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use uuid::Uuid;
 
 use super::{Result, begin::become_tenant, commits::TRIAL, notifier::Notifier, open_transaction::OpenTransaction};
@@ -40,6 +40,11 @@ impl TenantTx {
     pub async fn confirm(mut self) -> Result<()> {
         self.conn().execute(TRIAL).await?;
         self.commit().await
+    }
+
+    /// Gives back the memory that something long took on its way: the connection would keep it.
+    pub fn shrink(&mut self) {
+        self.conn().shrink_buffers();
     }
 
     /// Ends a transaction that only read, once its last statement has been answered. Dropping it does the same, but whoever
