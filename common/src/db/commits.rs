@@ -13,7 +13,7 @@ const MOMENT: Duration = Duration::from_millis(500);
 /// How long a trial waits before there is another one.
 const TRIAL_LIMIT: Duration = Duration::from_secs(10);
 /// How long a commit still has that is under way when they are found to hang.
-const PATIENCE: Duration = Duration::from_millis(500);
+const GIVEN_UP_AFTER: Duration = Duration::from_millis(500);
 
 /// Whether a commit of ours has been waiting for a standby for two seconds. Asked as whoever logs in: what others run is
 /// hidden from the role of the queue.
@@ -44,7 +44,7 @@ impl Commits {
     pub(super) async fn given_up(&self) {
         // An error would mean that the sender is gone, and this is one.
         let _ = self.0.subscribe().wait_for(|hang| *hang).await;
-        tokio::time::sleep(PATIENCE).await;
+        tokio::time::sleep(GIVEN_UP_AFTER).await;
     }
 
     fn record(&self, hang: bool) {
