@@ -25,6 +25,8 @@ use crate::{
     problem::Problem,
 };
 
+/// Far longer than a page of what people write, in bytes.
+const LONG: usize = 1024 * 1024;
 /// What an answer may take while it is being made, until its length is known, in bytes.
 const ESTIMATE: usize = 64 * 1024;
 /// Shorter answers are not counted: the kernel takes them in at once.
@@ -81,7 +83,7 @@ pub(crate) struct WrittenJson(Bytes);
 impl WrittenJson {
     /// Whether it is far longer than what people usually see.
     pub(crate) fn is_long(&self) -> bool {
-        self.0.len() > ESTIMATE
+        self.0.len() > LONG
     }
 }
 

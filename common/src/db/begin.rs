@@ -21,10 +21,10 @@ pub(crate) struct Begin {
 /// Under stricter isolation than this, concurrent writers fail that would only wait here. READ WRITE is refused by a standby,
 /// at once and not at the first statement that writes.
 const TRANSACTION: &str = "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE";
-/// All statements see the same, and none writes: a standby does as well.
-const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
 /// The same where nothing can be written.
 const OF_STANDBY: &str = "BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY";
+/// All statements see the same, and none writes: a standby does as well.
+const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
 
 /// What statements see and mean, and how values are written as text: the same for all transactions.
 const SETTINGS: [(&str, &str); 7] = [
