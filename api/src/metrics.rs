@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Instant};
 
 use axum::http::Method;
 use common::{
-    db::{Replica, Unfit},
+    db::{Replica, SkipReason},
     deliveries::Source,
     metrics::Histograms,
 };
@@ -134,7 +134,7 @@ impl Metrics {
         registry.register("token_refusals", "Session tokens refused, by reason", metrics.refused_tokens.clone());
         let help = "Writes refused because a dealership has used up its quota for a day";
         registry.register("quota_refusals", help, metrics.quota_refusals.clone());
-        let reasons = Unfit::ALL.map(Unfit::label).into_iter().chain([FAILED]);
+        let reasons = SkipReason::ALL.map(SkipReason::label).into_iter().chain([FAILED]);
         for read in reasons.map(ReadFrom::Primary).chain([ReadFrom::Replica]) {
             metrics.reads.get_or_create(&read.labels()).inc_by(0);
         }

@@ -13,7 +13,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use common::db::{Replica, Unfit};
+use common::db::{Replica, SkipReason};
 
 use crate::{
     admission::Admission,
@@ -55,7 +55,7 @@ where
         let attempt: Attempt = parts.extensions.get().cloned().unwrap_or_default();
         let shows_all = match attempt.0.load(Ordering::Relaxed) {
             BY_PRIMARY => Err(FAILED),
-            _ => replica.shows_all().await.map_err(Unfit::label),
+            _ => replica.shows_all().await.map_err(SkipReason::label),
         };
         if let Err(reason) = shows_all {
             metrics.read(ReadFrom::Primary(reason));

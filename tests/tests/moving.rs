@@ -27,7 +27,7 @@ use self::{
 };
 
 /// The longest that anything may take here.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn a_dealership_goes_to_another_server_and_back() {
@@ -84,7 +84,7 @@ async fn a_dealership_goes_to_another_server_and_back() {
     Answer::of(target.request(Method::POST, &form).json(&inquiry)).await.expect(200);
     let (old, new) = (mailbox(&source).await, mailbox(&target).await);
     let workers = [Worker::start(&source, &sending_through(&old)), Worker::start(&target, &sending_through(&new))];
-    timeout(PATIENCE, new.wait_for(|mail| mail.text.contains("Fra kø"))).await.expect("it is sent from here");
+    timeout(TIMEOUT, new.wait_for(|mail| mail.text.contains("Fra kø"))).await.expect("it is sent from here");
     let mut jobs = JobTable::at(&target.database_url).await;
     jobs.wait_until("SELECT count(*) = $1 FROM jobs WHERE kind = 'outbox.send_email' AND state <> 'done'", 0).await;
     for worker in workers {
@@ -136,7 +136,7 @@ async fn what_is_under_way_ends_before_the_dealership_is_frozen() {
     sleep(Duration::from_millis(500)).await;
     assert!(!frozen.is_finished(), "it waits for the transaction");
     request.execute("UPDATE leads SET customer_name = 'Late'; COMMIT").await.expect("it was let in");
-    timeout(PATIENCE, frozen).await.expect("it ends").expect("it does not panic");
+    timeout(TIMEOUT, frozen).await.expect("it ends").expect("it does not panic");
     assert_eq!(
         app.count("SELECT count(*) FROM outbox WHERE status = 'sent'").await,
         1,

@@ -15,7 +15,7 @@ use tests::{
 use tokio::time::{Instant, sleep, timeout};
 
 /// The longest that anything may take here.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 async fn fill_in(app: &TestApp, oslo: &Dealership<'_>, name: &str, message: &str) -> String {
     let email = format!("{}@kunde.example", name.to_lowercase());
@@ -42,14 +42,14 @@ async fn address(person: &Person<'_>) -> String {
 
 async fn told<'a>(mailbox: &'a StandIn, address: &'a str, what: &'a str) -> Message {
     let arrived = mailbox.wait_for(move |mail| mail.to.iter().any(|to| to == address) && mail.text.contains(what));
-    timeout(PATIENCE, arrived).await.expect("it arrives in time")
+    timeout(TIMEOUT, arrived).await.expect("it arrives in time")
 }
 
 /// Until as many are written down.
 async fn noted(app: &TestApp, expected: i64) {
     let since = Instant::now();
     while app.count("SELECT count(*) FROM notifications").await < expected {
-        assert!(since.elapsed() < PATIENCE, "nothing is to be told");
+        assert!(since.elapsed() < TIMEOUT, "nothing is to be told");
         sleep(Duration::from_millis(50)).await;
     }
 }
@@ -119,7 +119,7 @@ async fn quiet_hours_are_kept_and_what_waited_is_told_afterwards() {
         .await
         == 0
     {
-        assert!(since.elapsed() < PATIENCE, "nobody looks again");
+        assert!(since.elapsed() < TIMEOUT, "nobody looks again");
         sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(app.count("SELECT count(*) FROM notifications WHERE outbox_id IS NOT NULL").await, 0);
@@ -131,7 +131,7 @@ async fn quiet_hours_are_kept_and_what_waited_is_told_afterwards() {
     let lead = fill_in(&app, &oslo, "Siri", "Har dere en Model 3 på lager?").await;
     let path = format!("/api/v1/leads/{lead}/answers");
     while kari.get(&path).await.json[0]["state"] != "answered" {
-        assert!(since.elapsed() < 2 * PATIENCE, "it is not answered");
+        assert!(since.elapsed() < 2 * TIMEOUT, "it is not answered");
         sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(app.count("SELECT count(*) FROM notifications").await, before, "she wants no mail");
@@ -226,7 +226,7 @@ async fn what_is_urgent_comes_by_text_message_to_who_has_given_a_number() {
     tell_now(&app).await;
     let since = Instant::now();
     while app.count("SELECT count(*) FROM notifications WHERE outbox_id IS NULL").await > 0 {
-        assert!(since.elapsed() < PATIENCE, "it is neither told nor dropped");
+        assert!(since.elapsed() < TIMEOUT, "it is neither told nor dropped");
         sleep(Duration::from_millis(50)).await;
     }
     worker.stop().await;
@@ -254,7 +254,7 @@ async fn people_are_told_of_a_lead_that_nobody_answers_in_time() {
     app.connect().await.execute("UPDATE jobs SET run_at = now() WHERE kind = 'leads.watch'").await.expect("it is done");
     let since = Instant::now();
     while app.count("SELECT count(*) FROM jobs WHERE kind = 'leads.watch' AND state = 'done'").await < 2 {
-        assert!(since.elapsed() < PATIENCE, "nobody looks after them");
+        assert!(since.elapsed() < TIMEOUT, "nobody looks after them");
         sleep(Duration::from_millis(50)).await;
     }
     tell_now(&app).await;

@@ -29,7 +29,7 @@ use tokio::{
 };
 
 /// The longest that anything may take here.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 async fn until<T, F: Future<Output = T>>(ask: impl Fn() -> F, is_so: impl Fn(&T) -> bool) -> T {
     let since = Instant::now();
@@ -38,7 +38,7 @@ async fn until<T, F: Future<Output = T>>(ask: impl Fn() -> F, is_so: impl Fn(&T)
         if is_so(&found) {
             return found;
         }
-        assert!(since.elapsed() < PATIENCE, "it does not become so");
+        assert!(since.elapsed() < TIMEOUT, "it does not become so");
         sleep(Duration::from_millis(50)).await;
     }
 }
@@ -60,7 +60,7 @@ async fn put(person: &Person<'_>, channel: &str, account: &Value) -> Answer {
 
 async fn arrives(mailbox: &StandIn, text: &'static str) -> Message {
     let arrived = mailbox.wait_for(move |message| message.text.contains(text));
-    timeout(PATIENCE, arrived).await.expect("it arrives in time")
+    timeout(TIMEOUT, arrived).await.expect("it arrives in time")
 }
 
 /// A resolver that knows these domains.
@@ -199,7 +199,7 @@ async fn one_dealership_sends_only_so_much_in_a_minute_and_the_rest_waits_its_tu
     while table.count("outbox.send_email", "done").await < 3
         || table.count("outbox.send_email", "available").await + table.count("outbox.send_email", "running").await > 0
     {
-        assert!(since.elapsed() < PATIENCE, "the third does not step back");
+        assert!(since.elapsed() < TIMEOUT, "the third does not step back");
         sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(mailbox.messages().len(), 3, "the third message waits");

@@ -22,7 +22,7 @@ use tests::{
 use tokio::time::{Instant, sleep};
 
 /// The longest that anything may take here.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Asks again until it is so.
 async fn until(person: &Person<'_>, path: &str, is_so: impl Fn(&Value) -> bool) -> Value {
@@ -32,7 +32,7 @@ async fn until(person: &Person<'_>, path: &str, is_so: impl Fn(&Value) -> bool) 
         if is_so(&found) {
             return found;
         }
-        assert!(since.elapsed() < PATIENCE, "{path} stays {found:#}");
+        assert!(since.elapsed() < TIMEOUT, "{path} stays {found:#}");
         sleep(Duration::from_millis(50)).await;
     }
 }
@@ -57,7 +57,7 @@ async fn fill_in(app: &TestApp, oslo: &Dealership<'_>, inquiry: &Value) -> Strin
 
 fn to<'a>(mailbox: &'a StandIn, address: &'a str) -> impl Future<Output = Message> + 'a {
     let arrived = mailbox.wait_for(move |message| message.to.iter().any(|to| to == address));
-    async { tokio::time::timeout(PATIENCE, arrived).await.expect("it arrives in time") }
+    async { tokio::time::timeout(TIMEOUT, arrived).await.expect("it arrives in time") }
 }
 
 #[tokio::test]
@@ -106,7 +106,7 @@ async fn an_answer_reaches_the_customer_and_theirs_comes_back_into_the_lead() {
     // An answer is an answer to that one.
     answer(&kari, &lead, "Torsdag klokken ti passer fint!", "email").await;
     let second = mailbox.wait_for(|message| message.text.contains("Torsdag klokken ti"));
-    let second = tokio::time::timeout(PATIENCE, second).await.expect("it arrives in time");
+    let second = tokio::time::timeout(TIMEOUT, second).await.expect("it arrives in time");
     assert!(second.references.contains(mail.message_id.as_ref().expect("it has an id")), "{:?}", second.references);
     let done = kari.get(&format!("/api/v1/leads/{lead}")).await.expect(200);
     assert!(done["needs_human"].is_null(), "a person has answered");

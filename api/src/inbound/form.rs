@@ -24,7 +24,7 @@ use crate::{
     client::Client,
     extract::RawBody,
     openapi::FormProblems,
-    pages::{self, FormPage, Trouble},
+    pages::{self, FormNotice, FormPage},
     problem::Problem,
     routes::forms,
     state::AppState,
@@ -135,10 +135,10 @@ fn again(key: &str, submission: &Submission, refusal: &Refusal, headers: &Header
             .and_then(|settings| settings.turnstile_site_key.as_deref().filter(|_| settings.checks_for_bots())),
         typed: &submission.typed,
         mistakes: problem.errors(),
-        trouble: match status {
-            StatusCode::TOO_MANY_REQUESTS => Some(Trouble::Busy),
+        notice: match status {
+            StatusCode::TOO_MANY_REQUESTS => Some(FormNotice::Busy),
             StatusCode::UNPROCESSABLE_ENTITY => None,
-            _ => Some(Trouble::Failed),
+            _ => Some(FormNotice::Failed),
         },
         nonce: submission.nonce.as_deref().unwrap_or(&new_nonce),
         next: settings.as_ref().and_then(|settings| next_page(settings, submission)),

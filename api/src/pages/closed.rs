@@ -10,7 +10,7 @@ pub fn closed(language: Language) -> Markup {
 }
 
 /// Instead of a form, for a visitor who asked for too many. Whoever has written something gets the form back, with
-/// [`Trouble::Busy`](super::Trouble::Busy).
+/// [`FormNotice::Busy`](super::FormNotice::Busy).
 pub fn crowded(language: Language) -> Markup {
     let texts = Texts::of(language);
     plain(language, texts.crowded, texts.wait)

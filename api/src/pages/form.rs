@@ -16,7 +16,7 @@ const CAMPAIGN: [&str; 8] =
 
 /// Why the form comes back, though nothing that was written is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trouble {
+pub enum FormNotice {
     /// Too many were sent.
     Busy,
     /// It could not be stored.
@@ -37,7 +37,7 @@ pub struct FormPage<'a> {
     pub typed: &'a [(String, String)],
     /// What of it is wrong: only their fields matter, since their messages are for programmers.
     pub mistakes: &'a [FieldError],
-    pub trouble: Option<Trouble>,
+    pub notice: Option<FormNotice>,
     /// The same for each attempt to send what was typed.
     pub nonce: &'a str,
     /// The address where the visitor is sent afterwards, if it is not ours.
@@ -53,11 +53,11 @@ impl FormPage<'_> {
     pub fn render(&self) -> Markup {
         let texts = self.texts();
         let title = texts.named(texts.title, self.dealership);
-        let wrong = self.trouble.is_some() || !self.mistakes.is_empty();
+        let wrong = self.notice.is_some() || !self.mistakes.is_empty();
         let page_title = if wrong { format!("{}: {title}", texts.error) } else { title.clone() };
         let content = html! {
             h1 { (title) }
-            (self.trouble())
+            (self.notice())
             (self.summary())
             @if !wrong { p { (texts.intro) } }
             (self.form())
@@ -74,11 +74,11 @@ impl FormPage<'_> {
         }
     }
 
-    fn trouble(&self) -> Markup {
+    fn notice(&self) -> Markup {
         let texts = self.texts();
-        let heading = self.trouble.map(|trouble| match trouble {
-            Trouble::Busy => texts.busy,
-            Trouble::Failed => texts.failed,
+        let heading = self.notice.map(|notice| match notice {
+            FormNotice::Busy => texts.busy,
+            FormNotice::Failed => texts.failed,
         });
         html! {
             @if let Some(heading) = heading {
@@ -113,7 +113,7 @@ impl FormPage<'_> {
 
     fn form(&self) -> Markup {
         let texts = self.texts();
-        let send = if self.trouble.is_some() { texts.retry } else { texts.send };
+        let send = if self.notice.is_some() { texts.retry } else { texts.send };
         html! {
             form method="post" action={ "/webhooks/form/" (self.key) } accept-charset="utf-8" {
                 (self.hidden())
@@ -269,7 +269,7 @@ mod tests {
         let mut pages = Vec::new();
         for language in LANGUAGES {
             for mistakes in [&[], &all[..1], &all[1..]] {
-                for trouble in [None, Some(Trouble::Busy), Some(Trouble::Failed)] {
+                for notice in [None, Some(FormNotice::Busy), Some(FormNotice::Failed)] {
                     let page = FormPage {
                         dealership: HOSTILE,
                         key: "f7Kq2mXw9rTz",
@@ -277,7 +277,7 @@ mod tests {
                         turnstile_site_key: Some("1x00000000000000000000AA"),
                         typed: &typed,
                         mistakes,
-                        trouble,
+                        notice,
                         nonce: HOSTILE,
                         next: Some(HOSTILE),
                     };
@@ -341,7 +341,7 @@ mod tests {
                 turnstile_site_key: None,
                 typed: &typed,
                 mistakes: &errors,
-                trouble: None,
+                notice: None,
                 nonce: "n",
                 next: None,
             };

@@ -17,7 +17,7 @@ pub use assets::{asset, embed_script};
 pub use closed::{closed, crowded};
 pub use embed::{EmbeddedForm, embed_line};
 pub use facebook::{FacebookReturn, facebook_return};
-pub use form::{FormPage, Trouble};
+pub use form::{FormNotice, FormPage};
 pub use language::from_accept_language;
 pub use respond::{ForPeople, page};
 pub use thanks::thanks;

@@ -10,7 +10,7 @@ use axum::{
 };
 use common::{
     lead_sources::{
-        self, Begun, Choice, Chosen, Language, Login, Refused, Return, Source, Unusable, come_back,
+        self, Choice, Chosen, Language, Login, Refused, Return, Source, StartedLogin, Unusable, come_back,
         dealership_of_state, redirect_uri,
     },
     secrets::Secret,
@@ -44,7 +44,7 @@ const HERE: &str = "/api/v1/lead-sources/facebook/login";
 /// agrees at Facebook comes back to a page of ours that shows six digits. `GET` tells meanwhile how far it has come. For admins.
 #[utoipa::path(
     post, path = "/lead-sources/facebook/login", tag = "Sources", operation_id = "beginFacebookLogin", extensions(("x-role" = json!("admin"))),
-    responses((status = 201, description = "Where to log in; Location tells how far it has come", body = Begun, headers(("Location" = String, description = "The path of what was created."))), MemberProblems),
+    responses((status = 201, description = "Where to log in; Location tells how far it has come", body = StartedLogin, headers(("Location" = String, description = "The path of what was created."))), MemberProblems),
 )]
 pub(crate) async fn begin(State(state): State<AppState>, mut tenant: Tenant) -> Result<Answered, Problem> {
     tenant.require(Action::ChangeLeadSources)?;

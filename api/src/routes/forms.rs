@@ -50,7 +50,7 @@ pub(crate) async fn hosted(
         turnstile_site_key: settings.turnstile_site_key.as_deref().filter(|_| settings.checks_for_bots()),
         typed: &typed,
         mistakes: &[],
-        trouble: None,
+        notice: None,
         nonce: &Uuid::new_v4().to_string(),
         next: settings.thank_you_url.as_deref(),
     };

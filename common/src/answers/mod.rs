@@ -21,6 +21,6 @@ pub use spending::NotAsked;
 pub(crate) use spending::may_ask;
 pub use store::{Answer, AnswerAuthor, AnswerState, of_lead, request};
 pub(crate) use store::{give_way, note_sent, take_draft};
-pub use suggest::{AskedToSuggest, finish_suggestion, give_up_suggestion, prepare_suggestion};
+pub use suggest::{SuggestionRequest, finish_suggestion, give_up_suggestion, prepare_suggestion};
 pub use suggestion::{Hint, SuggestError, Suggestion, SuggestionKey, SuggestionState, of_lead as suggestions, suggest};
-pub use write::{AnswerError, Asked, CameBack, Means, answer_without, customer_wrote, finish, prepare};
+pub use write::{AnswerError, AnswerRequest, AssistantReply, Means, answer_without, customer_wrote, finish, prepare};

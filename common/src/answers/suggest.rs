@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::FromRow;
 
 use super::{
-    CameBack,
+    AssistantReply,
     context::{context, vehicles},
     gate::{Reason, Suggested},
     prompt::suggestion::{Correspondence, Side, Written},
@@ -20,13 +20,13 @@ use crate::{
 };
 
 /// How long the assistant has.
-const PATIENCE: TimeDelta = TimeDelta::seconds(45);
+const ASSISTANT_TIME: TimeDelta = TimeDelta::seconds(45);
 /// Messages of a lead that are looked at.
 const MESSAGES: i64 = 200;
 
 /// What the assistant is to be asked for a person.
 #[derive(Debug, Clone)]
-pub struct AskedToSuggest {
+pub struct SuggestionRequest {
     pub correspondence: Correspondence,
     pub until: DateTime<Utc>,
     first_name: Option<String>,
@@ -38,7 +38,7 @@ pub async fn prepare_suggestion(
     key: SuggestionKey,
     has_assistant: bool,
     now: DateTime<Utc>,
-) -> Result<Option<AskedToSuggest>> {
+) -> Result<Option<SuggestionRequest>> {
     if !lock(tx, key).await? {
         return Ok(None);
     }
@@ -55,22 +55,22 @@ pub async fn prepare_suggestion(
     let thread = thread(tx, key).await?;
     let correspondence = Correspondence::new(&context.facts(&settings, vehicles), thread);
     note_given(tx, key, &serde_json::to_value(&correspondence).unwrap_or_default().into()).await?;
-    Ok(Some(AskedToSuggest { correspondence, until: now + PATIENCE, first_name: context.first_name() }))
+    Ok(Some(SuggestionRequest { correspondence, until: now + ASSISTANT_TIME, first_name: context.first_name() }))
 }
 
 /// Ends a suggestion with what came back.
 pub async fn finish_suggestion(
     tx: &mut TenantTx,
     key: SuggestionKey,
-    asked: &AskedToSuggest,
-    came_back: CameBack<std::result::Result<Suggested, Reason>>,
+    asked: &SuggestionRequest,
+    came_back: AssistantReply<std::result::Result<Suggested, Reason>>,
 ) -> Result<()> {
     if !lock(tx, key).await? {
         return Ok(());
     }
     let (text, model, tokens, verdict) = match came_back {
-        CameBack::Nothing { reason } => return settle(tx, key, Err(&reason), Noted::default()).await,
-        CameBack::Written { text, model, tokens, verdict } => (text, model, tokens, verdict),
+        AssistantReply::Nothing { reason } => return settle(tx, key, Err(&reason), Noted::default()).await,
+        AssistantReply::Written { text, model, tokens, verdict } => (text, model, tokens, verdict),
     };
     let noted = Noted { came_back: Some(&text), verdict: None, model: Some(&model), tokens };
     match verdict {

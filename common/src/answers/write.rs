@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// How long the assistant has, from when the customer wrote. The rest of the 90 seconds is for sending the template.
-const PATIENCE: TimeDelta = TimeDelta::seconds(60);
+const ASSISTANT_TIME: TimeDelta = TimeDelta::seconds(60);
 /// Automatic messages that one address gets in a day.
 const MAX_TO_SAME: i64 = 3;
 
@@ -40,7 +40,7 @@ pub struct Means<'a> {
 
 /// What the assistant is to be asked.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct AnswerRequest {
     pub facts: Facts,
     /// When the template answers.
     pub due_at: DateTime<Utc>,
@@ -48,7 +48,7 @@ pub struct Asked {
 
 /// What came of asking the assistant, and what is to be thought of it.
 #[derive(Debug)]
-pub enum CameBack<Verdict = Result<Draft, Refused>> {
+pub enum AssistantReply<Verdict = Result<Draft, Refused>> {
     /// It wrote, and that was judged.
     Written { text: String, model: String, tokens: (i64, i64), verdict: Verdict },
     /// It wrote nothing.
@@ -71,7 +71,7 @@ pub async fn prepare(
     lead: LeadId,
     turn: i16,
     means: Means<'_>,
-) -> Result<Option<Asked>, AnswerError> {
+) -> Result<Option<AnswerRequest>, AnswerError> {
     let Some(mut work) = Work::begin(tx, lead, turn, means).await? else { return Ok(None) };
     let facts = work.facts().await?;
     let written = facts.customer.message.as_deref().unwrap_or_default();
@@ -85,7 +85,7 @@ pub async fn prepare(
     }
     let given = serde_json::to_value(&facts).unwrap_or_default();
     store::note_given(work.tx, work.key, &given, work.due_at).await?;
-    Ok(Some(Asked { facts, due_at: work.due_at }))
+    Ok(Some(AnswerRequest { facts, due_at: work.due_at }))
 }
 
 /// Ends an answer with what came back, unless it has ended otherwise meanwhile.
@@ -95,14 +95,14 @@ pub async fn finish(
     turn: i16,
     means: Means<'_>,
     facts: &Facts,
-    came_back: CameBack,
+    came_back: AssistantReply,
 ) -> Result<(), AnswerError> {
     let Some(work) = Work::begin(tx, lead, turn, means).await? else { return Ok(()) };
     match came_back {
-        CameBack::Nothing { reason } => {
+        AssistantReply::Nothing { reason } => {
             work.use_template(facts, Noted { verdict: Some(&reason), ..Noted::default() }).await
         }
-        CameBack::Written { text, model, tokens, verdict } => {
+        AssistantReply::Written { text, model, tokens, verdict } => {
             let told = verdict.as_ref().map_or_else(Refused::code, |_| "sendable");
             let noted = Noted { came_back: Some(&text), verdict: Some(told), model: Some(&model), tokens };
             match verdict {
@@ -171,7 +171,7 @@ impl<'t> Work<'t> {
         let (context, settings) = (context(tx, key).await?, settings(tx).await?);
         let answer = match begun {
             Some(answer) => answer,
-            None => store::begin(tx, key, context.received_at + PATIENCE).await?,
+            None => store::begin(tx, key, context.received_at + ASSISTANT_TIME).await?,
         };
         let work = Self { tx, means, key, lead, context, settings, due_at: answer.due_at, is_due: answer.is_due };
         match work.refusal() {

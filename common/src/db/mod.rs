@@ -43,7 +43,7 @@ pub use pool::PoolUse;
 pub(crate) use pool::{Pool, with_timeout};
 pub use pooler::UnusablePooler;
 pub use readiness::{Readiness, ReadinessCheck};
-pub use replica::{Replica, Unfit, UnusableReplica};
+pub use replica::{Replica, SkipReason, UnusableReplica};
 pub use server::{login_inherits, server_version};
 pub use startup::NotUsable;
 pub use transaction::{Elevated, Inner, JobTx, SystemTx, TenantTx, Transaction};

@@ -43,7 +43,7 @@ pub struct Inquiry {
 
 /// An inquiry of a delivery, and what it is known by besides.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Asked {
+pub struct NewInquiry {
     pub inquiry: Inquiry,
     /// What the source calls it, if it does: the same whenever it comes again, in whatever delivery.
     pub key: Option<String>,
@@ -53,7 +53,7 @@ pub struct Asked {
     pub answers: Vec<String>,
 }
 
-impl From<Inquiry> for Asked {
+impl From<Inquiry> for NewInquiry {
     fn from(inquiry: Inquiry) -> Self {
         Self { inquiry, ..Self::default() }
     }
@@ -62,13 +62,13 @@ impl From<Inquiry> for Asked {
 /// What a reader makes of a delivery.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reading {
-    Inquiries(Vec<Asked>),
+    Inquiries(Vec<NewInquiry>),
     /// A person decides whether they are any.
-    Doubtful(String, Vec<Asked>),
+    Doubtful(String, Vec<NewInquiry>),
     /// The same, where rules cannot tell at all.
     Unsure(Box<email::Unsure>),
     /// A mail of ours that did not arrive.
-    CameBack(email::Report),
+    Report(email::Report),
     /// Of no use by design, for this reason.
     Ignored(String),
     /// It cannot be read, for this reason.

@@ -54,7 +54,7 @@ pub async fn accept(tx: &mut TenantTx, id: i64) -> Result<Vec<LeadId>, DecideErr
     let inquiries = match read(&delivery, &settings)? {
         Reading::Inquiries(inquiries) | Reading::Doubtful(_, inquiries) => inquiries,
         Reading::Unsure(unsure) => unsure.inquiries,
-        Reading::CameBack(_) | Reading::Ignored(_) | Reading::Dead(_) => Vec::new(),
+        Reading::Report(_) | Reading::Ignored(_) | Reading::Dead(_) => Vec::new(),
     };
     if inquiries.is_empty() {
         return Err(DecideError::NothingInIt);

@@ -22,7 +22,7 @@ pub use record::lead_of_receipt;
 use record::{record, record_again};
 use resolve::{Found, lock, resolve};
 pub use sms::{number_of_sms, process_sms, receive_sms};
-pub use sort::{AskedToSort, finish_sorting, give_up_sorting, prepare_sorting};
+pub use sort::{SortRequest, finish_sorting, give_up_sorting, prepare_sorting};
 
 use crate::{
     answers::{self, AnswerError},

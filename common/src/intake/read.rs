@@ -7,7 +7,7 @@ use crate::{
     deliveries::{Own, ProcessError, Source, Status, settle_own, take_own},
     ids::{OutboxId, ReceiptId},
     inquiry::{
-        Asked, Reading, adf,
+        NewInquiry, Reading, adf,
         charset::parameter,
         email::{self, OwnAddresses, Provider, Report, plus_token, portal::SenderRules},
         form,
@@ -52,7 +52,7 @@ pub async fn process(tx: &mut TenantTx, id: i64, has_assistant: bool) -> Result<
 }
 
 /// Writes down what was fetched for a pending delivery. `None` if that was done before.
-pub async fn process_fetched(tx: &mut TenantTx, id: i64, fetched: Asked) -> Result<Option<Settled>, ReadError> {
+pub async fn process_fetched(tx: &mut TenantTx, id: i64, fetched: NewInquiry) -> Result<Option<Settled>, ReadError> {
     process_by(tx, id, false, |_, _| Ok(Reading::Inquiries(vec![fetched]))).await
 }
 
@@ -100,7 +100,7 @@ pub(super) fn read(delivery: &Own, settings: &Settings) -> Result<Reading, ReadE
 
 fn read_adf(document: &[u8], charset: Option<&str>) -> Reading {
     match adf::read(document, charset) {
-        Ok(prospects) => Reading::Inquiries(prospects.into_iter().map(Asked::from).collect()),
+        Ok(prospects) => Reading::Inquiries(prospects.into_iter().map(NewInquiry::from).collect()),
         Err(error) => Reading::Dead(error.to_string()),
     }
 }
@@ -146,7 +146,7 @@ async fn write_down(
         }
         Reading::Ignored(reason) => return Ok(Settled::of(delivery, Status::Ignored, reason)),
         Reading::Dead(reason) => return Ok(Settled::of(delivery, Status::Dead, reason)),
-        Reading::CameBack(report) => return came_back(tx, delivery, &report).await,
+        Reading::Report(report) => return came_back(tx, delivery, &report).await,
     };
     if !inquiries.iter().any(|asked| asked.inquiry.is_reachable()) {
         let outcome = "nobody can be reached by what it says".to_owned();
@@ -210,7 +210,7 @@ pub(super) async fn take_in_all(
     tx: &mut TenantTx,
     delivery: &Own,
     settings: &Settings,
-    inquiries: &[Asked],
+    inquiries: &[NewInquiry],
 ) -> Result<Vec<Became>, IntakeError> {
     let mut all = Vec::with_capacity(inquiries.len());
     for (place, asked) in inquiries.iter().enumerate() {

@@ -10,13 +10,13 @@ use super::{
 };
 use crate::{
     answers::{
-        self, CameBack,
+        self, AssistantReply,
         prompt::sorting::{self, Letter, MailKind, MailToSort, Sorted},
     },
     db::TenantTx,
     deliveries::{self, Opinion, Own, Status, settle_own, take_own},
     inquiry::{
-        Asked, Reading,
+        NewInquiry, Reading,
         email::{Mail, Mailbox, Unsure, portal::may_answer},
     },
     jobs::SortMail,
@@ -25,11 +25,11 @@ use crate::{
 };
 
 /// How long the assistant has.
-const PATIENCE: TimeDelta = TimeDelta::seconds(45);
+const ASSISTANT_TIME: TimeDelta = TimeDelta::seconds(45);
 
 /// A mail of which the assistant is to be asked.
 #[derive(Debug, Clone)]
-pub struct AskedToSort {
+pub struct SortRequest {
     pub mail: MailToSort,
     pub until: DateTime<Utc>,
     unsure: Unsure,
@@ -63,7 +63,7 @@ pub async fn prepare_sorting(
     id: i64,
     has_assistant: bool,
     now: DateTime<Utc>,
-) -> Result<Option<AskedToSort>, ReadError> {
+) -> Result<Option<SortRequest>, ReadError> {
     let delivery = take_own(tx, id).await?;
     if answers::may_ask(tx, has_assistant).await?.is_err() {
         return Ok(None);
@@ -71,7 +71,7 @@ pub async fn prepare_sorting(
     let Some((settings, unsure)) = waiting(tx, &delivery).await? else { return Ok(None) };
     let mail =
         MailToSort { dealership: settings.dealership, unsure: unsure.reason.clone(), mail: letter(&unsure.mail) };
-    Ok(Some(AskedToSort { mail, until: now + PATIENCE, unsure }))
+    Ok(Some(SortRequest { mail, until: now + ASSISTANT_TIME, unsure }))
 }
 
 /// The source of a mail that is parked since rules cannot tell it, and what they can tell.
@@ -94,8 +94,8 @@ fn is_waiting(delivery: &Own) -> bool {
 pub async fn finish_sorting(
     tx: &mut TenantTx,
     id: i64,
-    asked: AskedToSort,
-    came_back: CameBack<Option<Sorted>>,
+    asked: SortRequest,
+    came_back: AssistantReply<Option<Sorted>>,
 ) -> Result<Option<Settled>, ReadError> {
     let delivery = take_own(tx, id).await?;
     let (opinion, tokens, sorted) = opinion(&asked.mail, came_back);
@@ -122,11 +122,11 @@ pub async fn give_up_sorting(tx: &mut TenantTx, id: i64, reason: &str) -> Result
     Ok(())
 }
 
-fn opinion(mail: &MailToSort, came_back: CameBack<Option<Sorted>>) -> (Opinion, i64, Option<Sorted>) {
+fn opinion(mail: &MailToSort, came_back: AssistantReply<Option<Sorted>>) -> (Opinion, i64, Option<Sorted>) {
     let given = to_value(mail).unwrap_or_default();
     match came_back {
-        CameBack::Nothing { reason } => (Opinion { given, reason, ..Opinion::default() }, 0, None),
-        CameBack::Written { text, model, tokens: (read, written), verdict } => {
+        AssistantReply::Nothing { reason } => (Opinion { given, reason, ..Opinion::default() }, 0, None),
+        AssistantReply::Written { text, model, tokens: (read, written), verdict } => {
             let kind = verdict.as_ref().map(|sorted| sorted.kind.as_str().to_owned());
             let unreadable = || "what the assistant said cannot be read".to_owned();
             let reason = verdict.as_ref().map_or_else(unreadable, |sorted| sorted.reason.clone());
@@ -162,13 +162,13 @@ async fn settle_sorted(
 }
 
 /// What rules have read, with what the assistant has copied from the mail where they have read nothing.
-fn completed(settings: &Settings, unsure: &Unsure, sorted: &Sorted) -> Vec<Asked> {
+fn completed(settings: &Settings, unsure: &Unsure, sorted: &Sorted) -> Vec<NewInquiry> {
     let letter = letter(&unsure.mail);
     let own = own_addresses(&settings.dealership_email);
     let sender = unsure.mail.from.as_ref().map_or("", |from| from.address.as_str());
     let is_theirs = |email: &String| !own.contains(email) && !email.eq_ignore_ascii_case(sender);
     let mut inquiries = unsure.inquiries.clone();
-    for Asked { inquiry, .. } in &mut inquiries {
+    for NewInquiry { inquiry, .. } in &mut inquiries {
         if let Some(name) = letter.copied(&sorted.name).filter(|_| inquiry.name.is_none()) {
             inquiry.set_name(&name);
         }

@@ -16,8 +16,9 @@ use utoipa::ToSchema;
 pub use counts::{LeadCount, count_facebook_leads};
 pub use keys::{KeyTaken, Rotation, know_as, rotate};
 pub use logins::{
-    Begun, Choice, Chosen, Login, LoginStatus, Outcome, PageChoice, Refused, Return, Step, Unusable, begin_login,
-    choose, come_back, dealership_of_state, fail_login, forget_logins, load_login, login, redirect_uri, save_login,
+    Choice, Chosen, Login, LoginStatus, Outcome, PageChoice, Refused, Return, StartedLogin, Step, Unusable,
+    begin_login, choose, come_back, dealership_of_state, fail_login, forget_logins, load_login, login, redirect_uri,
+    save_login,
 };
 pub use requests::{NewSource, SourcePatch};
 pub use secrets::{

@@ -1,7 +1,7 @@
 //! What the assistant does beside the automatic answers.
 
 use common::{
-    answers::{self, CameBack, SuggestionKey, prompt::sorting},
+    answers::{self, AssistantReply, SuggestionKey, prompt::sorting},
     clock::Clock,
     intake,
 };
@@ -21,7 +21,7 @@ pub(super) async fn suggested(app: &TestApp, oslo: &Dealership<'_>, admin: &Pers
         let key = SuggestionKey { lead, turn };
         let mut tx = app.db.tenant(oslo.id).await.expect("the database is there");
         let asked = answers::prepare_suggestion(&mut tx, key, true, Clock::system().now()).await.expect("it is there");
-        let nothing = CameBack::Nothing { reason: "down".to_owned() };
+        let nothing = AssistantReply::Nothing { reason: "down".to_owned() };
         answers::finish_suggestion(&mut tx, key, &asked.expect("it waits"), nothing).await.expect("it is there");
         tx.commit().await.expect("the database is there");
     }
@@ -53,7 +53,7 @@ pub(super) async fn sorted(app: &TestApp, oslo: &Dealership<'_>) {
             json!({ "kind": "inquiry", "name": "", "email": "", "phone": phone, "vehicle": "", "reason": "asks" });
         let text = said.to_string();
         let verdict = sorting::read(&text, true);
-        let came_back = CameBack::Written { text, model: "m".to_owned(), tokens: (1, 1), verdict };
+        let came_back = AssistantReply::Written { text, model: "m".to_owned(), tokens: (1, 1), verdict };
         intake::finish_sorting(&mut tx, id, asked, came_back).await.expect("it is there");
         intake::give_up_sorting(&mut tx, id, "down").await.expect("it is there");
         tx.commit().await.expect("the database is there");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::reads::fill;
 use chrono::TimeDelta;
 use common::{
-    answers::{self, CameBack, Means, gate::Draft},
+    answers::{self, AssistantReply, Means, gate::Draft},
     clerk::{Change, purge},
     clock::Clock,
     conversations::Channel,
@@ -159,7 +159,7 @@ async fn messages(app: &TestApp, oslo: &Dealership<'_>, admin: &Person<'_>) {
         score_reasons: vec!["asks about a car".to_owned()],
     };
     let came_back =
-        CameBack::Written { text: "{}".to_owned(), model: "m".to_owned(), tokens: (1, 1), verdict: Ok(draft) };
+        AssistantReply::Written { text: "{}".to_owned(), model: "m".to_owned(), tokens: (1, 1), verdict: Ok(draft) };
     answers::finish(&mut tx, lead, 1, means, &asked.facts, came_back).await.expect("it is there");
     answers::customer_wrote(&mut tx, lead).await.expect("it is there");
     tx.commit().await.expect("the database is there");

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use api::pages::{self, EmbeddedForm, FormPage, Trouble};
+use api::pages::{self, EmbeddedForm, FormNotice, FormPage};
 use axum::{
     Router,
     body::Bytes,
@@ -149,7 +149,7 @@ fn form_page<'a>(typed: &'a [(String, String)], nonce: &'a str, mistakes: &'a [F
         turnstile_site_key: None,
         typed,
         mistakes,
-        trouble: None,
+        notice: None,
         nonce,
         next: typed.iter().find(|(name, _)| name == "_next").map(|(_, next)| next.as_str()),
     }
@@ -207,8 +207,8 @@ async fn answer_browser(shared: &Shared, body: &Bytes) -> Response {
     let nonce = sent["_nonce"].clone();
     let next = sent.get("_next").cloned().unwrap_or(format!("/forms/{KEY}/thanks"));
     if let Some(status) = shared.take_in(sent).await {
-        let trouble = if status == StatusCode::TOO_MANY_REQUESTS { Trouble::Busy } else { Trouble::Failed };
-        return FormPage { trouble: Some(trouble), ..form_page(&typed, &nonce, &[]) }.respond(status);
+        let notice = if status == StatusCode::TOO_MANY_REQUESTS { FormNotice::Busy } else { FormNotice::Failed };
+        return FormPage { notice: Some(notice), ..form_page(&typed, &nonce, &[]) }.respond(status);
     }
     if !mistakes.is_empty() {
         return form_page(&typed, &nonce, &mistakes).respond(StatusCode::UNPROCESSABLE_ENTITY);

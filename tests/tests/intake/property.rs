@@ -36,7 +36,7 @@ use self::{
 use super::{key, source};
 
 /// Far longer than any story.
-const PATIENCE: Duration = Duration::from_mins(2);
+const TIMEOUT: Duration = Duration::from_mins(2);
 /// Requests under way at a time.
 const AT_ONCE: usize = 5;
 
@@ -59,7 +59,7 @@ fn every_inquiry_is_there_once_whatever_happens_on_its_way() {
     let number = Cell::new(0_u16);
     let outcome = runner.run(&story(), |story| {
         number.set(number.get().wrapping_add(1));
-        let told = runtime.block_on(async { timeout(PATIENCE, tell(&app, number.get(), &story)).await });
+        let told = runtime.block_on(async { timeout(TIMEOUT, tell(&app, number.get(), &story)).await });
         told.unwrap_or_else(|_| Err(TestCaseError::fail("it takes too long")))
     });
     if let Err(failure) = outcome {

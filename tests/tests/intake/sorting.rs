@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use common::{
-    answers::{CameBack, prompt::sorting},
+    answers::{AssistantReply, prompt::sorting},
     clock::Clock,
     deliveries::{self, DeliveryFilter},
     ids::DealershipId,
@@ -188,7 +188,7 @@ async fn whoever_decides_while_the_assistant_reads_has_decided() {
         let said = json!({ "kind": "inquiry", "name": "Ola Hansen", "email": "", "phone": "912 34 567", "vehicle": "", "reason": "" });
         let text = said.to_string();
         let verdict = sorting::read(&text, true);
-        let came_back = CameBack::Written { text, model: "m".to_owned(), tokens: (1, 1), verdict };
+        let came_back = AssistantReply::Written { text, model: "m".to_owned(), tokens: (1, 1), verdict };
         let mut tx = app.db.tenant(stage.dealership).await.expect("the database is there");
         let settled = intake::finish_sorting(&mut tx, id, asked, came_back).await.expect("it is there");
         tx.commit().await.expect("the database is there");

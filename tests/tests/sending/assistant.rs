@@ -240,7 +240,7 @@ async fn a_person_takes_over_when_the_customer_goes_on() {
     until_last(&kari, &lead, "sent").await;
     stage.mailbox.reply_as_customer(&mail, "Takk! Har Model Y hengerfeste?").await.expect("it is taken");
     let second = stage.mailbox.wait_for(|other| other.to == mail.to && other.id != mail.id);
-    let second = tokio::time::timeout(super::PATIENCE, second).await.expect("it arrives in time");
+    let second = tokio::time::timeout(super::TIMEOUT, second).await.expect("it arrives in time");
     assert!(second.text.starts_with(DISCLOSURE), "{}", second.text);
     until_last(&kari, &lead, "sent").await;
     assert_eq!(until_answer(&kari, &lead, "answered").await["turn"], 2);

@@ -22,7 +22,7 @@ const AT_ONCE: usize = 16;
 /// How long an assistant takes.
 const LATENCY: Duration = Duration::from_secs(3);
 /// Then the test has failed anyway.
-const PATIENCE: Duration = Duration::from_mins(3);
+const TIMEOUT: Duration = Duration::from_mins(3);
 
 /// How long customers waited, in seconds, from when the lead came in until its answer was sent.
 #[derive(Debug, sqlx::FromRow)]
@@ -71,7 +71,7 @@ async fn burst(fault: Option<Fault>) -> Waited {
     println!("{LEADS} mails were taken within {:.1?}", began.elapsed());
     let mut meanwhile = Vec::new();
     while app.count("SELECT count(*) FROM outbox WHERE automatic AND sent_at IS NOT NULL").await < 1_000 {
-        assert!(began.elapsed() < PATIENCE, "some leads are not answered: {:?}", waited(&app).await);
+        assert!(began.elapsed() < TIMEOUT, "some leads are not answered: {:?}", waited(&app).await);
         meanwhile.push(provision(&app, 5 + meanwhile.len()).await);
         sleep(Duration::from_millis(500)).await;
     }
@@ -122,7 +122,7 @@ async fn provision(app: &TestApp, number: usize) -> Duration {
         sleep(Duration::from_millis(200)).await;
     }
     while app.count("SELECT count(*) FROM dealerships").await == before {
-        assert!(began.elapsed() < PATIENCE, "a dealership is not there");
+        assert!(began.elapsed() < TIMEOUT, "a dealership is not there");
         sleep(Duration::from_millis(5)).await;
     }
     began.elapsed()

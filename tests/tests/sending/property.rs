@@ -28,7 +28,7 @@ use self::{
 };
 
 /// Far longer than any story.
-const PATIENCE: Duration = Duration::from_mins(2);
+const TIMEOUT: Duration = Duration::from_mins(2);
 
 #[test]
 fn every_message_ends_in_one_state_whatever_fails() {
@@ -48,7 +48,7 @@ fn tell_stories(through: &[(&'static str, &'static str)], is_idempotent: bool) {
     let number = Cell::new(0_u16);
     let outcome = runner.run(&story(), |story| {
         number.set(number.get().wrapping_add(1));
-        let told = async { timeout(PATIENCE, tell(&app, number.get(), through, is_idempotent, &story)).await };
+        let told = async { timeout(TIMEOUT, tell(&app, number.get(), through, is_idempotent, &story)).await };
         runtime.block_on(told).unwrap_or_else(|_| Err(TestCaseError::fail("it takes too long")))
     });
     if let Err(failure) = outcome {

@@ -163,7 +163,7 @@ async fn a_customers_text_comes_back_into_the_lead_and_stop_is_heard() {
             sleep(Duration::from_millis(50)).await;
         }
     };
-    timeout(super::PATIENCE, read).await.expect("it is read");
+    timeout(super::TIMEOUT, read).await.expect("it is read");
     answer(&kari, &lead, "Vi åpner klokken ni.", "sms").await;
     until_last(&kari, &lead, "sent").await;
     worker.stop().await;

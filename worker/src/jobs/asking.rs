@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use common::{
-    answers::{CameBack, prompt::Prompt},
+    answers::{AssistantReply, prompt::Prompt},
     clock::Clock,
     telemetry::error_chain,
 };
@@ -25,16 +25,16 @@ pub(super) async fn ask<Verdict>(
     prompt: Prompt,
     until: DateTime<Utc>,
     judge: impl FnOnce(&str, bool) -> Verdict,
-) -> CameBack<Verdict> {
+) -> AssistantReply<Verdict> {
     let Some(assistant) = &services.assistant else {
-        return CameBack::Nothing { reason: "there is no assistant".to_owned() };
+        return AssistantReply::Nothing { reason: "there is no assistant".to_owned() };
     };
     match written(assistant, prompt, until).await {
-        Err(reason) => CameBack::Nothing { reason },
+        Err(reason) => AssistantReply::Nothing { reason },
         Ok(Written { text, finished, model, input_tokens, output_tokens, .. }) => {
             let count = |tokens: u64| i64::try_from(tokens).unwrap_or(i64::MAX);
             let verdict = judge(&text, finished);
-            CameBack::Written { text, model, tokens: (count(input_tokens), count(output_tokens)), verdict }
+            AssistantReply::Written { text, model, tokens: (count(input_tokens), count(output_tokens)), verdict }
         }
     }
 }

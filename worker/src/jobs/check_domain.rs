@@ -10,7 +10,7 @@ use common::{
 use crate::{JobContext, JobError, NetworkJob, Services};
 
 /// Whose domain is looked up, of which state of the account.
-pub struct Asked {
+pub struct DomainCheck {
     domain: SendingDomain,
     updated_at: DateTime<Utc>,
 }
@@ -23,15 +23,19 @@ pub struct Found {
 
 impl NetworkJob for CheckDomain {
     const TIMEOUT: Duration = Duration::from_mins(1);
-    type Loaded = Asked;
+    type Loaded = DomainCheck;
     type Answer = Found;
 
-    async fn load(&self, _: &JobContext, tx: &mut TenantTx) -> Result<Option<Asked>, JobError> {
+    async fn load(&self, _: &JobContext, tx: &mut TenantTx) -> Result<Option<DomainCheck>, JobError> {
         let found = sending_accounts::domain_to_check(tx).await?;
-        Ok(found.map(|(domain, updated_at)| Asked { domain, updated_at }))
+        Ok(found.map(|(domain, updated_at)| DomainCheck { domain, updated_at }))
     }
 
-    async fn call(&self, Asked { domain, updated_at }: &Asked, services: &Services) -> Result<Found, JobError> {
+    async fn call(
+        &self,
+        DomainCheck { domain, updated_at }: &DomainCheck,
+        services: &Services,
+    ) -> Result<Found, JobError> {
         let mut answers = Vec::new();
         for question in domain.questions() {
             let records = services.dns.records(&question.name, question.record_type()).await;

@@ -5,7 +5,7 @@ use common::{
     deliveries::{Source, Status, settle_own, take_own},
     ids::SourceId,
     inquiry::{
-        Asked,
+        NewInquiry,
         facebook::{ChangeKind, Leadgen, read_webhook},
     },
     intake,
@@ -30,7 +30,7 @@ pub struct Wanted {
 
 /// What Facebook said.
 pub enum Said {
-    Lead(Box<Asked>),
+    Lead(Box<NewInquiry>),
     /// The page has to be connected again.
     Broken(SourceId, String),
     /// Why a person has to look at it.
@@ -92,10 +92,10 @@ impl NetworkJob for ReadFacebookLead {
             Some(form) => graph.form_questions(token, form).await.ok(),
             None => None,
         };
-        Ok(Said::Lead(Box::new(Asked {
+        Ok(Said::Lead(Box::new(NewInquiry {
             inquiry: found.inquiry(questions.as_ref()),
             key: Some(format!("facebook {}", lead.leadgen_id)),
-            ..Asked::default()
+            ..NewInquiry::default()
         })))
     }
 

@@ -2,12 +2,12 @@ use std::time::Duration;
 
 use common::{
     answers::{
-        CameBack,
+        AssistantReply,
         prompt::sorting::{self, Sorted},
     },
     clock::Clock,
     db::TenantTx,
-    intake::{self, AskedToSort},
+    intake::{self, SortRequest},
     jobs::SortMail,
 };
 
@@ -19,8 +19,8 @@ use crate::{JobContext, JobError, NetworkJob, Services};
 
 impl NetworkJob for SortMail {
     const TIMEOUT: Duration = Duration::from_secs(75);
-    type Loaded = Box<AskedToSort>;
-    type Answer = Box<(AskedToSort, CameBack<Option<Sorted>>)>;
+    type Loaded = Box<SortRequest>;
+    type Answer = Box<(SortRequest, AssistantReply<Option<Sorted>>)>;
 
     async fn load(&self, context: &JobContext, tx: &mut TenantTx) -> Result<Option<Self::Loaded>, JobError> {
         let now = Clock::system().now();
@@ -30,7 +30,7 @@ impl NetworkJob for SortMail {
 
     async fn call(&self, loaded: &Self::Loaded, services: &Services) -> Result<Self::Answer, JobError> {
         let came_back = ask(services, sorting::sort(&loaded.mail), loaded.until, sorting::read).await;
-        if let CameBack::Nothing { reason } = &came_back {
+        if let AssistantReply::Nothing { reason } = &came_back {
             tracing::warn!(
                 delivery_id = self.delivery_id,
                 reason,

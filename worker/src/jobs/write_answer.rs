@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use common::{
-    answers::{self, AnswerError, Asked, CameBack, gate, prompt},
+    answers::{self, AnswerError, AnswerRequest, AssistantReply, gate, prompt},
     db::TenantTx,
     jobs::WriteAnswer,
 };
@@ -11,8 +11,8 @@ use crate::{JobContext, JobError, NetworkJob, Services};
 
 impl NetworkJob for WriteAnswer {
     const TIMEOUT: Duration = Duration::from_secs(75);
-    type Loaded = Box<Asked>;
-    type Answer = Box<(Asked, CameBack)>;
+    type Loaded = Box<AnswerRequest>;
+    type Answer = Box<(AnswerRequest, AssistantReply)>;
 
     async fn load(&self, context: &JobContext, tx: &mut TenantTx) -> Result<Option<Self::Loaded>, JobError> {
         let asked = answers::prepare(tx, self.lead_id, self.turn, context.means()).await.map_err(to_job_error)?;
@@ -22,7 +22,7 @@ impl NetworkJob for WriteAnswer {
     async fn call(&self, loaded: &Self::Loaded, services: &Services) -> Result<Self::Answer, JobError> {
         let judge = |text: &str, finished| gate::judge(text, finished, &loaded.facts);
         let came_back = ask(services, prompt::ask(&loaded.facts), loaded.due_at, judge).await;
-        if let CameBack::Nothing { reason } = &came_back {
+        if let AssistantReply::Nothing { reason } = &came_back {
             tracing::warn!(lead_id = %self.lead_id, reason, "the assistant wrote nothing; the template answers");
         }
         Ok(Box::new(((**loaded).clone(), came_back)))

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use common::{
     answers::{
-        self, AskedToSuggest, CameBack, SuggestionKey,
+        self, AssistantReply, SuggestionKey, SuggestionRequest,
         gate::{self, Suggested},
         prompt::suggestion,
     },
@@ -16,8 +16,8 @@ use crate::{JobContext, JobError, NetworkJob, Services};
 
 impl NetworkJob for WriteSuggestion {
     const TIMEOUT: Duration = Duration::from_secs(75);
-    type Loaded = Box<AskedToSuggest>;
-    type Answer = Box<(AskedToSuggest, CameBack<Result<Suggested, gate::Reason>>)>;
+    type Loaded = Box<SuggestionRequest>;
+    type Answer = Box<(SuggestionRequest, AssistantReply<Result<Suggested, gate::Reason>>)>;
 
     async fn load(&self, context: &JobContext, tx: &mut TenantTx) -> Result<Option<Self::Loaded>, JobError> {
         let now = Clock::system().now();
@@ -29,7 +29,7 @@ impl NetworkJob for WriteSuggestion {
         let facts = &loaded.correspondence.facts;
         let look_at = |text: &str, finished| gate::look_at(text, finished, facts);
         let came_back = ask(services, suggestion::suggest(&loaded.correspondence), loaded.until, look_at).await;
-        if let CameBack::Nothing { reason } = &came_back {
+        if let AssistantReply::Nothing { reason } = &came_back {
             tracing::warn!(lead_id = %self.lead_id, reason, "the assistant suggested nothing");
         }
         Ok(Box::new(((**loaded).clone(), came_back)))

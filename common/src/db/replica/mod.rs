@@ -26,7 +26,7 @@ use position::{Asker, DatabaseIdentity, Replayed, Written};
 
 /// How long somebody waits for the standby to catch up: longer than it takes where nothing is wrong, and no delay that a
 /// person would notice.
-const PATIENCE: Duration = Duration::from_millis(30);
+const CATCH_UP_TIMEOUT: Duration = Duration::from_millis(30);
 /// Between two looks at how far it is, while somebody waits.
 const PAUSE: Duration = Duration::from_millis(2);
 /// How often is looked whether it can be read, also if nobody asks.
@@ -59,13 +59,13 @@ struct Shared {
 #[derive(Debug, Clone, Copy)]
 struct Found {
     /// Why it is not read, if it is not.
-    unfit: Option<Unfit>,
+    skipped: Option<SkipReason>,
     lag: Option<f64>,
 }
 
 /// Why the standby is not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unfit {
+pub enum SkipReason {
     /// It does not show everything yet.
     Behind,
     /// It does not answer, or the primary does not.
@@ -95,7 +95,7 @@ pub enum UnusableReplica {
     Pooled,
 }
 
-impl Unfit {
+impl SkipReason {
     /// All of them.
     pub const ALL: [Self; 5] = [Self::Behind, Self::Away, Self::OtherHistory, Self::NotAStandby, Self::Unusable];
 
@@ -119,7 +119,7 @@ impl Replica {
             primary: Asker::new(primary),
             standby: Asker::new(&db),
             replayed: AtomicI64::new(NOTHING),
-            found: Mutex::new(Found { unfit: Some(Unfit::Unusable), lag: None }),
+            found: Mutex::new(Found { skipped: Some(SkipReason::Unusable), lag: None }),
             behind: Notify::new(),
             db,
         });
@@ -149,13 +149,13 @@ impl Replica {
     }
 
     /// Whether what is read from the standby from now on shows everything that was committed before this was asked.
-    pub async fn shows_all(&self) -> Result<(), Unfit> {
-        if let Some(unfit) = self.shared.found().unfit {
-            return Err(unfit);
+    pub async fn shows_all(&self) -> Result<(), SkipReason> {
+        if let Some(skipped) = self.shared.found().skipped {
+            return Err(skipped);
         }
         let shows = self.shared.catch_up(self.shared.replayed.load(Ordering::SeqCst)).await;
-        if let Err(unfit) = shows {
-            self.shared.note(Err(unfit));
+        if let Err(skipped) = shows {
+            self.shared.note(Err(skipped));
             self.shared.behind.notify_one();
         }
         shows
@@ -206,7 +206,7 @@ impl Shared {
         loop {
             let shows = self.catch_up(NOTHING).await;
             self.note(shows);
-            if shows == Err(Unfit::Behind) {
+            if shows == Err(SkipReason::Behind) {
                 sleep(INTERVAL_WHILE_BEHIND).await;
             } else {
                 // Whoever notes that it is behind has looked just now: it is looked at again.
@@ -216,19 +216,19 @@ impl Shared {
     }
 
     /// Waits until the standby shows what the primary has made durable by now, for a moment.
-    async fn catch_up(&self, known: i64) -> Result<(), Unfit> {
+    async fn catch_up(&self, known: i64) -> Result<(), SkipReason> {
         let written = self.primary.ask().await.map_err(|error| away(&error))?;
         if known >= written.position {
             return Ok(());
         }
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + CATCH_UP_TIMEOUT;
         loop {
             let replayed = self.standby.ask().await.map_err(|error| away(&error))?;
             if !replayed.is_standby {
-                return Err(Unfit::NotAStandby);
+                return Err(SkipReason::NotAStandby);
             }
             if replayed.timeline != written.timeline {
-                return Err(Unfit::OtherHistory);
+                return Err(SkipReason::OtherHistory);
             }
             self.replayed.fetch_max(replayed.position, Ordering::SeqCst);
             if replayed.position >= written.position {
@@ -236,32 +236,32 @@ impl Shared {
             }
             if Instant::now() >= until {
                 self.found().lag = replayed.age;
-                return Err(Unfit::Behind);
+                return Err(SkipReason::Behind);
             }
             sleep(PAUSE).await;
         }
     }
 
-    fn note(&self, shows: Result<(), Unfit>) {
+    fn note(&self, shows: Result<(), SkipReason>) {
         let before = {
             let mut found = self.found();
-            let before = found.unfit;
+            let before = found.skipped;
             match shows {
-                Ok(()) => *found = Found { unfit: None, lag: Some(0.0) },
-                Err(Unfit::Behind) => found.unfit = Some(Unfit::Behind),
-                Err(unfit) => *found = Found { unfit: Some(unfit), lag: None },
+                Ok(()) => *found = Found { skipped: None, lag: Some(0.0) },
+                Err(SkipReason::Behind) => found.skipped = Some(SkipReason::Behind),
+                Err(skipped) => *found = Found { skipped: Some(skipped), lag: None },
             }
             before
         };
         match shows {
             _ if before == shows.err() => {}
             Ok(()) => tracing::info!("lists are read from the replica"),
-            Err(unfit) => {
+            Err(skipped) => {
                 // What it comes back as is not what it was.
-                if unfit != Unfit::Behind {
+                if skipped != SkipReason::Behind {
                     self.replayed.store(NOTHING, Ordering::SeqCst);
                 }
-                tracing::warn!(reason = unfit.label(), "lists are read from the primary");
+                tracing::warn!(reason = skipped.label(), "lists are read from the primary");
             }
         }
     }
@@ -272,7 +272,7 @@ impl Shared {
     }
 }
 
-fn away(error: &Error) -> Unfit {
+fn away(error: &Error) -> SkipReason {
     tracing::debug!(error = error_chain(error), "cannot ask how far the replica is");
-    Unfit::Away
+    SkipReason::Away
 }

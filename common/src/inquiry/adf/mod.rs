@@ -12,7 +12,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-use super::{Asked, Inquiry};
+use super::{Inquiry, NewInquiry};
 use tree::Node;
 pub use write::{AdfLead, write};
 
@@ -33,7 +33,7 @@ pub struct Prospect {
     pub is_resend: bool,
 }
 
-impl From<Prospect> for Asked {
+impl From<Prospect> for NewInquiry {
     fn from(prospect: Prospect) -> Self {
         let key = prospect.key.map(|key| format!("adf {key}"));
         Self { key, ..prospect.inquiry.into() }

@@ -6,12 +6,12 @@ use super::{
     mail::Mail,
     portal::{self, SenderRules},
 };
-use crate::inquiry::{Asked, Reading, adf};
+use crate::inquiry::{NewInquiry, Reading, adf};
 
 /// Reads what a mail asks, if it asks something.
 pub fn read(mail: &Mail, own: &OwnAddresses, rules: &SenderRules) -> Reading {
     match classify(mail, own, rules) {
-        Kind::Bounce | Kind::Complaint => Reading::CameBack(mail.report.clone().unwrap_or_default()),
+        Kind::Bounce | Kind::Complaint => Reading::Report(mail.report.clone().unwrap_or_default()),
         Kind::AutoReply => Reading::Ignored("an automatic answer".to_owned()),
         Kind::Inquiry => Reading::Inquiries(inquiries(mail, own, rules)),
         Kind::Suspected(reason) => Reading::Doubtful(format!("may be unwanted: {reason}"), inquiries(mail, own, rules)),
@@ -29,16 +29,16 @@ pub struct Unsure {
     /// Why they cannot.
     pub reason: String,
     /// What it asks, if it does.
-    pub inquiries: Vec<Asked>,
+    pub inquiries: Vec<NewInquiry>,
     pub mail: Mail,
 }
 
 /// Those of the ADF document in it, or else what it says itself.
-fn inquiries(mail: &Mail, own: &OwnAddresses, rules: &SenderRules) -> Vec<Asked> {
+fn inquiries(mail: &Mail, own: &OwnAddresses, rules: &SenderRules) -> Vec<NewInquiry> {
     let prospects = mail.adf().and_then(|document| adf::read(document.as_bytes(), None).ok()).unwrap_or_default();
     if !prospects.is_empty() {
-        return prospects.into_iter().map(Asked::from).collect();
+        return prospects.into_iter().map(NewInquiry::from).collect();
     }
     let answers = mail.in_reply_to.iter().chain(&mail.references).cloned().collect();
-    vec![Asked { inquiry: portal::read(mail, rules, own), key: None, mail_id: mail.message_id.clone(), answers }]
+    vec![NewInquiry { inquiry: portal::read(mail, rules, own), key: None, mail_id: mail.message_id.clone(), answers }]
 }

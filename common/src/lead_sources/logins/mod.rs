@@ -101,7 +101,7 @@ fn hash(state: &str) -> Vec<u8> {
 /// Where to log in to Facebook.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = FacebookLoginStart)]
-pub struct Begun {
+pub struct StartedLogin {
     /// Open this in a window of the person who asked.
     #[schema(example = "https://www.facebook.com/v26.0/dialog/oauth?client_id=…")]
     pub authorize_url: String,
@@ -111,7 +111,7 @@ pub struct Begun {
 
 /// Begins a login of somebody's, in place of one that they began before. `authorize` makes the address of the state to be sent to
 /// Facebook with.
-pub async fn begin_login(tx: &mut TenantTx, user: UserId, authorize: impl Fn(&str) -> String) -> Result<Begun> {
+pub async fn begin_login(tx: &mut TenantTx, user: UserId, authorize: impl Fn(&str) -> String) -> Result<StartedLogin> {
     let state = format!("{}-{}", Uuid::from(tx.dealership()).simple(), Uuid::new_v4().simple());
     sqlx::query("-- lead_sources::begin_login\nDELETE FROM facebook_logins WHERE user_id = $1 AND dealership_id = $2")
         .bind(user)
@@ -130,7 +130,7 @@ pub async fn begin_login(tx: &mut TenantTx, user: UserId, authorize: impl Fn(&st
     .bind(MINUTES)
     .fetch_one(tx.conn())
     .await?;
-    Ok(Begun { authorize_url: authorize(&state), expires_at })
+    Ok(StartedLogin { authorize_url: authorize(&state), expires_at })
 }
 
 #[derive(FromRow)]
