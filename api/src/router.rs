@@ -142,8 +142,11 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     document
 }
 
-/// What a group of routes takes is said here: bodies, time, and whose browsers may call it. In this order, from the last
-/// line of a group to its first: whose request it is, then its body, then the time for the rest.
+/// What a group of routes takes is said here: bodies, time, and whose browsers may call it. In this order: whose request it
+/// is, then its body, then the time for the rest.
+///
+/// A group's layers are laid on at once: axum keeps what is laid on by itself on the heap, and copies what is below each
+/// layer twice for every request, so that ten would make a hundred copies.
 pub(crate) fn router(state: AppState, cors_origins: &[String]) -> Router {
     let limits = || BodyLimits { bytes: JSON, time: JSON_TIME, memory: FairMemory::new(BODIES, BODIES_SHARE) };
     let time = || TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_LIMIT);
@@ -151,45 +154,50 @@ pub(crate) fn router(state: AppState, cors_origins: &[String]) -> Router {
     let memory = AnswerMemory(FairMemory::new(ANSWERS, ANSWERS_SHARE));
     let answers =
         || from_fn_with_state(AnswerState { memory: memory.clone(), proxies: state.trusted_proxies }, answers::bounded);
-    // Each layer costs memory for every request under way.
     let members = match state.lists.0 {
         Some(_) => member_routes().layer(from_fn(replica::or_primary)),
         None => member_routes(),
     };
-    let members = members
-        .layer(writes())
-        .layer(time())
-        .layer(answers())
-        .layer(from_fn_with_state(limits(), body::buffer))
-        .layer(from_fn_with_state(state.clone(), auth::members_only));
+    let members = members.layer((
+        from_fn_with_state(state.clone(), auth::members_only),
+        from_fn_with_state(limits(), body::buffer),
+        answers(),
+        time(),
+        writes(),
+    ));
     // Called by servers: no browser is let in.
-    let webhooks = webhook_routes()
-        .layer(writes())
-        .layer(time())
-        .layer(from_fn_with_state(limits(), body::buffer))
-        .layer(from_fn_with_state(state.clone(), webhooks::check_headers));
+    let webhooks = webhook_routes().layer((
+        from_fn_with_state(state.clone(), webhooks::check_headers),
+        from_fn_with_state(limits(), body::buffer),
+        time(),
+        writes(),
+    ));
     let form_limits = BodyLimits { bytes: FORM, time: FORM_TIME, memory: FairMemory::new(FORMS, FORMS_SHARE) };
     let forms = Router::from(form_routes())
-        .layer(writes())
-        .layer(time())
-        .layer(from_fn_with_state(form_limits, body::buffer))
-        .layer(from_fn_with_state(state.trusted_proxies, body::of_address))
+        .layer((
+            from_fn_with_state(state.trusted_proxies, body::of_address),
+            from_fn_with_state(form_limits, body::buffer),
+            time(),
+            writes(),
+        ))
         .route("/webhooks/form/{key}", options(form::preflight));
     let senders = Router::from(sender_routes())
         .route("/webhooks/facebook/oauth", get(facebook_login::come_back_here))
         .route("/unsubscribe/{tag}", get(unsubscribe::page).post(unsubscribe::unsubscribe))
-        .layer(writes())
-        .layer(time())
-        .layer(from_fn_with_state(limits(), body::buffer))
-        .layer(from_fn_with_state(state.trusted_proxies, body::of_address));
+        .layer((
+            from_fn_with_state(state.trusted_proxies, body::of_address),
+            from_fn_with_state(limits(), body::buffer),
+            time(),
+            writes(),
+        ));
     // Their bodies have a time limit of their own.
-    let mails = Router::from(mail_routes())
-        .layer(writes())
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, MAIL_TIME));
-    let docs = Router::from(docs(openapi()))
-        .layer(answers())
-        .layer(from_fn(security_headers::add_for_docs))
-        .layer(from_extractor_with_state::<RateLimited, _>(state.clone()));
+    let mail_time = TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, MAIL_TIME);
+    let mails = Router::from(mail_routes()).layer((mail_time, writes()));
+    let docs = Router::from(docs(openapi())).layer((
+        from_extractor_with_state::<RateLimited, _>(state.clone()),
+        from_fn(security_headers::add_for_docs),
+        answers(),
+    ));
     let dashboard = OpenApiRouter::new().nest("/api/v1", members).merge(service_routes().layer(time()));
     Router::from(dashboard)
         .merge(docs)
@@ -207,10 +215,12 @@ pub(crate) fn router(state: AppState, cors_origins: &[String]) -> Router {
                 .merge(mails)
                 .method_not_allowed_fallback(method_not_allowed),
         )
-        .layer(CatchPanicLayer::custom(request_log::panicked))
-        .layer(from_fn(framing::check))
-        .layer(from_fn_with_state(state.trusted_proxies, security_headers::add))
-        .layer(from_fn_with_state(RequestLog::new(state.metrics.clone()), request_log::with_request_id))
+        .layer((
+            from_fn_with_state(RequestLog::new(state.metrics.clone()), request_log::with_request_id),
+            from_fn_with_state(state.trusted_proxies, security_headers::add),
+            from_fn(framing::check),
+            CatchPanicLayer::custom(request_log::panicked),
+        ))
         .with_state(state)
 }
 

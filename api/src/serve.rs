@@ -23,7 +23,7 @@ use crate::{
     router,
     signatures::svix::Signatures,
     spool::Spool,
-    state::{Addresses, AppState, HasAssistant},
+    state::{Addresses, AppState, HasAssistant, Shared},
     unreadable,
 };
 
@@ -91,7 +91,7 @@ pub async fn serve(
     let rate_limiter = Arc::new(RateLimiter::new(config.clients.anonymous_burst));
     let trusted_proxies = TrustedProxies(config.trusted_proxies);
     let readiness = Arc::new(ReadinessCheck::new(&db));
-    let state = AppState {
+    let state = AppState::from(Shared {
         authenticator: Arc::new(Authenticator {
             verifier: Verifier::new(&config, clock)?,
             metrics: metrics.clone(),
@@ -116,7 +116,7 @@ pub async fn serve(
         readiness: readiness.clone(),
         admission: Admission::new(db.clone(), config.database_connections),
         lists: Lists(standby),
-    };
+    });
     let explain = unreadable::explain(state.metrics.clone());
     let app = App::explaining(router::router(state, &config.cors_origins), explain);
     tracing::info!(address = %listener.local_addr()?, version = common::VERSION, "serving");

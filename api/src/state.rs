@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
 use axum::extract::FromRef;
 use common::{config::Senders, db::ReadinessCheck, ids::ClerkInstanceId, secrets::Keyring};
@@ -18,8 +18,11 @@ use crate::{
     spool::Spool,
 };
 
-#[derive(Clone, FromRef)]
-pub(crate) struct AppState {
+/// What handlers share. Each layer and each handler has it, and they are copied for every request: a copy is one count.
+#[derive(Clone)]
+pub(crate) struct AppState(Arc<Shared>);
+
+pub(crate) struct Shared {
     /// The way to the database.
     pub(crate) admission: Admission,
     /// The way to its standby.
@@ -50,6 +53,45 @@ pub(crate) struct AppState {
     pub(crate) has_assistant: HasAssistant,
     /// Whether the process is on its way out.
     pub(crate) phase: watch::Receiver<Phase>,
+}
+
+impl From<Shared> for AppState {
+    fn from(shared: Shared) -> Self {
+        Self(Arc::new(shared))
+    }
+}
+
+impl Deref for AppState {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// What extractors and handlers take a part of it by.
+macro_rules! parts {
+    ($($name:ident: $type:ty,)*) => {
+        $(impl FromRef<AppState> for $type {
+            fn from_ref(state: &AppState) -> Self {
+                state.$name.clone()
+            }
+        })*
+    };
+}
+
+parts! {
+    admission: Admission,
+    lists: Lists,
+    readiness: Arc<ReadinessCheck>,
+    authenticator: Arc<Authenticator>,
+    metrics: Arc<Metrics>,
+    rate_limiter: Arc<RateLimiter>,
+    under_way: UnderWay,
+    write_quota: Arc<WriteQuota>,
+    trusted_proxies: TrustedProxies,
+    has_assistant: HasAssistant,
+    phase: watch::Receiver<Phase>,
 }
 
 /// Whether workers have an assistant that they can ask.

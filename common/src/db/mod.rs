@@ -74,9 +74,9 @@ pub const REQUEST_LIMIT: Duration = Duration::from_secs(15);
 pub struct Db {
     pool: Pool,
     notifier: Notifier,
-    url: DatabaseUrl,
+    url: Arc<DatabaseUrl>,
     /// For connections outside the pool.
-    direct: PgConnectOptions,
+    direct: Arc<PgConnectOptions>,
     isolation: Isolation,
     commits: Commits,
     canceller: Canceller,
@@ -114,7 +114,8 @@ impl Db {
         let mut looking = JoinSet::new();
         looking.spawn(keep_looking(isolation.clone(), pool.clone()));
         let notifier = Notifier::start(pool.clone());
-        Self { notifier, pool, url: url.clone(), direct, isolation, commits, canceller, _looking: Arc::new(looking) }
+        let (url, direct, looking) = (Arc::new(url.clone()), Arc::new(direct), Arc::new(looking));
+        Self { notifier, pool, url, direct, isolation, commits, canceller, _looking: looking }
     }
 
     /// Opens the system door: all dealerships, the queue, deliveries and the mirror. For provisioning and operation,

@@ -23,9 +23,12 @@ const INTERVAL: Duration = Duration::from_millis(5);
 /// transactions: one task of the process sends it, once for all that were committed while the last one was under way.
 /// An announcement that is lost with its process costs latency, not work: workers also poll.
 #[derive(Debug, Clone)]
-pub(super) struct Notifier {
+pub(super) struct Notifier(Arc<Wanted>);
+
+#[derive(Debug)]
+struct Wanted {
     queues: Arc<Queues>,
-    wanted: Arc<watch::Sender<u64>>,
+    wanted: watch::Sender<u64>,
     sent: watch::Receiver<u64>,
 }
 
@@ -40,22 +43,22 @@ impl Notifier {
         let (done, sent) = watch::channel(0);
         let queues = Arc::<Queues>::default();
         tokio::spawn(announce(pool, queues.clone(), requests, done));
-        Self { queues, wanted: Arc::new(wanted), sent }
+        Self(Arc::new(Wanted { queues, wanted, sent }))
     }
 
     /// Something was committed in these queues, if there are any.
     pub(super) fn notify(&self, queues: BTreeSet<String>) {
         if !queues.is_empty() {
-            self.queues.lock().extend(queues);
-            self.wanted.send_modify(|count| *count += 1);
+            self.0.queues.lock().extend(queues);
+            self.0.wanted.send_modify(|count| *count += 1);
         }
     }
 
     /// Waits until everything so far has been announced, or could not be.
     pub(super) async fn flush(&self) {
-        let wanted = *self.wanted.borrow();
+        let wanted = *self.0.wanted.borrow();
         // An error means that the task is gone, and with it the runtime.
-        let _ = self.sent.clone().wait_for(|sent| *sent >= wanted).await;
+        let _ = self.0.sent.clone().wait_for(|sent| *sent >= wanted).await;
     }
 }
 
