@@ -63,7 +63,6 @@ impl Tenant {
         let db::Tenant { tx, caller } = permit.db().enter(&identity).await.inspect_err(|error| {
             tracing::info!(clerk_user = %identity.user, %error, "no access");
         })?;
-        // Both at once: each time, the span is written anew.
         record_all!(Span::current(), dealership = display(caller.dealership_id), user = display(caller.id));
         if let Some(trace) = parts.extensions.get::<Trace>() {
             trace.set("norvalt.dealership", caller.dealership_id.to_string());

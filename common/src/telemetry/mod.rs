@@ -2,6 +2,7 @@
 
 mod config;
 mod export;
+mod json;
 mod trace;
 
 use std::{error::Error, io::IsTerminal, time::Duration};
@@ -13,6 +14,7 @@ use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitEx
 pub use config::{LogFormat, TelemetryConfig, TracesConfig};
 pub use trace::Trace;
 
+use self::json::{JsonLines, JsonMembers};
 use crate::ids::DealershipId;
 
 /// What is logged unless `RUST_LOG` says otherwise. When a database restarts, the pool complains of each connection, and
@@ -39,8 +41,7 @@ pub fn init(config: &TelemetryConfig, service: &str) -> Telemetry {
         LogFormat::Auto => !std::io::stdout().is_terminal(),
     };
     if json {
-        // Ours are never nested, so the list of all spans would only say the same again.
-        registry.with(tracing_subscriber::fmt::layer().json().flatten_event(true).with_span_list(false)).init();
+        registry.with(tracing_subscriber::fmt::layer().event_format(JsonLines).fmt_fields(JsonMembers)).init();
     } else {
         registry.with(tracing_subscriber::fmt::layer().with_target(false).with_ansi(in_colour())).init();
     }
