@@ -20,6 +20,12 @@ pub(super) enum Pattern {
 }
 
 impl Pattern {
+    pub(super) fn text(&self) -> &str {
+        match self {
+            Self::Anywhere(text) | Self::Beginning(text) => text,
+        }
+    }
+
     /// Adds the condition. `strpos` is the faster one, skipping most of what it searches (Boyer, Moore, Horspool); with a
     /// blank in front, LIKE tries a text once for each word and no more.
     pub(super) fn push_to(&self, query: &mut QueryBuilder<Postgres>) {
