@@ -219,12 +219,15 @@ async fn write_plan(bench: &Bench, database: &Database) -> Outcome<()> {
     Asker::of_large(bench, address).await?.ask("limit=25&search=kunde123456@").await?;
     api.stop().await?;
     let statements = mark.statements("norvalt api")?;
-    let page = statements.iter().find(|statement| statement.sql.starts_with("-- leads::page"));
-    let page = page.ok_or("the search is logged")?;
+    let position = |start: &str| statements.iter().position(|statement| statement.sql.starts_with(start));
+    let (search, page) = (position("-- leads::search"), position("-- leads::page"));
+    let (search, page) = search.zip(page).ok_or("the search is logged")?;
+    let mut before = statements[search..page].to_vec();
+    before.retain(|statement| statement.backend == statements[page].backend);
     let mut connection = database.connect().await?;
     let dealership = "SELECT id FROM dealerships WHERE clerk_org_id = 'org_large_1'";
     let dealership = sqlx::query_scalar(dealership).fetch_one(&mut connection).await?;
-    let plan = plan::explain(&mut connection, dealership, page).await?;
+    let plan = plan::explain(&mut connection, dealership, &before, &statements[page]).await?;
     Ok(std::fs::write(bench.results().join("search-plan.txt"), plan)?)
 }
 
