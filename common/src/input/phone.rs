@@ -34,7 +34,7 @@ impl FromStr for Phone {
     }
 }
 
-/// What most people have is read without the library, which tries the rules for all kinds of numbers: 15 µs.
+/// What most people have is read without the library, which tries the rules for all kinds of numbers.
 fn home_mobile(legible: &str) -> Option<String> {
     let number: String = legible.strip_prefix("+47").unwrap_or(legible).split(' ').collect();
     let begins_as_one = match number.as_bytes() {
