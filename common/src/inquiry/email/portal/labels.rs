@@ -177,7 +177,7 @@ fn separators(head: &str) -> impl Iterator<Item = Range<usize>> {
         ':' | '：' | '=' => Some(at..at + c.len_utf8()),
         '-' | '–' => {
             let between = head[..at].ends_with(' ') && head[at + c.len_utf8()..].starts_with(' ');
-            between.then_some(at - 1..at + c.len_utf8() + 1)
+            between.then(|| at - 1..at + c.len_utf8() + 1)
         }
         _ => None,
     })
@@ -226,7 +226,7 @@ mod tests {
         ] {
             assert_eq!(read(line), Some((field, value.to_owned())), "{line}");
         }
-        for line in ["", "Hei: hallo", "Jeg lurer på om navn: er viktig", ":", "Klokken 10:30"] {
+        for line in ["", "– Hei", "Hei: hallo", "Jeg lurer på om navn: er viktig", ":", "Klokken 10:30"] {
             assert_eq!(read(line), None, "{line}");
         }
     }
