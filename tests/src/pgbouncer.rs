@@ -1,6 +1,6 @@
 //! `PgBouncer` in front of a test's PostgreSQL, where it is installed.
 
-use std::{fmt::Write, fs, path::PathBuf, process::Stdio, time::Duration};
+use std::{env, fmt::Write, fs, path::PathBuf, process::Stdio, time::Duration};
 
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -40,7 +40,7 @@ impl PgBouncer {
         let free = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let port = free.local_addr().expect("it is bound").port();
         drop(free);
-        let directory = std::env::temp_dir().join(format!("norvalt-pgbouncer-{}-{port}", std::process::id()));
+        let directory = env::temp_dir().join(format!("norvalt-pgbouncer-{}-{port}", std::process::id()));
         fs::create_dir_all(&directory).expect("a writable directory");
         let mut configuration = String::new();
         let _ = write!(
@@ -79,8 +79,9 @@ impl Drop for PgBouncer {
     }
 }
 
-/// Debian has it where only administrators look.
+/// The first in `PATH`. Debian has it where only administrators look.
 fn program() -> Command {
-    let debian = "/usr/sbin/pgbouncer";
-    Command::new(if fs::exists(debian).unwrap_or(false) { debian } else { "pgbouncer" })
+    let path = env::var_os("PATH").unwrap_or_default();
+    let found = env::split_paths(&path).any(|directory| directory.join("pgbouncer").is_file());
+    Command::new(if found { "pgbouncer" } else { "/usr/sbin/pgbouncer" })
 }

@@ -4,7 +4,7 @@
 mod asynchronous;
 mod stalled;
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use sqlx::{Connection, PgConnection};
 use tests::{
@@ -12,10 +12,14 @@ use tests::{
     haproxy::HaProxy,
     inquirers::Inquirers,
     pgbouncer::{self, PgBouncer},
+    processes::command,
     proxy::Proxy,
     test_system::TestSystem,
 };
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    process::Command,
+    time::{Instant, sleep, timeout},
+};
 
 /// Within this time of the promotion everybody writes again.
 const WRITES_AGAIN: Duration = Duration::from_secs(5);
@@ -79,6 +83,26 @@ impl Way for Proxy {
     }
 }
 
+/// What the binaries are told.
+#[derive(Clone, Copy)]
+struct Urls<'a> {
+    database: &'a str,
+    /// For what a pooler in transaction mode cannot carry.
+    direct: Option<&'a str>,
+}
+
+impl<'a> Urls<'a> {
+    fn one(database: &'a str) -> Self {
+        Self { database, direct: None }
+    }
+
+    fn command(&self, name: &str) -> Command {
+        let mut command = command(name, self.database);
+        command.envs(self.direct.map(|direct| ("DIRECT_DATABASE_URL", direct)));
+        command
+    }
+}
+
 /// Where it is not installed, our own, which does not find out by itself who the primary is.
 async fn haproxy(pair: &Pair) -> Box<dyn Way> {
     if let Some(proxy) = HaProxy::before(&[&pair.primary, &pair.standby]).await {
@@ -88,9 +112,10 @@ async fn haproxy(pair: &Pair) -> Box<dyn Way> {
     Box::new(Proxy::before(&pair.primary.url).await)
 }
 
-/// Everybody works, the primary is lost, and everybody works on. `during` is done between the loss and the promotion.
-async fn fail_over(pair: &Pair, way: &dyn Way, url: &str, during: impl AsyncFnOnce()) {
-    let system = TestSystem::open(way.url(), url, 2).await;
+/// Everybody works, the primary is lost, and everybody works on. The binaries are given `urls`; `during` is done between the
+/// loss and the promotion.
+async fn fail_over(pair: &Pair, way: &dyn Way, urls: Urls<'_>, during: impl AsyncFnOnce()) {
+    let system = TestSystem::open_with(way.url(), urls.database, 2, |name| urls.command(name)).await;
     let inquirers = Inquirers::start(&system, way.url()).await;
     inquirers.carry_on(ENOUGH).await;
     let lost = Instant::now();
@@ -101,7 +126,8 @@ async fn fail_over(pair: &Pair, way: &dyn Way, url: &str, during: impl AsyncFnOn
     way.switch(&pair.standby);
     let ((), wrote_again) = tokio::join!(system.carry_on(20), inquirers.carry_on(1));
     println!(
-        "promoted {:.1} s after the loss; writes again after {:.1} s",
+        "{}: promoted {:.1} s after the loss; writes again after {:.1} s",
+        thread::current().name().unwrap_or_default(),
         (promoted - lost).as_secs_f32(),
         wrote_again.as_secs_f32()
     );
@@ -120,7 +146,7 @@ async fn fail_over(pair: &Pair, way: &dyn Way, url: &str, during: impl AsyncFnOn
 async fn a_lost_primary_is_followed_by_its_standby() {
     let pair = Pair::synchronous().await;
     let way = haproxy(&pair).await;
-    fail_over(&pair, &*way, way.url(), async || sleep(Duration::from_secs(1)).await).await;
+    fail_over(&pair, &*way, Urls::one(way.url()), async || sleep(Duration::from_secs(1)).await).await;
 }
 
 #[tokio::test]
@@ -131,7 +157,7 @@ async fn a_name_that_leads_to_a_standby_before_it_is_promoted() {
         way.switch(&pair.standby);
         sleep(Duration::from_secs(3)).await;
     };
-    fail_over(&pair, &way, way.url(), switched).await;
+    fail_over(&pair, &way, Urls::one(way.url()), switched).await;
 }
 
 #[tokio::test]
@@ -164,14 +190,31 @@ async fn an_old_primary_that_comes_back_by_mistake_gets_no_connections() {
 
 #[tokio::test]
 async fn a_lost_primary_behind_a_pooler() {
-    let Some(version) = pgbouncer::version().await else { return println!("{}", pgbouncer::SKIPPED) };
+    if pgbouncer::version().await.is_none() {
+        return println!("{}", pgbouncer::SKIPPED);
+    }
     let pair = Pair::synchronous().await;
     let Some(way) = HaProxy::before(&[&pair.primary, &pair.standby]).await else {
         return println!("skipped: needs HAProxy");
     };
+    let settings = "pool_mode = session\ndefault_pool_size = 50\nserver_login_retry = 1";
+    let bouncer = PgBouncer::before(way.url(), settings).await;
+    fail_over(&pair, &way, Urls::one(&bouncer.url), async || sleep(Duration::from_secs(1)).await).await;
+}
+
+#[tokio::test]
+async fn a_lost_primary_behind_a_pooler_in_transaction_mode() {
     // Older ones lose prepared statements.
-    let mode = if version >= (1, 21) { "transaction\nmax_prepared_statements = 200" } else { "session" };
-    let settings = format!("pool_mode = {mode}\ndefault_pool_size = 50\nserver_login_retry = 1");
-    let bouncer = PgBouncer::before(way.url(), &settings).await;
-    fail_over(&pair, &way, &bouncer.url, async || sleep(Duration::from_secs(1)).await).await;
+    if pgbouncer::version().await.is_none_or(|version| version < (1, 21)) {
+        return println!("{} 1.21 or later", pgbouncer::SKIPPED);
+    }
+    let pair = Pair::synchronous().await;
+    let Some(way) = HaProxy::before(&[&pair.primary, &pair.standby]).await else {
+        return println!("skipped: needs HAProxy");
+    };
+    let settings =
+        "pool_mode = transaction\nmax_prepared_statements = 200\ndefault_pool_size = 50\nserver_login_retry = 1";
+    let bouncer = PgBouncer::before(way.url(), settings).await;
+    let urls = Urls { database: &bouncer.url, direct: Some(way.url()) };
+    fail_over(&pair, &way, urls, async || sleep(Duration::from_secs(1)).await).await;
 }
