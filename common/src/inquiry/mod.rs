@@ -39,6 +39,8 @@ pub struct Inquiry {
     pub source_url: Option<String>,
     /// Everything else that the source told, by its names for it.
     pub details: Map<String, Value>,
+    /// About how many bytes of JSON the details have. Counted as they come: a sender may send thousands.
+    noted: usize,
 }
 
 /// An inquiry of a delivery, and what it is known by besides.
@@ -138,9 +140,9 @@ impl Inquiry {
             return;
         }
         let name: String = clean(name).trim().chars().take(DETAIL_NAME_LIMIT).collect();
-        let size = |value: &Value| value.to_string().len();
-        let used: usize = self.details.iter().map(|(name, value)| name.len() + 4 + size(value)).sum();
-        if used + name.len() + size(&value) > DETAILS_LIMIT {
+        let around = if self.details.contains_key(&name) { 3 } else { name.len() + 4 };
+        self.noted += around + value.to_string().len();
+        if self.noted > DETAILS_LIMIT {
             self.details.insert("left_out".to_owned(), 1.into());
             return;
         }
