@@ -74,8 +74,12 @@ pub async fn serve(
         Some(address) => Some(admin::serve(address, registry).await.map_err(ServeError::Admin)?),
         None => None,
     };
+    let usable = async {
+        db.wait_until_usable().await?;
+        Ok::<_, ServeError>(require_keys(&db, &config.keyring).await?)
+    };
     tokio::select! {
-        usable = db.wait_until_usable() => usable?,
+        usable = usable => usable?,
         () = reached(phase.clone(), Phase::Draining) => return Ok(()),
     }
     if let Some(replica) = &replica {
@@ -86,7 +90,6 @@ pub async fn serve(
         let admission = Admission::new(replica.db().clone(), config.database_connections);
         (replica, admission)
     });
-    require_keys(&db, &config.keyring).await?;
     let limits = limits(&config);
     let rate_limiter = Arc::new(RateLimiter::new(config.clients.anonymous_burst));
     let trusted_proxies = TrustedProxies(config.trusted_proxies);

@@ -1,6 +1,7 @@
 //! Dealerships with a mail server or a provider of their own, and how much the others may send through ours.
 
 use std::{
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -8,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use common::{db::Db, lead_sources::require_keys, secrets::Keyring};
 use dev::{
     dns,
     mailbox::{Message, Provider, StandIn},
@@ -18,10 +20,12 @@ use sqlx::Executor;
 use tests::{
     answer::Answer,
     app::{INBOUND_DOMAIN, NewLead, Person, TestApp, new_lead, phone},
+    cluster::database,
     drain::Worker,
     jobs::JobTable,
     mailbox::{mailbox, sending_through},
     processes::command,
+    proxy::{Mode, Proxy},
 };
 use tokio::{
     net::TcpListener,
@@ -169,10 +173,25 @@ async fn a_mail_server_inside_is_refused_and_a_key_in_use_is_required() {
     }
     let shown = put(&kari, "email", &server("smtp.tesla-oslo.example", 465)).await.expect(200);
     assert_eq!((&shown["host"], &shown["port"]), (&json!("smtp.tesla-oslo.example"), &json!(465)));
-    let none = common::lead_sources::require_keys(&app.db, &common::secrets::Keyring::default()).await;
+    let none = require_keys(&app.db, &Keyring::default()).await;
     none.expect_err("the password is sealed with a key that is not there");
     let keys = tests::app::SECRETS_KEYS.parse().expect("keys");
-    common::lead_sources::require_keys(&app.db, &keys).await.expect("it is there");
+    require_keys(&app.db, &keys).await.expect("it is there");
+}
+
+#[tokio::test]
+async fn a_database_that_goes_away_while_keys_are_looked_for_is_waited_for() {
+    let database = database().await;
+    let proxy = Proxy::before(&database.url).await;
+    let db = Db::new(&proxy.url().parse().expect("a URL"), 2, "tests");
+    db.wait_until_usable().await.expect("it is migrated");
+    proxy.set(Mode::Cut);
+    let keys = Keyring::default();
+    let mut looking = pin!(require_keys(&db, &keys));
+    let found = timeout(Duration::from_millis(300), &mut looking).await;
+    assert!(found.is_err(), "the database is away: {found:?}");
+    proxy.set(Mode::Pass);
+    timeout(TIMEOUT, looking).await.expect("in time").expect("no key is in use");
 }
 
 #[tokio::test]

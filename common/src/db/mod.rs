@@ -46,6 +46,7 @@ pub use readiness::{Readiness, ReadinessCheck};
 pub use replica::{Replica, SkipReason, UnusableReplica};
 pub use server::{login_inherits, server_version};
 pub use startup::NotUsable;
+pub(crate) use startup::until_there;
 pub use transaction::{Elevated, Inner, JobTx, SystemTx, TenantTx, Transaction};
 pub use url::{DatabaseUrl, InvalidDatabaseUrl};
 

@@ -41,18 +41,9 @@ pub enum NotUsable {
 impl Db {
     /// Waits for the database and checks that it is migrated and keeps dealerships apart.
     pub async fn wait_until_usable(&self) -> Result<(), NotUsable> {
-        let mut pause = Duration::from_millis(50);
-        loop {
-            // On the heap: it is large, and rare.
-            match Box::pin(self.check_usable()).await {
-                Err(NotUsable::Db(error @ Error::Unavailable(_))) => {
-                    tracing::warn!(error = error_chain(&error), "waiting for the database");
-                }
-                outcome => return outcome,
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(1));
-        }
+        // On the heap: it is large, and rare.
+        let check = || Box::pin(self.check_usable());
+        until_there(check, |error| matches!(error, NotUsable::Db(Error::Unavailable(_)))).await
     }
 
     async fn check_usable(&self) -> Result<(), NotUsable> {
@@ -91,6 +82,24 @@ impl Db {
             .await
             .map_err(Error::from)?;
         if encoding == "UTF8" { Ok(()) } else { Err(NotUsable::Encoding(encoding)) }
+    }
+}
+
+/// Tries what a process needs at its start, again and again while the database is away.
+pub(crate) async fn until_there<T, E: std::error::Error + 'static, F: Future<Output = Result<T, E>>>(
+    attempt: impl Fn() -> F,
+    is_away: impl Fn(&E) -> bool,
+) -> Result<T, E> {
+    let mut pause = Duration::from_millis(50);
+    loop {
+        match attempt().await {
+            Err(error) if is_away(&error) => {
+                tracing::warn!(error = error_chain(&error), "waiting for the database");
+            }
+            outcome => return outcome,
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(1));
     }
 }
 

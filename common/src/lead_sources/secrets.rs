@@ -4,7 +4,7 @@ use sqlx::FromRow;
 
 use super::{KeyTaken, Source, SourceKind, find, keys};
 use crate::{
-    db::{Db, Error, Result, SystemTx, TenantTx},
+    db::{Db, Error, Result, SystemTx, TenantTx, until_there},
     deliveries::resume_of_page,
     ids::{DealershipId, SourceId},
     jobs::{ConnectPage, ReadFacebookLead},
@@ -199,8 +199,10 @@ pub enum KeysError {
 }
 
 /// Checks that the keys are here which secrets of dealerships are sealed with: without one of them nothing should start.
+/// Waits for a database that is away.
 pub async fn require_keys(db: &Db, keyring: &Keyring) -> Result<(), KeysError> {
-    let in_use = keys_in_use(&mut db.system().await?).await?;
+    let ask = || async { keys_in_use(&mut db.system().await?).await };
+    let in_use = until_there(ask, |error| matches!(error, Error::Unavailable(_))).await?;
     Ok(keyring.require(in_use)?)
 }
 

@@ -93,11 +93,14 @@ pub async fn run(config: WorkerConfig, registry: Registry, shutdown: impl Future
         Some(address) => Some(admin.serve(address).await.map_err(RunError::Admin)?),
         None => None,
     };
+    let usable = async {
+        db.wait_until_usable().await?;
+        Ok::<_, RunError>(require_keys(&db, &config.keyring).await?)
+    };
     tokio::select! {
-        usable = db.wait_until_usable() => usable?,
+        usable = usable => usable?,
         () = &mut shutdown => return Ok(()),
     }
-    require_keys(&db, &config.keyring).await?;
     let mut runtime = Runtime::start(db, &config, &services, &registry, &metrics);
     phase.send_replace(Phase::Running);
     tokio::select! {
