@@ -13,7 +13,7 @@ use common::{
     leads::{self, Lead, LeadSource, LeadStatus},
     secrets::Secret,
 };
-use dev::clerk::{Options, SessionToken, SigningKey, StandIn, signed_headers};
+use dev::clerk::{Options, SessionToken, StandIn, signed_headers};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
@@ -22,6 +22,7 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 use crate::{
     answer::Answer,
     cluster::{TestDatabase, database},
+    signing::signing_key,
 };
 
 pub use common::leads::NewLead;
@@ -96,8 +97,7 @@ impl TestApp {
 
     async fn launch(database_url: &str, clock: Clock, change: impl FnOnce(&mut ApiConfig, &str)) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-        let clerk =
-            StandIn::start(listener, Options::in_memory(SigningKey::generate())).await.expect("it keeps no file");
+        let clerk = StandIn::start(listener, Options::in_memory(signing_key())).await.expect("it keeps no file");
         let settings = [
             ("DATABASE_URL", database_url.to_owned()),
             ("DATABASE_CONNECTIONS", "8".to_owned()),

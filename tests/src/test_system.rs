@@ -2,7 +2,7 @@
 
 use std::{os::unix::process::ExitStatusExt, time::Duration};
 
-use dev::clerk::{Options, SigningKey, StandIn};
+use dev::clerk::{Options, StandIn};
 use sqlx::{Connection, PgConnection};
 use tokio::{
     net::TcpListener,
@@ -15,6 +15,7 @@ use crate::{
     ledger::{Ledger, Tally},
     load::{Load, What},
     processes::{Signal, command, ended, signal, start_api, start_api_as, start_worker, start_worker_as},
+    signing::signing_key,
 };
 
 /// Within this time everything is as it should be, whatever it was that went wrong.
@@ -59,8 +60,7 @@ impl TestSystem {
     ) -> Self {
         let ledger = Ledger::open(superuser_url).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-        let clerk =
-            StandIn::start(listener, Options::in_memory(SigningKey::generate())).await.expect("it keeps no file");
+        let clerk = StandIn::start(listener, Options::in_memory(signing_key())).await.expect("it keeps no file");
         let (api, url) = start_api_as(start("api"), &clerk).await;
         let worker = |_| {
             let mut worker = start("worker");

@@ -15,9 +15,12 @@ use common::{
     config::{ClerkBackend, CliConfig, Settings},
     db::Db,
 };
-use dev::clerk::{Event, INSTANCE_ID, Instance, NewMember, Options, SigningKey, StandIn, UserChange};
+use dev::clerk::{Event, INSTANCE_ID, Instance, NewMember, Options, StandIn, UserChange};
 use sqlx::Row;
-use tests::cluster::{TestDatabase, database};
+use tests::{
+    cluster::{TestDatabase, database},
+    signing::signing_key,
+};
 use tokio::net::TcpListener;
 
 /// A Clerk instance, and a database that hears of it only what a test tells it.
@@ -128,7 +131,7 @@ impl Apart {
 async fn stand_in(initial: Instance, instance: &str) -> StandIn {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let instance_id = instance.to_owned();
-    let options = Options { initial, instance_id, ..Options::in_memory(SigningKey::generate()) };
+    let options = Options { initial, instance_id, ..Options::in_memory(signing_key()) };
     StandIn::start(listener, options).await.expect("it keeps no file")
 }
 

@@ -14,6 +14,7 @@ use sqlx::{Connection, PgConnection};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
     process::{Child, ChildStdin, ChildStdout, Command},
+    sync::OnceCell,
 };
 
 use super::{
@@ -114,7 +115,7 @@ impl PrivateCluster {
     /// Starts a hot standby of this cluster that calls itself `standby`. The cluster is stopped for it and started again.
     pub async fn standby(&mut self) -> Self {
         self.stop().await;
-        let standby = or_panic(self.copy().await);
+        let standby = or_panic(self.copy_as_standby().await);
         self.start().await;
         let mut standby = standby;
         standby.start().await;
@@ -136,13 +137,9 @@ impl PrivateCluster {
     }
 
     /// A copy of a stopped server's files, as a standby. This takes no tool that not every PostgreSQL comes with.
-    async fn copy(&self) -> Outcome<Self> {
-        let place = Self::place()?;
+    async fn copy_as_standby(&self) -> Outcome<Self> {
+        let place = self.copy_files().await?;
         let home = place.cluster();
-        let copied = Command::new("cp").arg("-a").arg(self.directory()).arg(&home).status().await?;
-        if !copied.success() {
-            return Err("cp failed".into());
-        }
         let settings = home.join("data/postgresql.auto.conf");
         let host = self.directory();
         let primary = format!(
@@ -154,11 +151,29 @@ impl PrivateCluster {
         Self::supervise(place)
     }
 
+    /// The files of a stopped server, in a place of their own.
+    async fn copy_files(&self) -> Outcome<Place> {
+        let place = Self::place()?;
+        let copied = Command::new("cp").arg("-a").arg(self.directory()).arg(place.cluster()).status().await?;
+        if copied.success() { Ok(place) } else { Err("cp failed".into()) }
+    }
+
+    /// A copy of one that was made once for all tests of the process: it takes a second to make one.
     async fn create() -> Outcome<Self> {
+        static MODEL: OnceCell<PrivateCluster> = OnceCell::const_new();
+        let model = MODEL.get_or_try_init(Self::model).await?;
+        let mut cluster = Self::supervise(model.copy_files().await?)?;
+        cluster.tell("start").await?;
+        Ok(cluster)
+    }
+
+    /// One with all migrations applied, stopped.
+    async fn model() -> Outcome<Self> {
         let mut cluster = Self::supervise(Self::place()?)?;
         cluster.tell("start").await?;
         execute(&socket_url(&cluster.place.cluster(), "postgres"), "CREATE DATABASE norvalt").await?;
         db::migrate(&cluster.url.parse::<DatabaseUrl>()?).await?;
+        cluster.tell("stop").await?;
         Ok(cluster)
     }
 

@@ -107,7 +107,7 @@ async fn the_doctor_says_when_the_keys_are_of_two_instances() {
 async fn live_stand_in() -> StandIn {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let (secret_key, instance_id) = ("sk_live_stand_in".to_owned(), "ins_live".to_owned());
-    let options = Options { secret_key, instance_id, ..Options::in_memory(SigningKey::generate()) };
+    let options = Options { secret_key, instance_id, ..Options::in_memory(signing_key()) };
     StandIn::start(listener, options).await.expect("it keeps no file")
 }
 
