@@ -39,6 +39,40 @@ fn there_is_one_crypto_backend() {
     }
 }
 
+/// What has no tests is not built for them: each is a program to be linked, or a crate to be read by rustdoc.
+#[test]
+fn no_test_is_left_out_by_a_manifest() {
+    let mut count = 0;
+    for entry in fs::read_dir(file(".")).expect("it is there") {
+        let package = entry.expect("an entry").path();
+        let Ok(manifest) = fs::read_to_string(package.join("Cargo.toml")) else { continue };
+        for target in manifest.split("\n[").filter(|target| target.contains("\ntest = false")) {
+            let path = target.split("path = \"").nth(1).and_then(|rest| rest.split('"').next());
+            let sources = path.map_or_else(|| sources(&package.join("src")), |path| vec![package.join(path)]);
+            for source in sources {
+                let text = fs::read_to_string(&source).expect("it is text");
+                assert!(!text.contains("#[test]") && !text.contains("::test]"), "{} is not run", source.display());
+            }
+            count += 1;
+        }
+        if manifest.contains("\ndoctest = false") {
+            for source in sources(&package.join("src")) {
+                let text = fs::read_to_string(&source).expect("it is text");
+                let is_example = |line: &str| line.starts_with("/// ```") || line.starts_with("//! ```");
+                assert!(!text.lines().any(|line| is_example(line.trim_start())), "{} is not run", source.display());
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 10, "the manifests were read");
+}
+
+fn sources(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).expect("it is a directory").map(|entry| entry.expect("an entry").path());
+    let found = entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] });
+    found.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect()
+}
+
 #[test]
 fn every_problem_type_is_documented() {
     let source = fs::read_to_string(file("api/src/problem.rs")).expect("it is there")
