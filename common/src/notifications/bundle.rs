@@ -110,11 +110,14 @@ async fn forget_excess(tx: &mut TenantTx) -> Result<()> {
     sqlx::query(
         "-- notifications::forget_excess
          DELETE FROM notifications n
-         WHERE n.dealership_id = $1 AND n.outbox_id IS NULL AND n.channel = 'sms'
-           AND (EXISTS (SELECT FROM users u WHERE u.id = n.user_id AND u.dealership_id = $1 AND u.phone IS NULL)
-                OR (SELECT count(*) FROM outbox o
-                    WHERE o.user_id = n.user_id AND o.dealership_id = $1 AND o.channel = 'sms'
-                      AND o.created_at > now() - interval '24 hours') >= $2)",
+         WHERE n.dealership_id = $1 AND n.outbox_id IS NULL AND n.channel = 'sms' AND n.user_id IN (
+           SELECT u.id FROM users u
+           WHERE u.dealership_id = $1
+             AND (u.phone IS NULL
+                  OR (SELECT count(*) FROM (
+                        SELECT FROM outbox o
+                        WHERE o.user_id = u.id AND o.dealership_id = $1 AND o.channel = 'sms'
+                          AND o.created_at > now() - interval '24 hours' LIMIT $2) AS today) >= $2))",
     )
     .bind(tx.dealership())
     .bind(TEXTS_OF_A_DAY)

@@ -245,16 +245,18 @@ async fn overtaken(app: &TestApp, oslo: &Dealership<'_>, admin: &Person<'_>) {
 
 /// People of the dealership.
 async fn told(app: &TestApp, oslo: &Dealership<'_>) {
-    let mut tx = app.db.tenant(oslo.id).await.expect("the database is there");
-    let lead = oslo.lead("Uten svar").await.id;
-    assert!(notifications::tell_if_unanswered(&mut tx, lead).await.expect("it is there"));
-    assert!(notifications::bundle(&mut tx).await.expect("it is there").mails > 0);
-    tx.commit().await.expect("the database is there");
     let mut superuser = app.connect().await;
-    let notice: uuid::Uuid = sqlx::query_scalar("SELECT id FROM outbox WHERE user_id IS NOT NULL LIMIT 1")
-        .fetch_one(&mut superuser)
-        .await
-        .expect("there is one");
+    superuser.execute("UPDATE users SET phone = '+4792345678'").await.expect("a superuser may");
+    let mut tx = app.db.tenant(oslo.id).await.expect("the database is there");
+    for customer in ["Uten svar", "Heller ikke"] {
+        let lead = oslo.lead(customer).await.id;
+        assert!(notifications::tell_if_unanswered(&mut tx, lead).await.expect("it is there"));
+    }
+    let bundled = notifications::bundle(&mut tx).await.expect("it is there");
+    assert!(bundled.mails > 0 && bundled.texts > 0);
+    tx.commit().await.expect("the database is there");
+    let waits = "SELECT id FROM outbox WHERE user_id IS NOT NULL AND channel = 'email' AND status = 'queued' LIMIT 1";
+    let notice: uuid::Uuid = sqlx::query_scalar(waits).fetch_one(&mut superuser).await.expect("there is one");
     let way = Way { domain: "norvalt.example", is_idempotent: true };
     let mut tx = app.db.tenant(oslo.id).await.expect("the database is there");
     assert!(outbox::take(&mut tx, notice.into(), way).await.expect("it is there").is_some());

@@ -16,12 +16,28 @@ const MOST: f64 = 400.0;
 const READ_ALL: [&str; 5] =
     ["leads::page", "leads::total", "leads::count", "customers::total", "clerk::purge::destroy"];
 
-/// Years of leads of one dealership, each with its customer and messages.
+/// Years of leads of one dealership, each with its customer, its messages and what was sent, and of what its people were told.
 pub(super) async fn fill(app: &TestApp, dealership: DealershipId) {
-    let id = |what: &str| format!("md5('{what} ' || n)::uuid");
-    let (lead, customer, message) = (id("lead"), id("customer"), id("message"));
-    let all = format!("FROM generate_series(1, {FILLED}) n");
-    let statements = [
+    let mut connection = app.connect().await;
+    for statement in leads(dealership).into_iter().chain(sendings(dealership)) {
+        connection.execute(AssertSqlSafe(statement)).await.expect("valid rows");
+    }
+    connection.execute("VACUUM (ANALYZE)").await.expect("nothing stands in the way");
+    connection.close().await.expect("the database is there");
+}
+
+/// The id of the row `n` of a kind.
+fn id(what: &str) -> String {
+    format!("md5('{what} ' || n)::uuid")
+}
+
+fn all() -> String {
+    format!("FROM generate_series(1, {FILLED}) n")
+}
+
+fn leads(dealership: DealershipId) -> [String; 6] {
+    let (lead, customer, message, all) = (id("lead"), id("customer"), id("message"), all());
+    [
         format!(
             "INSERT INTO customers (id, dealership_id, name, created_at)
              SELECT {customer}, '{dealership}', 'Kunde ' || n, now() - interval '2 years' {all}"
@@ -48,13 +64,41 @@ pub(super) async fn fill(app: &TestApp, dealership: DealershipId) {
              SELECT {lead}, '{dealership}', (SELECT id FROM lead_sources WHERE dealership_id = '{dealership}' LIMIT 1), -n, {lead},
                     n || '@example.no', now() - interval '2 years' {all}"
         ),
-    ];
-    let mut connection = app.connect().await;
-    for statement in statements {
-        connection.execute(AssertSqlSafe(statement)).await.expect("valid rows");
-    }
-    connection.execute("VACUUM (ANALYZE)").await.expect("nothing stands in the way");
-    connection.close().await.expect("the database is there");
+    ]
+}
+
+/// Each lead was answered and suggested something, and somebody was told of it by mail and by text message.
+fn sendings(dealership: DealershipId) -> [String; 5] {
+    let (lead, answer, all) = (id("lead"), id("answer"), all());
+    let person = format!("(SELECT id FROM users WHERE dealership_id = '{dealership}' ORDER BY id LIMIT 1)");
+    let then = "now() - interval '2 years' + n * interval '1 minute'";
+    let by = "CROSS JOIN (VALUES ('email', 'kari@example.no'), ('sms', '+4791234567')) AS w (channel, recipient)";
+    let notice = "md5('notice ' || w.channel || n)::uuid";
+    [
+        format!(
+            "INSERT INTO conversations (id, lead_id, dealership_id, channel, direction, sender, sender_type, message_content, created_at)
+             SELECT {answer}, {lead}, '{dealership}', 'email', 'outbound', 'Assistent', 'ai', 'Hei', {then} {all}"
+        ),
+        format!(
+            "INSERT INTO outbox (id, dealership_id, message_id, lead_id, channel, automatic, recipient, status, mail_id, created_at,
+                                 sending_at, sent_at, changed_at)
+             SELECT {answer}, '{dealership}', {answer}, {lead}, 'email', true, 'kunde' || n || '@example.no', 'sent',
+                    n || '@norvalt.example', {then}, {then}, {then}, {then} {all}"
+        ),
+        format!(
+            "INSERT INTO answers (dealership_id, lead_id, kind, state, due_at, author, reply, message_id, input_tokens, created_at, settled_at)
+             SELECT '{dealership}', {lead}, kind, state, {then}, 'assistant', 'Hei', {answer}, 1000, {then}, {then} {all}
+             CROSS JOIN (VALUES ('answer', 'answered'), ('suggestion', 'drafted')) AS k (kind, state)"
+        ),
+        format!(
+            "INSERT INTO outbox (id, dealership_id, user_id, channel, automatic, recipient, status, created_at, sending_at, sent_at, changed_at)
+             SELECT {notice}, '{dealership}', {person}, w.channel, true, w.recipient, 'sent', {then}, {then}, {then}, {then} {all} {by}"
+        ),
+        format!(
+            "INSERT INTO notifications (dealership_id, user_id, event, lead_id, channel, created_at, outbox_id)
+             SELECT '{dealership}', {person}, 'new_lead', {lead}, w.channel, {then}, {notice} {all} {by}"
+        ),
+    ]
 }
 
 /// Which table a statement reads far more of than it is about, if it does.
