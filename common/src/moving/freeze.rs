@@ -114,17 +114,19 @@ pub(super) async fn hold(conn: &mut PgConnection, id: DealershipId) -> Result<()
     Ok(())
 }
 
-/// Jobs that found the dealership closed were to wait for an hour: they are due.
+/// Jobs that found the dealership closed were to wait for an hour: they are due. What waited before was hidden when it was closed, and
+/// keeps its time.
 async fn take_back(tx: &mut SystemTx, id: DealershipId, ran: &[i64]) -> Result<()> {
     sqlx::query(
         "-- moving::take_back
          UPDATE jobs SET state = 'available', run_at = now()
-         WHERE for_dealership = $1 AND state = 'scheduled'
+         WHERE for_dealership = $1 AND state = 'scheduled' AND NOT starts_with(queue, $4)
            AND (id = ANY ($2) OR created_at > now() - $3::interval AND run_at > created_at + interval '50 minutes')",
     )
     .bind(id)
     .bind(ran)
     .bind(LIMIT * 3)
+    .bind(HELD)
     .execute(tx.conn())
     .await?;
     Ok(())
