@@ -1,6 +1,8 @@
 //! A dealership moves to another server and back, and nothing is lost, doubled or seen by others on the way.
 
 mod contents;
+mod meanwhile;
+mod property;
 mod refused;
 mod stage;
 

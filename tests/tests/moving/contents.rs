@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use common::ids::DealershipId;
+use common::{ids::DealershipId, moving::STAYS};
 use sqlx::AssertSqlSafe;
 use tests::app::TestApp;
 
@@ -69,8 +69,9 @@ pub(super) async fn contents(app: &TestApp, dealership: DealershipId) -> Content
     let tables: Vec<String> = sqlx::query_scalar(
         "SELECT table_name::text FROM information_schema.columns
          WHERE table_schema = 'public' AND (column_name = 'dealership_id' OR (table_name, column_name) = ('dealerships', 'id'))
-           AND table_name <> 'dealership_moves'",
+           AND table_name <> ALL ($1)",
     )
+    .bind(STAYS.map(|(name, _)| name).as_slice())
     .fetch_all(&mut superuser)
     .await
     .expect("a valid statement");

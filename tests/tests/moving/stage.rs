@@ -51,6 +51,11 @@ impl Server {
         ran.out
     }
 
+    /// Whether it was done.
+    pub(super) async fn tries(&self, arguments: &[&str]) -> bool {
+        self.types(arguments).await.code == Some(0)
+    }
+
     pub(super) async fn refuses(&self, arguments: &[&str], because: &str) {
         let ran = self.types(arguments).await;
         assert!(
@@ -85,6 +90,10 @@ pub(super) fn archive() -> Archive {
 impl Archive {
     pub(super) fn to_str(&self) -> &str {
         self.0.to_str().expect("text")
+    }
+
+    pub(super) fn exists(&self) -> bool {
+        self.0.exists()
     }
 
     pub(super) fn lines(&self) -> String {
