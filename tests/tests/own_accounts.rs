@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use common::{db::Db, lead_sources::require_keys, secrets::Keyring};
+use common::{db::Db, lead_sources::require_keys, secrets::Keyring, sending_accounts};
 use dev::{
     dns,
     mailbox::{Message, Provider, StandIn},
@@ -337,6 +337,42 @@ async fn mails_come_from_our_address_until_dns_vouches_for_theirs() {
     assert_eq!(domain(&kari, "failed").await["host"], "smtp.uten-dns.example");
     assert_eq!(preview().await, "salg@uten-dns.example");
     worker.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_found_of_an_account_counts_for_no_other_and_a_domain_that_failed_is_looked_up_again() {
+    let app = TestApp::start().await;
+    let oslo = app.dealership("Tesla Oslo").await;
+    let kari = oslo.admin();
+    let account = |from: &str| json!({ "provider": "resend", "from": from, "api_key": "re_1" });
+    put(&kari, "email", &account("salg@tesla-oslo.example")).await.expect(200);
+    let mut tx = app.db.tenant(oslo.id).await.expect("the database is there");
+    let (domain, of_first) = sending_accounts::domain_to_check(&mut tx).await.expect("valid").expect("it has one");
+    drop(tx);
+    put(&kari, "email", &account("salg@en-annen.example")).await.expect(200);
+    let found = |text: &str| vec![text.to_owned()];
+    let answers = domain.questions().into_iter().map(|question| {
+        let text = if question.name.starts_with('_') { found("v=DMARC1; p=none") } else { found("v=spf1 -all") };
+        (question, text)
+    });
+    let records = domain.judge(&answers.collect::<Vec<_>>());
+    assert!(sending_accounts::passes(&records), "{records:?}");
+    let save = async |records, updated_at| {
+        let mut tx = app.db.tenant(oslo.id).await.expect("the database is there");
+        sending_accounts::save_domain(&mut tx, updated_at, records).await.expect("it is there");
+        let (_, updated_at) = sending_accounts::domain_to_check(&mut tx).await.expect("valid").expect("it has one");
+        tx.commit().await.expect("the database is there");
+        updated_at
+    };
+    let of_second = save(&records, of_first).await;
+    let shown = kari.get("/api/v1/dealership/sending/email").await.expect(200);
+    assert_eq!(shown["domain_status"], "pending", "another domain has passed");
+
+    let again = "SELECT count(*) FROM jobs WHERE kind = 'sending.check_domain' AND run_at BETWEEN now() + '50 min' AND now() + '70 min'";
+    assert_eq!(app.count(again).await, 0);
+    save(&[], of_second).await;
+    assert_eq!(kari.get("/api/v1/dealership/sending/email").await.expect(200)["domain_status"], "failed");
+    assert_eq!(app.count(again).await, 1);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use common::{
     config::ApiConfig,
-    db::{Db, Replica, UnusableReplica},
+    db::{Db, Replica, SkipReason, UnusableReplica},
 };
 use reqwest::Method;
 use serde_json::json;
@@ -266,4 +266,29 @@ async fn nothing_is_written_there() {
     let mut tx = standby.tenant(oslo.id).await.expect("the database is there");
     let refused = common::leads::create(&mut tx, &tests::app::new_lead()).await.expect_err("it only reads");
     assert!(format!("{refused:?}").contains("read-only transaction"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_standby_of_another_history_is_not_read() {
+    let mut primary = private_cluster().await;
+    let mut other = primary.standby().await;
+    other.promote().await;
+    // By its position alone it would show all that the primary has.
+    let more = "SELECT pg_logical_emit_message(true, 'tests', repeat('x', 1000000)); CHECKPOINT";
+    other.connect().await.execute(more).await.expect("a superuser may");
+    let standby = other.standby().await;
+    let of = |url: &str| url.parse().expect("a URL");
+    let replica = Replica::new(&Db::new(&of(&primary.url), 2, "tests"), Db::of_standby(&of(&standby.url), 2, "tests"));
+    replica.check().await.expect("it is of the same origin");
+    let looked = async {
+        loop {
+            match replica.shows_all().await {
+                Err(SkipReason::OtherHistory) => return,
+                // Nobody has looked yet.
+                Err(SkipReason::Unusable | SkipReason::Away) => sleep(Duration::from_millis(20)).await,
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    timeout(Duration::from_secs(20), looked).await.expect("somebody looks");
 }

@@ -8,6 +8,7 @@ use tests::{
     answer::Answer,
     app::{Dealership, Person, TestApp},
     processes::{Signal, ended, signal, start_worker},
+    proxy::Proxy,
 };
 use tokio::time::{Instant, sleep, timeout};
 
@@ -104,6 +105,29 @@ async fn nothing_is_acknowledged_again_that_a_standby_may_not_have() {
     let again = Answer::of(again).await;
     assert_eq!((again.status.as_u16(), again.headers["idempotent-replayed"].as_bytes()), (201, &b"true"[..]));
     assert_eq!(app.count("SELECT count(*) FROM leads").await, 2);
+}
+
+#[tokio::test]
+async fn whoever_takes_over_is_written_to_although_commits_hung_before() {
+    let pair = Pair::synchronous().await;
+    let way = Proxy::before(&pair.primary.url).await;
+    let app = TestApp::start_on(way.url(), |_| {}).await;
+    let oslo = app.dealership("Tesla Oslo").await;
+    let kari = oslo.admin();
+    let frozen = pair.standby.freeze();
+    let noticing = timeout(NOTICED, until_ready_is(&app, StatusCode::SERVICE_UNAVAILABLE));
+    let (hung, noticed) = tokio::join!(create(&kari), noticing);
+    assert_eq!((hung.status.as_u16(), noticed.is_ok()), (503, true), "it is noticed");
+    pair.primary.kill();
+    drop(frozen);
+    pair.standby.promote().await;
+    way.lead_to(&pair.standby.url);
+    let written = async {
+        while create(&kari).await.status != 201 {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(RECOVERED + NOTICED, written).await.expect("nothing hangs there");
 }
 
 #[tokio::test]

@@ -193,3 +193,48 @@ async fn a_suggestion_is_written_once_and_goes_with_its_lead() {
     worker.stop().await;
     assert_eq!(app.count("SELECT count(*) FROM answers").await, 0);
 }
+
+#[tokio::test]
+async fn the_assistant_is_given_all_that_was_written_in_its_order_and_by_whom() {
+    let app = TestApp::start().await;
+    let oslo = app.dealership("Tesla Oslo").await;
+    let kari = oslo.admin();
+    let lead = lead_of(&oslo, "Er den ledig?").await;
+    let written = "INSERT INTO conversations (lead_id, dealership_id, channel, direction, sender, sender_type, message_content, created_at)
+                   SELECT id, dealership_id, 'email', w.direction, 'x', w.sender_type, w.text, now() - w.ago * interval '1 hour'
+                   FROM leads, (VALUES (2, 'inbound', 'customer', 'Takk! Når?'), (4, 'outbound', 'ai', 'Takk, vi svarer snart.'),
+                                       (3, 'outbound', 'human', 'Ja, den er ledig.')) AS w (ago, direction, sender_type, text)";
+    app.connect().await.execute(written).await.expect("valid rows");
+    ask(&kari, &lead).await.expect(202);
+    let key = SuggestionKey { lead: lead.parse::<LeadId>().expect("an id"), turn: 1 };
+    let mut tx = app.db.tenant(oslo.id).await.expect("the database is there");
+    let asked = answers::prepare_suggestion(&mut tx, key, true, Clock::system().now()).await.expect("it is there");
+    let given = serde_json::to_value(asked.expect("it waits").correspondence).expect("JSON");
+    let thread: Vec<_> =
+        given["thread"].as_array().expect("a list").iter().map(|one| (&one["from"], &one["text"])).collect();
+    assert_eq!(
+        thread,
+        [
+            (&json!("customer"), &json!("Er den ledig?")),
+            (&json!("automatic"), &json!("Takk, vi svarer snart.")),
+            (&json!("dealership"), &json!("Ja, den er ledig.")),
+            (&json!("customer"), &json!("Takk! Når?")),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn what_sorting_mails_has_cost_is_not_there_for_suggestions() {
+    let app = TestApp::start().await;
+    let oslo = app.dealership("Tesla Oslo").await;
+    let kari = oslo.admin();
+    let lead = lead_of(&oslo, "Er den ledig?").await;
+    change_settings(&kari, &json!({ "daily_tokens_cap": 1000 })).await;
+    let sorted = "INSERT INTO deliveries (source, external_id, event_type, dealership_id, headers, body, status, outcome, processed_at,
+                                          opinion_at, opinion_tokens)
+                  SELECT 'email', 'sorted', 'mail', id, '{}', '', 'processed', 'x', now(), now(), 1000 FROM dealerships";
+    app.connect().await.execute(sorted).await.expect("a valid row");
+    ask(&kari, &lead).await.expect_problem(409, "assistant-limit");
+    app.connect().await.execute("UPDATE deliveries SET opinion_tokens = 999").await.expect("it may");
+    ask(&kari, &lead).await.expect(202);
+}
