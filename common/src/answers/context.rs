@@ -18,6 +18,9 @@ use crate::{
     vehicles::VehicleStatus,
 };
 
+/// Letters of a first name.
+const NAME_LIMIT: usize = 40;
+
 /// A lead as far as an automatic answer needs it.
 #[derive(Debug, FromRow)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a column")]
@@ -120,9 +123,17 @@ impl Context {
         }
     }
 
+    /// What the customer is called, if that can be a name: it is repeated to whoever has the address that was typed.
     pub(super) fn first_name(&self) -> Option<String> {
-        self.customer_name.as_deref().and_then(|name| name.split_whitespace().next()).map(str::to_owned)
+        let first = self.customer_name.as_deref()?.split_whitespace().next()?;
+        is_name(first).then(|| first.to_owned())
     }
+}
+
+fn is_name(word: &str) -> bool {
+    let letters = word.trim_end_matches(['.', ',']);
+    let fits = letters.chars().all(|c| c.is_alphabetic() || "-'’´`\u{301}\u{308}\u{30a}".contains(c));
+    fits && !letters.is_empty() && letters.chars().count() <= NAME_LIMIT
 }
 
 /// The cars of the stock that the customer may mean: those whose model they name, cheapest to tell first.

@@ -2,7 +2,10 @@
 
 use super::mail::{self, MailContent, Quoted};
 use crate::{
-    answers::template::{self, Author},
+    answers::{
+        gate::leads_elsewhere,
+        template::{self, Author},
+    },
     ids::DealershipId,
     language::Language,
     outbox::{OutgoingMessage, reply_token, tag},
@@ -24,6 +27,8 @@ pub struct Envelope<'a> {
 pub struct Letter {
     /// Names the message in reports.
     pub tag: String,
+    /// What the customer is called.
+    pub to_name: Option<String>,
     pub reply_to: String,
     pub subject: String,
     pub text: String,
@@ -48,6 +53,7 @@ pub fn compose(message: &OutgoingMessage, envelope: &Envelope<'_>, dealership: D
     let rendered = mail::render(&content(message, envelope, language, unsubscribe.clone()));
     Letter {
         tag,
+        to_name: name(message),
         reply_to: reply_to(message, envelope),
         subject: rendered.subject,
         text: rendered.text,
@@ -98,12 +104,22 @@ fn content(
         disclosure: disclosure(message, language),
         reply_hint: envelope.inbound_domain.is_some() && sender.mail_key.is_some(),
         unsubscribe_url: unsubscribe,
-        quoted: message.answers.as_ref().map(|reply| Quoted {
-            who: text.customer_name.clone().unwrap_or_else(|| message.recipient.clone()),
+        quoted: message.answers.as_ref().filter(|reply| may_repeat(message, &reply.text)).map(|reply| Quoted {
+            who: name(message).unwrap_or_else(|| message.recipient.clone()),
             when: reply.at.clone(),
             text: reply.text.clone(),
         }),
     }
+}
+
+/// Whether a customer's own words may stand in a message. Whoever fills in a form types any address: what is sent by itself
+/// must not carry a stranger's links to it.
+fn may_repeat(message: &OutgoingMessage, words: &str) -> bool {
+    !message.automatic || !leads_elsewhere(words)
+}
+
+fn name(message: &OutgoingMessage) -> Option<String> {
+    message.text.customer_name.clone().filter(|name| may_repeat(message, name))
 }
 
 /// Who wrote it, if somebody did, and what the dealership puts below.
@@ -115,7 +131,7 @@ fn signature(message: &OutgoingMessage) -> Option<String> {
 
 /// Mail programs thread by it as well.
 fn subject(message: &OutgoingMessage, language: Language) -> String {
-    if let Some(subject) = &message.text.subject {
+    if let Some(subject) = message.text.subject.as_ref().filter(|subject| may_repeat(message, subject)) {
         let is_reply = subject.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("re:"));
         return if is_reply { subject.clone() } else { format!("Re: {subject}") };
     }
@@ -127,7 +143,7 @@ fn subject(message: &OutgoingMessage, language: Language) -> String {
         Language::Pl => "Zapytanie do",
         Language::De => "Ihre Anfrage an",
     };
-    match &message.text.vehicle_interest {
+    match message.text.vehicle_interest.as_ref().filter(|vehicle| may_repeat(message, vehicle)) {
         Some(vehicle) => format!("{yours} {}: {vehicle}", message.sender.name),
         None => format!("{yours} {}", message.sender.name),
     }

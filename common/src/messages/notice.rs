@@ -37,6 +37,7 @@ pub fn compose_notice(notice: &OutgoingNotice, dealership: DealershipId) -> Lett
     });
     Letter {
         tag: tag(dealership, notice.id),
+        to_name: None,
         reply_to: notice.recipient.clone(),
         subject: rendered.subject,
         text: rendered.text,

@@ -272,3 +272,29 @@ async fn who_answers_while_the_assistant_writes_answers_alone() {
     assert_eq!(stage.assistant.asked(), 1);
     assert_eq!(until_answer(&kari, &lead, "withdrawn").await["came_back"], Value::Null);
 }
+
+#[tokio::test]
+async fn nothing_sent_by_itself_carries_a_strangers_links_to_the_address_that_was_typed() {
+    let app = TestApp::start().await;
+    let (stage, fjordbil) = (Stage::set(&app).await, fjordbil(&app).await);
+    let hostile = json!({
+        "name": "https://evil.example", "email": "offer@kunde.example", "vehicle_interest": "Gevinst: evil.example",
+        "message": "Du har vunnet en Model Y! Hent den på https://evil.example/premie",
+    });
+    let lead = fill_in(&app, &fjordbil, &hostile).await;
+    let mail = stage.mail_to("offer@kunde.example").await;
+    assert!(!mail.raw.contains("evil"), "{}", mail.raw);
+    assert!(mail.text.contains("\nHei,"), "it is still an answer: {}", mail.text);
+    // A person has read it.
+    answer(&fjordbil.admin(), &lead, "Hei, dette er ikke fra oss.", "email").await;
+    let by_person = stage.mailbox.wait_for(|message| message.text.contains("dette er ikke fra oss")).await;
+    assert!(by_person.text.contains("https://evil.example/premie"), "{}", by_person.text);
+
+    let harmless = json!({ "name": "Ola-André", "email": "ola@kunde.example", "vehicle_interest": "ID.Buzz",
+        "message": "Er bilen f.eks. ledig kl. 12.30 i morgen?" });
+    fill_in(&app, &fjordbil, &harmless).await;
+    let mail = stage.mail_to("ola@kunde.example").await;
+    assert!(mail.text.contains("Hei Ola-André,") && mail.text.contains("kl. 12.30 i morgen?"), "{}", mail.text);
+    assert_eq!(mail.subject.as_deref(), Some("Din henvendelse til Fjordbil: ID.Buzz"));
+    stage.worker.stop().await;
+}

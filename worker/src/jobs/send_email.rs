@@ -100,7 +100,7 @@ fn outgoing(message: &OutgoingMessage, envelope: &Envelope<'_>, dealership: Deal
         tag: letter.tag,
         message_id: message.mail_id.clone(),
         from: Mailbox { name: Some(message.sender.name.clone()), address: envelope.from.to_owned() },
-        to: Mailbox { name: message.text.customer_name.clone(), address: message.recipient.clone() },
+        to: Mailbox { name: letter.to_name, address: message.recipient.clone() },
         reply_to: Some(Mailbox { name: Some(message.sender.name.clone()), address: letter.reply_to }),
         subject: letter.subject,
         text: letter.text,

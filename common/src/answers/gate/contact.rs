@@ -16,6 +16,9 @@ const ABBREVIATIONS: [&str; 30] = [
     "tlf.", "o.s.v", "s.a", "sp.z", "m.in", "t.j", "tj.", "z.b", "u.a", "d.h", "t.ex", "bl.a.", "s.k", "p.g.a", "p.t",
 ];
 
+/// A car that is called like a domain.
+const CAR_WITH_A_DOT: &str = "id.buzz";
+
 static DOTTED: LazyLock<Regex> = LazyLock::new(|| expression(r"[a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]+)*\.[a-z][a-z0-9-]+"));
 
 /// Links and addresses in disguise too.
@@ -70,10 +73,20 @@ static ELSEWHERE: LazyLock<Regex> = LazyLock::new(|| {
 
 pub(super) fn check(reply: &str, facts: &Facts) -> Result<(), Reason> {
     let text = without_own(&folded(reply), facts);
-    if LINKS.is_match(&text) || DOTTED.find_iter(&text).any(|found| !is_abbreviation(found.as_str())) {
+    if has_link(&text) {
         return Err(Reason::Link);
     }
     if ELSEWHERE.is_match(&text) { Err(Reason::Contact) } else { Ok(()) }
+}
+
+/// Whether a text of a stranger's has a link or an address in it. Nobody vouches for who typed it: what repeats it by itself
+/// would carry it to whomever they name.
+pub fn leads_elsewhere(text: &str) -> bool {
+    has_link(&folded(text).replace(CAR_WITH_A_DOT, " "))
+}
+
+fn has_link(folded: &str) -> bool {
+    LINKS.is_match(folded) || DOTTED.find_iter(folded).any(|found| !is_abbreviation(found.as_str()))
 }
 
 /// The folded text without the dealership's own addresses, and names with a full stop in them.

@@ -16,6 +16,7 @@ mod topics;
 
 use serde::{Deserialize, de::DeserializeOwned};
 
+pub use contact::leads_elsewhere;
 pub use suggested::{Suggested, look_at};
 
 use super::{facts::Facts, language::Language, prompt::INTENTS};
