@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::{
     db::{Error, Result, TenantTx},
     ids::{DealershipId, VehicleId},
-    input::{Fields, FromFields, Invalid, Patch, integer, text},
+    input::{Fields, FromFields, Invalid, Patch, integer, link, text},
     page::{Page, PageRequest},
     text_enum::text_enum,
     update::{Update, lock, lock_statement},
@@ -161,7 +161,7 @@ impl FromFields for NewVehicle {
         let price = fields.optional("price", integer(0..=1_000_000_000));
         let mileage = fields.optional("mileage", kilometres);
         let fuel_type = fields.optional("fuel_type", text(50));
-        let listing_url = fields.optional("listing_url", text(2000));
+        let listing_url = fields.optional("listing_url", link(2000));
         Some(Self {
             id: None,
             make: make?,
@@ -188,7 +188,7 @@ impl FromFields for VehiclePatch {
             price: fields.patch("price", integer(0..=1_000_000_000)),
             mileage: fields.patch("mileage", kilometres),
             fuel_type: fields.patch("fuel_type", text(50)),
-            listing_url: fields.patch("listing_url", text(2000)),
+            listing_url: fields.patch("listing_url", link(2000)),
         })
     }
 }

@@ -10,6 +10,6 @@ mod values;
 pub use email::Email;
 pub use fields::{FieldError, Fields, FromFields, Invalid, Patch};
 pub use json::{JsonText, json_object, json_objects};
-pub use origin::{is_origin, origin_of, origins, web_page};
+pub use origin::{is_origin, is_script, link, origin_of, origins, web_page};
 pub use phone::Phone;
 pub use values::{boolean, instant, integer, integer_text, parsed, text, uuid};

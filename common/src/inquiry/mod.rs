@@ -12,7 +12,7 @@ mod mutated;
 
 use serde_json::{Map, Value};
 
-use crate::input::{Email, Phone};
+use crate::input::{Email, Phone, is_script};
 
 /// Characters that each field may have, as those of a lead.
 const NAME_LIMIT: usize = 200;
@@ -112,7 +112,11 @@ impl Inquiry {
         self.set(text, MESSAGE_LIMIT, "message", |inquiry| &mut inquiry.message);
     }
 
+    /// Where the customer came from. People follow it, so that what is a script is kept among the details.
     pub fn set_source_url(&mut self, text: &str) {
+        if is_script(text) {
+            return self.note("source_url", text);
+        }
         self.set(text, URL_LIMIT, "source_url", |inquiry| &mut inquiry.source_url);
     }
 
@@ -183,6 +187,8 @@ mod tests {
         assert_eq!(inquiry.phone.as_ref().map(|phone| phone.e164.as_str()), Some("+4791234567"));
         assert_eq!(inquiry.name.as_deref().map(|name| name.chars().count()), Some(200));
         assert_eq!(inquiry.details["name_cut_off_after"], 200);
+        inquiry.set_source_url("java\tscript:alert(1)");
+        assert!(inquiry.source_url.is_none() && inquiry.details["source_url"] == "java\tscript:alert(1)");
         inquiry.note("farge", "rød");
         inquiry.note("farge", "blå\0");
         assert_eq!(inquiry.details["farge"], serde_json::json!(["rød", "blå"]));

@@ -10,7 +10,7 @@ use crate::{
     customers::{Contact, recognising},
     db::TenantTx,
     ids::{CustomerId, LeadId, UserId},
-    input::{Email, Fields, FromFields, JsonText, Phone, integer, json_object, parsed, text, uuid},
+    input::{Email, Fields, FromFields, JsonText, Phone, integer, json_object, link, parsed, text, uuid},
 };
 
 /// Characters that a message may have.
@@ -75,7 +75,7 @@ impl FromFields for NewLead {
             customer_email,
             customer_phone,
             source: fields.optional("source", LeadSource::parse).unwrap_or(LeadSource::Manual),
-            source_url: fields.optional("source_url", text(2000)),
+            source_url: fields.optional("source_url", link(2000)),
             source_metadata: fields
                 .optional_json("source_metadata", json_object(METADATA_LIMIT))
                 .unwrap_or_else(|| json!({}).into()),

@@ -13,7 +13,7 @@ use crate::{
     deliveries::erase_own,
     idempotency,
     ids::{CustomerId, LeadId, UserId},
-    input::{Email, Fields, FromFields, JsonText, Patch, Phone, integer, json_object, parsed, text, uuid},
+    input::{Email, Fields, FromFields, JsonText, Patch, Phone, integer, json_object, link, parsed, text, uuid},
     notifications::{self, Event},
     update::Update,
 };
@@ -60,7 +60,7 @@ impl FromFields for LeadPatch {
         Some(Self {
             status: fields.change("status", LeadStatus::parse),
             assigned_to: fields.patch("assigned_to", uuid("a user")),
-            source_url: fields.patch("source_url", text(2000)),
+            source_url: fields.patch("source_url", link(2000)),
             source_metadata: fields.change_json("source_metadata", json_object(METADATA_LIMIT)),
             customer_name: fields.patch("customer_name", text(200)),
             customer_email: fields.patch("customer_email", parsed),
