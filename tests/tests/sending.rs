@@ -110,6 +110,15 @@ async fn an_answer_reaches_the_customer_and_theirs_comes_back_into_the_lead() {
     assert!(second.references.contains(mail.message_id.as_ref().expect("it has an id")), "{:?}", second.references);
     let done = kari.get(&format!("/api/v1/leads/{lead}")).await.expect(200);
     assert!(done["needs_human"].is_null(), "a person has answered");
+    // The same to another message is not the same again.
+    for answered in [&mail, &second] {
+        mailbox.reply_as_customer(answered, "Ja, takk!").await.expect("it is taken");
+    }
+    let same = |message: &Value| message["message_content"].as_str().is_some_and(|text| text.starts_with("Ja, takk!"));
+    until(&kari, &path, |messages| {
+        messages.as_array().is_some_and(|all| all.iter().filter(|one| same(one)).count() == 2)
+    })
+    .await;
     worker.stop().await;
     assert_eq!(mailbox.messages().len(), 2);
 }

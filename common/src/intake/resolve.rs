@@ -105,5 +105,12 @@ pub(super) fn fingerprint(inquiry: &Inquiry, origin: &Origin<'_>) -> Option<Vec<
         hash.update(&u64::try_from(part.len()).expect("a text is shorter").to_be_bytes());
         hash.update(part.as_bytes());
     }
+    // “Yes, please” to two questions is no repetition.
+    if let Some(message) = origin.replies_to {
+        hash.update(uuid::Uuid::from(message).as_bytes());
+    }
+    if let Some(mail) = origin.answers.last() {
+        hash.update(mail.as_bytes());
+    }
     Some(hash.finish().as_ref().to_vec())
 }
