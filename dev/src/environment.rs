@@ -53,7 +53,7 @@ pub(crate) struct Overrides {
 /// The output of the processes is a pipe, but a person reads it; they must have ended before they are killed;
 /// and no balancer has to be told first.
 const COMFORTS: [(&str, &str); 4] = [
-    ("LOG_FORMAT", "text"),
+    ("LOG_FORMAT", "brief"),
     ("SHUTDOWN_SECONDS", "10"),
     ("DRAIN_SECONDS", "0"),
     // Where a dashboard that is being developed runs, and the next one while that port is taken.

@@ -13,7 +13,8 @@ use crate::{
 /// By what senders know the sources of the first demo dealership.
 const FORM: &str = DEALERSHIPS[0].slug;
 
-/// What a person needs to know once everything runs: one page of a terminal, 30 lines of 100 columns.
+/// What a person needs to know once everything runs: 24 lines of 100 columns, so that a terminal of 30 lines still shows
+/// all of it when the first jobs have told their end.
 pub(crate) struct Screen<'a> {
     pub(crate) console: &'a Console,
     pub(crate) addresses: &'a Addresses,
@@ -56,12 +57,9 @@ impl Screen<'_> {
     }
 
     fn demo(&self, text: &mut String, clerk: &str) {
-        let people =
-            DEALERSHIPS.iter().flat_map(|dealership| dealership.people.iter().map(move |person| (dealership, person)));
-        for (number, (dealership, person)) in people.enumerate() {
-            self.line(text, if number == 0 { "People" } else { "" }, &description(dealership, person));
+        for (number, dealership) in DEALERSHIPS.iter().enumerate() {
+            self.line(text, if number == 0 { "People" } else { "" }, &people(dealership));
         }
-        text.push('\n');
         self.line(text, "A token", &format!("TOKEN=$(curl -s '{clerk}/token?user=kari')"));
         text.push('\n');
         for (what, command) in self.commands(clerk) {
@@ -130,10 +128,11 @@ impl Screen<'_> {
     }
 }
 
-fn description(dealership: &Dealership, person: &Person) -> String {
-    let name = format!("{} {}", person.first_name, person.last_name);
-    let role = Role::from_clerk(person.role).to_string();
-    format!("{name:16}{role:10} {:11} {}", dealership.name, person.email)
+fn people(dealership: &Dealership) -> String {
+    let described =
+        |person: &Person| format!("{} {}, {}", person.first_name, person.last_name, Role::from_clerk(person.role));
+    let people: Vec<_> = dealership.people.iter().map(described).collect();
+    format!("{:11}{}", dealership.name, people.join(" · "))
 }
 
 /// A URL without its scheme, which `curl` does not need.

@@ -8,9 +8,10 @@ impl TelemetryConfig {
     pub fn read(s: &mut Settings) -> Self {
         let format = |text: &str| match text {
             "text" => Ok(LogFormat::Text),
+            "brief" => Ok(LogFormat::Brief),
             "json" => Ok(LogFormat::Json),
             "auto" => Ok(LogFormat::Auto),
-            _ => Err("must be auto, text or json"),
+            _ => Err("must be auto, text, brief or json"),
         };
         let filter = |text: &str| match EnvFilter::try_new(text) {
             Ok(_) => Ok(text.to_owned()),

@@ -26,5 +26,7 @@ pub enum LogFormat {
     /// Text on a terminal, JSON otherwise.
     Auto,
     Text,
+    /// As text, in one row of a terminal each; what is wrong is told whole.
+    Brief,
     Json,
 }

@@ -1,5 +1,6 @@
 //! What a process tells of itself while it runs: log lines, readable on a terminal and JSON everywhere else, and traces.
 
+mod brief;
 mod config;
 mod export;
 mod json;
@@ -9,7 +10,7 @@ use std::{error::Error, io::IsTerminal, time::Duration};
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::Span;
-use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{EnvFilter, Layer, filter::filter_fn, layer::SubscriberExt, util::SubscriberInitExt};
 
 pub use config::{LogFormat, TelemetryConfig, TracesConfig};
 pub use trace::Trace;
@@ -35,15 +36,21 @@ pub struct Telemetry(Option<SdkTracerProvider>);
 pub fn init(config: &TelemetryConfig, service: &str) -> Telemetry {
     let filter = config.filter.as_deref().and_then(|filter| EnvFilter::try_new(filter).ok());
     let registry = tracing_subscriber::registry().with(filter.unwrap_or_else(|| EnvFilter::new(DEFAULT_FILTER)));
-    let json = match config.format {
-        LogFormat::Json => true,
-        LogFormat::Text => false,
-        LogFormat::Auto => !std::io::stdout().is_terminal(),
+    let format = match config.format {
+        LogFormat::Auto if std::io::stdout().is_terminal() => LogFormat::Text,
+        LogFormat::Auto => LogFormat::Json,
+        chosen => chosen,
     };
-    if json {
-        registry.with(tracing_subscriber::fmt::layer().event_format(JsonLines).fmt_fields(JsonMembers)).init();
-    } else {
-        registry.with(tracing_subscriber::fmt::layer().with_target(false).with_ansi(in_colour())).init();
+    match format {
+        LogFormat::Text => registry.with(text()).init(),
+        LogFormat::Brief => {
+            let whole = text().with_filter(filter_fn(|about| about.is_span() || brief::is_told_whole(about)));
+            let brief = text().with_timer(brief::TimeOfDay::new()).fmt_fields(brief::Fields);
+            registry.with(whole).with(brief.with_filter(filter_fn(|about| !brief::is_told_whole(about)))).init();
+        }
+        LogFormat::Auto | LogFormat::Json => {
+            registry.with(tracing_subscriber::fmt::layer().event_format(JsonLines).fmt_fields(JsonMembers)).init();
+        }
     }
     let exporting = config.traces.as_ref().and_then(|traces| {
         export::start(traces, service)
@@ -56,6 +63,11 @@ pub fn init(config: &TelemetryConfig, service: &str) -> Telemetry {
             .ok()
     });
     Telemetry(exporting)
+}
+
+/// Lines for people.
+fn text<S>() -> tracing_subscriber::fmt::Layer<S> {
+    tracing_subscriber::fmt::layer().with_target(false).with_ansi(in_colour())
 }
 
 /// Whether lines for people are in colour: on a terminal only, unless somebody who passes them on to one says otherwise.

@@ -4,6 +4,8 @@
 const fit = (frame) => {
   const measure = () => {
     const root = frame.contentDocument?.documentElement;
+    // A page is never less high than its frame.
+    if (root) frame.style.height = "0";
     if (root) frame.style.height = `${Math.max(160, root.scrollHeight + 2)}px`;
   };
   frame.addEventListener("load", measure);
