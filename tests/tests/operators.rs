@@ -100,9 +100,10 @@ async fn a_dead_job_is_seen_understood_and_run_again() {
     assert_eq!(jobs.state(other).await, "dead", "another kind was meant");
     let history = desk.page("/history").await;
     assert_eq!((history.matches(">ola<").count(), history.matches(">retry<").count()), (4, 2), "{history}");
-    for missing in ["/jobs/4711", "/deliveries/4711"] {
-        let unknown = desk.ask(Method::GET, missing).send().await.expect("it answers").status();
-        assert_eq!(unknown, StatusCode::NOT_FOUND, "{missing}");
+    for missing in ["/jobs/4711", "/deliveries/4711", "/nope"] {
+        let unknown = desk.ask(Method::GET, missing).send().await.expect("it answers");
+        assert_eq!(unknown.status(), StatusCode::NOT_FOUND, "{missing}");
+        assert!(unknown.text().await.expect("text").contains("Back to the queue"), "{missing}");
     }
 }
 
@@ -283,7 +284,7 @@ async fn nobody_else_gets_in() {
     let database = database().await;
     let desk = Desk::open(&database).await;
     let status = async |request: RequestBuilder| request.send().await.expect("it answers").status();
-    for path in ["/", "/jobs", "/jobs/1", "/deliveries", "/deliveries/1", "/history"] {
+    for path in ["/", "/jobs", "/jobs/1", "/deliveries", "/deliveries/1", "/history", "/nope"] {
         let url = format!("{}{path}", desk.url);
         assert_eq!(status(desk.http.get(&url)).await, StatusCode::UNAUTHORIZED, "{path}");
         assert_eq!(status(desk.http.get(&url).bearer_auth(PASSWORD)).await, StatusCode::UNAUTHORIZED, "{path}");

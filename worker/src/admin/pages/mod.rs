@@ -41,6 +41,7 @@ pub(super) fn router() -> Router<Admin> {
         .route("/deliveries/{id}", get(deliveries::show))
         .route("/deliveries/{id}/replay", post(actions::replay))
         .route("/history", get(history::show))
+        .fallback(async || PageError::NotFound)
 }
 
 /// Why a page cannot be shown.
