@@ -307,6 +307,7 @@ async fn the_doctor_finds_what_is_wrong() {
     let said = norvalt(&["doctor"], &healthy).await.done();
     assert_eq!((said.matches("ok ").count(), said.matches("WRONG").count()), (10, 0), "{said}");
     assert!(said.contains("with the key 2026-11\n") && !said.contains("AgIC"), "{said}");
+    assert!(said.contains(", PostgreSQL 1") && said.contains("none runs; start the binary"), "{said}");
 
     let empty = empty_database().await;
     let with = |name: &'static str, value: &'static str| {
@@ -324,6 +325,7 @@ async fn the_doctor_finds_what_is_wrong() {
             "http://127.0.0.1:9/.well-known/jwks.json cannot be read",
         ),
         (&with("DATABASE_URL", "postgres://127.0.0.1:9/norvalt"), "check DATABASE_URL"),
+        (&with("DATABASE_URL", "postgres://127.0.0.1:9/norvalt"), "onnection refused"),
         (&with("CLERK_WEBHOOK_SECRET", "hunter2"), "CLERK_WEBHOOK_SECRET: must be"),
         (&[], "DATABASE_URL: is not set"),
     ] {
@@ -331,6 +333,11 @@ async fn the_doctor_finds_what_is_wrong() {
         assert!(ran.code == Some(1) && ran.out.contains(hint) && ran.out.contains("WRONG"), "{}", ran.out);
         assert!(!ran.out.contains("hunter2") && !ran.out.contains("stand_in"), "{}", ran.out);
     }
+
+    JobTable::at(&database.url).await.insert("test.kind", 1, "{}").await;
+    let ran = norvalt(&["doctor"], &healthy).await;
+    assert!(ran.code == Some(1) && ran.out.contains("start the binary `worker`"), "{}", ran.out);
+    assert!(ran.out.contains("WRONG  workers") && ran.out.contains("1 job waits"), "{}", ran.out);
 
     sqlx::raw_sql("ALTER TABLE leads NO FORCE ROW LEVEL SECURITY")
         .execute(&mut database.connect().await)

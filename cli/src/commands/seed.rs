@@ -1,6 +1,6 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use common::{
-    answers::{self, AnswerMode, AnswerSettingsPatch, Means},
+    answers::{self, AnswerMode, AnswerSettingsPatch, AssistantReply, Means, SuggestError, SuggestionKey, gate},
     automation_rules::{self, NewAutomationRule},
     clerk::{self, Change, Membership, Organization, PersonHint, UserProfile},
     clock::Clock,
@@ -102,6 +102,7 @@ async fn add_leads(db: &Db, dealership: &Dealership, now: DateTime<Utc>) -> Resu
     add_vehicle_and_rule(&mut tx).await?;
     add_model_y(&mut tx).await?;
     draft_answer(&mut tx, example_id(id, "lead 1").into()).await?;
+    suggest_answer(&mut tx, example_id(id, "lead 0").into(), &dealership.leads[0], now).await?;
     know_sources(&mut tx, dealership.slug).await?;
     park_forms(&mut tx).await?;
     tx.commit().await?;
@@ -135,6 +136,28 @@ async fn draft_answer(tx: &mut TenantTx, lead: LeadId) -> Result<(), CommandErro
         answers::prepare(tx, lead, 1, means).await?;
     }
     Ok(())
+}
+
+/// What an assistant would have suggested to whoever answers a lead. It is there before a worker could ask one.
+async fn suggest_answer(
+    tx: &mut TenantTx,
+    lead: LeadId,
+    demo_lead: &DemoLead,
+    now: DateTime<Utc>,
+) -> Result<(), CommandError> {
+    match answers::suggest(tx, lead, true).await {
+        Ok(_) => {}
+        Err(SuggestError::NotAsked(_)) => return Ok(()),
+        Err(SuggestError::Db(error)) => return Err(error.into()),
+    }
+    let key = SuggestionKey { lead, turn: 1 };
+    let Some(request) = answers::prepare_suggestion(tx, key, true, now).await? else { return Ok(()) };
+    let text = "Takk for meldingen din. Jeg undersøker det du spør om, og kommer tilbake til deg så snart jeg kan.";
+    let summary = format!("{} spør om {}. Ingen har svart ennå.", demo_lead.name, demo_lead.vehicle);
+    let text = json!({ "language": "nb", "reply": text, "summary": summary }).to_string();
+    let verdict = gate::look_at(&text, true, &request.correspondence.facts);
+    let reply = AssistantReply::Written { text, model: "demo".to_owned(), tokens: (0, 0), verdict };
+    Ok(answers::finish_suggestion(tx, key, &request, reply).await?)
 }
 
 /// The same in every demo, so that the examples of the API's document can be tried out as they are.

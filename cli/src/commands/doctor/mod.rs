@@ -226,7 +226,7 @@ async fn workers(db: &Db) -> db::Result<Finding> {
         let available: i64 = queue::stats(&mut tx).await?.iter().map(|stats| stats.available).sum();
         let remedy = "none runs; start the binary `worker` (the Procfile's worker) with the same DATABASE_URL";
         return Ok(if available > 0 {
-            Wrong(format!("{remedy}: {available} jobs wait"))
+            Wrong(format!("{remedy}: {}", count(available, "job waits", "jobs wait")))
         } else {
             Note(remedy.to_owned())
         });
