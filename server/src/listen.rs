@@ -31,3 +31,21 @@ fn bind(domain: Domain, address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn both_kinds_of_addresses_lead_here() {
+        let listener = listen(0).expect("some port is free");
+        let address = listener.local_addr().expect("it is bound");
+        TcpStream::connect((Ipv4Addr::LOCALHOST, address.port())).await.expect("IPv4");
+        // Not every system has the other.
+        if address.is_ipv6() {
+            TcpStream::connect((Ipv6Addr::LOCALHOST, address.port())).await.expect("IPv6");
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 mod metrics;
 mod monitoring;
+mod refusals;
 mod traces;
 
 use dev::clerk::{Options, SigningKey, StandIn};
