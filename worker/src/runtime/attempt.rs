@@ -9,7 +9,7 @@ use common::{
 use futures::FutureExt;
 use tokio::time::{sleep, timeout};
 
-use super::{execution::Execution, retry_log::RetryLog};
+use super::{execution::Execution, retry_log::RetryLog, turns::Turn};
 use crate::{
     behaviour::{InSystem, InTenant, NetworkBehaviour},
     job_error::JobError,
@@ -45,7 +45,7 @@ impl Execution {
         perform: InSystem,
         limit: Duration,
     ) -> Result<(), AttemptError> {
-        let _connection = self.connections.get().await;
+        let _connection = self.connections.take(self.local_queue.queue()).await;
         let mut tx = self.begin_system(limit).await?;
         let performed = async {
             perform(context, &mut tx).await?;
@@ -62,7 +62,7 @@ impl Execution {
         perform: InTenant,
         limit: Duration,
     ) -> Result<(), AttemptError> {
-        let _connection = self.connections.get().await;
+        let _connection = self.connection_of_dealership().await;
         let mut tx = self.begin_tenant(job, limit, Step::Begins).await?;
         let performed = async {
             perform(context, &mut tx).await?;
@@ -79,7 +79,7 @@ impl Execution {
         steps: &mut dyn NetworkBehaviour,
         limit: Duration,
     ) -> Result<(), AttemptError> {
-        let connection = self.connections.get().await;
+        let connection = self.connection_of_dealership().await;
         let mut tx = self.begin_tenant(job, limit, Step::Begins).await?;
         let loaded = async {
             let wanted = steps.load(context, &mut tx).await?;
@@ -94,7 +94,7 @@ impl Execution {
         }
         drop(connection);
         self.contained(job, limit, steps.call(&self.services)).await?;
-        let _connection = self.connections.get().await;
+        let _connection = self.connection_of_dealership().await;
         let mut tx = self.begin_tenant(job, limit, Step::Ends).await?;
         let saved = async {
             steps.save(context, &mut tx).await?;
@@ -102,6 +102,12 @@ impl Execution {
             tx.commit().await.map_err(failed)
         };
         self.contained(job, limit, saved).await
+    }
+
+    /// Waits for the right to one connection for a job of a dealership's.
+    async fn connection_of_dealership(&self) -> [Turn; 2] {
+        let queue = self.local_queue.queue();
+        [self.of_dealerships.take(queue).await, self.connections.take(queue).await]
     }
 
     /// Opens the job's transaction. A database that is away is not the job's failure: it is waited for.

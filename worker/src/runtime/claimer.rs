@@ -10,14 +10,17 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{local_queue::LocalQueue, retry_log::RetryLog};
+use super::{
+    local_queue::LocalQueue,
+    retry_log::RetryLog,
+    turns::{Turn, Turns},
+};
 use crate::metrics::Metrics;
 
 /// Fetches one queue's jobs into this process, as many as fit its local queue.
 pub(super) struct Claimer {
     local_queue: Arc<LocalQueue>,
-    /// Shared by the claimers of all queues, who take turns.
-    connection: Arc<Mutex<DedicatedConnection>>,
+    claiming: Claiming,
     lease: Duration,
     poll: Duration,
     /// Bounded by the room in the local queue.
@@ -29,16 +32,34 @@ pub(super) struct Claimer {
     after: Option<DealershipId>,
 }
 
+/// The connection that the claimers of all queues share.
+#[derive(Clone)]
+pub(super) struct Claiming {
+    turns: Turns,
+    connection: Arc<Mutex<DedicatedConnection>>,
+}
+
+impl Claiming {
+    pub(super) fn on(connection: DedicatedConnection) -> Self {
+        Self { turns: Turns::at_once(1), connection: Arc::new(Mutex::new(connection)) }
+    }
+
+    /// Waits for a turn, in which nobody else has the connection.
+    async fn take(&self, queue: &'static str) -> (Turn, OwnedMutexGuard<DedicatedConnection>) {
+        (self.turns.take(queue).await, self.connection.clone().lock_owned().await)
+    }
+}
+
 impl Claimer {
     pub(super) fn new(
-        connection: Arc<Mutex<DedicatedConnection>>,
+        claiming: Claiming,
         local_queue: Arc<LocalQueue>,
         lease: Duration,
         poll: Duration,
         claimed: mpsc::UnboundedSender<ClaimedJob>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { local_queue, connection, lease, poll, claimed, metrics, unanswered: None, after: None }
+        Self { local_queue, claiming, lease, poll, claimed, metrics, unanswered: None, after: None }
     }
 
     /// Claims until told to stop. Returns the token of a claim that may have taken jobs we do not know of.
@@ -46,12 +67,12 @@ impl Claimer {
         let mut retry_log = RetryLog::of("claim jobs");
         loop {
             // Waiting may be cut short, a claim may not: it would be without an answer.
-            let (room, mut connection) = tokio::select! {
+            let (room, (turn, mut connection)) = tokio::select! {
                 turn = self.turn() => turn,
                 _ = stop.wait_for(|stop| *stop) => return self.unanswered,
             };
             let claimed = self.claim(&mut connection, room).await;
-            drop(connection);
+            drop((connection, turn));
             let pause = async {
                 match claimed {
                     Ok(more) => {
@@ -72,8 +93,8 @@ impl Claimer {
 
     /// Waits until there is room for jobs, and then for the connection. There is no less room meanwhile: none but this
     /// claimer fills it.
-    async fn turn(&self) -> (usize, OwnedMutexGuard<DedicatedConnection>) {
-        (self.local_queue.room().await, self.connection.clone().lock_owned().await)
+    async fn turn(&self) -> (usize, (Turn, OwnedMutexGuard<DedicatedConnection>)) {
+        (self.local_queue.room().await, self.claiming.take(self.local_queue.queue()).await)
     }
 
     async fn work_or_poll(&self) {

@@ -19,9 +19,9 @@ use tracing::{Instrument, field::Empty};
 use super::{
     attempt::AttemptError,
     completer::Completions,
-    connections::Connections,
     local_queue::{LocalQueue, Loss},
     retry_log::RetryLog,
+    turns::Turns,
 };
 use crate::{
     Registry,
@@ -52,7 +52,10 @@ pub(super) struct Execution {
     /// Set when a job was left to its lease: what became of it could not be written down.
     pub(super) unsettled: Arc<AtomicBool>,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) connections: Connections,
+    /// At the pool's connections. Whoever waited in the pool itself would be told after a moment that the database is away.
+    pub(super) connections: Turns,
+    /// The same of jobs of dealerships', which leave some to what there is little of, such as events of Clerk's.
+    pub(super) of_dealerships: Turns,
 }
 
 /// What is to be recorded about an attempt that did not succeed.
@@ -153,7 +156,7 @@ impl Execution {
             Behaviour::Tenant(perform) => self.in_tenant(job, &context, perform, limit).await,
             Behaviour::Network(steps) => self.with_network(job, &context, &mut **network.insert(steps), limit).await,
             Behaviour::Idempotent(perform) => {
-                let connection = self.connections.get().await;
+                let connection = self.connections.take(self.local_queue.queue()).await;
                 let work = perform(&context, &self.db, &self.services);
                 match self.contained(job, limit, work).await {
                     Ok(()) => {

@@ -4,7 +4,6 @@
 mod attempt;
 mod claimer;
 mod completer;
-mod connections;
 mod execution;
 mod executor;
 mod listener;
@@ -14,6 +13,7 @@ mod prefetch;
 mod retry_log;
 mod stop;
 mod throttle;
+mod turns;
 
 use std::{
     io,
@@ -38,8 +38,13 @@ use tokio::{
 use uuid::Uuid;
 
 use self::{
-    claimer::Claimer, completer::Completer, connections::Connections, execution::Execution, executor::Executor,
-    local_queue::LocalQueue, maintainer::Maintainer,
+    claimer::{Claimer, Claiming},
+    completer::Completer,
+    execution::Execution,
+    executor::Executor,
+    local_queue::LocalQueue,
+    maintainer::Maintainer,
+    turns::Turns,
 };
 use crate::{
     Registry,
@@ -48,6 +53,12 @@ use crate::{
     metrics::Metrics,
     own_slots::OwnSlots,
 };
+
+/// Pooled connections that no job may keep: to announce work, and to write down what became of a job.
+const SPARE: u32 = 2;
+/// Of the others, jobs of dealerships' use one in so many at once. More of them are no faster together: they wait for the same
+/// processors, and make whatever else is to be done wait for those as well.
+const OF_DEALERSHIPS: usize = 3;
 
 /// Why a worker did not run until it was told to stop, or did not stop cleanly.
 #[derive(Debug, thiserror::Error)]
@@ -135,9 +146,9 @@ impl Runtime {
         let outgoing = Arc::new(config.outgoing.clone());
         let own_slots = Arc::new(OwnSlots::new(local_queue(SendEmail::QUEUE, config).slots()));
         let (completer, completions) = Completer::new(&db, config.lease);
-        let connections = Connections::of_pool(config.connections);
-        let claiming = DedicatedConnection::new(&db, "claimer", statement_limit(config.lease));
-        let claiming = Arc::new(tokio::sync::Mutex::new(claiming));
+        let pooled = config.connections.saturating_sub(SPARE) as usize;
+        let (connections, of_dealerships) = (Turns::at_once(pooled), Turns::at_once(pooled / OF_DEALERSHIPS));
+        let claiming = Claiming::on(DedicatedConnection::new(&db, "claimer", statement_limit(config.lease)));
         for queue in registry.queues() {
             let local_queue = Arc::new(local_queue(queue, config));
             let (buffer, jobs) = mpsc::unbounded_channel();
@@ -158,6 +169,7 @@ impl Runtime {
                 unsettled: unsettled.clone(),
                 metrics: metrics.clone(),
                 connections: connections.clone(),
+                of_dealerships: of_dealerships.clone(),
             };
             work.push((execution, jobs));
             local_queues.push(local_queue);
