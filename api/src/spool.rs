@@ -1,7 +1,7 @@
 //! Bodies that may be long and come slowly: in memory as long as they are short, in a file without a name beyond that. As
 //! many long ones are taken into memory at once as there is room for; the others wait in their files.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, mem, sync::Arc, time::Duration};
 
 use axum::body::{Body, Bytes};
 use http_body_util::BodyExt;
@@ -25,6 +25,8 @@ use crate::{
 const MAX: usize = 50 * 1024 * 1024;
 /// Bytes of a body that are kept in memory while it arrives.
 const IN_MEMORY: usize = 128 * 1024;
+/// Bytes that are written to its file at a time.
+const AT_A_TIME: usize = 64 * 1024;
 /// How long one may take to arrive.
 const TIME: Duration = Duration::from_mins(5);
 /// Bodies that arrive at once.
@@ -67,28 +69,29 @@ impl Spool {
 
     /// Takes the whole into memory, once there is room.
     pub(crate) async fn whole(&self, body: SpooledBody) -> Result<Whole, Problem> {
-        let SpooledBody { mut head, rest, length, place: _place } = body;
-        let Some(mut rest) = rest else { return Ok(Whole { bytes: head.into(), _room: None }) };
+        let SpooledBody { short, long, length, place: _place } = body;
+        let Some(mut long) = long else { return Ok(Whole { bytes: short.into(), _room: None }) };
         let units = u32::try_from(length.div_ceil(1024 * 1024)).expect("a body is shorter");
         let room = Arc::clone(&self.whole).acquire_many_owned(units).await.map_err(|_| Problem::overloaded())?;
-        head.reserve_exact(length - head.len());
+        let mut whole = Vec::with_capacity(length);
         let read = async {
-            rest.flush().await?;
-            rest.rewind().await?;
-            rest.read_to_end(&mut head).await
+            long.flush().await?;
+            long.rewind().await?;
+            long.read_to_end(&mut whole).await
         };
         read.await.map_err(|error| {
             tracing::error!(%error, "a long body cannot be read back");
             Problem::unavailable()
         })?;
-        Ok(Whole { bytes: head.into(), _room: Some(room) })
+        Ok(Whole { bytes: whole.into(), _room: Some(room) })
     }
 }
 
 /// A body that has arrived.
 pub(crate) struct SpooledBody {
-    head: Vec<u8>,
-    rest: Option<File>,
+    /// All of it, as long as it is.
+    short: Vec<u8>,
+    long: Option<File>,
     length: usize,
     place: Option<Reservation>,
 }
@@ -116,7 +119,7 @@ impl std::ops::Deref for Whole {
 
 impl SpooledBody {
     async fn arrive(mut body: Body) -> Result<Self, Problem> {
-        let mut spooled = Self { head: Vec::new(), rest: None, length: 0, place: None };
+        let mut spooled = Self { short: Vec::new(), long: None, length: 0, place: None };
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| Problem::unreadable("The body broke off."))?;
             let Ok(data) = frame.into_data() else { continue };
@@ -133,14 +136,16 @@ impl SpooledBody {
     }
 
     async fn push(&mut self, data: &[u8]) -> io::Result<()> {
-        if self.rest.is_none() && self.head.len() + data.len() <= IN_MEMORY {
-            self.head.extend_from_slice(data);
+        if self.long.is_none() && self.short.len() + data.len() <= IN_MEMORY {
+            self.short.extend_from_slice(data);
             return Ok(());
         }
-        if self.rest.is_none() {
-            self.rest = Some(nameless().await?);
+        if self.long.is_none() {
+            let mut file = nameless().await?;
+            file.write_all(&mem::take(&mut self.short)).await?;
+            self.long = Some(file);
         }
-        self.rest.as_mut().expect("it was just made").write_all(data).await
+        self.long.as_mut().expect("it was just made").write_all(data).await
     }
 }
 
@@ -149,6 +154,6 @@ async fn nameless() -> io::Result<File> {
     let path = std::env::temp_dir().join(format!("norvalt-{}", Uuid::new_v4()));
     let mut file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path).await?;
     tokio::fs::remove_file(&path).await?;
-    file.set_max_buf_size(IN_MEMORY);
+    file.set_max_buf_size(AT_A_TIME);
     Ok(file)
 }

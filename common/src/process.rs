@@ -1,6 +1,12 @@
 //! What the long-running binaries do the same: `--help`, exit codes, signals.
 
-use std::{error::Error, io, process::ExitCode};
+use std::{
+    env,
+    error::Error,
+    io,
+    os::unix::process::CommandExt,
+    process::{Command, ExitCode},
+};
 
 use tokio::{
     runtime::Runtime,
@@ -12,6 +18,15 @@ use crate::{
     config::{ConfigError, Settings, TelemetryConfig},
     telemetry::{self, error_chain},
 };
+
+/// How glibc's malloc is told how much it may keep, in bytes. It reads that before `main`.
+const MALLOC: [(&str, &str); 2] = [
+    // Blocks from this size on are given back when they are freed. Else the limit grows with the largest one that was freed,
+    // to 32 MiB, and each of a dozen arenas keeps twice as much: hundreds of megabytes after a few long mails.
+    ("MALLOC_MMAP_THRESHOLD_", "1048576"),
+    // What else may stay at the end of an arena, so that it need not be asked for again each time.
+    ("MALLOC_TRIM_THRESHOLD_", "1048576"),
+];
 
 /// Exit code for wrong usage.
 const WRONG_USAGE: u8 = 2;
@@ -39,7 +54,7 @@ impl Service {
         run: impl AsyncFnOnce(C, StopSignal) -> Result<(), Box<dyn Error + Send + Sync>>,
     ) -> ExitCode {
         let Self { name, usage, .. } = self;
-        let arguments: Vec<String> = std::env::args().skip(1).collect();
+        let arguments: Vec<String> = env::args().skip(1).collect();
         match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             [] => self.configured(read, run),
             ["--help" | "-h"] => {
@@ -63,6 +78,7 @@ impl Service {
         run: impl AsyncFnOnce(C, StopSignal) -> Result<(), Box<dyn Error + Send + Sync>>,
     ) -> ExitCode {
         let name = self.name;
+        begin_again_with_malloc_told();
         let mut settings = Settings::from_env();
         let telemetry = telemetry::init(&TelemetryConfig::read(&mut settings), &format!("norvalt-{name}"));
         let config = match read(&mut settings) {
@@ -86,6 +102,20 @@ impl Service {
             }
         }
     }
+}
+
+/// Becomes the same program once more, as the same process, unless malloc was told. Where that is not possible it goes on as it is:
+/// it only needs more memory then.
+fn begin_again_with_malloc_told() {
+    if MALLOC.iter().any(|(name, _)| env::var_os(name).is_some()) {
+        return;
+    }
+    let (mut arguments, Ok(this)) = (env::args_os(), env::current_exe()) else { return };
+    let mut again = Command::new(this);
+    if let Some(name) = arguments.next() {
+        again.arg0(name);
+    }
+    let _error = again.args(arguments).envs(MALLOC).exec();
 }
 
 /// SIGTERM or SIGINT.

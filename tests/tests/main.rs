@@ -31,6 +31,7 @@ mod layers;
 mod leads;
 mod lists;
 mod long_answers;
+mod long_mails;
 mod moving;
 mod next_schema;
 mod notices;

@@ -70,14 +70,28 @@ pub(super) fn decoded<'x>(headers: &Headers<'_>, body: &'x [u8]) -> Cow<'x, [u8]
     }
 }
 
+/// Letters that are decoded at a time: whole groups of four.
+const LETTERS: usize = 4 * 1024;
+
 /// Reads base64 with anything between its letters.
 pub(super) fn from_base64(text: &[u8]) -> Vec<u8> {
     let is_letter = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
-    let mut letters: Vec<u8> = text.iter().copied().filter(is_letter).collect();
-    if letters.len() % 4 == 1 {
-        letters.pop();
+    let mut letters = text.iter().copied().filter(is_letter);
+    // No more than that is needed beside the result, which may be long.
+    let mut some = Vec::with_capacity(LETTERS);
+    let mut result = Vec::with_capacity(text.len() / 4 * 3 + LETTERS);
+    loop {
+        some.extend(letters.by_ref().take(LETTERS));
+        let is_last = some.len() < LETTERS;
+        if some.len() % 4 == 1 {
+            some.pop();
+        }
+        BASE64.decode_vec(&some, &mut result).expect("only its letters, and no single one at the end");
+        if is_last {
+            return result;
+        }
+        some.clear();
     }
-    BASE64.decode(letters).expect("only its letters, and no single one at the end")
 }
 
 fn from_quoted_printable(text: &[u8]) -> Vec<u8> {
@@ -123,6 +137,9 @@ mod tests {
         {
             assert_eq!(from_base64(encoded.as_bytes()), text.as_bytes(), "{encoded}");
         }
+        // More than is decoded at a time, and not a whole number of that.
+        let long = [b"S2Fy\r\n".repeat(LETTERS / 2), b"aSDDpQ".to_vec()].concat();
+        assert_eq!(from_base64(&long), [b"Kar".repeat(LETTERS / 2), "i å".as_bytes().to_vec()].concat());
         for (encoded, text) in [
             ("bl=C3=A5=\r\nb=c3=a6r=", "blåbær"),
             ("a=b=20c =zz", "a=b c =zz"),
