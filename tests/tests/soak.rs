@@ -65,13 +65,12 @@ async fn soak() {
         // Else the next one comes before this one is overcome.
         if soak.rng.random_bool(0.7) {
             let took = soak.system.recover(&not_overcome.join(", then "), Instant::now()).await;
-            let toll = match not_overcome[..] {
-                [alone] => tolls.entry(alone).or_default(),
-                _ => {
-                    let several = tolls.entry(SEVERAL).or_default();
-                    several.times += 1;
-                    several
-                }
+            let toll = if let [alone] = not_overcome[..] {
+                tolls.entry(alone).or_default()
+            } else {
+                let several = tolls.entry(SEVERAL).or_default();
+                several.times += 1;
+                several
             };
             toll.worst = toll.worst.max(Some(took));
             not_overcome.clear();

@@ -23,12 +23,12 @@ const INTERVAL: Duration = Duration::from_millis(5);
 /// transactions: one task of the process sends it, once for all that were committed while the last one was under way.
 /// An announcement that is lost with its process costs latency, not work: workers also poll.
 #[derive(Debug, Clone)]
-pub(super) struct Notifier(Arc<Wanted>);
+pub(super) struct Notifier(Arc<Announcements>);
 
 #[derive(Debug)]
-struct Wanted {
+struct Announcements {
     queues: Arc<Queues>,
-    wanted: watch::Sender<u64>,
+    asked_for: watch::Sender<u64>,
     sent: watch::Receiver<u64>,
 }
 
@@ -39,24 +39,24 @@ struct Queues(Mutex<BTreeSet<String>>);
 impl Notifier {
     /// Starts the task. It ends when the last clone is gone.
     pub(super) fn start(pool: Pool) -> Self {
-        let (wanted, requests) = watch::channel(0);
+        let (asked_for, requests) = watch::channel(0);
         let (done, sent) = watch::channel(0);
         let queues = Arc::<Queues>::default();
         tokio::spawn(announce(pool, queues.clone(), requests, done));
-        Self(Arc::new(Wanted { queues, wanted, sent }))
+        Self(Arc::new(Announcements { queues, asked_for, sent }))
     }
 
     /// Something was committed in these queues, if there are any.
     pub(super) fn notify(&self, queues: BTreeSet<String>) {
         if !queues.is_empty() {
             self.0.queues.lock().extend(queues);
-            self.0.wanted.send_modify(|count| *count += 1);
+            self.0.asked_for.send_modify(|count| *count += 1);
         }
     }
 
     /// Waits until everything so far has been announced, or could not be.
     pub(super) async fn flush(&self) {
-        let wanted = *self.0.wanted.borrow();
+        let wanted = *self.0.asked_for.borrow();
         // An error means that the task is gone, and with it the runtime.
         let _ = self.0.sent.clone().wait_for(|sent| *sent >= wanted).await;
     }

@@ -86,8 +86,8 @@ fn a_dealership_is_the_same_after_a_move_whatever_has_happened_to_it() {
     let all = runtime.block_on(async {
         tables(&mut world.source.db.system().await.expect("the database is there")).await.expect("a valid statement")
     });
-    let seen = world.seen.borrow();
-    let never: Vec<_> = all.iter().filter(|table| !seen.contains(&table.name)).map(|table| &table.name).collect();
+    let ever = world.seen.borrow();
+    let never: Vec<_> = all.iter().filter(|table| !ever.contains(&table.name)).map(|table| &table.name).collect();
     assert!(never.is_empty(), "nothing of {never:?} was ever moved: have something happen in moving/property/life.rs");
 }
 

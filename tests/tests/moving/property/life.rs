@@ -67,7 +67,7 @@ impl<'a> Life<'a> {
         match what {
             What::Lead | What::Car | What::Rule | What::Source => self.create(what, n).await,
             What::Message | What::Text | What::Progress | What::Erasure | What::Suggestion => {
-                self.attend(what, n).await
+                self.attend(what, n).await;
             }
             What::Form | What::Robot | What::Mail | What::Decision => self.come_in(what, n).await,
             What::Merge | What::Unmerge | What::Split => self.sort_out(what, n).await,
@@ -297,7 +297,7 @@ impl<'a> Life<'a> {
                     match n % 4 {
                         0 => outbox::mark_accepted(&mut tx, id, "smtp", Some("250 ok"), true).await,
                         1 => outbox::mark_in_doubt(&mut tx, id, "smtp", "cut").await,
-                        2 => outbox::mark_not_taken(&mut tx, id, Duration::from_secs(60), "away").await,
+                        2 => outbox::mark_not_taken(&mut tx, id, Duration::from_mins(1), "away").await,
                         // Its worker died.
                         _ => Ok(()),
                     }
