@@ -1,16 +1,36 @@
 //! What happens between one step of a move and the next.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::json;
 use sqlx::Executor;
 use tests::{answer::Answer, app::TestApp, jobs::JobTable};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{
     TIMEOUT,
     contents::contents,
     stage::{Server, archive, fill},
 };
+
+#[tokio::test]
+async fn whoever_was_let_in_before_ends_what_they_began() {
+    let app = TestApp::start().await;
+    let server = Server::of(&app);
+    let oslo = app.dealership("Tesla Oslo").await;
+    let mut request = app.connect().await;
+    request.execute("BEGIN").await.expect("it begins");
+    let frozen = tokio::spawn({
+        let (server, id) = (server.clone(), oslo.id.to_string());
+        async move { server.does(&["freeze", &id]).await }
+    });
+    JobTable::at(&app.database_url).await.wait_until("SELECT count(*) = $1 FROM dealership_moves", 1).await;
+    sleep(Duration::from_millis(500)).await;
+    assert!(!frozen.is_finished(), "they may still write");
+    request.execute("COMMIT").await.expect("it is there");
+    timeout(TIMEOUT, frozen).await.expect("it ends").expect("it does not panic");
+}
 
 #[tokio::test]
 async fn what_waits_keeps_its_time_and_what_found_the_dealership_closed_is_due() {
@@ -94,7 +114,7 @@ async fn a_job_whose_place_was_taken_meanwhile_is_not_done_twice() {
     let doubled = app.connect().await.execute(same).await.expect("a superuser may").rows_affected();
     assert!(doubled > 0, "something waits under a name of its own");
     server.does(&["open", &id]).await;
-    let cancelled = app.count("SELECT count(*) FROM jobs WHERE state = 'cancelled' AND queue LIKE 'held %'").await;
+    let cancelled = app.count("SELECT count(*) FROM jobs WHERE state = 'cancelled'").await;
     assert_eq!(u64::try_from(cancelled).expect("a count"), doubled);
     let held =
         "SELECT count(*) FROM jobs WHERE queue LIKE 'held %' AND state IN ('available', 'scheduled', 'retryable')";
@@ -121,8 +141,16 @@ async fn an_import_that_comes_out_otherwise_is_taken_back() {
     assert_eq!(contents(&target, oslo.id).await.rows(), 0);
     superuser.execute("DROP TRIGGER other ON vehicles").await.expect("a superuser may");
     b.does(&["import", file.to_str()]).await;
-    assert_eq!(
-        target.count("SELECT count(*) FROM jobs WHERE state = 'available' AND queue NOT LIKE 'held %'").await,
-        0
-    );
+    // Also what tells its people that a secret stayed behind.
+    let begins =
+        "SELECT count(*) FROM jobs WHERE state IN ('available', 'scheduled', 'retryable') AND queue NOT LIKE 'held %'";
+    assert_eq!(target.count(begins).await, 0, "nothing of it is done before it is open");
+    // It was given up, and exported once more.
+    a.does(&["open", &id]).await;
+    a.does(&["freeze", &id]).await;
+    let newer = archive();
+    a.does(&["export", &id, "--to", newer.to_str()]).await;
+    b.refuses(&["import", newer.to_str()], "another archive of this dealership was imported here").await;
+    b.does(&["discard", &id, "--yes"]).await;
+    b.does(&["import", newer.to_str()]).await;
 }
