@@ -167,7 +167,7 @@ pub(super) async fn fill<'a>(app: &'a TestApp, name: &str) -> Dealership<'a> {
     let mut tx = app.db.tenant(oslo.id).await.expect("the database is there");
     let source = page["id"].as_str().expect("an id").parse().expect("a UUID");
     lead_sources::confirm_page(&mut tx, source, page["key"].as_str().expect("a key")).await.expect("nobody has it");
-    lead_sources::count_facebook_leads(&mut tx, source, &[("1".to_owned(), chrono::DateTime::UNIX_EPOCH)])
+    lead_sources::count_facebook_leads(&mut tx, source, &[("1".to_owned(), Clock::system().now())])
         .await
         .expect("it is there");
     let channel = common::conversations::Channel::Sms;

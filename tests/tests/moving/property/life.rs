@@ -5,6 +5,7 @@ use std::time::Duration;
 use common::{
     answers::{self, Means},
     clerk::{self, Change, receive},
+    clock::Clock,
     conversations::Channel,
     deliveries, lead_sources, leads, notifications,
     outbox::{self, SuppressionReason, Way},
@@ -207,7 +208,7 @@ impl<'a> Life<'a> {
             lead_sources::confirm_page(&mut tx, source, page["key"].as_str().expect("a key"))
                 .await
                 .expect("nobody has it");
-            let listed: Vec<_> = (0..n % 3).map(|n| (n.to_string(), chrono::DateTime::UNIX_EPOCH)).collect();
+            let listed: Vec<_> = (0..n % 3).map(|n| (n.to_string(), Clock::system().now())).collect();
             lead_sources::count_facebook_leads(&mut tx, source, &listed).await.expect("it is there");
             tx.commit().await.expect("the database is there");
             // Facebook is not here.
