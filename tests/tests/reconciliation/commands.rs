@@ -1,5 +1,6 @@
 //! The same as an operator meets it: exit codes, and what the doctor says.
 
+use dev::clerk::SigningKey;
 use tests::app::WEBHOOK_SECRET;
 
 use super::*;
@@ -66,7 +67,8 @@ async fn no_command_uses_another_instances_key_and_the_doctor_recommends_it_to_n
 #[tokio::test]
 async fn the_doctor_says_when_the_keys_are_of_two_instances() {
     let apart = Apart::pilot().await;
-    let (other, live) = (stand_in(Instance::default(), "ins_other").await, live_stand_in().await);
+    let (other, live) =
+        (stand_in_as("sk_test_stand_in", "ins_other").await, stand_in_as("sk_live_stand_in", "ins_live").await);
     let (ours, theirs) = (apart.clerk.jwks_url(), other.jwks_url());
     let (url, live_url) = (apart.clerk.url(), live.url());
     let with = |jwks: &str, publishable: &str, secret: &str, url: &str, database: &str| {
@@ -103,11 +105,11 @@ async fn the_doctor_says_when_the_keys_are_of_two_instances() {
     }
 }
 
-/// A production instance, as far as its secret key says.
-async fn live_stand_in() -> StandIn {
+/// An instance with keys of its own; its secret key says whether it is for production.
+async fn stand_in_as(secret_key: &str, instance_id: &str) -> StandIn {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-    let (secret_key, instance_id) = ("sk_live_stand_in".to_owned(), "ins_live".to_owned());
-    let options = Options { secret_key, instance_id, ..Options::in_memory(signing_key()) };
+    let (secret_key, instance_id) = (secret_key.to_owned(), instance_id.to_owned());
+    let options = Options { secret_key, instance_id, ..Options::in_memory(SigningKey::generate()) };
     StandIn::start(listener, options).await.expect("it keeps no file")
 }
 

@@ -279,7 +279,7 @@ async fn nothing_sent_by_itself_carries_a_strangers_links_to_the_address_that_wa
     let (stage, fjordbil) = (Stage::set(&app).await, fjordbil(&app).await);
     let hostile = json!({
         "name": "https://evil.example", "email": "offer@kunde.example", "vehicle_interest": "Gevinst: evil.example",
-        "message": "Du har vunnet en Model Y! Hent den på https://evil.example/premie",
+        "message": "Hei, jeg vil gjerne si at dere har vunnet en Model Y. Hent den på https://evil.example/premie",
     });
     let lead = fill_in(&app, &fjordbil, &hostile).await;
     let mail = stage.mail_to("offer@kunde.example").await;
