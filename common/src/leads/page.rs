@@ -1,8 +1,7 @@
 use std::cmp::Reverse;
 
 use serde::Serialize;
-use sqlx::{AssertSqlSafe, Executor, Postgres, QueryBuilder};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use sqlx::{Postgres, QueryBuilder};
 use utoipa::ToSchema;
 
 use super::{
@@ -106,8 +105,7 @@ pub async fn exists(tx: &mut TenantTx, id: LeadId) -> Result<bool> {
 /// The leads that pass the filter, newest first, and how many there are in all.
 pub async fn page(tx: &mut TenantTx, filter: &LeadFilter) -> Result<LeadPage> {
     let mut query = QueryBuilder::new("-- leads::page\nWITH l AS (SELECT * FROM leads WHERE ");
-    let prepared = if filter.passes_all() { None } else { Some(prepare(tx, filter).await?) };
-    let search = prepared.as_ref().and_then(|prepared| prepared.search.as_ref());
+    let search = prepare(tx, filter).await?;
     if filter.passes_all() {
         push_place(&mut query, tx, filter, None);
     } else {
@@ -116,7 +114,7 @@ pub async fn page(tx: &mut TenantTx, filter: &LeadFilter) -> Result<LeadPage> {
             .push("dealership_id = ")
             .push_bind(tx.dealership())
             .push(" AND id = ANY (ARRAY (SELECT id FROM leads WHERE ");
-        push_place(&mut query, tx, filter, search);
+        push_place(&mut query, tx, filter, search.as_ref());
         query.push("))");
     }
     // The first value is the dealership.
@@ -134,51 +132,28 @@ pub async fn page(tx: &mut TenantTx, filter: &LeadFilter) -> Result<LeadPage> {
         Paging::Offset(_) if !more && (skipped == 0 || !items.is_empty()) => {
             skipped + i64::try_from(items.len()).unwrap_or(i64::MAX)
         }
-        _ => total(tx, filter, search).await?,
+        _ => total(tx, filter, search.as_ref()).await?,
     };
     let pages = page_count(total, filter.limit);
     Ok(LeadPage { items, total, page: skipped / filter.limit + 1, pages, limit: filter.limit, next_cursor })
 }
 
-/// So many leads, which one process reads for as long as a person notices, are read by several.
-const LARGE: i64 = 100_000;
-/// One page of all that this process is asked for has the help of others at a time: whoever asks for many has no more of what
-/// there is for all than this.
-static HELP: Semaphore = Semaphore::const_new(1);
-/// The planner takes a word for one that every third lead has, and so does not see what there is to read. A plan that was made
-/// for others is not used, and none is kept for them.
-const WITH_HELP: &str =
-    "SET LOCAL max_parallel_workers_per_gather = 2; SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off";
-const OF_SEARCHES: &str = "; SET LOCAL parallel_setup_cost = 0; SET LOCAL parallel_tuple_cost = 0";
-
-/// What a page under a filter is looked for with.
-struct Prepared {
-    search: Option<Search>,
-    /// While it is looked for.
-    _help: Option<SemaphorePermit<'static>>,
-}
-
 /// What the filter searches for. And the statements that follow read indexes: the planner knows neither how many leads a
-/// search finds nor that a dealership with most of them is in no hurry to see the others', and would read the whole table.
-/// So many processes as it is worth do so.
-async fn prepare(tx: &mut TenantTx, filter: &LeadFilter) -> Result<Prepared> {
-    let (folded, is_large): (Option<String>, bool) = sqlx::query_as(
+/// search finds nor that a dealership with most of them is in no hurry to see the others', and would read the whole table,
+/// on several processors.
+async fn prepare(tx: &mut TenantTx, filter: &LeadFilter) -> Result<Option<Search>> {
+    if filter.passes_all() {
+        return Ok(None);
+    }
+    let folded: Option<String> = sqlx::query_scalar(
         "-- leads::search
-         SELECT search_fold($1), coalesce((SELECT leads_counted >= $3 FROM dealerships WHERE id = $2), false),
-                set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
+         SELECT search_fold($1), set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
                 set_config('max_parallel_workers_per_gather', '0', true)",
     )
     .bind(&filter.search)
-    .bind(tx.dealership())
-    .bind(LARGE)
     .fetch_one(tx.conn())
     .await?;
-    let help = if is_large { HELP.try_acquire().ok() } else { None };
-    if help.is_some() {
-        let of_searches = folded.as_ref().map_or("", |_| OF_SEARCHES);
-        tx.conn().execute(AssertSqlSafe([WITH_HELP, of_searches].concat())).await?;
-    }
-    Ok(Prepared { search: folded.map(|folded| Search::of(&folded)), _help: help })
+    Ok(folded.map(|folded| Search::of(&folded)))
 }
 
 /// Exactly how many leads pass the filter. Of all of them most have been counted before: `docs/adr/0007-exact-totals.md`.
