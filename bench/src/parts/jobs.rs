@@ -58,7 +58,7 @@ pub(crate) async fn measure(bench: &mut Bench) -> Outcome<()> {
         each(&|used| used.program),
         each(&|used| used.postgres),
     );
-    bench.report.add(Row::measured(NAME, ratio, " ×", Target::AtLeast(0.6), note));
+    bench.report.add(Row::measured(NAME, ratio, " ×", Target::AtLeast(0.7), note));
     let name = "the same, against graphile-worker 0.18 with its defaults";
     bench.report.add(match graphile {
         Ok(_) => {

@@ -16,10 +16,10 @@ use crate::{
 
 /// Each path with its name and the share of PostgreSQL's own speed that it is to have.
 const PATHS: [(Path, &str, f64); 4] = [
-    (Path::Page, "leads page of 25 with exact total", 0.9),
-    (Path::Lead, "lead by id", 0.5),
-    (Path::Create, "create lead", 0.6),
-    (Path::Webhook, "Clerk webhook accepted", 0.6),
+    (Path::Page, "leads page of 25 with exact total", 1.2),
+    (Path::Lead, "lead by id", 0.65),
+    (Path::Create, "create lead", 0.75),
+    (Path::Webhook, "Clerk webhook accepted", 0.7),
 ];
 
 /// Draws somebody else, with a lead of theirs, every hundredth time: more often would be a cost of its own.
