@@ -66,6 +66,7 @@ struct World {
 }
 
 #[test]
+#[ignore = "on demand: CASES=100 cargo test whatever_has_happened -- --ignored"]
 fn a_dealership_is_the_same_after_a_move_whatever_has_happened_to_it() {
     let (seed, mut runner) = runner(2, 10);
     let runtime = Runtime::new().expect("the system has threads to start with");
