@@ -273,6 +273,7 @@ async fn what_clerk_says_meanwhile_counts() {
     let code = b.code(&["release", &id]).await;
     a.does(&["open", &id, "--code", &code]).await;
     assert_eq!(oslo.admin().get("/api/v1/dealership").await.expect(200)["name"], "Tesla Oslo Nord");
+    jonas.get("/api/v1/leads").await.expect_problem(403, "not-provisioned");
 }
 
 fn jonas_on<'a>(there: &tests::app::Dealership<'a>, jonas: &tests::app::Person<'_>) -> tests::app::Person<'a> {

@@ -225,10 +225,12 @@ pub(super) async fn observe<R: Record>(tx: &mut SystemTx, id: &R::Id, seen: R) -
     let after = before.clone().merge(seen);
     let observed = Observed { before, after };
     if observed.before != observed.after {
+        // Of one that ended it is still known where it was and whose, though its record no longer says so.
         let pair = observed.after.pair();
         sqlx::query(
             "-- clerk::mirror::observe
-             UPDATE clerk_objects SET state = $3, org_id = $4, user_id = $5, updated_at = now() WHERE kind = $1 AND id = $2",
+             UPDATE clerk_objects SET state = $3, org_id = coalesce($4, org_id), user_id = coalesce($5, user_id), updated_at = now()
+             WHERE kind = $1 AND id = $2",
         )
         .bind(R::KIND)
         .bind(id.to_string())

@@ -28,6 +28,8 @@ pub struct StoredObject<'a> {
     pub id: &'a str,
     /// JSON.
     pub state: &'a str,
+    /// Where and whose, for memberships, also for those that ended.
+    pub pair: Option<(&'a ClerkOrgId, &'a str)>,
     /// When it changed last, as text.
     pub updated_at: &'a str,
 }
@@ -55,16 +57,21 @@ where
     R::Id: std::str::FromStr,
 {
     let (Ok(id), Some(state)) = (object.id.parse::<R::Id>(), read::<R>(object.state)) else { return Ok(false) };
-    if observe(tx, &id, state.clone()).await?.after == state {
-        sqlx::query(
-            "-- clerk::moved::merge\nUPDATE clerk_objects SET updated_at = $3::timestamptz WHERE kind = $1 AND id = $2",
-        )
-        .bind(R::KIND)
-        .bind(object.id)
-        .bind(object.updated_at)
-        .execute(tx.conn())
-        .await?;
-    }
+    let is_same = observe(tx, &id, state.clone()).await?.after == state;
+    sqlx::query(
+        "-- clerk::moved::merge
+         UPDATE clerk_objects SET updated_at = CASE WHEN $4 THEN $3::timestamptz ELSE updated_at END,
+                                  org_id = coalesce(org_id, $5), user_id = coalesce(user_id, $6)
+         WHERE kind = $1 AND id = $2",
+    )
+    .bind(R::KIND)
+    .bind(object.id)
+    .bind(object.updated_at)
+    .bind(is_same)
+    .bind(object.pair.map(|(org, _)| org))
+    .bind(object.pair.map(|(_, user)| user))
+    .execute(tx.conn())
+    .await?;
     Ok(true)
 }
 

@@ -15,7 +15,7 @@ use crate::{
     audit::{Operator, Subject, Verb, record},
     clerk::{StoredObject, destroy, lock_organization, merge_object, own_instance},
     db::{Db, Error, JobTx, Result, SystemTx, TenantTx},
-    ids::DealershipId,
+    ids::{ClerkOrgId, DealershipId},
     secrets::{Keyring, OpenError},
 };
 
@@ -122,7 +122,7 @@ pub async fn import(db: &Db, path: &Path, summary: &Summary, how: Importing<'_>)
     tx.conn().execute(SAME_TEXTS).await?;
 
     let mut reader = Reader::open(path)?;
-    merge_objects(&mut tx, &mut reader).await?;
+    merge_objects(&mut tx, &mut reader, &manifest.organization).await?;
     let mut tx = tx.into_tenant(manifest.dealership).await?;
     let mut left_behind = LeftBehind::default();
     let mut counted = None;
@@ -256,14 +256,15 @@ async fn clear(tx: &mut SystemTx, id: DealershipId) -> Result<()> {
 }
 
 /// Merges what the other server knows from Clerk. It is the first table.
-async fn merge_objects(tx: &mut SystemTx, reader: &mut Reader) -> Result<(), ImportError> {
+async fn merge_objects(tx: &mut SystemTx, reader: &mut Reader, org: &ClerkOrgId) -> Result<(), ImportError> {
     loop {
         match reader.next()? {
             Event::Row(row) => {
-                let [Some(kind), Some(id), Some(state), Some(updated_at)] = row.as_slice() else {
+                let [Some(kind), Some(id), Some(state), user, Some(updated_at)] = row.as_slice() else {
                     return Err(ImportError::OtherTable(CLERK_OBJECTS.to_owned()));
                 };
-                if !merge_object(tx, StoredObject { kind, id, state, updated_at }).await? {
+                let pair = user.as_deref().map(|user| (org, user));
+                if !merge_object(tx, StoredObject { kind, id, state, pair, updated_at }).await? {
                     return Err(ImportError::OtherTable(CLERK_OBJECTS.to_owned()));
                 }
             }

@@ -295,9 +295,15 @@ fn clerk_objects() -> Table {
     };
     Table {
         name: CLERK_OBJECTS.to_owned(),
-        columns: [("kind", "text"), ("id", "text"), ("state", "jsonb"), ("updated_at", "timestamp with time zone")]
-            .map(|(name, kind)| column(name, kind))
-            .into(),
+        columns: [
+            ("kind", "text"),
+            ("id", "text"),
+            ("state", "jsonb"),
+            ("user_id", "text"),
+            ("updated_at", "timestamp with time zone"),
+        ]
+        .map(|(name, kind)| column(name, kind))
+        .into(),
         condition: "(t.kind, t.id) IN (
               SELECT 'organization', clerk_org_id FROM dealerships WHERE id = $1
               UNION SELECT 'user', clerk_user_id FROM users WHERE dealership_id = $1
