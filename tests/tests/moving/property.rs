@@ -66,12 +66,12 @@ struct World {
 }
 
 #[test]
-#[ignore = "on demand: CASES=100 cargo test whatever_has_happened -- --ignored"]
 fn a_dealership_is_the_same_after_a_move_whatever_has_happened_to_it() {
     let (seed, mut runner) = runner(2, 10);
     let runtime = Runtime::new().expect("the system has threads to start with");
     let world = runtime.block_on(async {
-        let (source, target) = tokio::join!(TestApp::start(), TestApp::start());
+        let start = || TestApp::start_with(|config| config.trusted_proxies = 1);
+        let (source, target) = tokio::join!(start(), start());
         for app in [&source, &target] {
             count_statements(&mut app.connect().await).await;
         }
