@@ -32,6 +32,7 @@ mod leads;
 mod lists;
 mod long_answers;
 mod long_mails;
+mod migrations;
 mod moving;
 mod next_schema;
 mod notices;

@@ -1,10 +1,9 @@
 use std::time::Duration;
 
 use sqlx::{
-    Connection, PgConnection,
-    migrate::{AppliedMigration, Migrate, MigrateError as SqlxMigrateError, Migrator},
+    AssertSqlSafe, Connection, PgConnection, SqlSafeStr,
+    migrate::{AppliedMigration, Migrate, MigrateError as SqlxMigrateError, Migration as File, Migrator},
 };
-
 use tokio::time::sleep;
 
 use super::{Db, Result, url::DatabaseUrl};
@@ -78,18 +77,52 @@ pub struct Migration {
 }
 
 /// Applies what is pending and returns what that was. Safe when two start at once: the second waits, and finds
-/// nothing to do. A statement that cannot get its lock within 5 s fails rather than queue up the whole application.
+/// nothing to do. What failed, or died halfway, is repeated.
 pub async fn migrate(url: &DatabaseUrl) -> Result<Vec<Migration>, MigrateError> {
     let mut conn = connect(url).await?;
     wait_for_others(&mut conn).await?;
-    sqlx::query("SET lock_timeout = '5s'").execute(&mut conn).await.map_err(MigrateError::Connect)?;
     refuse_unreleased(&mut conn).await?;
     let pending = pending(&mut conn).await?;
+    for index in pending.iter().filter_map(|migration| made_concurrently(&migration.sql)) {
+        drop_unfinished(&mut conn, index).await.map_err(MigrateError::Connect)?;
+    }
     // A release that is rolled back finds a newer schema, which it can serve: its release step must not fail.
-    let mut migrator = Migrator::with_migrations(MIGRATOR.iter().cloned().collect());
+    let mut migrator = Migrator::with_migrations(MIGRATOR.iter().map(repeatable).collect());
     migrator.set_ignore_missing(true).set_locking(false).run_direct(None, &mut conn, false).await?;
     conn.close().await.map_err(MigrateError::Connect)?;
     Ok(pending)
+}
+
+/// A file as it is run. In a transaction, a statement that cannot get its lock within 5 s fails rather than queue up the whole
+/// application. Without one, it stands in nobody's way, so it waits; and since it is recorded only afterwards, it may have happened.
+fn repeatable(file: &File) -> File {
+    let sql = file.sql.as_str();
+    let sql = if file.no_tx {
+        sql.replace("CREATE INDEX CONCURRENTLY ", "CREATE INDEX CONCURRENTLY IF NOT EXISTS ")
+            .replace("DROP INDEX CONCURRENTLY ", "DROP INDEX CONCURRENTLY IF EXISTS ")
+    } else {
+        format!("SET LOCAL lock_timeout = '5s';\n{sql}")
+    };
+    File { sql: AssertSqlSafe(sql).into_sql_str(), ..file.clone() }
+}
+
+/// The index that a file makes without a transaction.
+fn made_concurrently(sql: &str) -> Option<&str> {
+    sql.split_once("CREATE INDEX CONCURRENTLY ")?.1.split_whitespace().next()
+}
+
+/// Drops what is left of an index that was being made when it failed: it is no use to anybody.
+async fn drop_unfinished(conn: &mut PgConnection, index: &str) -> sqlx::Result<()> {
+    let is_unfinished: bool = sqlx::query_scalar(
+        "-- db::migrate\nSELECT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass($1) AND NOT indisvalid)",
+    )
+    .bind(index)
+    .fetch_one(&mut *conn)
+    .await?;
+    if is_unfinished {
+        sqlx::raw_sql(AssertSqlSafe(format!("DROP INDEX CONCURRENTLY {index}"))).execute(conn).await?;
+    }
+    Ok(())
 }
 
 /// Waits for another one that migrates, however long that takes. Asking again instead of waiting in one statement: such a
@@ -187,4 +220,21 @@ async fn pending(conn: &mut PgConnection) -> Result<Vec<Migration>, MigrateError
             sql: m.sql.as_str().to_owned(),
         })
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_without_a_transaction_make_or_drop_one_index() {
+        for file in MIGRATOR.iter().filter(|file| file.no_tx) {
+            let sql = file.sql.as_str();
+            let statement = sql.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n");
+            assert_eq!(statement.matches(';').count(), 1, "{sql}");
+            let makes = statement.starts_with("CREATE INDEX CONCURRENTLY ");
+            assert!(makes || statement.starts_with("DROP INDEX CONCURRENTLY "), "it cannot be repeated: {sql}");
+            assert_eq!(made_concurrently(sql).is_some(), makes, "{sql}");
+        }
+    }
 }
