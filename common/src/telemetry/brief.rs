@@ -1,6 +1,6 @@
 //! Log lines for whoever watches a terminal: each in one row, without the ids that only a search needs.
 
-use std::fmt::{self, Debug};
+use std::fmt::{self, Debug, Write};
 
 use tracing::{
     Level, Metadata,
@@ -72,18 +72,27 @@ impl Line<'_> {
         }
         let gap = if self.is_first { "" } else { " " };
         self.is_first = false;
-        self.written = if UNNAMED.contains(&name) {
-            write!(self.writer, "{gap}{value}")
-        } else {
-            write!(self.writer, "{gap}{name}={value}")
-        };
+        let mut row = Row(&mut self.writer);
+        self.written =
+            if UNNAMED.contains(&name) { write!(row, "{gap}{value}") } else { write!(row, "{gap}{name}={value}") };
+    }
+}
+
+/// Whatever is written there does not end it, nor does it move the cursor.
+struct Row<'a, 'w>(&'a mut Writer<'w>);
+
+impl Write for Row<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.chars().try_for_each(|c| {
+            if c.is_control() { write!(self.0, "{}", c.escape_debug()) } else { self.0.write_char(c) }
+        })
     }
 }
 
 impl Visit for Line<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        // Texts are quoted where they would not end by themselves, and never end the line.
-        if UNNAMED.contains(&field.name()) && !value.contains(char::is_control) {
+        // Texts are quoted where they would not end by themselves.
+        if UNNAMED.contains(&field.name()) {
             self.add(field.name(), format_args!("{value}"));
         } else {
             self.add(field.name(), format_args!("{value:?}"));
@@ -97,39 +106,12 @@ impl Visit for Line<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io::Write,
-        sync::{Arc, Mutex, PoisonError},
-    };
-
-    use tracing_subscriber::fmt::MakeWriter;
-
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Output(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Output {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl MakeWriter<'_> for Output {
-        type Writer = Self;
-
-        fn make_writer(&self) -> Self {
-            self.clone()
-        }
-    }
+    use crate::telemetry::written::Written;
 
     #[test]
     fn a_line_says_what_was_asked_and_what_was_answered_in_one_row() {
-        let output = Output::default();
+        let output = Written::default();
         let subscriber = tracing_subscriber::fmt()
             .fmt_fields(Fields)
             .with_target(false)
@@ -142,10 +124,11 @@ mod tests {
             let (method, route) = ("GET", "/api/v1/leads");
             let span = tracing::info_span!("request", request_id = "01a2", method, route, dealership);
             span.record("dealership", "62d3");
-            span.in_scope(|| tracing::info!(status = 200, to = "a\nb", "answered"));
+            let typed = "c\n\u{1b}[2J";
+            span.in_scope(|| tracing::info!(status = 200, to = "a\nb", why = %typed, "answered {typed}å"));
         });
-        let written = output.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let written = String::from_utf8(written).expect("text");
-        assert_eq!(written, " INFO request{GET /api/v1/leads}: answered status=200 to=\"a\\nb\"\n");
+        let answered =
+            r#" INFO request{GET /api/v1/leads}: answered c\n\u{1b}[2Jå status=200 to="a\nb" why=c\n\u{1b}[2J"#;
+        assert_eq!(output.text(), answered.to_owned() + "\n");
     }
 }

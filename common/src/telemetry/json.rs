@@ -125,8 +125,8 @@ impl Visit for Members<'_> {
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        // There is no other number in JSON.
-        if value.is_finite() { self.number(field, value) } else { self.text(field, value) }
+        // There is no other number in JSON. One that is whole stays of the same kind: `1.0`.
+        if value.is_finite() { self.number(field, format_args!("{value:?}")) } else { self.text(field, value) }
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
@@ -163,46 +163,18 @@ impl Write for Escaped<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        io,
-        sync::{Arc, Mutex},
-    };
-
     use serde_json::{Value, json};
     use tracing::{Span, field::Empty};
-    use tracing_subscriber::fmt::MakeWriter;
 
     use super::{JsonLines, JsonMembers};
-
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().expect("nobody panicked").extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl<'a> MakeWriter<'a> for Lines {
-        type Writer = Self;
-
-        fn make_writer(&'a self) -> Self {
-            self.clone()
-        }
-    }
+    use crate::telemetry::written::Written;
 
     fn logged(work: impl FnOnce()) -> Vec<Value> {
-        let lines = Lines::default();
+        let lines = Written::default();
         let layer = tracing_subscriber::fmt().event_format(JsonLines).fmt_fields(JsonMembers);
         tracing::subscriber::with_default(layer.with_writer(lines.clone()).finish(), work);
-        let text = String::from_utf8(lines.0.lock().expect("nobody panicked").clone()).expect("UTF-8");
         let mut lines: Vec<Value> =
-            text.lines().map(|line| serde_json::from_str(line).expect("an object of JSON")).collect();
+            lines.text().lines().map(|line| serde_json::from_str(line).expect("an object of JSON")).collect();
         for line in &mut lines {
             let time = line.as_object_mut().and_then(|line| line.remove("timestamp")).expect("each has one");
             assert!(time.as_str().is_some_and(|time| time.len() == 27 && time.ends_with('Z')), "{time}");
@@ -214,14 +186,23 @@ mod tests {
     fn fields_are_what_they_were_whatever_stands_in_them() {
         let odd = "a \"b\" \\ \n\t\u{1}\u{7f} å𐐀 ,\"x\":";
         let lines = logged(|| {
-            tracing::info!(odd, number = -1, big = u64::MAX, half = 0.5, none = f64::NAN, yes = true, "said {odd}");
+            tracing::info!(
+                odd,
+                number = -1,
+                big = u64::MAX,
+                half = 0.5,
+                whole = 1.0,
+                none = f64::NAN,
+                yes = true,
+                "said {odd}"
+            );
             tracing::warn!(debug = ?Some(odd), r#type = %odd);
         });
         let target = "common::telemetry::json::tests";
         let said = format!("said {odd}");
         assert_eq!(
             lines[0],
-            json!({ "level": "INFO", "message": said, "odd": odd, "number": -1, "big": u64::MAX, "half": 0.5, "none": "NaN",
+            json!({ "level": "INFO", "message": said, "odd": odd, "number": -1, "big": u64::MAX, "half": 0.5, "whole": 1.0, "none": "NaN",
                     "yes": true, "target": target })
         );
         let debug = format!("{:?}", Some(odd));

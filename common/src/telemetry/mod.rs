@@ -5,6 +5,8 @@ mod config;
 mod export;
 mod json;
 mod trace;
+#[cfg(test)]
+mod written;
 
 use std::{error::Error, io::IsTerminal, time::Duration};
 
