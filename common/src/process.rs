@@ -78,9 +78,13 @@ impl Service {
         run: impl AsyncFnOnce(C, StopSignal) -> Result<(), Box<dyn Error + Send + Sync>>,
     ) -> ExitCode {
         let name = self.name;
-        begin_again_with_malloc_told();
+        let refused = begin_again_with_malloc_told().err();
         let mut settings = Settings::from_env();
         let telemetry = telemetry::init(&TelemetryConfig::read(&mut settings), &format!("norvalt-{name}"));
+        if let Some(error) = refused {
+            let told = MALLOC.map(|(name, value)| format!("{name}={value}")).join(" ");
+            tracing::warn!(%error, "cannot begin again with {told}, and will keep more memory than it needs; set them from outside");
+        }
         let config = match read(&mut settings) {
             Ok(config) => config,
             Err(error) => {
@@ -90,6 +94,7 @@ impl Service {
         };
         let runtime = Runtime::new().expect("the system has threads and file descriptors to start with");
         let outcome = runtime.block_on(async {
+            ignore_broken_pipes()?;
             let stop = StopSignal::new(self.abort)?;
             run(config, stop).await
         });
@@ -104,18 +109,22 @@ impl Service {
     }
 }
 
-/// Becomes the same program once more, as the same process, unless malloc was told. Where that is not possible it goes on as it is:
-/// it only needs more memory then.
-fn begin_again_with_malloc_told() {
+/// Becomes the same program once more, as the same process, unless malloc was told.
+fn begin_again_with_malloc_told() -> io::Result<()> {
     if MALLOC.iter().any(|(name, _)| env::var_os(name).is_some()) {
-        return;
+        return Ok(());
     }
-    let (mut arguments, Ok(this)) = (env::args_os(), env::current_exe()) else { return };
-    let mut again = Command::new(this);
+    let (mut arguments, mut again) = (env::args_os(), Command::new(env::current_exe()?));
     if let Some(name) = arguments.next() {
         again.arg0(name);
     }
-    let _error = again.args(arguments).envs(MALLOC).exec();
+    Err(again.args(arguments).envs(MALLOC).exec())
+}
+
+/// Whoever hangs up is an error of one write and not the end of the process. Rust sees to it, except where `exec` was refused.
+fn ignore_broken_pipes() -> io::Result<()> {
+    // The handler outlives what it is asked through.
+    signal(SignalKind::pipe()).map(drop)
 }
 
 /// SIGTERM or SIGINT.
