@@ -21,6 +21,15 @@ const CAR_WITH_A_DOT: &str = "id.buzz";
 
 static DOTTED: LazyLock<Regex> = LazyLock::new(|| expression(r"[a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]+)*\.[a-z][a-z0-9-]+"));
 
+/// Domains with letters that folding leaves out, or with another full stop that is read as one:
+/// <https://www.rfc-editor.org/rfc/rfc3490#section-3.1>
+static IN_OTHER_LETTERS: LazyLock<Regex> = LazyLock::new(|| {
+    let other = r"[\p{L}\p{N}&&[^\x00-\x7f]]";
+    let any = r"[\p{L}\p{N}]";
+    Regex::new(&format!(r"{other}-*\.{any}|{any}-*\.[\p{{L}}\p{{N}}-]*{other}|{any}-*[。．｡]{any}"))
+        .expect("patterns are constants, and tested")
+});
+
 /// Links and addresses in disguise too.
 static LINKS: LazyLock<Regex> = LazyLock::new(|| {
     expression(&[
@@ -82,7 +91,7 @@ pub(super) fn check(reply: &str, facts: &Facts) -> Result<(), Reason> {
 /// Whether a text of a stranger's has a link or an address in it. Nobody vouches for who typed it: what repeats it by itself
 /// would carry it to whomever they name.
 pub fn leads_elsewhere(text: &str) -> bool {
-    has_link(&folded(text).replace(CAR_WITH_A_DOT, " "))
+    IN_OTHER_LETTERS.is_match(text) || has_link(&without(&folded(text), CAR_WITH_A_DOT))
 }
 
 fn has_link(folded: &str) -> bool {
@@ -126,4 +135,34 @@ fn without(text: &str, own: &str) -> String {
 
 fn is_abbreviation(word: &str) -> bool {
     ABBREVIATIONS.iter().any(|known| known.trim_end_matches('.') == word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::leads_elsewhere;
+
+    #[test]
+    fn a_link_is_one_in_whatever_letters_and_a_car_is_none() {
+        for link in [
+            "solid.buzz/tilbud",
+            "covid.buzz",
+            "id.buzz/x",
+            "vw.id.buzz",
+            "id.buzz.example",
+            "казино.рф",
+            "blå.рф",
+            "bank.中国",
+            "example．com",
+            "bank。中国",
+            "Se tesla.no",
+            "www tesla no",
+        ] {
+            assert!(leads_elsewhere(link), "{link}");
+        }
+        for none in
+            ["Er ID.Buzz ledig?", "En VW ID.Buzz, 2023.", "Hei. Øyvind her", "Kl. 10 på lørdag…", "Ærlig talt. Åpent?"]
+        {
+            assert!(!leads_elsewhere(none), "{none}");
+        }
+    }
 }
