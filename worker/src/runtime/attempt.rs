@@ -9,7 +9,11 @@ use common::{
 use futures::FutureExt;
 use tokio::time::{sleep, timeout};
 
-use super::{execution::Execution, retry_log::RetryLog, turns::Turn};
+use super::{
+    execution::Execution,
+    retry_log::RetryLog,
+    turns::{Line, Turn},
+};
 use crate::{
     behaviour::{InSystem, InTenant, NetworkBehaviour},
     job_error::JobError,
@@ -45,7 +49,7 @@ impl Execution {
         perform: InSystem,
         limit: Duration,
     ) -> Result<(), AttemptError> {
-        let _connection = self.connections.take(self.local_queue.queue()).await;
+        let _connection = self.connections.take(Line::of(self.local_queue.queue())).await;
         let mut tx = self.begin_system(limit).await?;
         let performed = async {
             perform(context, &mut tx).await?;
@@ -62,7 +66,7 @@ impl Execution {
         perform: InTenant,
         limit: Duration,
     ) -> Result<(), AttemptError> {
-        let _connection = self.connection_of_dealership().await;
+        let _connection = self.connection_of_dealership(job).await;
         let mut tx = self.begin_tenant(job, limit, Step::Begins).await?;
         let performed = async {
             perform(context, &mut tx).await?;
@@ -79,7 +83,7 @@ impl Execution {
         steps: &mut dyn NetworkBehaviour,
         limit: Duration,
     ) -> Result<(), AttemptError> {
-        let connection = self.connection_of_dealership().await;
+        let connection = self.connection_of_dealership(job).await;
         let mut tx = self.begin_tenant(job, limit, Step::Begins).await?;
         let loaded = async {
             let wanted = steps.load(context, &mut tx).await?;
@@ -94,7 +98,7 @@ impl Execution {
         }
         drop(connection);
         self.contained(job, limit, steps.call(&self.services)).await?;
-        let _connection = self.connection_of_dealership().await;
+        let _connection = self.connection_of_dealership(job).await;
         let mut tx = self.begin_tenant(job, limit, Step::Ends).await?;
         let saved = async {
             steps.save(context, &mut tx).await?;
@@ -105,9 +109,10 @@ impl Execution {
     }
 
     /// Waits for the right to one connection for a job of a dealership's.
-    async fn connection_of_dealership(&self) -> [Turn; 2] {
+    async fn connection_of_dealership(&self, job: &ClaimedJob) -> [Turn; 2] {
         let queue = self.local_queue.queue();
-        [self.of_dealerships.take(queue).await, self.connections.take(queue).await]
+        let own = self.of_dealerships.take(Line::of_dealership(queue, job.dealership)).await;
+        [own, self.connections.take(Line::of(queue)).await]
     }
 
     /// Opens the job's transaction. A database that is away is not the job's failure: it is waited for.

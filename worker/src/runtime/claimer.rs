@@ -13,7 +13,7 @@ use tokio::{
 use super::{
     local_queue::LocalQueue,
     retry_log::RetryLog,
-    turns::{Turn, Turns},
+    turns::{Line, Turn, Turns},
 };
 use crate::metrics::Metrics;
 
@@ -32,7 +32,7 @@ pub(super) struct Claimer {
     after: Option<DealershipId>,
 }
 
-/// The connection that the claimers of all queues share.
+/// The connection that the claimers of all queues share, one after the other: the lock is never waited for.
 #[derive(Clone)]
 pub(super) struct Claiming {
     turns: Turns,
@@ -46,7 +46,7 @@ impl Claiming {
 
     /// Waits for a turn, in which nobody else has the connection.
     async fn take(&self, queue: &'static str) -> (Turn, OwnedMutexGuard<DedicatedConnection>) {
-        (self.turns.take(queue).await, self.connection.clone().lock_owned().await)
+        (self.turns.take(Line::of(queue)).await, self.connection.clone().lock_owned().await)
     }
 }
 

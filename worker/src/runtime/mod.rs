@@ -56,9 +56,9 @@ use crate::{
 
 /// Pooled connections that no job may keep: to announce work, and to write down what became of a job.
 const SPARE: u32 = 2;
-/// Of the others, jobs of dealerships' use one in so many at once. More of them are no faster together: they wait for the same
-/// processors, and make whatever else is to be done wait for those as well.
-const OF_DEALERSHIPS: usize = 3;
+/// The others are divided by this for what jobs of dealerships use at once: a third. More of them are no faster together: they wait
+/// for the same processors, and make whatever else is to be done wait for those as well.
+const DEALERSHIPS_PART: usize = 3;
 
 /// Why a worker did not run until it was told to stop, or did not stop cleanly.
 #[derive(Debug, thiserror::Error)]
@@ -147,7 +147,7 @@ impl Runtime {
         let own_slots = Arc::new(OwnSlots::new(local_queue(SendEmail::QUEUE, config).slots()));
         let (completer, completions) = Completer::new(&db, config.lease);
         let pooled = config.connections.saturating_sub(SPARE) as usize;
-        let (connections, of_dealerships) = (Turns::at_once(pooled), Turns::at_once(pooled / OF_DEALERSHIPS));
+        let (connections, of_dealerships) = (Turns::at_once(pooled), Turns::at_once(pooled / DEALERSHIPS_PART));
         let claiming = Claiming::on(DedicatedConnection::new(&db, "claimer", statement_limit(config.lease)));
         for queue in registry.queues() {
             let local_queue = Arc::new(local_queue(queue, config));

@@ -3,62 +3,95 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use common::ids::DealershipId;
 use tokio::sync::oneshot;
 
 /// What the queues of this process share, and take turns at: so many at a time. Each queue has a line of its own, in which its jobs
-/// wait for as long as it takes. Next is the queue whose last turn is longest ago: a thousand jobs of one queue keep a job of a
+/// wait for as long as it takes. Next is the line whose last turn is longest ago: a thousand jobs of one queue keep a job of a
 /// queue that has few waiting for the end of one turn, and not for a thousand.
 #[derive(Debug, Clone)]
 pub(super) struct Turns(Arc<Mutex<Lines>>);
 
+/// Where one waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Line {
+    queue: &'static str,
+    dealership: Option<DealershipId>,
+}
+
 #[derive(Debug)]
 struct Lines {
     free: usize,
-    waiting: HashMap<&'static str, VecDeque<oneshot::Sender<Turn>>>,
-    /// The number of each queue's last turn.
-    last: HashMap<&'static str, u64>,
+    /// As many as one dealership may have at a time: jobs of one that wait for each other leave a turn to the others.
+    for_one: usize,
+    of_dealership: HashMap<DealershipId, usize>,
+    waiting: HashMap<Line, VecDeque<oneshot::Sender<Turn>>>,
+    /// The number of each line's last turn.
+    last: HashMap<Line, u64>,
     turns: u64,
 }
 
 /// Lasts until it is dropped.
 #[derive(Debug)]
-pub(super) struct Turn(Turns);
+pub(super) struct Turn {
+    turns: Turns,
+    line: Line,
+}
+
+impl Line {
+    pub(super) fn of(queue: &'static str) -> Self {
+        Self { queue, dealership: None }
+    }
+
+    /// Each dealership has its own.
+    pub(super) fn of_dealership(queue: &'static str, dealership: Option<DealershipId>) -> Self {
+        Self { queue, dealership }
+    }
+}
 
 impl Turns {
     /// So many at a time, and one at least.
     pub(super) fn at_once(turns: usize) -> Self {
-        let (waiting, last, turns, free) = (HashMap::new(), HashMap::new(), 0, turns.max(1));
-        Self(Arc::new(Mutex::new(Lines { free, waiting, last, turns })))
+        let lines = Lines {
+            free: turns.max(1),
+            for_one: turns.saturating_sub(1).max(1),
+            of_dealership: HashMap::new(),
+            waiting: HashMap::new(),
+            last: HashMap::new(),
+            turns: 0,
+        };
+        Self(Arc::new(Mutex::new(lines)))
     }
 
-    /// Waits for a turn of this queue.
-    pub(super) async fn take(&self, queue: &'static str) -> Turn {
+    /// Waits for a turn in this line.
+    pub(super) async fn take(&self, line: Line) -> Turn {
         let given = {
             let mut lines = self.lock();
-            // Nobody waits while one is free.
-            if lines.free > 0 {
+            // Nobody who could have it waits while one is free.
+            if lines.free > 0 && lines.may_have_one(line) {
                 lines.free -= 1;
-                lines.count(queue);
-                return Turn(self.clone());
+                lines.begin(line);
+                return Turn { turns: self.clone(), line };
             }
             let (give, given) = oneshot::channel();
-            lines.waiting.entry(queue).or_default().push_back(give);
+            lines.waiting.entry(line).or_default().push_back(give);
             given
         };
         given.await.expect("lines end with the last turn")
     }
 
     /// A turn is over: gives it to whoever is next.
-    fn pass_on(&self) {
+    fn pass_on(&self, ended: Line) {
         let next = {
             let mut lines = self.lock();
+            lines.end(ended);
             let next = lines.next();
             lines.free += usize::from(next.is_none());
             next
         };
-        if let Some(next) = next {
+        if let Some((line, next)) = next {
             // Whoever gives up at this moment drops it, and it is passed on again.
-            let _ = next.send(Turn(self.clone()));
+            let _ = next.send(Turn { turns: self.clone(), line });
         }
     }
 
@@ -69,28 +102,47 @@ impl Turns {
 }
 
 impl Lines {
-    /// The first who still waits, of the queue whose last turn is longest ago.
-    fn next(&mut self) -> Option<oneshot::Sender<Turn>> {
+    /// The first who still waits and may have one, in the line whose last turn is longest ago.
+    fn next(&mut self) -> Option<(Line, oneshot::Sender<Turn>)> {
         self.waiting.retain(|_, line| {
             while line.front().is_some_and(oneshot::Sender::is_closed) {
                 line.pop_front();
             }
             !line.is_empty()
         });
-        let queue = *self.waiting.keys().min_by_key(|queue| self.last.get(*queue).copied().unwrap_or_default())?;
-        self.count(queue);
-        self.waiting.get_mut(queue)?.pop_front()
+        let could = self.waiting.keys().filter(|line| self.may_have_one(**line));
+        let line = *could.min_by_key(|line| self.last.get(*line).copied().unwrap_or_default())?;
+        self.begin(line);
+        Some((line, self.waiting.get_mut(&line)?.pop_front()?))
     }
 
-    fn count(&mut self, queue: &'static str) {
+    fn may_have_one(&self, line: Line) -> bool {
+        line.dealership.is_none_or(|id| self.of_dealership.get(&id).is_none_or(|has| *has < self.for_one))
+    }
+
+    fn begin(&mut self, line: Line) {
         self.turns += 1;
-        self.last.insert(queue, self.turns);
+        self.last.insert(line, self.turns);
+        if let Some(id) = line.dealership {
+            *self.of_dealership.entry(id).or_default() += 1;
+        }
+    }
+
+    fn end(&mut self, line: Line) {
+        if let Some(id) = line.dealership
+            && let Some(has) = self.of_dealership.get_mut(&id)
+        {
+            *has -= 1;
+            if *has == 0 {
+                self.of_dealership.remove(&id);
+            }
+        }
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.0.pass_on();
+        self.turns.pass_on(self.line);
     }
 }
 
@@ -106,12 +158,12 @@ mod tests {
     async fn next_is_the_queue_whose_last_turn_is_longest_ago() {
         let turns = Turns::at_once(1);
         for queue in ["clerk", "answers", "email"] {
-            turns.take(queue).await;
+            turns.take(Line::of(queue)).await;
         }
-        let held = turns.take("answers").await;
+        let held = turns.take(Line::of("answers")).await;
         let taken = RefCell::new(Vec::new());
         let waiting = ["answers", "answers", "email", "email", "clerk"].map(async |queue| {
-            let turn = turns.take(queue).await;
+            let turn = turns.take(Line::of(queue)).await;
             taken.borrow_mut().push(queue);
             drop(turn);
         });
@@ -120,15 +172,16 @@ mod tests {
         drop(held);
         waiting.await;
         assert_eq!(*taken.borrow(), ["clerk", "email", "answers", "email", "answers"]);
-        let _only = turns.take("email").await;
-        assert!(turns.take("email").now_or_never().is_none(), "there is one, as before");
+        let _only = turns.take(Line::of("email")).await;
+        assert!(turns.take(Line::of("email")).now_or_never().is_none(), "there is one, as before");
     }
 
     #[tokio::test]
     async fn a_turn_of_somebody_who_is_gone_is_anothers() {
         let turns = Turns::at_once(1);
-        let held = turns.take("email").await;
-        let [mut gave_up, mut given, mut next] = ["clerk", "answers", "email"].map(|queue| Box::pin(turns.take(queue)));
+        let held = turns.take(Line::of("email")).await;
+        let [mut gave_up, mut given, mut next] =
+            ["clerk", "answers", "email"].map(|queue| Box::pin(turns.take(Line::of(queue))));
         for waiting in [&mut gave_up, &mut given, &mut next] {
             assert!(waiting.as_mut().now_or_never().is_none());
         }
@@ -136,5 +189,25 @@ mod tests {
         drop(held);
         drop(given);
         assert!(next.now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn one_dealership_leaves_a_turn_to_the_others() {
+        let turns = Turns::at_once(3);
+        let [oslo, bergen] =
+            ["org_oslo", "org_bergen"].map(|org| Some(DealershipId::of(&org.parse().expect("printable"))));
+        let of = |dealership| Box::pin(turns.take(Line::of_dealership("email", dealership)));
+        let held = [of(oslo).await, of(oslo).await];
+        let mut third = of(oslo);
+        assert!(third.as_mut().now_or_never().is_none(), "two of three are its own");
+        let other = of(bergen).now_or_never().expect("one is free");
+        let mut waiting = [of(bergen), of(oslo)];
+        assert!(waiting.iter_mut().all(|waiting| waiting.as_mut().now_or_never().is_none()), "none is free");
+        drop(other);
+        let [next, _last] = waiting;
+        let _other = next.now_or_never().expect("there is one that it may have");
+        assert!(third.as_mut().now_or_never().is_none());
+        drop(held);
+        assert!(third.now_or_never().is_some());
     }
 }
