@@ -21,6 +21,16 @@ use crate::{
 const NAME: &str = "jobs with an effect in their own transaction";
 const DRAIN_TIMEOUT: Duration = Duration::from_mins(5);
 
+/// Jobs in a second, for each round: of this worker, of the same statements alone, of batches, and of graphile-worker.
+#[derive(Default)]
+struct Rates {
+    program: Vec<f64>,
+    alone: Vec<f64>,
+    at_once: Vec<f64>,
+    other: Vec<(f64, f64)>,
+    used: Vec<Used>,
+}
+
 pub(crate) async fn measure(bench: &mut Bench) -> Outcome<()> {
     let connections = bench.options.connections;
     let mut connection = bench.database.connect().await?;
@@ -31,59 +41,77 @@ pub(crate) async fn measure(bench: &mut Bench) -> Outcome<()> {
     drain(&mut connection, 500).await?;
     let batches = Batches::start(bench)?;
     batches.drain(&mut connection, 500).await?;
-    let (mut program, mut alone, mut other, mut used) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut at_once = Vec::new();
+    let mut rates = Rates::default();
     for _ in 0..bench.options.rounds {
         let before = Used::now(Some(worker.pid()), &bench.postgres.home());
-        program.push(drain(&mut connection, bench.options.jobs).await?);
-        used.push(Used::now(Some(worker.pid()), &bench.postgres.home()).since(before));
-        alone.push(complete_all(bench, &mut connection, &recorded).await?);
-        at_once.push(batches.drain(&mut connection, bench.options.jobs * 3).await?);
+        rates.program.push(drain(&mut connection, bench.options.jobs).await?);
+        rates.used.push(Used::now(Some(worker.pid()), &bench.postgres.home()).since(before));
+        rates.alone.push(complete_all(bench, &mut connection, &recorded).await?);
+        rates.at_once.push(batches.drain(&mut connection, bench.options.jobs * 3).await?);
         if let Ok(graphile) = &graphile {
-            other.push(graphile.drain(bench.options.jobs).await?);
+            rates.other.push(graphile.drain(bench.options.jobs).await?);
         }
     }
     let resident = resident_megabytes(worker.pid());
     worker.stop().await?;
     batches.stop().await?;
 
-    let ratio = median(program.iter().zip(&alone).map(|(program, alone)| program / alone));
-    let each =
-        |cost: &dyn Fn(&Used) -> f64| median(used.iter().map(|used| cost(used) * 1e6 / bench.options.jobs as f64));
-    let rate = median(program.iter().copied());
-    let note = format!(
-        "{rate:.0}/s of {:.0}/s with {} statements each; processor time of one: worker {:.0} µs, PostgreSQL {:.0} µs",
-        median(alone),
-        recorded.statements.len(),
-        each(&|used| used.program),
-        each(&|used| used.postgres),
-    );
-    bench.report.add(Row::measured(NAME, ratio, " ×", Target::AtLeast(0.7), note));
-    let name = "the same, against graphile-worker 0.18 with its defaults";
-    bench.report.add(match graphile {
-        Ok(_) => {
-            let (by_default, as_many) = (median(other.iter().map(|o| o.0)), median(other.iter().map(|o| o.1)));
-            let note = format!(
-                "{rate:.0}/s against {by_default:.0}/s; {as_many:.0}/s with as many at once; its job is one INSERT, ours {} statements",
-                recorded.statements.len()
-            );
-            Row::measured(name, rate / by_default, " ×", Target::AtLeast(1.0), note)
-        }
-        Err(reason) => Row::missing(name, Target::AtLeast(1.0), &reason.to_string()),
-    });
-    let name = "jobs completed in batches, against the rate above";
-    let note = format!(
-        "{:.0}/s: jobs with no effect of their own in the database, marked done many at a time",
-        median(at_once.iter().copied())
-    );
-    let ratio = median(at_once.iter().zip(&program).map(|(at_once, program)| at_once / program));
-    bench.report.add(Row::measured(name, ratio, " ×", Target::AtLeast(3.0), note));
+    let refused = graphile.err().map(|reason| reason.to_string());
+    let statements = recorded.statements.len();
+    for row in
+        [rates.own(statements, bench.options.jobs), rates.against_another(statements, refused), rates.in_batches()]
+    {
+        bench.report.add(row);
+    }
     let name = "memory of the worker after these jobs";
     bench.report.add(match resident {
         Some(megabytes) => Row::measured(name, megabytes, " MB", Target::AtMost(25.0), "resident".to_owned()),
         None => Row::missing(name, Target::AtMost(25.0), "needs /proc"),
     });
     Ok(())
+}
+
+impl Rates {
+    fn own(&self, statements: usize, jobs: i64) -> Row {
+        let ratio = median(self.program.iter().zip(&self.alone).map(|(program, alone)| program / alone));
+        let each = |cost: &dyn Fn(&Used) -> f64| median(self.used.iter().map(|used| cost(used) * 1e6 / jobs as f64));
+        let note = format!(
+            "{:.0}/s of {:.0}/s with {statements} statements each; processor time of one: worker {:.0} µs, PostgreSQL {:.0} µs",
+            self.rate(),
+            median(self.alone.iter().copied()),
+            each(&|used| used.program),
+            each(&|used| used.postgres),
+        );
+        Row::measured(NAME, ratio, " ×", Target::AtLeast(0.7), note)
+    }
+
+    fn against_another(&self, statements: usize, refused: Option<String>) -> Row {
+        let name = "the same, against graphile-worker 0.18 with its defaults";
+        if let Some(reason) = refused {
+            return Row::missing(name, Target::AtLeast(1.0), &reason);
+        }
+        let by_default = median(self.other.iter().map(|rates| rates.0));
+        let note = format!(
+            "{:.0}/s against {by_default:.0}/s; {:.0}/s with as many at once; its job is one INSERT, ours {statements} statements",
+            self.rate(),
+            median(self.other.iter().map(|rates| rates.1)),
+        );
+        Row::measured(name, self.rate() / by_default, " ×", Target::AtLeast(1.0), note)
+    }
+
+    fn in_batches(&self) -> Row {
+        let name = "jobs completed in batches, against the rate above";
+        let note = format!(
+            "{:.0}/s: jobs with no effect of their own in the database, marked done many at a time",
+            median(self.at_once.iter().copied())
+        );
+        let ratio = median(self.at_once.iter().zip(&self.program).map(|(at_once, program)| at_once / program));
+        Row::measured(name, ratio, " ×", Target::AtLeast(3.0), note)
+    }
+
+    fn rate(&self) -> f64 {
+        median(self.program.iter().copied())
+    }
 }
 
 /// Forgets what earlier parts enqueued, and has people join whom the events will be about.
