@@ -2,6 +2,7 @@
 //! operations, so none can be forgotten.
 
 mod document;
+mod nul;
 
 use chrono::TimeDelta;
 use common::clock::Clock;

@@ -210,7 +210,7 @@ fn key(text: &str) -> Result<Secret, &'static str> {
 }
 
 pub(crate) fn twilio_account(text: &str) -> Result<String, &'static str> {
-    let is_account = text.starts_with("AC") && text.bytes().all(|b| b.is_ascii_alphanumeric());
+    let is_account = text.starts_with("AC") && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric());
     if_so(is_account, text, "must be the id of the account, AC…, from Twilio's console")
 }
 

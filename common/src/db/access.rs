@@ -137,6 +137,10 @@ impl Db {
 /// Whose source senders know by this key, and which. `None` if nobody has it, or no longer, or the dealership is closed. Of one
 /// that is on its way to another server an error, which tells the sender to come again.
 pub async fn find_source(tx: &mut SystemTx, kind: &str, key: &str) -> sqlx::Result<Option<(DealershipId, SourceId)>> {
+    // No text of PostgreSQL's has a NUL: nobody has such a key.
+    if key.contains('\0') {
+        return Ok(None);
+    }
     let asked = sqlx::query_as(
         "-- db::find_source
          SELECT k.dealership_id, k.source_id FROM source_keys k JOIN dealerships d ON d.id = k.dealership_id

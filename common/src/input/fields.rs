@@ -176,7 +176,9 @@ impl Fields {
         if is_blank(&raw) {
             return Patch::Clear;
         }
-        match parse(&raw) {
+        // Here for all fields and whatever is in them, since PostgreSQL can store none.
+        let value = if has_nul(&raw) { Err("must not contain NUL characters".into()) } else { parse(&raw) };
+        match value {
             Ok(value) => Patch::Set(value),
             Err(Invalid(message)) => {
                 self.report(name, &message);
@@ -215,6 +217,37 @@ impl Fields {
     }
 }
 
+/// Whether a text in it, or the name of a member, has a NUL, which JSON can only write as an escape.
+fn has_nul(raw: &RawValue) -> bool {
+    let mut rest = raw.get();
+    while let Some((_, escape)) = rest.split_once('\\') {
+        if escape.starts_with("u0000") {
+            return true;
+        }
+        // What is escaped may be a backslash, which escapes nothing.
+        rest = escape.get(1..).unwrap_or_default();
+    }
+    false
+}
+
 fn is_blank(raw: &RawValue) -> bool {
     raw.get() == "null" || serde_json::from_str::<String>(raw.get()).is_ok_and(|text| text.trim().is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nul_is_found_wherever_it_is() {
+        let has = |json: &str| has_nul(&RawValue::from_string(json.to_owned()).expect("JSON"));
+        for with in
+            [r#""\u0000""#, r#""a\u0000b""#, r#"[{"a":["\\\u0000"]}]"#, r#"{"a":{"\u0000":1}}"#, r#""å\nb\u0000""#]
+        {
+            assert!(has(with), "{with}");
+        }
+        for without in [r#""\\u0000""#, r#""\u0001""#, r#""\u00e5u0000""#, r#""\"""#, "0", r#"["\\\\u0000", "å\\"]"#] {
+            assert!(!has(without), "{without}");
+        }
+    }
 }

@@ -6,11 +6,12 @@ use serde_json::json;
 
 use super::IntakeError;
 use crate::{
-    answers,
+    answers, config,
     conversations::{self, Channel, Direction, NewMessage, SenderType},
     db::{Error, Result, SystemTx, TenantTx},
     deliveries::{NewDelivery, Source, Status, Stored, erase_own, settle_own, store, take_own},
     ids::{DealershipId, LeadId},
+    inquiry::clean,
     jobs::ReadSms,
     outbox::{SuppressionReason, lift, suppress},
     queue::{NewJob, enqueue},
@@ -22,11 +23,14 @@ use super::read::ReadError;
 const STOP: [&str; 8] = ["stop", "stopp", "slutt", "avslutt", "unsubscribe", "cancel", "end", "quit"];
 const START: [&str; 3] = ["start", "unstop", "ja takk"];
 
+/// Bytes of what Twilio calls a message, and of whom it is from: far more than either has.
+const MAX_NAME: usize = 64;
+
 /// A text message as Twilio posts it. <https://www.twilio.com/docs/messaging/guides/webhook-request>
 struct Sms<'a> {
     id: Cow<'a, str>,
     from: Cow<'a, str>,
-    text: Cow<'a, str>,
+    text: String,
     opt_out: Option<Cow<'a, str>>,
 }
 
@@ -34,10 +38,13 @@ impl<'a> Sms<'a> {
     fn read(body: &'a [u8]) -> Option<Self> {
         let fields: Vec<_> = form_urlencoded::parse(body).collect();
         let field = |name: &str| fields.iter().find(|(given, _)| given == name).map(|(_, value)| value.clone());
+        let is_id = |id: &Cow<'_, str>| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let is_sender = |from: &Cow<'_, str>| !from.contains(char::is_control);
+        let short = |text: &Cow<'_, str>| text.len() <= MAX_NAME;
         Some(Self {
-            id: field("MessageSid")?,
-            from: field("From")?,
-            text: field("Body").unwrap_or_default(),
+            id: field("MessageSid").filter(short).filter(is_id)?,
+            from: field("From").filter(short).filter(is_sender)?,
+            text: clean(&field("Body").unwrap_or_default()),
             opt_out: field("OptOutType"),
         })
     }
@@ -48,11 +55,11 @@ impl<'a> Sms<'a> {
     }
 }
 
-/// The account and the number that a text message was sent to.
+/// The account and the number that a text message was sent to, if they can be ones that a dealership has.
 pub fn number_of_sms(body: &[u8]) -> Option<(String, String)> {
     let fields: Vec<_> = form_urlencoded::parse(body).collect();
     let field = |name: &str| fields.iter().find(|(given, _)| given == name).map(|(_, value)| value.to_string());
-    Some((field("AccountSid")?, field("To")?))
+    Some((config::twilio_account(&field("AccountSid")?).ok()?, config::sms_sender(&field("To")?).ok()?))
 }
 
 /// Stores a text message and has it added to the lead about which its sender was written to last. `own` is the dealership whose own
@@ -166,7 +173,7 @@ async fn add(
         sender_clerk_user_id: None,
         impersonator: None,
         sender_type: SenderType::Customer,
-        message_content: sms.text.to_string(),
+        message_content: sms.text.clone(),
         message_metadata: json!({}),
         created_at: None,
     };
@@ -174,4 +181,33 @@ async fn add(
         answers::customer_wrote(tx, lead).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_twilio_can_have_posted_is_a_text_message() {
+        let sms = Sms::read(b"MessageSid=SM7&From=%2B4791234567&Body=Hei%00%0D%0AOla").expect("it is one");
+        assert_eq!((&*sms.id, &*sms.from, &*sms.text), ("SM7", "+4791234567", "Hei\nOla"));
+        let long = format!("MessageSid=SM{}&From=%2B4791234567", "7".repeat(63));
+        for other in [
+            &b"MessageSid=SM%00&From=%2B4791234567"[..],
+            b"MessageSid=&From=2226",
+            b"MessageSid=SM7&From=%00",
+            long.as_bytes(),
+        ] {
+            assert!(Sms::read(other).is_none());
+        }
+    }
+
+    #[test]
+    fn only_an_account_and_a_number_that_can_be_ones_are_looked_up() {
+        let found = number_of_sms(b"AccountSid=AC7&To=%2B4759440000").expect("they can");
+        assert_eq!(found, ("AC7".to_owned(), "+4759440000".to_owned()));
+        for other in [&b"AccountSid=AC7&To=%00"[..], b"AccountSid=%00&To=2226", b"AccountSid=AC7", b"To=2226"] {
+            assert!(number_of_sms(other).is_none());
+        }
+    }
 }

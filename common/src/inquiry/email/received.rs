@@ -6,6 +6,7 @@ use super::{
     mail::{Mail, identity},
     marks::Mark,
 };
+use crate::inquiry::clean;
 
 /// Recipients of one mail that are kept.
 const RECIPIENT_LIMIT: usize = 100;
@@ -49,9 +50,9 @@ impl Received {
     ) -> Result<Self, NoMail> {
         let bare = |address: &'t str| address.trim().trim_start_matches('<').trim_end_matches('>').trim();
         let mut seen = BTreeSet::new();
-        let recipients = recipients.into_iter().map(bare).filter(|address| address.contains('@'));
-        let recipients = recipients.filter(|address| seen.insert(address.to_lowercase())).take(RECIPIENT_LIMIT);
-        let recipients: Vec<String> = recipients.map(str::to_owned).collect();
+        let recipients = recipients.into_iter().map(|address| clean(bare(address)));
+        let recipients = recipients.filter(|address| address.contains('@') && seen.insert(address.to_lowercase()));
+        let recipients: Vec<String> = recipients.take(RECIPIENT_LIMIT).collect();
         if recipients.is_empty() {
             return Err(NoMail::NoRecipient);
         }
@@ -65,5 +66,17 @@ impl Received {
     /// Each recipient with the [`identity`] of the mail there.
     pub fn identities(&self) -> impl Iterator<Item = (&str, String)> {
         self.recipients.iter().map(|recipient| (recipient.as_str(), identity(recipient, &self.mail)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recipients_can_be_stored_whatever_their_envelope_holds() {
+        let recipients = ["<salg\0@bil.no>".to_owned(), "salg@bil.no".to_owned(), "\0".to_owned()];
+        let received = read_raw(b"From: a@b.no\r\nSubject: x\r\n\r\nHei", &recipients).expect("a mail");
+        assert_eq!(received.recipients, ["salg@bil.no"]);
     }
 }
