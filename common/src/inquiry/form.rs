@@ -7,7 +7,9 @@ use serde_json::{Map, Value};
 use super::{
     Inquiry,
     charset::{decode, parameter},
+    clean,
     multipart::parts,
+    numbers::as_written,
 };
 
 /// Fields that are read; the rest is counted.
@@ -64,7 +66,7 @@ pub fn read(content_type: &str, body: &Bytes) -> Result<Submission, NotAForm> {
 type Fields = Vec<(String, Value)>;
 
 fn from_json(text: &str) -> Result<Fields, NotAForm> {
-    let members: Map<String, Value> = serde_json::from_str(text).map_err(|_| NotAForm::NotJson)?;
+    let members: Map<String, Value> = serde_json::from_str(&as_written(text)).map_err(|_| NotAForm::NotJson)?;
     Ok(members.into_iter().collect())
 }
 
@@ -140,7 +142,7 @@ fn submission(fields: Fields) -> Submission {
 
 fn as_text(value: &Value) -> Option<String> {
     match value {
-        Value::String(text) => Some(text.trim().to_owned()),
+        Value::String(text) => Some(clean(text).trim().to_owned()),
         Value::Number(number) => Some(number.to_string()),
         Value::Null => Some(String::new()),
         _ => None,
@@ -226,6 +228,28 @@ mod tests {
         assert!(form.suspicion.is_some());
         assert!(form.typed.contains(&("utm_source".to_owned(), "finn".to_owned())));
         assert!(read("application/json", &Bytes::from_static(b"[1]")).is_err());
+    }
+
+    #[test]
+    fn numbers_stay_as_they_were_written() {
+        let json = r#"{"phone":91234567,"nr":12345678901234567890123,"far":1e400,"pris":[1.50,249000],"_nonce":1.10}"#;
+        let form = read_text("application/json", json.as_bytes());
+        assert_eq!(form.inquiry.phone.map(|phone| phone.e164).as_deref(), Some("+4791234567"));
+        assert_eq!(form.inquiry.details["nr"], "12345678901234567890123");
+        assert_eq!(form.inquiry.details["far"], "1e400");
+        assert_eq!(form.inquiry.details["pris"], serde_json::json!(["1.50", 249_000]));
+        assert_eq!(form.nonce.as_deref(), Some("1.10"));
+    }
+
+    #[test]
+    fn what_postgresql_cannot_store_is_left_out_of_every_text() {
+        let json =
+            read_text("application/json", br#"{"phone":"91234567\u0000","_nonce":"a\u0000b","x\u0000":["\u0000y"]}"#);
+        let pairs = read_text("application/x-www-form-urlencoded", b"phone=91234567%00&_nonce=a%00b&x%00=%00y");
+        for form in [json, pairs] {
+            assert_eq!((form.nonce.as_deref(), form.mistakes.len()), (Some("ab"), 0));
+            assert!(!format!("{:?}", form.inquiry.details).contains("\\0"), "{:?}", form.inquiry.details);
+        }
     }
 
     proptest::proptest! {

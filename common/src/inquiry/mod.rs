@@ -9,6 +9,7 @@ pub mod form;
 pub mod multipart;
 #[cfg(test)]
 mod mutated;
+mod numbers;
 
 use serde_json::{Map, Value};
 
