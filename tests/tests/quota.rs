@@ -42,6 +42,17 @@ async fn a_dealership_that_writes_without_end_is_stopped_and_no_other_one() {
     let lead = format!("/api/v1/leads/{}", page["items"][0]["id"].as_str().expect("an id"));
     let patch = || kari.request(Method::PATCH, &lead).json(&json!({ "initial_message": "x".repeat(20_000) }));
     Answer::of(patch()).await.expect_problem(429, "quota-exceeded");
+    let account =
+        json!({ "provider": "twilio", "from": "+4759440000", "account_sid": "AC7", "auth_token": "x".repeat(500) });
+    let put = || kari.request(Method::PUT, "/api/v1/dealership/sending/sms").json(&account);
+    // A short one may still fit.
+    let refused = loop {
+        let answer = Answer::of(put()).await;
+        if answer.status != StatusCode::OK {
+            break answer;
+        }
+    };
+    refused.expect_problem(429, "quota-exceeded");
     Answer::of(kari.request(Method::DELETE, &lead)).await.expect(204);
     write(&bergen.admin()).await.expect(201);
 }
