@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::{
     body::{Body, Bytes, HttpBody},
     extract::{Request, State},
-    http::{Method, Response},
+    http::{HeaderMap, Method, Response, header},
     middleware::Next,
     response::IntoResponse,
 };
@@ -15,13 +15,14 @@ use server::HangUp;
 use tokio::time::timeout;
 
 use crate::{
-    client::{Client, TrustedProxies},
     memory::{FairMemory, Full, Owner, Reservation},
     problem::Problem,
 };
 
 /// The first step in which memory is taken for a body whose length is not declared, in bytes. Each further one doubles.
 const FIRST_STEP: usize = 16 * 1024;
+/// Bytes of a short body: those of forms, of Clerk's events and of reports are shorter.
+const SHORT: u64 = 64 * 1024;
 /// The largest JSON that is taken, in bytes. Svix sends up to 350 kB.
 pub(crate) const JSON: usize = 1024 * 1024;
 /// How long it may take to arrive.
@@ -42,11 +43,10 @@ pub(crate) struct BodyLimits {
 #[derive(Clone)]
 pub(crate) struct BufferedBody(pub(crate) Result<Bytes, Problem>);
 
-/// Notes that a request is its client's, where nobody says who they are.
-pub(crate) async fn of_address(State(proxies): State<TrustedProxies>, request: Request, next: Next) -> Response<Body> {
-    let (mut parts, body) = request.into_parts();
-    parts.extensions.insert(Owner::Address(Client::of(&parts, proxies)));
-    next.run(Request::from_parts(parts, body)).await
+/// Whether a body says that it is so short that it costs little to read, whoever sends it.
+pub(crate) fn is_short(headers: &HeaderMap) -> bool {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    length.is_some_and(|length: u64| length <= SHORT)
 }
 
 /// Reads the whole body of a request whose [`Owner`] a layer before has noted.

@@ -1,10 +1,10 @@
 //! Reading requests: what arrives in a handler is parsed and valid.
 
-use std::{borrow::Cow, fmt::Display, str::FromStr};
+use std::{borrow::Cow, fmt::Display, str::FromStr, sync::Arc};
 
 use axum::{
     body::Bytes,
-    extract::{FromRequestParts, Path},
+    extract::{FromRef, FromRequestParts, Path},
     http::{HeaderMap, Method, header, request::Parts},
 };
 use common::{
@@ -15,7 +15,12 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use tracing::{Span, field::display};
 
-use crate::{body::BufferedBody, problem::Problem};
+use crate::{
+    body::BufferedBody,
+    client::{Client, TrustedProxies},
+    problem::Problem,
+    rate_limit::RateLimiter,
+};
 
 /// The query string, parsed as a whole: 422 with every parameter's problem.
 pub(crate) struct ValidQuery<T>(pub(crate) T);
@@ -50,6 +55,24 @@ impl<S: Send + Sync> FromRequestParts<S> for RawBody {
         let buffered = parts.extensions.get().cloned().expect("the router lets bodies arrive before any route");
         let BufferedBody(body) = buffered;
         body.map(Self)
+    }
+}
+
+/// The same of somebody who is not known yet: what of theirs cannot be read counts.
+pub(crate) struct StrangersBody(pub(crate) Bytes);
+
+impl<S: Send + Sync> FromRequestParts<S> for StrangersBody
+where
+    Arc<RateLimiter>: FromRef<S>,
+    TrustedProxies: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let body = RawBody::from_request_parts(parts, state).await;
+        let client = Client::of(parts, TrustedProxies::from_ref(state));
+        body.map(|RawBody(body)| Self(body))
+            .map_err(|problem| Arc::<RateLimiter>::from_ref(state).refuse(client, problem))
     }
 }
 

@@ -31,6 +31,7 @@ mod serve;
 mod signatures;
 mod spool;
 mod state;
+mod strangers;
 mod unreadable;
 mod writes;
 

@@ -46,6 +46,15 @@ impl LogSample {
     }
 }
 
+/// Those that tell of webhooks which are not taken, and why.
+#[derive(Debug, Default)]
+pub(crate) struct RefusalLines {
+    /// Of whoever did not sign as the sender does.
+    pub(crate) forged: LogSample,
+    /// Of whoever may be the sender: we are not told how to tell.
+    pub(crate) not_configured: LogSample,
+}
+
 #[cfg(test)]
 mod tests {
     use tokio::time::Instant;

@@ -342,10 +342,6 @@ impl Problem {
         }
     }
 
-    pub(crate) fn is_too_many_requests(&self) -> bool {
-        self.status == StatusCode::TOO_MANY_REQUESTS
-    }
-
     /// Its stable name.
     pub(crate) fn kind(&self) -> String {
         format!("urn:norvalt:problem:{}", self.slug)

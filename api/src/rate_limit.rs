@@ -72,6 +72,15 @@ impl<K: Eq + Hash + Copy> RateLimiter<K> {
         Ok(())
     }
 
+    /// Takes back that a client did something once: it was somebody authentic.
+    pub(crate) fn forgive(&self, client: K) {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = buckets.full_at(client).and_then(|full_at| full_at.checked_sub(self.interval));
+        if let Some(before) = before {
+            buckets.remember(client, before, Instant::now(), self.burst);
+        }
+    }
+
     /// Whether a client is below its limit, without counting the request: it may yet turn out to be authentic.
     pub(crate) fn allows(&self, client: K) -> Result<(), Problem> {
         let buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
@@ -134,5 +143,25 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let client = Client::of(parts, TrustedProxies::from_ref(state));
         Arc::<RateLimiter>::from_ref(state).check(client).map(|()| Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::RateLimiter;
+
+    #[test]
+    fn what_is_forgiven_does_not_count() {
+        let limiter = RateLimiter::<u8>::every((2, Duration::from_hours(1)));
+        for _ in 0..10 {
+            assert!(limiter.check(1).is_ok());
+            limiter.forgive(1);
+        }
+        limiter.forgive(2);
+        for client in [1, 2] {
+            assert!(limiter.check(client).is_ok() && limiter.check(client).is_ok() && limiter.check(client).is_err());
+        }
     }
 }

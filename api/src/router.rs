@@ -19,7 +19,9 @@ use crate::{
     body::{self, BodyLimits, JSON, JSON_TIME},
     cors, framing,
     inbound::{
-        adf, email, facebook,
+        adf,
+        door::{self, Door},
+        email, facebook,
         form::{self, FORM},
         reports,
     },
@@ -105,13 +107,15 @@ fn form_routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(form::submit))
 }
 
-/// For whoever passes inquiries on.
-fn sender_routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(adf::receive))
-        .routes(routes!(facebook::verify, facebook::receive))
-        .routes(routes!(reports::receive))
-        .routes(routes!(reports::sms))
+/// For whoever passes inquiries on, and what else providers tell.
+fn sender_routes() -> [(OpenApiRouter<AppState>, Door); 4] {
+    let routes = OpenApiRouter::new;
+    [
+        (routes().routes(routes!(adf::receive)), Door::Adf),
+        (routes().routes(routes!(facebook::verify, facebook::receive)), Door::Facebook),
+        (routes().routes(routes!(reports::receive)), Door::Reports),
+        (routes().routes(routes!(reports::sms)), Door::Sms),
+    ]
 }
 
 /// For those who receive mails for us, which may be long.
@@ -133,11 +137,9 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     let all = OpenApiRouter::with_openapi(Document::openapi())
         .nest("/api/v1", member_routes())
         .merge(webhook_routes())
-        .merge(form_routes())
-        .merge(sender_routes())
-        .merge(mail_routes())
-        .merge(service_routes());
-    let mut document = all.into_openapi();
+        .merge(form_routes());
+    let all = sender_routes().into_iter().fold(all, |all, (routes, _)| all.merge(routes));
+    let mut document = all.merge(mail_routes()).merge(service_routes()).into_openapi();
     openapi::finish(&mut document);
     document
 }
@@ -173,23 +175,23 @@ pub(crate) fn router(state: AppState, cors_origins: &[String]) -> Router {
         writes(),
     ));
     let form_limits = BodyLimits { bytes: FORM, time: FORM_TIME, memory: FairMemory::new(FORMS, FORMS_SHARE) };
-    let forms = Router::from(form_routes())
-        .layer((
-            from_fn_with_state(state.trusted_proxies, body::of_address),
-            from_fn_with_state(form_limits, body::buffer),
+    let through = |routes: OpenApiRouter<AppState>, door, limits| {
+        Router::from(routes).layer((
+            from_fn_with_state((state.clone(), door), door::enter),
+            from_fn_with_state(limits, body::buffer),
             time(),
             writes(),
         ))
-        .route("/webhooks/form/{key}", options(form::preflight));
-    let senders = Router::from(sender_routes())
+    };
+    let forms = through(form_routes(), Door::Form, form_limits).route("/webhooks/form/{key}", options(form::preflight));
+    let of_senders = limits();
+    let senders = sender_routes().into_iter().map(|(routes, door)| through(routes, door, of_senders.clone()));
+    let senders = senders.fold(Router::new(), Router::merge);
+    // Nothing is read of their bodies.
+    let returns = Router::new()
         .route("/webhooks/facebook/oauth", get(facebook_login::come_back_here))
         .route("/unsubscribe/{tag}", get(unsubscribe::page).post(unsubscribe::unsubscribe))
-        .layer((
-            from_fn_with_state(state.trusted_proxies, body::of_address),
-            from_fn_with_state(limits(), body::buffer),
-            time(),
-            writes(),
-        ));
+        .layer((time(), writes()));
     // Their bodies have a time limit of their own.
     let mail_time = TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, MAIL_TIME);
     let mails = Router::from(mail_routes()).layer((mail_time, writes()));
@@ -212,6 +214,7 @@ pub(crate) fn router(state: AppState, cors_origins: &[String]) -> Router {
             Router::from(webhooks)
                 .merge(forms)
                 .merge(senders)
+                .merge(returns)
                 .merge(mails)
                 .method_not_allowed_fallback(method_not_allowed),
         )

@@ -10,6 +10,7 @@ use crate::{
     auth::Authenticator,
     client::TrustedProxies,
     idempotency::UnderWay,
+    log_sample::RefusalLines,
     metrics::Metrics,
     quota::{InboundQuota, WriteQuota},
     rate_limit::{FormLimits, RateLimiter},
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) clerk_instance: Option<Arc<ClerkInstanceId>>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) rate_limiter: Arc<RateLimiter>,
+    pub(crate) refusal_lines: RefusalLines,
     /// Where long mails are kept.
     pub(crate) spool: Spool,
     pub(crate) form_limits: Arc<FormLimits>,

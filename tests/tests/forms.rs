@@ -75,6 +75,27 @@ async fn a_form_is_a_lead_as_soon_as_it_is_answered() {
 }
 
 #[tokio::test]
+async fn nothing_that_a_page_sends_is_changed_or_refused() {
+    let app = TestApp::start().await;
+    let kari = app.dealership("Tesla Oslo").await.admin();
+    let path = path(&kari).await;
+    let sent = r#"{"email":"ola@example.no","nr":12345678901234567890123,"far":1e400,"pris":[1.50,249000],
+                   "_nonce":"a\u0000b","x\u0000":"\u0000y"}"#;
+    let form = app.request(Method::POST, &path).header(header::CONTENT_TYPE, "application/json").body(sent);
+    let id = receipt(&Answer::of(form).await.expect(200));
+    let lead = kari.get(&format!("/api/v1/leads/{id}")).await.expect(200);
+    let kept = json!({ "nr": "12345678901234567890123", "far": "1e400", "pris": ["1.50", 249_000], "x": "y" });
+    assert_eq!(lead["source_metadata"], kept);
+    // What tracing and error reporting add to each request of the page.
+    let added = "content-type, traceparent, tracestate, baggage, sentry-trace, x-datadog-trace-id";
+    let preflight = app.request(Method::OPTIONS, &path).header(header::ORIGIN, "https://a.example");
+    let preflight = preflight.header(header::ACCESS_CONTROL_REQUEST_METHOD, "POST");
+    let preflight = Answer::of(preflight.header(header::ACCESS_CONTROL_REQUEST_HEADERS, added)).await;
+    assert_eq!(preflight.headers[header::ACCESS_CONTROL_ALLOW_HEADERS], added);
+    assert!(!preflight.headers.contains_key(header::ACCESS_CONTROL_ALLOW_CREDENTIALS));
+}
+
+#[tokio::test]
 async fn who_is_known_writes_to_their_open_lead_and_is_not_told_so() {
     let app = TestApp::start().await;
     let oslo = app.dealership("Tesla Oslo").await;

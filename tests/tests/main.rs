@@ -55,6 +55,7 @@ mod sending;
 mod service;
 mod side_by_side;
 mod soak;
+mod strangers;
 mod surface;
 mod tenancy;
 mod tokens;

@@ -17,10 +17,10 @@ use serde_json::json;
 use sqlx::raw_sql;
 use tests::{
     answer::Answer,
-    app::{TestApp, WEBHOOK_SECRET},
+    app::{MAIL_SECRET, META_SECRET, TestApp, WEBHOOK_SECRET},
     balancer::connect,
     clerk_events::deleted,
-    processes::{command_after, deliver, resident_memory, start_api, start_api_as},
+    processes::{command, command_after, deliver, resident_memory, start_api_as},
 };
 use tokio::{
     io::AsyncWriteExt,
@@ -123,7 +123,11 @@ async fn whoever_sends_slowly_takes_memory_from_nobody() {
     const EACH: usize = 40;
     let app = TestApp::start().await;
     let (hostile, oslo) = (app.dealership("Hostile").await.admin().token(), app.dealership("Tesla Oslo").await.admin());
-    let (process, url) = start_api(&app.database_url, &app.clerk).await;
+    let bergen = app.dealership("VW Bergen").await.id;
+    let mut command = command("api", &app.database_url);
+    command.env("PUBLIC_URL", "https://api.norvalt.example").env("FACEBOOK_APP_SECRETS", META_SECRET);
+    command.env("RESEND_WEBHOOK_SECRET", WEBHOOK_SECRET).env("INBOUND_MAIL_SECRETS", MAIL_SECRET);
+    let (process, url) = start_api_as(command, &app.clerk).await;
     let address = url.strip_prefix("http://").expect("an address");
     let before = resident_memory(&process);
     let now = Clock::system().now().timestamp();
@@ -135,6 +139,13 @@ async fn whoever_sends_slowly_takes_memory_from_nobody() {
         unfinished("POST /api/v1/leads", "Authorization: Bearer x.y.z\r\n"),
         unfinished("POST /webhooks/clerk", ""),
         unfinished("POST /webhooks/clerk", &plausible),
+        unfinished("POST /webhooks/form/nobodys", ""),
+        unfinished(&format!("POST /webhooks/form/{bergen}"), ""),
+        unfinished("POST /webhooks/adf/nobodys", ""),
+        unfinished("POST /webhooks/facebook", &format!("X-Hub-Signature-256: sha256={}\r\n", "a".repeat(64))),
+        unfinished("POST /webhooks/resend/events", &plausible),
+        unfinished("POST /webhooks/twilio/sms", "X-Twilio-Signature: L/OH5YylLD5NRKLltdqwSvS0BnU=\r\n"),
+        unfinished("POST /webhooks/email/raw", "X-Norvalt-Signature: sha256=aa\r\n"),
         unfinished(
             "POST /api/v1/leads",
             &format!("Content-Type: application/json\r\nAuthorization: Bearer {hostile}\r\n"),
@@ -267,14 +278,18 @@ async fn the_address_for_operators_takes_nothing_from_the_public_one() {
 #[tokio::test]
 async fn whoever_is_not_known_may_not_ask_for_everything_all_the_time() {
     let app = TestApp::start_with(|config| (config.clients.anonymous_burst, config.trusted_proxies) = (10, 1)).await;
-    let kari = app.dealership("Tesla Oslo").await.admin();
+    let oslo = app.dealership("Tesla Oslo").await;
+    let kari = oslo.admin();
     let from = |address: &str, method: Method, path: &str| {
         app.request(method, path).header("x-forwarded-for", format!("6.6.6.6, {address}"))
     };
     let forged = |n: u8| from(&format!("203.0.113.{n}"), Method::GET, "/api/v1/leads").bearer_auth("x.y.z");
     let unsigned = |n: u8| from(&format!("203.0.113.{n}"), Method::POST, "/webhooks/clerk").body("{}");
     let public = |n: u8, path: &str| from(&format!("203.0.113.{n}"), Method::GET, path);
-    let attempts: [(&str, &dyn Fn() -> reqwest::RequestBuilder); 7] = [
+    let posted = |n: u8, path: &str| from(&format!("203.0.113.{n}"), Method::POST, path).body("{}");
+    let signed = |n: u8, path: &str, name: &str, value: &str| posted(n, path).header(name, value);
+    let meta = format!("sha256={}", "a".repeat(64));
+    let attempts: [(&str, &dyn Fn() -> reqwest::RequestBuilder); 17] = [
         ("a bad token", &|| forged(1)),
         ("no token", &|| public(2, "/api/v1/leads")),
         ("a bad signature", &|| unsigned(3)),
@@ -282,16 +297,32 @@ async fn whoever_is_not_known_may_not_ask_for_everything_all_the_time() {
         ("the document", &|| public(5, "/openapi.json")),
         ("the page", &|| public(6, "/docs/")),
         ("nothing", &|| public(7, "/wp-login.php")),
+        ("a form of nobody's", &|| posted(9, "/webhooks/form/nobodys")),
+        ("what is no form", &|| posted(10, &format!("/webhooks/form/{}", oslo.id)).body("[]")),
+        ("ADF for nobody", &|| posted(11, "/webhooks/adf/nobodys")),
+        ("an unsigned lead ad", &|| posted(12, "/webhooks/facebook")),
+        ("a wrongly signed lead ad", &|| signed(13, "/webhooks/facebook", "x-hub-signature-256", &meta)),
+        ("reports of nobody", &|| posted(14, "/webhooks/nobody/events")),
+        ("reports of who is not configured", &|| posted(15, "/webhooks/sendgrid/events")),
+        ("an unsigned text message", &|| posted(16, "/webhooks/twilio/sms")),
+        ("a wrongly signed text message", &|| {
+            signed(17, "/webhooks/twilio/sms", "x-twilio-signature", "L/OH5YylLD5NRKLltdqwSvS0BnU=")
+        }),
+        ("mail of nobody", &|| posted(18, "/webhooks/email/nobody")),
     ];
     for (what, attempt) in attempts {
         assert_ne!(Answer::of(attempt()).await.status, 429, "{what} is not limited at first");
         // All at once: one after the other could take a slow machine as long as is allowed.
-        let answers = join_all((0..100).map(|_| Answer::of(attempt()))).await;
+        let answers = join_all((0..130).map(|_| Answer::of(attempt()))).await;
         let limited = answers.into_iter().find(|answer| answer.status == 429);
         let limited = limited.unwrap_or_else(|| panic!("{what} is never limited"));
         assert_eq!(limited.headers["retry-after"], "1", "{what}");
         limited.expect_problem(429, "too-many-requests");
     }
+    // A provider of mail tries again after any 503.
+    assert_eq!(Answer::of(posted(19, "/webhooks/email/raw")).await.status, 401);
+    let mails = join_all((0..100).map(|_| Answer::of(posted(19, "/webhooks/email/raw")))).await;
+    assert!(mails.iter().any(|answer| answer.status == 503), "mail that is not signed is never limited");
     // Authenticated requests are not limited, nor are health checks, nor other clients.
     for _ in 0..30 {
         Answer::of(public(1, "/api/v1/leads").bearer_auth(kari.token())).await.expect(200);

@@ -17,7 +17,7 @@ use common::{
 use serde_json::json;
 
 use super::email::MailReceipt;
-use crate::{client::Client, extract::RawBody, openapi::FormProblems, problem::Problem, state::AppState};
+use crate::{extract::RawBody, openapi::FormProblems, problem::Problem, state::AppState};
 
 /// Takes an ADF document. Each of its prospects becomes a lead, or a message of one.
 #[utoipa::path(
@@ -29,12 +29,10 @@ use crate::{client::Client, extract::RawBody, openapi::FormProblems, problem::Pr
 pub(crate) async fn receive(
     State(state): State<AppState>,
     Extension(trace): Extension<Trace>,
-    client: Client,
     Path(key): Path<String>,
     headers: HeaderMap,
     RawBody(body): RawBody,
 ) -> Result<Json<MailReceipt>, Problem> {
-    state.form_limits.check(client, &key)?;
     let permit = state.admission.visitor().await?;
     let entered = permit.db().enter_source(SourceKind::Adf.as_str(), &key).await?;
     let Some(EnteredSource { mut tx, id }) = entered else { return Err(Problem::no_such_form()) };

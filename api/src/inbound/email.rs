@@ -17,13 +17,13 @@ use serde::Serialize;
 use tokio::task::spawn_blocking;
 use utoipa::ToSchema;
 
-use super::sender::require_authentic;
 use crate::{
     client::Client,
     openapi::MailProblems,
     problem::Problem,
     signatures::mail::{authenticity, before_the_body},
     state::AppState,
+    strangers::require_authentic,
 };
 
 /// What became of a mail.
@@ -58,7 +58,9 @@ pub(crate) async fn receive(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let Ok(provider) = provider.parse::<Provider>() else { return Problem::no_such_route().into_response() };
+    let Ok(provider) = provider.parse::<Provider>() else {
+        return state.rate_limiter.refuse(client, Problem::no_such_route()).into_response();
+    };
     match take(&state, client, provider, &headers, body, &trace).await {
         Ok(is_new) => {
             state.metrics.webhook(Source::Email, if is_new { "accepted" } else { "duplicate" });
@@ -90,9 +92,13 @@ async fn take(
     trace: &Trace,
 ) -> Result<bool, Problem> {
     // Whoever shows at once that they are not the provider need not send a long mail first.
-    let require = |authenticity| require_authentic(authenticity, state, client, provider.as_str());
+    let require = |authenticity| require_authentic(authenticity, state, client, provider.as_str(), headers);
     require(before_the_body(&state.senders.mail, provider, headers))?;
-    let arrived = state.spool.take(client, body).await?;
+    let arrived = state.spool.take(client, body).await;
+    let arrived = arrived.map_err(|problem| match problem.status() {
+        status if status.is_server_error() => problem,
+        _ => state.rate_limiter.refuse(client, problem),
+    })?;
     let body = state.spool.whole(arrived).await?;
     require(authenticity(&state.senders.mail, provider, headers, &body))?;
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();

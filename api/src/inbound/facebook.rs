@@ -20,12 +20,13 @@ use serde_json::json;
 use super::email::MailReceipt;
 use crate::{
     client::Client,
-    extract::{RawBody, decode_query},
+    extract::{StrangersBody, decode_query},
     openapi::MailProblems,
     problem::Problem,
     rate_limit::RateLimited,
-    signatures::meta,
+    signatures::{mail::Authenticity, meta},
     state::AppState,
+    strangers::require_authentic,
 };
 
 /// Tells Meta that the address is ours.
@@ -52,16 +53,10 @@ pub(crate) async fn receive(
     Extension(trace): Extension<Trace>,
     client: Client,
     headers: HeaderMap,
-    RawBody(body): RawBody,
+    StrangersBody(body): StrangersBody,
 ) -> Result<Response, Problem> {
-    if state.senders.meta_secrets.is_empty() {
-        return Err(Problem::not_ready("Facebook is not configured here; set FACEBOOK_APP_SECRETS."));
-    }
-    if !meta::is_authentic(&state.senders.meta_secrets, &headers, &body) {
-        state.metrics.webhook(Source::Facebook, "rejected");
-        tracing::warn!("a webhook of Facebook's refused: it is not signed with the app's secret");
-        return Err(state.rate_limiter.refuse(client, Problem::not_the_sender()));
-    }
+    let authenticity = Authenticity::of(Some(meta::is_authentic(&state.senders.meta_secrets, &headers, &body)));
+    require(authenticity, &state, client, &headers)?;
     let changes = read_webhook(&body).map_err(|_| Problem::unreadable("The body is not a webhook of Meta's."))?;
     let permit = state.admission.webhook().await?;
     let mut tx = permit.db().system_for_request().await?;
@@ -78,6 +73,17 @@ pub(crate) async fn receive(
         state.metrics.webhook(Source::Facebook, outcome);
     }
     Ok(Json(MailReceipt::of(outcomes.contains(&"accepted"))).into_response())
+}
+
+/// Before a body is read: whoever cannot be Meta need not send it.
+pub(super) fn before_the_body(state: &AppState, client: Client, headers: &HeaderMap) -> Result<(), Problem> {
+    let is_configured = !state.senders.meta_secrets.is_empty();
+    require(Authenticity::can_be(is_configured.then(|| meta::is_plausible(headers))), state, client, headers)
+}
+
+fn require(authenticity: Authenticity, state: &AppState, client: Client, headers: &HeaderMap) -> Result<(), Problem> {
+    require_authentic(authenticity, state, client, "facebook", headers)
+        .inspect_err(|_| state.metrics.webhook(Source::Facebook, "rejected"))
 }
 
 async fn store_lead(

@@ -3,7 +3,7 @@
 use axum::{
     Extension, Json,
     extract::{Path, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use common::{
@@ -20,7 +20,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::door::before_a_keyed_body;
 use crate::{
+    body::is_short,
     client::Client,
     extract::RawBody,
     openapi::FormProblems,
@@ -61,8 +63,8 @@ pub(crate) struct FormReceipt {
 pub(crate) async fn submit(
     State(state): State<AppState>,
     Extension(trace): Extension<Trace>,
-    client: Client,
     Path(key): Path<String>,
+    busy: Option<Extension<Busy>>,
     headers: HeaderMap,
     RawBody(body): RawBody,
 ) -> Response {
@@ -82,9 +84,9 @@ pub(crate) async fn submit(
         Ok(submission) => submission,
         Err(error) => return open_to_all(unreadable(&error).into_response()),
     };
-    let done = match state.form_limits.check(client, &key) {
-        Ok(()) => receive(&state, &key, &submission, &received).await,
-        Err(problem) => Err(Refusal { problem, settings: None }),
+    let done = match busy {
+        None => receive(&state, &key, &submission, &received).await,
+        Some(Extension(Busy(problem))) => Err(problem.into()),
     };
     match done {
         Ok((settings, receipt)) => {
@@ -93,6 +95,30 @@ pub(crate) async fn submit(
         }
         Err(refusal) if plain => again(&key, &submission, &refusal, &headers),
         Err(refusal) => open_to_all(refusal.problem.into_response()),
+    }
+}
+
+/// Why a form is not received whose body is read all the same.
+#[derive(Clone)]
+pub(crate) struct Busy(Problem);
+
+/// Before a body is read: who has sent too many forms is told so, and who sends a long one to nobody. To somebody who looks at a
+/// page, what they have typed is shown again, if it is not long.
+pub(super) async fn before_the_body(
+    state: &AppState,
+    client: Client,
+    key: &str,
+    parts: &mut Parts,
+) -> Result<(), Box<Response>> {
+    let (is_short, plain) = (is_short(&parts.headers), wants_page(&parts.headers));
+    match before_a_keyed_body(state, client, SourceKind::Form, key, is_short).await {
+        Ok(()) => Ok(()),
+        Err(problem) if plain && is_short => {
+            parts.extensions.insert(Busy(problem));
+            Ok(())
+        }
+        Err(problem) if plain => Err(again(key, &Submission::default(), &problem.into(), &parts.headers).into()),
+        Err(problem) => Err(open_to_all(problem.into_response()).into()),
     }
 }
 
@@ -255,13 +281,17 @@ fn open_to_all(mut response: Response) -> Response {
     response
 }
 
-/// Lets any page ask: what a page may not send is parked, and its answer is not shown to it.
-pub(crate) async fn preflight() -> Response {
+/// Lets any page ask: what a page may not send is parked, and its answer is not shown to it. Every request header is permitted:
+/// what a page's tracing and error reporting add to each of its requests grants nothing, and no cookie is read.
+pub(crate) async fn preflight(headers: HeaderMap) -> Response {
+    let usual = HeaderValue::from_static("content-type, accept");
+    let asked = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned().unwrap_or(usual);
     let headers = [
-        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
-        (header::ACCESS_CONTROL_ALLOW_METHODS, "POST"),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, "content-type, accept"),
-        (header::ACCESS_CONTROL_MAX_AGE, "3600"),
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("POST")),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, asked),
+        (header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("3600")),
+        (header::VARY, HeaderValue::from_static("Access-Control-Request-Headers")),
     ];
     (StatusCode::NO_CONTENT, headers).into_response()
 }

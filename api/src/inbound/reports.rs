@@ -11,22 +11,24 @@ use common::{
     ids::DealershipId,
     intake::{number_of_sms, receive_sms},
     outbox::{Reporter, receive_reports},
+    secrets::Secret,
     sending_accounts::tokens_of_number,
     telemetry::Trace,
 };
 
-use super::{email::MailReceipt, sender::require_authentic};
+use super::email::MailReceipt;
 use crate::{
     client::Client,
-    extract::{RawBody, decode_query},
+    extract::{StrangersBody, decode_query},
     openapi::MailProblems,
     problem::Problem,
     signatures::{
-        mail::{Authenticity, has_login, is_sendgrids},
-        svix::is_signed,
+        mail::{Authenticity, has_login, has_sendgrids_header, is_sendgrids},
+        svix::{check_headers, is_signed},
         twilio,
     },
     state::AppState,
+    strangers::require_authentic,
 };
 
 /// Takes what `sendgrid`, `resend`, `postmark` or `twilio` reports of messages: each is written down once, in whatever order it
@@ -44,11 +46,11 @@ pub(crate) async fn receive(
     Path(provider): Path<String>,
     uri: Uri,
     headers: HeaderMap,
-    RawBody(body): RawBody,
+    StrangersBody(body): StrangersBody,
 ) -> Result<Response, Problem> {
     let reporter: Reporter = provider.parse().map_err(|_| Problem::no_such_route())?;
     let authenticity = authenticity(&state, reporter, &headers, &uri, &body);
-    require_authentic(authenticity, &state, client, reporter.as_str())
+    require_authentic(authenticity, &state, client, reporter.as_str(), &headers)
         .inspect_err(|_| state.metrics.webhook(Source::Report, "rejected"))?;
     let query = decode_query(uri.query().unwrap_or_default()).unwrap_or_default();
     let tag = query.iter().find(|(name, _)| name == "tag").map(|(_, tag)| tag.as_str());
@@ -79,12 +81,11 @@ pub(crate) async fn sms(
     client: Client,
     uri: Uri,
     headers: HeaderMap,
-    RawBody(body): RawBody,
+    StrangersBody(body): StrangersBody,
 ) -> Result<Response, Problem> {
-    let own = owner_of_number(&state, &headers, &uri, &body).await?;
+    let own = owner_of_number(&state, client, &headers, &uri, &body).await?;
     if own.is_none() {
-        require_authentic(twilios(&state, &headers, &uri, &body), &state, client, "twilio")
-            .inspect_err(|_| state.metrics.webhook(Source::Sms, "rejected"))?;
+        require_twilio(twilios(&state, &headers, &uri, &body), &state, client, &headers)?;
     }
     let permit = state.admission.webhook().await?;
     let mut tx = permit.db().system_for_request().await?;
@@ -100,6 +101,7 @@ pub(crate) async fn sms(
 /// gets the messages of a number by naming it.
 async fn owner_of_number(
     state: &AppState,
+    client: Client,
     headers: &HeaderMap,
     uri: &Uri,
     body: &[u8],
@@ -107,11 +109,64 @@ async fn owner_of_number(
     let (Some(url), Some((account, number))) = (&state.addresses.public_url, number_of_sms(body)) else {
         return Ok(None);
     };
+    // Only the database tells whether it is authentic. Until then it counts: a stranger does not ask the database without end.
+    let counted = state.rate_limiter.check(client);
+    counted.inspect_err(|_| state.metrics.webhook(Source::Sms, "rejected"))?;
+    let tokens = candidates(state, &account, &number).await;
+    state.rate_limiter.forgive(client);
+    let is_theirs = |token| twilio::is_authentic(token, headers, &format!("{url}{uri}"), body);
+    Ok(tokens?.iter().find(|(_, token)| is_theirs(token)).map(|(dealership, _)| *dealership))
+}
+
+async fn candidates(state: &AppState, account: &str, number: &str) -> Result<Vec<(DealershipId, Secret)>, Problem> {
     let permit = state.admission.visitor().await?;
     let mut tx = permit.db().system_for_request().await?;
-    let tokens = tokens_of_number(&mut tx, &state.keyring, &account, &number).await?;
-    let is_theirs = |token| twilio::is_authentic(token, headers, &format!("{url}{uri}"), body);
-    Ok(tokens.iter().find(|(_, token)| is_theirs(token)).map(|(dealership, _)| *dealership))
+    Ok(tokens_of_number(&mut tx, &state.keyring, account, number).await?)
+}
+
+/// Before a body is read: whoever cannot be who they say need not send it.
+pub(super) fn before_the_body(
+    state: &AppState,
+    client: Client,
+    provider: &str,
+    headers: &HeaderMap,
+) -> Result<(), Problem> {
+    let Ok(reporter) = provider.parse::<Reporter>() else {
+        return Err(state.rate_limiter.refuse(client, Problem::no_such_route()));
+    };
+    let senders = &state.senders.reports;
+    let authenticity = match reporter {
+        Reporter::Sendgrid => {
+            Authenticity::can_be(senders.sendgrid_key.as_ref().map(|_| has_sendgrids_header(headers)))
+        }
+        Reporter::Postmark => Authenticity::of(senders.postmark_login.as_ref().map(|login| has_login(login, headers))),
+        Reporter::Resend => {
+            Authenticity::can_be(senders.resend_secrets.as_ref().map(|_| check_headers(headers).is_ok()))
+        }
+        Reporter::Twilio => {
+            let told = senders.twilio_token.as_ref().zip(state.addresses.public_url.as_ref());
+            Authenticity::can_be(told.map(|_| twilio::is_plausible(headers)))
+        }
+    };
+    require_authentic(authenticity, state, client, reporter.as_str(), headers)
+        .inspect_err(|_| state.metrics.webhook(Source::Report, "rejected"))
+}
+
+/// The same of a text message, which may be of a dealership's own account.
+pub(super) fn before_the_body_of_sms(state: &AppState, client: Client, headers: &HeaderMap) -> Result<(), Problem> {
+    let is_configured = state.addresses.public_url.is_some();
+    let authenticity = Authenticity::can_be(is_configured.then(|| twilio::is_plausible(headers)));
+    require_twilio(authenticity, state, client, headers)
+}
+
+fn require_twilio(
+    authenticity: Authenticity,
+    state: &AppState,
+    client: Client,
+    headers: &HeaderMap,
+) -> Result<(), Problem> {
+    require_authentic(authenticity, state, client, "twilio", headers)
+        .inspect_err(|_| state.metrics.webhook(Source::Sms, "rejected"))
 }
 
 fn authenticity(state: &AppState, reporter: Reporter, headers: &HeaderMap, uri: &Uri, body: &[u8]) -> Authenticity {

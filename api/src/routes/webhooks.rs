@@ -2,7 +2,7 @@ use axum::{
     Extension, Json,
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, Response, StatusCode, header},
+    http::{HeaderMap, Response, StatusCode},
     middleware::Next,
     response::IntoResponse,
 };
@@ -15,8 +15,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    client::Client, extract::RawBody, memory::Owner, openapi::WebhookProblems, problem::Problem, signatures,
-    state::AppState,
+    body::is_short, client::Client, extract::StrangersBody, memory::Owner, openapi::WebhookProblems, problem::Problem,
+    signatures, state::AppState, strangers::refuse,
 };
 
 /// What became of a webhook.
@@ -44,8 +44,8 @@ impl Accepted {
     }
 }
 
-/// What of a body is read, in bytes, for a client who has been refused too often to be believed. Clerk's events are smaller.
-const DOUBTED: u64 = 64 * 1024;
+/// Whose webhooks these are, in the log.
+const CLERK: &str = "clerk";
 
 /// Lets a webhook's body be read if its headers can be those of an authentic one.
 pub(crate) async fn check_headers(
@@ -56,14 +56,10 @@ pub(crate) async fn check_headers(
 ) -> Response<Body> {
     if let Err(reason) = signatures::svix::check_headers(request.headers()) {
         state.metrics.webhook(Source::Clerk, "rejected");
-        let problem = state.rate_limiter.refuse(client, Problem::invalid_signature());
-        if !problem.is_too_many_requests() {
-            tracing::warn!(%reason, "webhook refused");
-        }
-        return problem.into_response();
+        return refuse(&state, client, CLERK, Problem::invalid_signature(), &reason).into_response();
     }
-    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if length.is_none_or(|length: u64| length > DOUBTED)
+    // Of a client who has been refused too often to be believed, a long body is not read.
+    if !is_short(request.headers())
         && let Err(problem) = state.rate_limiter.allows(client)
     {
         state.metrics.webhook(Source::Clerk, "rejected");
@@ -92,11 +88,11 @@ pub(crate) async fn clerk(
     Extension(trace): Extension<Trace>,
     client: Client,
     headers: HeaderMap,
-    RawBody(body): RawBody,
+    StrangersBody(body): StrangersBody,
 ) -> Result<(StatusCode, Option<Extension<Accepted>>, Json<Receipt>), Problem> {
-    let svix_id = state.signatures.verify(&headers, &body).map_err(|problem| {
+    let svix_id = state.signatures.verify(&headers, &body).map_err(|reason| {
         state.metrics.webhook(Source::Clerk, "rejected");
-        state.rate_limiter.refuse(client, problem)
+        refuse(&state, client, CLERK, Problem::invalid_signature(), &reason)
     })?;
     let delivery = Delivery { svix_id, body: &body, trace_context: Some(&trace.traceparent()) };
     let received = receive(&state, &delivery).await.inspect_err(|_| state.metrics.webhook(Source::Clerk, "failed"))?;

@@ -15,6 +15,8 @@ use super::{is_hmac, is_secret};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Authenticity {
     Authentic,
+    /// Only the body tells.
+    Plausible,
     Forged,
     /// We are not told how to tell.
     NotConfigured,
@@ -26,6 +28,14 @@ impl Authenticity {
             Some(true) => Self::Authentic,
             Some(false) => Self::Forged,
             None => Self::NotConfigured,
+        }
+    }
+
+    /// Before the body is read, which may show that it is not.
+    pub(crate) fn can_be(can_be_authentic: Option<bool>) -> Self {
+        match Self::of(can_be_authentic) {
+            Self::Authentic => Self::Plausible,
+            other => other,
         }
     }
 }
@@ -48,18 +58,22 @@ pub(crate) fn authenticity(
 
 /// Whether something with these headers can be from the provider, before its body is read.
 pub(crate) fn before_the_body(senders: &MailSenders, provider: Provider, headers: &HeaderMap) -> Authenticity {
-    Authenticity::of(match provider {
+    match provider {
         Provider::Sendgrid => {
-            let signed = headers.contains_key("x-twilio-email-event-webhook-signature");
-            senders.sendgrid_key.as_ref().map(|_| signed)
+            Authenticity::can_be(senders.sendgrid_key.as_ref().map(|_| has_sendgrids_header(headers)))
         }
-        Provider::Mailgun => senders.mailgun_key.as_ref().map(|_| true),
-        Provider::Postmark => senders.postmark_login.as_ref().map(|login| has_login(login, headers)),
-        Provider::Raw => {
-            let signed = headers.contains_key("x-norvalt-signature");
-            (!senders.raw_secrets.is_empty()).then(|| signed || is_ours(&senders.raw_secrets, headers, &[]))
+        Provider::Mailgun => Authenticity::can_be(senders.mailgun_key.as_ref().map(|_| true)),
+        Provider::Postmark => Authenticity::of(senders.postmark_login.as_ref().map(|login| has_login(login, headers))),
+        Provider::Raw if headers.contains_key("x-norvalt-signature") => {
+            Authenticity::can_be((!senders.raw_secrets.is_empty()).then_some(true))
         }
-    })
+        Provider::Raw => authenticity(senders, provider, headers, &[]),
+    }
+}
+
+/// Whether a body with these headers can be signed by `SendGrid`.
+pub(crate) fn has_sendgrids_header(headers: &HeaderMap) -> bool {
+    headers.contains_key("x-twilio-email-event-webhook-signature")
 }
 
 /// <https://www.twilio.com/docs/sendgrid/for-developers/parsing-email/securing-your-parse-webhooks>

@@ -5,12 +5,22 @@ use common::secrets::Secret;
 
 use super::{is_hmac, is_secret};
 
+/// Of a signature in hexadecimal.
+const DIGITS: usize = 64;
+
 /// Whether the body is signed with one of the app's secrets, of which several are live during a rotation. The raw bytes
 /// count, in which other letters than those of ASCII are escaped already.
 pub(crate) fn is_authentic(secrets: &[Secret], headers: &HeaderMap, body: &[u8]) -> bool {
-    let signature = headers.get("x-hub-signature-256").and_then(|value| value.to_str().ok());
-    let signature = signature.and_then(|value| value.strip_prefix("sha256="));
-    signature.is_some_and(|signature| secrets.iter().any(|secret| is_hmac(signature, secret, &[body])))
+    signature(headers).is_some_and(|signature| secrets.iter().any(|secret| is_hmac(signature, secret, &[body])))
+}
+
+/// Whether a body with these headers can be signed.
+pub(crate) fn is_plausible(headers: &HeaderMap) -> bool {
+    signature(headers).is_some_and(|signature| signature.len() == DIGITS)
+}
+
+fn signature(headers: &HeaderMap) -> Option<&str> {
+    headers.get("x-hub-signature-256")?.to_str().ok()?.strip_prefix("sha256=")
 }
 
 /// What to answer when Meta asks whether the address is ours: the challenge, if it is one that can be repeated.

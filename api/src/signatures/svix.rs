@@ -5,8 +5,6 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use common::{clock::Clock, config::WebhookSecrets};
 use svix::webhooks::{Webhook, WebhookError};
 
-use crate::problem::Problem;
-
 /// Longest id of a delivery, in bytes. Svix's have about 30.
 const MAX_ID: usize = 255;
 /// How far the sender's clock may be off, in seconds. <https://docs.svix.com/receiving/verifying-payloads/how-manual>
@@ -38,15 +36,15 @@ impl Signatures {
         secrets.iter().map(|secret| Webhook::new(secret.expose())).collect::<Result<_, _>>().map(Self)
     }
 
-    /// The id of an authentic delivery, the same for every attempt. The raw bytes count, before any parsing.
-    pub(crate) fn verify<'h>(&self, headers: &'h HeaderMap, body: &[u8]) -> Result<&'h str, Problem> {
+    /// The id of an authentic delivery, the same for every attempt; for the log, why it is not authentic. The raw bytes count, before
+    /// any parsing.
+    pub(crate) fn verify<'h>(&self, headers: &'h HeaderMap, body: &[u8]) -> Result<&'h str, String> {
         let refusals: Vec<_> = self.0.iter().map_while(|secret| secret.verify(body, headers).err()).collect();
         if refusals.len() == self.0.len() {
             let reasons: Vec<_> = refusals.iter().map(ToString::to_string).collect();
-            tracing::warn!(reason = reasons.join("; "), "webhook refused");
-            return Err(Problem::invalid_signature());
+            return Err(reasons.join("; "));
         }
-        header(headers, "svix-id", "webhook-id").ok_or_else(Problem::invalid_signature)
+        header(headers, "svix-id", "webhook-id").ok_or_else(|| Implausible::NoId.to_string())
     }
 }
 

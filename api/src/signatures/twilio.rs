@@ -5,15 +5,26 @@ use axum::http::HeaderMap;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use common::secrets::Secret;
 
+/// Of a signature.
+const BYTES: usize = 20;
+
 /// Whether a form was posted to `url` by Twilio. What Twilio was told counts, with or without the port: behind a proxy we are
 /// asked under another name.
 pub(crate) fn is_authentic(token: &Secret, headers: &HeaderMap, url: &str, body: &[u8]) -> bool {
-    let signature = headers.get("x-twilio-signature").and_then(|value| value.to_str().ok());
-    let Some(tag) = signature.and_then(|text| STANDARD.decode(text).ok()) else { return false };
+    let Some(tag) = signature(headers) else { return false };
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, token.expose().as_bytes());
     let parameters = parameters(body);
     let urls = [Some(url.to_owned()), without_port(url), with_port(url)];
     urls.into_iter().flatten().any(|url| hmac::verify(&key, (url + &parameters).as_bytes(), &tag).is_ok())
+}
+
+/// Whether a form with these headers can be posted by Twilio.
+pub(crate) fn is_plausible(headers: &HeaderMap) -> bool {
+    signature(headers).is_some_and(|tag| tag.len() == BYTES)
+}
+
+fn signature(headers: &HeaderMap) -> Option<Vec<u8>> {
+    STANDARD.decode(headers.get("x-twilio-signature")?.to_str().ok()?).ok()
 }
 
 /// Names and values, sorted, and each pair once.
