@@ -3,13 +3,16 @@
 use std::fmt::{self, Debug, Write};
 
 use tracing::{
-    Level, Metadata,
+    Level, Metadata, Subscriber,
     field::{Field, Visit},
     span::Record,
 };
 use tracing_subscriber::{
+    Layer,
     field::RecordFields,
-    fmt::{FormatFields, FormattedFields, format::Writer, time::FormatTime},
+    filter::filter_fn,
+    fmt::{FormatFields, FormattedFields, MakeWriter, format::Writer, time::FormatTime},
+    registry::LookupSpan,
 };
 
 use crate::clock::Clock;
@@ -19,19 +22,25 @@ const LEFT_OUT: [&str; 6] = ["request_id", "trace_id", "job_id", "dealership", "
 /// Speak for themselves.
 const UNNAMED: [&str; 4] = ["message", "method", "route", "kind"];
 
+/// Lines of what goes well, and whole ones of what does not.
+pub(super) fn lines<S, W>(to: W, in_colour: bool) -> impl Layer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + Clone + Send + Sync + 'static,
+{
+    let lines = || tracing_subscriber::fmt::layer().with_target(false).with_ansi(in_colour).with_writer(to.clone());
+    let whole = lines().with_filter(filter_fn(|about| about.is_span() || is_told_whole(about)));
+    let brief = lines().with_timer(TimeOfDay(Clock::system())).fmt_fields(Fields);
+    whole.and_then(brief.with_filter(filter_fn(|about| !is_told_whole(about))))
+}
+
 /// Of what is wrong, nothing is left out.
-pub(super) fn is_told_whole(about: &Metadata<'_>) -> bool {
+fn is_told_whole(about: &Metadata<'_>) -> bool {
     about.is_event() && *about.level() <= Level::WARN
 }
 
 /// The seconds of today, in UTC.
-pub(super) struct TimeOfDay(Clock);
-
-impl TimeOfDay {
-    pub(super) fn new() -> Self {
-        Self(Clock::system())
-    }
-}
+struct TimeOfDay(Clock);
 
 impl FormatTime for TimeOfDay {
     fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
@@ -40,7 +49,7 @@ impl FormatTime for TimeOfDay {
 }
 
 /// Fields as people read them.
-pub(super) struct Fields;
+struct Fields;
 
 impl<'w> FormatFields<'w> for Fields {
     fn format_fields<R: RecordFields>(&self, writer: Writer<'w>, fields: R) -> fmt::Result {
@@ -106,19 +115,15 @@ impl Visit for Line<'_> {
 
 #[cfg(test)]
 mod tests {
+    use tracing_subscriber::layer::SubscriberExt;
+
     use super::*;
     use crate::telemetry::written::Written;
 
     #[test]
-    fn a_line_says_what_was_asked_and_what_was_answered_in_one_row() {
+    fn a_line_says_what_was_asked_and_answered_in_one_row_and_all_of_what_is_wrong() {
         let output = Written::default();
-        let subscriber = tracing_subscriber::fmt()
-            .fmt_fields(Fields)
-            .with_target(false)
-            .with_ansi(false)
-            .without_time()
-            .with_writer(output.clone())
-            .finish();
+        let subscriber = tracing_subscriber::registry().with(lines(output.clone(), false));
         tracing::subscriber::with_default(subscriber, || {
             let dealership = tracing::field::Empty;
             let (method, route) = ("GET", "/api/v1/leads");
@@ -126,9 +131,15 @@ mod tests {
             span.record("dealership", "62d3");
             let typed = "c\n\u{1b}[2J";
             span.in_scope(|| tracing::info!(status = 200, to = "a\nb", why = %typed, "answered {typed}å"));
+            span.in_scope(|| tracing::warn!(user = 7, "refused"));
         });
+        let text = output.text();
+        let [brief, whole] = text.lines().collect::<Vec<_>>()[..] else { panic!("a line each: {text}") };
         let answered =
-            r#" INFO request{GET /api/v1/leads}: answered c\n\u{1b}[2Jå status=200 to="a\nb" why=c\n\u{1b}[2J"#;
-        assert_eq!(output.text(), answered.to_owned() + "\n");
+            r#"  INFO request{GET /api/v1/leads}: answered c\n\u{1b}[2Jå status=200 to="a\nb" why=c\n\u{1b}[2J"#;
+        assert_eq!(&brief["00:00:00".len()..], answered);
+        let refused =
+            r#"  WARN request{request_id="01a2" method="GET" route="/api/v1/leads" dealership="62d3"}: refused user=7"#;
+        assert!(whole.ends_with(refused), "{whole}");
     }
 }

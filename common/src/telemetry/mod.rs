@@ -12,7 +12,7 @@ use std::{error::Error, io::IsTerminal, time::Duration};
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::Span;
-use tracing_subscriber::{EnvFilter, Layer, filter::filter_fn, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
 pub use config::{LogFormat, TelemetryConfig, TracesConfig};
 pub use trace::Trace;
@@ -44,12 +44,10 @@ pub fn init(config: &TelemetryConfig, service: &str) -> Telemetry {
         chosen => chosen,
     };
     match format {
-        LogFormat::Text => registry.with(text()).init(),
-        LogFormat::Brief => {
-            let whole = text().with_filter(filter_fn(|about| about.is_span() || brief::is_told_whole(about)));
-            let brief = text().with_timer(brief::TimeOfDay::new()).fmt_fields(brief::Fields);
-            registry.with(whole).with(brief.with_filter(filter_fn(|about| !brief::is_told_whole(about)))).init();
+        LogFormat::Text => {
+            registry.with(tracing_subscriber::fmt::layer().with_target(false).with_ansi(in_colour())).init();
         }
+        LogFormat::Brief => registry.with(brief::lines(std::io::stdout, in_colour())).init(),
         LogFormat::Auto | LogFormat::Json => {
             registry.with(tracing_subscriber::fmt::layer().event_format(JsonLines).fmt_fields(JsonMembers)).init();
         }
@@ -65,11 +63,6 @@ pub fn init(config: &TelemetryConfig, service: &str) -> Telemetry {
             .ok()
     });
     Telemetry(exporting)
-}
-
-/// Lines for people.
-fn text<S>() -> tracing_subscriber::fmt::Layer<S> {
-    tracing_subscriber::fmt::layer().with_target(false).with_ansi(in_colour())
 }
 
 /// Whether lines for people are in colour: on a terminal only, unless somebody who passes them on to one says otherwise.
