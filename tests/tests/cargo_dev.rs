@@ -13,6 +13,7 @@ use dev::{
     ownership::{self, NotOurs},
     random,
 };
+use reqwest::{Client, Method};
 use serde_json::Value;
 use sqlx::PgConnection;
 use tests::{
@@ -255,6 +256,15 @@ async fn one_page_says_all_and_its_commands_work() {
 
     let kari = screen.iter().find(|line| line.contains("Kari Nordmann")).expect("she works there");
     assert!(kari.contains("Kari Nordmann, admin") && kari.contains("Tesla Oslo"), "{kari}");
+    let api = screen.iter().find_map(|line| line.strip_prefix("API ")?.split_whitespace().next()).expect("its address");
+    for (origin, allowed) in
+        [("http://localhost:3000", true), ("http://127.0.0.1:3001", true), ("http://localhost:4000", false)]
+    {
+        let preflight = Client::new().request(Method::OPTIONS, format!("{api}/leads")).header("origin", origin);
+        let answer = preflight.header("access-control-request-method", "GET").send().await.expect("it answers");
+        let said = answer.headers().get("access-control-allow-origin").is_some_and(|said| said == origin);
+        assert_eq!(said, allowed, "a dashboard that is being developed, on {origin}");
+    }
     let script = script(screen, &directory);
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     let mut shell = Command::new("sh");
