@@ -125,15 +125,20 @@ pub async fn page(tx: &mut TenantTx, filter: &LeadFilter) -> Result<LeadPage> {
     if more {
         items.pop();
     }
-    let next_cursor = items.last().filter(|_| more).map(|last| Cursor::after(last).to_string());
+    let next = items.last().filter(|_| more).map(Cursor::after);
     let skipped = filter.skipped();
-    let total = match &filter.paging {
+    let shown = skipped + i64::try_from(items.len()).unwrap_or(i64::MAX);
+    let total = match (&filter.paging, &next) {
         // The page has shown all that there are.
-        Paging::Offset(_) if !more && (skipped == 0 || !items.is_empty()) => {
-            skipped + i64::try_from(items.len()).unwrap_or(i64::MAX)
+        (Paging::Offset(_), None) if skipped == 0 || !items.is_empty() => shown,
+        // What is before its end was looked through for the page.
+        (Paging::Offset(_), Some(end)) if !filter.passes_all() => {
+            shown + count_after(tx, filter, search.as_ref(), Some(end)).await?
         }
-        _ => total(tx, filter, search.as_ref()).await?,
+        _ if filter.passes_all() => count_all(tx).await?,
+        _ => count_after(tx, filter, search.as_ref(), None).await?,
     };
+    let next_cursor = next.map(|end| end.to_string());
     let pages = page_count(total, filter.limit);
     Ok(LeadPage { items, total, page: skipped / filter.limit + 1, pages, limit: filter.limit, next_cursor })
 }
@@ -156,26 +161,40 @@ async fn prepare(tx: &mut TenantTx, filter: &LeadFilter) -> Result<Option<Search
     Ok(folded.map(|folded| Search::of(&folded)))
 }
 
-/// Exactly how many leads pass the filter. Of all of them most have been counted before: `docs/adr/0007-exact-totals.md`.
-async fn total(tx: &mut TenantTx, filter: &LeadFilter, search: Option<&Search>) -> Result<i64> {
-    let mut query = QueryBuilder::new("-- leads::total\nSELECT ");
-    if filter.passes_all() {
-        query.push("d.leads_counted + (SELECT count(*) FROM leads WHERE dealership_id = ").push_bind(tx.dealership());
-        query.push(" AND created_at >= d.leads_counted_before) FROM dealerships d WHERE d.id = $1");
-    } else {
-        query.push("count(*) FROM leads WHERE ");
-        push_conditions(&mut query, tx, filter, search);
-    }
+/// Exactly how many leads there are. Most of them have been counted before: `docs/adr/0007-exact-totals.md`.
+async fn count_all(tx: &mut TenantTx) -> Result<i64> {
+    let count = sqlx::query_scalar(
+        "-- leads::total
+         SELECT d.leads_counted + (SELECT count(*) FROM leads WHERE dealership_id = $1 AND created_at >= d.leads_counted_before)
+         FROM dealerships d WHERE d.id = $1",
+    );
+    Ok(count.bind(tx.dealership()).fetch_one(tx.conn()).await?)
+}
+
+/// Exactly how many leads pass the filter, of those behind a place if there is one.
+async fn count_after(
+    tx: &mut TenantTx,
+    filter: &LeadFilter,
+    search: Option<&Search>,
+    place: Option<&Cursor>,
+) -> Result<i64> {
+    let mut query = QueryBuilder::new("-- leads::total\nSELECT count(*) FROM leads WHERE ");
+    push_conditions(&mut query, tx, filter, search);
+    push_after(&mut query, place);
     Ok(query.build_query_scalar().fetch_one(tx.conn()).await?)
+}
+
+fn push_after(query: &mut QueryBuilder<Postgres>, place: Option<&Cursor>) {
+    if let Some(Cursor { created_at, id }) = place {
+        query.push(" AND (created_at, id) < (").push_bind(*created_at).push(", ").push_bind(*id).push(")");
+    }
 }
 
 /// Which leads, in which order, and which part of them: one more than fits, which tells whether there is a next page.
 fn push_place(query: &mut QueryBuilder<Postgres>, tx: &TenantTx, filter: &LeadFilter, search: Option<&Search>) {
     push_conditions(query, tx, filter, search);
-    if let Paging::After(cursor) = &filter.paging {
-        query.push(" AND (created_at, id) < (").push_bind(cursor.created_at);
-        query.push(", ").push_bind(cursor.id).push(")");
-    }
+    let place = if let Paging::After(cursor) = &filter.paging { Some(cursor) } else { None };
+    push_after(query, place);
     query.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_bind(filter.limit + 1);
     query.push(" OFFSET ").push_bind(filter.skipped());
 }
