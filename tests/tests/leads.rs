@@ -46,6 +46,9 @@ async fn pages_are_stable_and_complete_by_offset_and_by_cursor() {
     for offset in (0..30).step_by(7) {
         let page = oslo.admin().get(&format!("/api/v1/leads?limit=7&offset={offset}")).await.expect(200);
         assert_eq!(page["page"], offset / 7 + 1);
+        let searched =
+            oslo.admin().get(&format!("/api/v1/leads?limit=7&offset={offset}&status=new&search=kunde")).await;
+        assert_eq!(searched.expect(200), page, "all of them are called that, and are new");
         by_offset.extend(names(&page).into_iter().map(str::to_owned));
     }
     assert_eq!(by_offset, names(&whole));
