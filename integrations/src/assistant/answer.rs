@@ -34,6 +34,11 @@ fn wait(answer: &Response) -> Option<Duration> {
     exact.map(Duration::from_millis).or_else(|| http::retry_after(answer))
 }
 
+/// What an assistant wrote is kept as it came, but for the one character that PostgreSQL cannot store: customers may well ask for it.
+pub(super) fn storable(text: String) -> String {
+    if text.contains('\0') { text.replace('\0', "") } else { text }
+}
+
 impl Answer {
     pub(super) fn is_success(&self) -> bool {
         (200..300).contains(&self.status)

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     Assistant, AssistantError, NoProvider, Question, TIME_LIMIT, Written,
-    answer::{self, Answer},
+    answer::{self, Answer, storable},
 };
 use crate::send;
 
@@ -117,7 +117,7 @@ impl From<Message> for Written {
             Block::Text { text } => Some(text),
             Block::Other => None,
         });
-        let text: String = texts.collect();
+        let text = storable(texts.collect());
         let stop = stop_reason.unwrap_or_default();
         Self { finished: stop == "end_turn" && !text.is_empty(), text, stop, model, input_tokens, output_tokens }
     }
@@ -168,7 +168,7 @@ mod tests {
     async fn a_question_is_asked_and_only_the_text_is_read() {
         let thought = json!({ "type": "thinking", "thinking": "Hm.", "signature": "x" });
         let content =
-            json!([thought, { "type": "text", "text": "{\"reply\":" }, { "type": "text", "text": "\"Hei\"}" }]);
+            json!([thought, { "type": "text", "text": "{\"reply\":\u{0}" }, { "type": "text", "text": "\"Hei\"}" }]);
         let mut stub = Stub::answering(200, &[], &message(&content, "end_turn")).await;
         let written = client(&stub.url).ask(&question()).await.expect("it answers");
         let expected = Written {

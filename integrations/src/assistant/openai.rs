@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     Assistant, AssistantError, NoProvider, Question, TIME_LIMIT, Written,
-    answer::{self, Answer},
+    answer::{self, Answer, storable},
 };
 use crate::send;
 
@@ -122,7 +122,7 @@ impl Completion {
     fn written(self) -> Option<Written> {
         let Choice { message: Message { content, refusal }, finish_reason } = self.choices.into_iter().next()?;
         let was_refused = refusal.is_some_and(|words| !words.is_empty());
-        let text = content.unwrap_or_default();
+        let text = storable(content.unwrap_or_default());
         let stop = if was_refused { "refusal".to_owned() } else { finish_reason.unwrap_or_default() };
         Some(Written {
             finished: stop == "stop" && !text.is_empty(),
@@ -173,7 +173,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_question_is_asked() {
-        let answer = completion(&json!({ "role": "assistant", "content": "{\"reply\":\"Hei\"}" }), "stop");
+        let answer = completion(&json!({ "role": "assistant", "content": "{\"reply\":\u{0}\"Hei\"}" }), "stop");
         let mut stub = Stub::answering(200, &[], &answer).await;
         let written = client(&stub.url, Some(Secret::new("sk-key"))).ask(&question()).await.expect("it answers");
         let expected = Written {
