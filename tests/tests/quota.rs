@@ -45,13 +45,13 @@ async fn a_dealership_that_writes_without_end_is_stopped_and_no_other_one() {
     let account =
         json!({ "provider": "twilio", "from": "+4759440000", "account_sid": "AC7", "auth_token": "x".repeat(500) });
     let put = || kari.request(Method::PUT, "/api/v1/dealership/sending/sms").json(&account);
-    // A short one may still fit.
-    let refused = loop {
-        let answer = Answer::of(put()).await;
-        if answer.status != StatusCode::OK {
-            break answer;
+    // Of what is left for less than another lead, some of them may have a part.
+    let mut refused = Answer::of(put()).await;
+    for _ in 0..30 {
+        if refused.status == StatusCode::OK {
+            refused = Answer::of(put()).await;
         }
-    };
+    }
     refused.expect_problem(429, "quota-exceeded");
     Answer::of(kari.request(Method::DELETE, &lead)).await.expect(204);
     write(&bergen.admin()).await.expect(201);
