@@ -87,15 +87,44 @@ pub async fn serve(
         // On the heap: it is large, and rare.
         Box::pin(replica.check()).await?;
     }
-    let standby = replica.map(|replica| {
-        let admission = Admission::new(replica.db().clone(), config.database_connections);
+    let readiness = Arc::new(ReadinessCheck::new(&db));
+    let (limits, shutdown, cors_origins) = (limits(&config), config.shutdown, config.cors_origins.clone());
+    let explain = unreadable::explain(metrics.clone());
+    let state = state(config, clock, &db, replica, metrics, phase.clone(), readiness.clone())?;
+    let app = App::explaining(router::router(state, &cors_origins), explain);
+    tracing::info!(address = %listener.local_addr()?, version = common::VERSION, "serving");
+
+    let deadline = async {
+        reached(phase.clone(), Phase::Draining).await;
+        sleep(shutdown).await;
+    };
+    tokio::select! {
+        () = server::serve(listener, app, limits, phase.clone()) => {}
+        () = deadline => return Err(ServeError::CutOff),
+        () = readiness.keep_asking() => {}
+    }
+    db.close().await;
+    tracing::info!("stopped: all requests were answered");
+    Ok(())
+}
+
+fn state(
+    config: ApiConfig,
+    clock: Clock,
+    db: &Db,
+    replica: Option<Replica>,
+    metrics: Arc<Metrics>,
+    phase: watch::Receiver<Phase>,
+    readiness: Arc<ReadinessCheck>,
+) -> Result<AppState, ServeError> {
+    let admission = |db: &Db| Admission::new(db.clone(), config.database_connections);
+    let lists = Lists(replica.map(|replica| {
+        let admission = admission(replica.db());
         (replica, admission)
-    });
-    let limits = limits(&config);
+    }));
     let rate_limiter = Arc::new(RateLimiter::new(config.clients.anonymous_burst));
     let trusted_proxies = TrustedProxies(config.trusted_proxies);
-    let readiness = Arc::new(ReadinessCheck::new(&db));
-    let state = AppState::from(Shared {
+    Ok(AppState::from(Shared {
         authenticator: Arc::new(Authenticator {
             verifier: Verifier::new(&config, clock)?,
             metrics: metrics.clone(),
@@ -103,6 +132,7 @@ pub async fn serve(
             trusted_proxies,
         }),
         signatures: Arc::new(Signatures::new(&config.webhook_secrets)?),
+        admission: admission(db),
         clerk_instance: config.clerk_instance.map(Arc::new),
         metrics,
         under_way: UnderWay::default(),
@@ -117,27 +147,10 @@ pub async fn serve(
         keyring: config.keyring,
         trusted_proxies,
         has_assistant: HasAssistant(config.has_assistant),
-        phase: phase.clone(),
-        readiness: readiness.clone(),
-        admission: Admission::new(db.clone(), config.database_connections),
-        lists: Lists(standby),
-    });
-    let explain = unreadable::explain(state.metrics.clone());
-    let app = App::explaining(router::router(state, &config.cors_origins), explain);
-    tracing::info!(address = %listener.local_addr()?, version = common::VERSION, "serving");
-
-    let deadline = async {
-        reached(phase.clone(), Phase::Draining).await;
-        sleep(config.shutdown).await;
-    };
-    tokio::select! {
-        () = server::serve(listener, app, limits, phase.clone()) => {}
-        () = deadline => return Err(ServeError::CutOff),
-        () = readiness.keep_asking() => {}
-    }
-    db.close().await;
-    tracing::info!("stopped: all requests were answered");
-    Ok(())
+        phase,
+        readiness,
+        lists,
+    }))
 }
 
 fn replica(config: &ApiConfig, primary: &Db) -> Option<Replica> {
