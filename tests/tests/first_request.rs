@@ -6,6 +6,7 @@ use common::{
 };
 use reqwest::StatusCode;
 use serde_json::Value;
+use sqlx::Executor;
 use tests::{
     app::TestApp,
     clerk_events::{Membership, deleted, organization},
@@ -108,4 +109,39 @@ async fn whoever_asks_meanwhile_sees_nothing_or_all_of_it() {
     }
     stop.send(()).expect("it runs");
     worker.await.expect("no panic").expect("it stops cleanly");
+}
+
+#[tokio::test]
+async fn a_suspended_member_is_told_so_and_nobody_else_is() {
+    let app = TestApp::start().await;
+    let (oslo, bergen) = (app.dealership("Tesla Oslo").await, app.dealership("VW Bergen").await);
+    let jonas = oslo.member("jonas", "org:member").await;
+    let suspend = "UPDATE users SET suspended = true WHERE clerk_user_id LIKE '%tesla_oslo_jonas'
+                     AND dealership_id = (SELECT id FROM dealerships WHERE name = 'Tesla Oslo')";
+    assert_eq!(app.connect().await.execute(suspend).await.expect("a statement").rows_affected(), 1);
+    // He changed jobs meanwhile, and his session is still of the old one, or of none.
+    let without_organization = oslo.person("jonas").without_organization().token();
+    for token in [jonas.token(), without_organization.clone()] {
+        let answer = app.get_with(&token, "/api/v1/leads").await;
+        assert!(answer.headers.get("retry-after").is_none(), "to wait is of no use");
+        let problem = answer.expect_problem(403, "suspended");
+        assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("ask an admin")), "{problem}");
+    }
+    for stranger in [
+        bergen.admin().session().organization(oslo.org.as_str(), "oslo", "org:admin").mint(&app.clerk.key()),
+        oslo.person("nobody").token(),
+    ] {
+        let answer = app.get_with(&stranger, "/api/v1/leads").await;
+        assert_eq!(answer.headers["retry-after"], "5");
+        answer.expect_problem(403, "not-provisioned");
+    }
+    bergen.join(&jonas, "org:member").await;
+    // What Clerk says of him is written for each of his dealerships.
+    app.connect().await.execute(suspend).await.expect("a statement");
+    let me = app.get_with(&without_organization, "/api/v1/me").await.expect(200);
+    assert_eq!(me["dealership_id"], serde_json::json!(bergen.id), "where he may, he works");
+    app.get_with(&jonas.token(), "/api/v1/leads").await.expect_problem(403, "suspended");
+    let closed = "UPDATE dealerships SET closed_at = now() WHERE name = 'Tesla Oslo'";
+    app.connect().await.execute(closed).await.expect("a statement");
+    app.get_with(&jonas.token(), "/api/v1/leads").await.expect_problem(403, "not-provisioned");
 }

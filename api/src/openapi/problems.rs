@@ -35,15 +35,7 @@ fn refusals() -> Vec<Refusal> {
     let field = |field: &str, message: &str| FieldError { field: field.to_owned(), message: message.to_owned() };
     vec![
         refusal("NotSignedIn", "No valid session token.", vec![Problem::unauthorized()]),
-        refusal(
-            "NotPermitted",
-            "Not a member of the dealership, or not one who may do this.",
-            vec![
-                AccessError::NotAMember.into(),
-                AccessError::Ambiguous.into(),
-                Problem::forbidden("Only a manager or an admin of the dealership may do this."),
-            ],
-        ),
+        refusal("NotPermitted", "Not a member of the dealership, or not one who may do this.", not_permitted()),
         refusal("LeadNotFound", "The dealership has no lead with this id.", vec![ids::LeadId::not_found()]),
         refusal("MessageNotFound", "The dealership has no message with this id.", vec![ids::MessageId::not_found()]),
         refusal("VehicleNotFound", "The dealership has no vehicle with this id.", vec![ids::VehicleId::not_found()]),
@@ -131,6 +123,12 @@ fn refusals() -> Vec<Refusal> {
             vec![Problem::not_ready("This process is stopping."), Problem::unavailable()],
         ),
     ]
+}
+
+fn not_permitted() -> Vec<Problem> {
+    let access = [AccessError::NotAMember, AccessError::Suspended, AccessError::Ambiguous].map(Problem::from);
+    let forbidden = Problem::forbidden("Only a manager or an admin of the dealership may do this.");
+    access.into_iter().chain([forbidden]).collect()
 }
 
 /// The kinds of all problems, also of those that no operation answers with.

@@ -41,6 +41,12 @@ impl From<AccessError> for Problem {
                 "You are not a member of this dealership, or not yet: after an invitation it takes a few seconds.",
             )
             .retry_after(RETRY_PROVISIONING),
+            AccessError::Suspended => Self::new(
+                StatusCode::FORBIDDEN,
+                "suspended",
+                "Access suspended",
+                "Your access to this dealership is suspended; ask an admin of the dealership, or whoever operates this service.",
+            ),
             AccessError::Ambiguous => Self::new(
                 StatusCode::FORBIDDEN,
                 "choose-organization",

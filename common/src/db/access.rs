@@ -59,6 +59,9 @@ pub enum AccessError {
     /// We know of no such membership: not yet, or no longer.
     #[error("not a member of this dealership")]
     NotAMember,
+    /// A member, whose access is suspended for now.
+    #[error("a member of this dealership, and suspended")]
+    Suspended,
     /// The token names no organization and the person belongs to several.
     #[error("a member of several dealerships, and the token names none")]
     Ambiguous,
@@ -100,12 +103,18 @@ impl Db {
         let lookup = Lookup { dealership, user: &identity.user };
         let (mut tx, row) = self.begin_tenant_for(&lookup).await?;
         let Some(row) = row else {
-            let asked = sqlx::query_scalar(
+            let asked = sqlx::query_as(
                 "-- db::enter
-                 SELECT EXISTS (SELECT FROM dealership_moves WHERE dealership_id = $1 AND state <> 'gone')",
+                 SELECT EXISTS (SELECT FROM dealership_moves WHERE dealership_id = $1 AND state <> 'gone'),
+                        EXISTS (SELECT FROM users u JOIN dealerships d ON d.id = $1
+                                WHERE u.dealership_id = $1 AND u.clerk_user_id = $2 AND u.suspended AND d.closed_at IS NULL)",
             );
-            let is_moving: bool = with_timeout(LOOKUP_LIMIT, asked.bind(dealership).fetch_one(tx.conn())).await?;
-            return Err(if is_moving { Error::from(moving()).into() } else { AccessError::NotAMember });
+            let asked = asked.bind(dealership).bind(&identity.user);
+            return Err(match with_timeout(LOOKUP_LIMIT, asked.fetch_one(tx.conn())).await? {
+                (true, _) => Error::from(moving()).into(),
+                (false, true) => AccessError::Suspended,
+                (false, false) => AccessError::NotAMember,
+            });
         };
         Ok(Tenant { tx, caller: caller(&row, dealership, identity).map_err(Error::from)? })
     }
@@ -127,7 +136,15 @@ impl Db {
                 let dealership = row.try_get("dealership_id").map_err(Error::from)?;
                 caller(row, dealership, identity).map_err(Error::from)?
             }
-            [] => return Err(AccessError::NotAMember),
+            [] => {
+                let asked = sqlx::query_scalar(
+                    "-- db::enter
+                     SELECT EXISTS (SELECT FROM users u JOIN dealerships d ON d.id = u.dealership_id
+                                    WHERE u.clerk_user_id = $1 AND u.suspended AND d.closed_at IS NULL)",
+                );
+                let is_suspended = with_timeout(LOOKUP_LIMIT, asked.bind(&identity.user).fetch_one(tx.conn())).await?;
+                return Err(if is_suspended { AccessError::Suspended } else { AccessError::NotAMember });
+            }
             _ => return Err(AccessError::Ambiguous),
         };
         Ok(Tenant { tx: tx.into_tenant(caller.dealership_id).await?, caller })
