@@ -2,6 +2,7 @@
 //! they could do nothing about.
 
 mod deadlocks;
+mod early;
 mod leads;
 mod others;
 

@@ -125,7 +125,8 @@ pub async fn merge(
     let MergePreview { customer, merged, .. } = preview(tx, id, other).await?;
     sqlx::query(
         "-- customers::merge
-         UPDATE customers SET merged_into = $3, merged_at = now(), merged_by = $4, updated_at = now()
+         UPDATE customers SET merged_into = $3, merged_at = greatest(now(), updated_at), merged_by = $4,
+                updated_at = greatest(now(), updated_at + interval '1 microsecond')
          WHERE id = $1 AND dealership_id = $2",
     )
     .bind(merged.id)
@@ -142,7 +143,8 @@ pub async fn merge(
 pub async fn unmerge(tx: &mut TenantTx, id: CustomerId) -> Result<Option<Customer>> {
     sqlx::query(
         "-- customers::unmerge
-         UPDATE customers SET merged_into = NULL, merged_at = NULL, merged_by = NULL, updated_at = now()
+         UPDATE customers SET merged_into = NULL, merged_at = NULL, merged_by = NULL,
+                updated_at = greatest(now(), updated_at + interval '1 microsecond')
          WHERE id = $1 AND dealership_id = $2 AND merged_into IS NOT NULL",
     )
     .bind(id)

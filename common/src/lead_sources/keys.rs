@@ -84,7 +84,7 @@ pub async fn rotate(tx: &mut TenantTx, id: SourceId, rotation: Rotation) -> Resu
     let key = new_key();
     let kind: Option<SourceKind> = sqlx::query_scalar(
         "-- lead_sources::rotate
-         UPDATE lead_sources SET key = $3, updated_at = now()
+         UPDATE lead_sources SET key = $3, updated_at = greatest(now(), updated_at + interval '1 microsecond')
          WHERE id = $1 AND dealership_id = $2 AND kind <> 'facebook' RETURNING kind",
     )
     .bind(id)

@@ -101,7 +101,8 @@ pub async fn connect_page(tx: &mut TenantTx, keyring: &Keyring, page: &Page) -> 
     let sealed = SourceSecret::PageToken.seal(keyring, tx.dealership(), id, &page.token)?;
     sqlx::query(
         "-- lead_sources::connect_page
-         UPDATE lead_sources SET page_token = $3, broken_since = now(), broken_reason = $4, updated_at = now()
+         UPDATE lead_sources SET page_token = $3, broken_since = now(), broken_reason = $4,
+                updated_at = greatest(now(), updated_at + interval '1 microsecond')
          WHERE id = $1 AND dealership_id = $2",
     )
     .bind(id)
@@ -132,7 +133,8 @@ pub async fn confirm_page(tx: &mut TenantTx, id: SourceId, page: &str) -> Result
     keys::know_as(tx, SourceKind::Facebook, page, id).await?;
     let confirmed = sqlx::query(
         "-- lead_sources::confirm_page
-         UPDATE lead_sources SET broken_since = NULL, broken_reason = NULL, updated_at = now()
+         UPDATE lead_sources SET broken_since = NULL, broken_reason = NULL,
+                updated_at = greatest(now(), updated_at + interval '1 microsecond')
          WHERE id = $1 AND dealership_id = $2 AND EXISTS (
            SELECT FROM source_keys k
            WHERE k.kind = 'facebook' AND k.key = $3 AND k.source_id = $1 AND k.dealership_id = $2)",

@@ -28,6 +28,8 @@ pub(super) struct Locked {
     pub(super) status: DeliveryStatus,
     pub(super) attempts: i16,
     pub(super) sender_user_id: Option<UserId>,
+    /// The time of the change: later than all that was written down of it so far, even if the clock was put back.
+    pub(super) now: DateTime<Utc>,
 }
 
 /// Locks a sending, its lead first, as everybody does. `None` if it is gone: with its lead, or withdrawn.
@@ -44,10 +46,12 @@ pub(super) async fn lock(tx: &mut TenantTx, id: OutboxId) -> Result<Option<Locke
     {
         return Ok(None);
     }
+    // The clock is read outside the subquery, which means: after the lock was granted.
     Ok(sqlx::query_as(
         "-- outbox::lock
          WITH o AS MATERIALIZED (SELECT * FROM outbox WHERE id = $1 AND dealership_id = $2 FOR NO KEY UPDATE)
-         SELECT o.id, o.lead_id, o.channel, o.automatic, o.recipient, o.status, o.attempts, c.sender_user_id
+         SELECT o.id, o.lead_id, o.channel, o.automatic, o.recipient, o.status, o.attempts, c.sender_user_id,
+                greatest(clock_timestamp(), o.changed_at + interval '1 microsecond') AS now
          FROM o LEFT JOIN conversations c ON c.id = o.message_id AND c.dealership_id = $2",
     )
     .bind(id)
@@ -67,13 +71,14 @@ pub async fn mark_accepted(
     let Some(locked) = lock(tx, id).await? else { return Ok(()) };
     sqlx::query(
         "-- outbox::mark_accepted
-         UPDATE outbox SET provider = $3, provider_id = coalesce($4, provider_id), sent_at = coalesce(sent_at, now())
+         UPDATE outbox SET provider = $3, provider_id = coalesce($4, provider_id), sent_at = coalesce(sent_at, $5)
          WHERE id = $1 AND dealership_id = $2",
     )
     .bind(id)
     .bind(tx.dealership())
     .bind(provider)
     .bind(provider_id)
+    .bind(locked.now)
     .execute(tx.conn())
     .await?;
     advance(tx, &locked, DeliveryStatus::Sent, None).await?;
@@ -121,14 +126,15 @@ async fn try_again(
 ) -> Result<()> {
     let run_at: DateTime<Utc> = sqlx::query_scalar(
         "-- outbox::try_again
-         UPDATE outbox SET status = $3, reason = $4, changed_at = now()
-         WHERE id = $1 AND dealership_id = $2 RETURNING now() + make_interval(secs => $5)",
+         UPDATE outbox SET status = $3, reason = $4, changed_at = $6
+         WHERE id = $1 AND dealership_id = $2 RETURNING changed_at + make_interval(secs => $5)",
     )
     .bind(sending.id)
     .bind(tx.dealership())
     .bind(status)
     .bind(reason)
     .bind(after.as_secs_f64())
+    .bind(sending.now)
     .fetch_one(tx.conn())
     .await?;
     enqueue_sending(tx, sending.id, sending.channel, Some(run_at)).await
@@ -175,14 +181,15 @@ pub(super) async fn advance(tx: &mut TenantTx, from: &Locked, to: DeliveryStatus
     }
     sqlx::query(
         "-- outbox::advance
-         UPDATE outbox SET status = $3, reason = $4, changed_at = now(),
-                delivered_at = CASE $3 WHEN 'delivered' THEN now() ELSE delivered_at END
+         UPDATE outbox SET status = $3, reason = $4, changed_at = $5,
+                delivered_at = CASE $3 WHEN 'delivered' THEN $5 ELSE delivered_at END
          WHERE id = $1 AND dealership_id = $2",
     )
     .bind(from.id)
     .bind(tx.dealership())
     .bind(to)
     .bind(reason)
+    .bind(from.now)
     .execute(tx.conn())
     .await?;
     let Some(lead) = from.lead_id else { return Ok(()) };

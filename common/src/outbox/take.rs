@@ -143,12 +143,13 @@ pub async fn take(tx: &mut TenantTx, id: OutboxId, way: Way<'_>) -> Result<Optio
     let mail_id = format!("{}@{}", uuid::Uuid::from(id).simple(), way.domain);
     sqlx::query(
         "-- outbox::take
-         UPDATE outbox SET status = 'sending', attempts = attempts + 1, sending_at = now(), changed_at = now(), mail_id = $3
+         UPDATE outbox SET status = 'sending', attempts = attempts + 1, sending_at = $4, changed_at = $4, mail_id = $3
          WHERE id = $1 AND dealership_id = $2",
     )
     .bind(id)
     .bind(tx.dealership())
     .bind(&mail_id)
+    .bind(locked.now)
     .execute(tx.conn())
     .await?;
     let Some(lead) = locked.lead_id else {
