@@ -27,15 +27,24 @@ const MESSAGE: &str = "the database was restored from a backup; it may have been
 /// Why a person has to answer.
 const ANSWER: &str = "the database was restored from a backup; an automatic answer may have been sent before";
 
+/// The lead that a job is for. What no lead is for, whoever wrote it, must not keep the others from being held.
+macro_rules! lead {
+    () => {
+        "CASE WHEN payload ->> 'lead_id' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN (payload ->> 'lead_id')::uuid END"
+    };
+}
+
 /// What [`hold`] would hold.
 pub async fn on_its_way(db: &Db) -> Result<Held> {
     let mut tx = db.system().await?;
-    let (messages, answers) = sqlx::query_as(
+    let (messages, answers) = sqlx::query_as(concat!(
         "-- restored::on_its_way
          SELECT (SELECT count(*) FROM outbox WHERE status IN ('queued', 'sending')),
-                (SELECT count(DISTINCT payload ->> 'lead_id') FROM jobs WHERE kind = ANY ($1)
+                (SELECT count(DISTINCT ",
+        lead!(),
+        ") FROM jobs WHERE kind = ANY ($1)
                  AND state IN ('available', 'scheduled', 'retryable', 'running'))",
-    )
+    ))
     .bind(ANSWERING)
     .fetch_one(tx.conn())
     .await?;
@@ -82,14 +91,16 @@ pub async fn hold(db: &Db, by: &Operator) -> Result<Held> {
 
 async fn hold_answers(tx: &mut TenantTx) -> Result<i64> {
     let dealership = tx.dealership();
-    let cancelled = sqlx::query_scalar(
+    let cancelled = sqlx::query_scalar(concat!(
         "-- restored::hold_answers
          WITH cancelled AS (
            UPDATE jobs SET state = 'cancelled', finished_at = now(), lease_token = NULL, lease_until = NULL
            WHERE for_dealership = $1 AND kind = ANY ($2) AND state IN ('available', 'scheduled', 'retryable', 'running')
            RETURNING payload)
-         SELECT DISTINCT (payload ->> 'lead_id')::uuid FROM cancelled ORDER BY 1",
-    );
+         SELECT lead FROM (SELECT DISTINCT ",
+        lead!(),
+        " AS lead FROM cancelled) leads WHERE lead IS NOT NULL ORDER BY lead",
+    ));
     let cancelled = cancelled.bind(dealership).bind(ANSWERING);
     let answered: Vec<LeadId> = cancelled.fetch_all(tx.elevate().await?.conn()).await?;
     tx.lower().await?;
