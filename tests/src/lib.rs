@@ -24,6 +24,7 @@ pub mod must_not_compile;
 pub mod pgbouncer;
 pub mod processes;
 pub mod proxy;
+pub mod reads;
 pub mod signing;
 pub mod test_system;
 pub mod tiny_disk;

@@ -70,20 +70,24 @@ macro_rules! details {
     };
 }
 
-/// The dealership's customers, newest first. Of records that are the same person there is one.
+/// The dealership's customers, newest first. Of records that are the same person there is one. They are counted, and passed over,
+/// in an index.
 pub async fn list(tx: &mut TenantTx, filter: &CustomerFilter) -> Result<Page<Customer>> {
     let mut count = QueryBuilder::new("-- customers::total\nSELECT count(*) FROM customers c WHERE dealership_id = ");
     count.push_bind(tx.dealership());
     push_conditions(&mut count, filter);
     let total = count.build_query_scalar().fetch_one(tx.conn()).await?;
     let mut query = QueryBuilder::new(
-        "-- customers::list\nWITH c AS (SELECT id, name, created_at FROM customers c WHERE dealership_id = ",
+        "-- customers::list
+         WITH c AS (
+           SELECT o.id, o.name, o.created_at FROM customers o WHERE o.dealership_id = $1 AND o.id = ANY (ARRAY (
+             SELECT id FROM customers c WHERE dealership_id = ",
     );
     query.push_bind(tx.dealership());
     push_conditions(&mut query, filter);
     query.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_bind(filter.page.limit);
     query.push(" OFFSET ").push_bind(filter.page.offset);
-    query.push(concat!(")", details!(), " ORDER BY c.created_at DESC, c.id DESC"));
+    query.push(concat!(")))", details!(), " ORDER BY c.created_at DESC, c.id DESC"));
     let items = query.build_query_as().fetch_all(tx.conn()).await?;
     Ok(Page::new(items, total, filter.page))
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::{FromRow, QueryBuilder, types::Json};
+use sqlx::{FromRow, types::Json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Opinion, Source, Status, process::ProcessError};
@@ -71,26 +71,32 @@ macro_rules! columns {
     };
 }
 
-/// What came in for the dealership, newest first, and whether there is more.
+/// What came in for the dealership, newest first, and whether there is more. The newest of each source and status are looked up
+/// in an index: of whatever is rare among many, nothing else is read.
 pub async fn list_own(tx: &mut TenantTx, filter: &InboundFilter) -> Result<(Vec<Inbound>, bool)> {
-    let mut query = QueryBuilder::new(concat!(
-        "-- deliveries::list_own\nSELECT ",
+    let sources = filter.source.map_or_else(|| Source::ALL.to_vec(), |source| vec![source]);
+    let statuses = filter.status.map_or_else(|| Status::ALL.to_vec(), |status| vec![status]);
+    let mut items: Vec<Inbound> = sqlx::query_as(concat!(
+        "-- deliveries::list_own
+         SELECT ",
         columns!(),
-        ", NULL::jsonb AS opinion FROM deliveries WHERE dealership_id = "
-    ));
-    query.push_bind(tx.dealership()).push(" AND source <> 'clerk'");
-    // Spelled out, for the planner to find the index of a status.
-    if let Some(status) = filter.status {
-        query.push(format_args!(" AND status = '{}'", status.as_str()));
-    }
-    if let Some(source) = filter.source {
-        query.push(" AND source = ").push_bind(source);
-    }
-    if let Some(before) = filter.before {
-        query.push(" AND id < ").push_bind(before);
-    }
-    query.push(" ORDER BY id DESC LIMIT ").push_bind(LIST + 1);
-    let mut items: Vec<Inbound> = query.build_query_as().fetch_all(tx.conn()).await?;
+        ", NULL::jsonb AS opinion
+         FROM deliveries WHERE dealership_id = $1 AND source <> 'clerk' AND id = ANY (ARRAY (
+           SELECT newest.id
+           FROM unnest($2::text[]) AS s (source) CROSS JOIN unnest($3::text[]) AS t (status) CROSS JOIN LATERAL (
+             SELECT d.id FROM deliveries d
+             WHERE d.dealership_id = $1 AND d.source = s.source AND d.status = t.status AND d.source <> 'clerk' AND d.id < $4
+             ORDER BY d.id DESC LIMIT $5) newest
+           ORDER BY newest.id DESC LIMIT $5))
+         ORDER BY id DESC"
+    ))
+    .bind(tx.dealership())
+    .bind(sources.into_iter().map(Source::as_str).collect::<Vec<_>>())
+    .bind(statuses.into_iter().map(Status::as_str).collect::<Vec<_>>())
+    .bind(filter.before.unwrap_or(i64::MAX))
+    .bind(LIST + 1)
+    .fetch_all(tx.conn())
+    .await?;
     let more = i64::try_from(items.len()).is_ok_and(|count| count > LIST);
     items.truncate(LIST.try_into().unwrap_or(usize::MAX));
     Ok((items, more))

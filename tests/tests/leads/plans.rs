@@ -1,8 +1,6 @@
 //! What a page of the inbox reads, whatever is asked for: of the table only the leads that it shows, of an index at most the
 //! dealership's part, and where something is rare among many, only that.
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 use common::{
     clock::Clock,
@@ -10,7 +8,10 @@ use common::{
     leads::{self, AssignedTo, LeadFilter, LeadSource, LeadStatus, Paging},
 };
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
-use tests::app::TestApp;
+use tests::{
+    app::TestApp,
+    reads::{Reads, until_recorded},
+};
 
 const LEADS: i64 = 20_000;
 /// Blocks of the table and of its indexes that a page of 25 leads touches, if it finds them directly.
@@ -38,27 +39,8 @@ async fn fill(app: &TestApp, dealership: impl std::fmt::Display, owner: impl std
     leads::count(&db).await.expect("the database is there");
     db.close().await;
     let mut connection = app.connect().await;
-    until_recorded(&mut connection).await;
+    until_recorded(&mut connection, "plans").await;
     connection
-}
-
-/// A backend says what it read at the latest when it ends, before it is gone.
-async fn until_recorded(connection: &mut PgConnection) {
-    let gone = "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'plans' AND datname = current_database())";
-    while !sqlx::query_scalar::<_, bool>(gone).fetch_one(&mut *connection).await.expect("a valid statement") {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
-/// What was read so far: sequential scans of the table, its blocks, and those of its indexes.
-async fn reads(connection: &mut PgConnection) -> (i64, i64, i64) {
-    sqlx::query_as(
-        "SELECT t.seq_scan, io.heap_blks_read + io.heap_blks_hit, io.idx_blks_read + io.idx_blks_hit
-         FROM pg_stat_user_tables t JOIN pg_statio_user_tables io USING (relid) WHERE t.relname = 'leads'",
-    )
-    .fetch_one(connection)
-    .await
-    .expect("the table is there")
 }
 
 /// Asks for a page, and says what that read.
@@ -67,16 +49,15 @@ async fn cost(
     connection: &mut PgConnection,
     filter: &LeadFilter,
     dealership: common::ids::DealershipId,
-) -> (i64, i64, i64) {
-    let before = reads(connection).await;
+) -> Reads {
+    let before = Reads::of(connection, "leads").await;
     let db = Db::new(&app.database_url.parse().expect("a URL"), 1, "plans");
     let mut tx = db.tenant(dealership).await.expect("the database is there");
     leads::page(&mut tx, filter).await.expect("a valid filter");
     drop(tx);
     db.close().await;
-    until_recorded(connection).await;
-    let after = reads(connection).await;
-    (after.0 - before.0, after.1 - before.1, after.2 - before.2)
+    until_recorded(connection, "plans").await;
+    Reads::of(connection, "leads").await.since(before)
 }
 
 #[tokio::test]
@@ -125,7 +106,7 @@ async fn no_filter_reads_the_table() {
         .expect("it is there");
     let mut wrong = Vec::new();
     for (filter, limit) in direct.iter().map(|f| (f, DIRECT)).chain(bounded.iter().map(|f| (f, DIRECT + 2 * index))) {
-        let (scans, table, indexes) = cost(&app, &mut connection, filter, oslo.id).await;
+        let Reads { scans, table, indexes } = cost(&app, &mut connection, filter, oslo.id).await;
         if scans > 0 || table > 60 || table + indexes > limit {
             wrong.push(format!("{scans} scans, {table} blocks and {indexes} of indexes, of {limit}: {filter:?}"));
         }
