@@ -1,6 +1,8 @@
 //! The commands, as an operator types them.
 
+mod doctor;
 mod jobs;
+mod restored;
 
 use std::{env, io, path::Path, process::Stdio};
 

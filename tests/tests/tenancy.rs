@@ -374,3 +374,27 @@ async fn no_dealership_is_served_while_they_are_not_isolated() {
     timeout(Duration::from_secs(30), served).await.expect("it is ready again, without a restart");
     kari.get("/api/v1/leads").await.expect(200);
 }
+
+#[tokio::test]
+async fn open_connections_are_looked_at_again_from_time_to_time() {
+    let app = TestApp::start().await;
+    let oslo = app.dealership("Tesla Oslo").await.id;
+    let url = app.database_url.parse().expect("a valid URL");
+    // One connection, which is there before anything is wrong.
+    let db = Db::looking_every(&url, 1, "norvalt looking", Duration::from_millis(200));
+    drop(db.tenant(oslo).await.expect("they are isolated"));
+    let backends = "SELECT min(pid) FROM pg_stat_activity WHERE application_name = 'norvalt looking' AND datname = current_database()";
+    let mut conn = app.connect().await;
+    let backend: i32 = sqlx::query_scalar(backends).fetch_one(&mut conn).await.expect("it is open");
+    for (change, serves) in [(OFF, false), (ON, true)] {
+        conn.execute(change).await.expect("a valid statement");
+        let found = async {
+            while db.tenant(oslo).await.is_ok() != serves {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(Duration::from_secs(30), found).await.unwrap_or_else(|_| panic!("nobody has looked after {change}"));
+    }
+    let still: i32 = sqlx::query_scalar(backends).fetch_one(&mut conn).await.expect("it is open");
+    assert_eq!(still, backend, "no connection was opened meanwhile");
+}

@@ -27,7 +27,7 @@ const OF_STANDBY: &str = "BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY";
 const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY";
 
 /// What statements see and mean, and how values are written as text: the same for all transactions.
-const SETTINGS: [(&str, &str); 7] = [
+const SETTINGS: [(&str, &str); 8] = [
     ("search_path", "public, pg_temp"),
     ("row_security", "on"),
     ("lock_timeout", "0"),
@@ -35,7 +35,26 @@ const SETTINGS: [(&str, &str); 7] = [
     ("DateStyle", "'ISO, MDY'"),
     ("IntervalStyle", "'postgres'"),
     ("standard_conforming_strings", "on"),
+    // Policies are compared with what they must be, as text.
+    ("quote_all_identifiers", "off"),
 ];
+
+/// What only some servers know. Older ones refuse it.
+/// <https://www.postgresql.org/docs/17/runtime-config-client.html#GUC-TRANSACTION-TIMEOUT>
+const SINCE_17: (&str, &str) = ("transaction_timeout", "0");
+
+/// Which settings a server knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Knows {
+    transaction_timeout: bool,
+}
+
+impl Knows {
+    /// What a server of this version knows, as libpq writes versions: `170002`.
+    pub(super) fn of(version: Option<u32>) -> Self {
+        Self { transaction_timeout: version.is_some_and(|version| version >= 170_000) }
+    }
+}
 
 impl Begin {
     /// As one dealership, with so much time for each statement.
@@ -83,7 +102,7 @@ impl Begin {
             IDLE_LIMIT.as_millis()
         );
         if !session.is_settled() {
-            let _ = write!(text, "; {}", settings("SET LOCAL"));
+            let _ = write!(text, "; {}", settings("SET LOCAL", session.knows()));
         }
         if !then.is_empty() {
             let _ = write!(text, "; {then}");
@@ -99,23 +118,25 @@ pub(super) fn become_tenant(dealership: DealershipId) -> String {
 
 /// Says to a connection of our own, once, what is the same for all of its transactions. Whatever the database or the role
 /// carries, now or later, gives way to it.
-pub(super) fn settle() -> String {
-    format!("{}; SET statement_timeout = {}", settings("SET"), LOOKUP_LIMIT.as_millis())
+pub(super) fn settle(knows: Knows) -> String {
+    format!("{}; SET statement_timeout = {}", settings("SET", knows), LOOKUP_LIMIT.as_millis())
 }
 
 /// What a connection of the queue says once, since it is nobody else's, for statements that are transactions by themselves.
 /// Plans are remembered from when the table was small, and there is an index for each statement: reading all of the table
 /// would be slow from the next burst until it is analyzed, and compiling a plan takes longer than using it.
-pub(crate) fn dedicated_session(limit: Duration) -> String {
+pub(super) fn dedicated_session(limit: Duration, knows: Knows) -> String {
     format!(
         "SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off; \
          SET ROLE norvalt_system; SET statement_timeout = {}; SET idle_session_timeout = 0; \
          SET enable_seqscan = off; SET jit = off; {}",
         limit.as_millis().max(1),
-        settings("SET")
+        settings("SET", knows)
     )
 }
 
-fn settings(set: &str) -> String {
-    SETTINGS.map(|(name, value)| format!("{set} {name} = {value}")).join("; ")
+fn settings(set: &str, knows: Knows) -> String {
+    let later = Some(SINCE_17).filter(|_| knows.transaction_timeout);
+    let all = SETTINGS.into_iter().chain(later).map(|(name, value)| format!("{set} {name} = {value}"));
+    all.collect::<Vec<_>>().join("; ")
 }

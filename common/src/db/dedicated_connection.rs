@@ -5,7 +5,7 @@ use tokio::time::timeout;
 
 use super::{
     Db, Error, Result,
-    begin::dedicated_session,
+    begin::{Knows, dedicated_session},
     cancel::{Backend, Canceller},
     with_timeout,
 };
@@ -68,8 +68,9 @@ impl DedicatedConnection {
 
     async fn open(&self) -> sqlx::Result<(PgConnection, Backend)> {
         let mut conn = self.options.connect().await?;
+        let knows = Knows::of(conn.server_version_num());
         // In this order: the role that is taken may not know since when the process has been there.
-        let settle = format!("{}; {}", Backend::OWN, dedicated_session(self.limit));
+        let settle = format!("{}; {}", Backend::OWN, dedicated_session(self.limit, knows));
         // Safe: the only variable part is a number.
         let rows = sqlx::raw_sql(AssertSqlSafe(settle)).fetch_all(&mut conn).await?;
         let backend = Backend::of(rows.first().ok_or(sqlx::Error::RowNotFound)?)?;

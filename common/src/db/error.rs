@@ -112,13 +112,14 @@ impl From<sqlx::Error> for Error {
 }
 
 /// Classes 08 (connection), 53 (resources) and 57 (operator intervention, but not a cancelled statement), read-only
-/// transactions after a fail-over, and serialization trouble.
+/// transactions after a fail-over, transactions that were idle or open for longer than the server allows, and serialization
+/// trouble.
 /// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
 fn means_unavailable(code: &str) -> bool {
     code.starts_with("08")
         || code.starts_with("53")
         || code.starts_with("57P")
-        || matches!(code, "25006" | "25P03")
+        || matches!(code, "25006" | "25P03" | "25P04")
         || means_conflict(code)
 }
 

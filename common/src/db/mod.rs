@@ -44,7 +44,7 @@ pub(crate) use pool::{Pool, with_timeout};
 pub use pooler::UnusablePooler;
 pub use readiness::{Readiness, ReadinessCheck};
 pub use replica::{Replica, SkipReason, UnusableReplica};
-pub use server::{login_inherits, server_version};
+pub use server::{Durability, durability, login_inherits, server_version};
 pub use startup::NotUsable;
 pub(crate) use startup::until_there;
 pub use transaction::{Elevated, Inner, JobTx, SystemTx, TenantTx, Transaction};
@@ -53,7 +53,7 @@ pub use url::{DatabaseUrl, InvalidDatabaseUrl};
 use self::{
     cancel::Canceller,
     commits::Commits,
-    isolation::{Isolation, keep_looking},
+    isolation::{INTERVAL, Isolation, keep_looking},
     lookup::Lookup,
     notifier::Notifier,
     opened::Server,
@@ -96,15 +96,20 @@ impl Db {
     /// Prepares a pool of at most `connections`. Connects when first used: a database that is down at start is an
     /// error of the first statement, not of this call. Needs a Tokio runtime.
     pub fn new(url: &DatabaseUrl, connections: u32, application: &str) -> Self {
-        Self::open(url, connections, application, Access::ReadWrite)
+        Self::open(url, connections, application, Access::ReadWrite, INTERVAL)
+    }
+
+    /// The same, which looks this often, and not once a minute, at whether dealerships are isolated from each other.
+    pub fn looking_every(url: &DatabaseUrl, connections: u32, application: &str, every: Duration) -> Self {
+        Self::open(url, connections, application, Access::ReadWrite, every)
     }
 
     /// The same for a standby: its transactions only read.
     pub fn of_standby(url: &DatabaseUrl, connections: u32, application: &str) -> Self {
-        Self::open(url, connections, application, Access::ReadOnly)
+        Self::open(url, connections, application, Access::ReadOnly, INTERVAL)
     }
 
-    fn open(url: &DatabaseUrl, connections: u32, application: &str, access: Access) -> Self {
+    fn open(url: &DatabaseUrl, connections: u32, application: &str, access: Access, look_every: Duration) -> Self {
         let options = url.options().clone().application_name(application);
         let direct = url.direct_options().clone().application_name(application);
         let isolation = Isolation::unknown();
@@ -113,7 +118,7 @@ impl Db {
         let found = Found { isolation: isolation.clone(), commits: commits.clone() };
         let pool = Pool::new(Server { options, access }, connections, canceller.clone(), found);
         let mut looking = JoinSet::new();
-        looking.spawn(keep_looking(isolation.clone(), pool.clone()));
+        looking.spawn(keep_looking(isolation.clone(), pool.clone(), look_every));
         let notifier = Notifier::start(pool.clone());
         let (url, direct, looking) = (Arc::new(url.clone()), Arc::new(direct), Arc::new(looking));
         Self { notifier, pool, url, direct, isolation, commits, canceller, _looking: looking }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{
-    Begin, Db, Error, IsolationError, UnusablePooler, is_migrated,
+    Begin, Db, Error, IsolationError, UnusablePooler, durability, is_migrated,
     pooler::{Pooling, recognise},
 };
 use crate::telemetry::error_chain;
@@ -55,8 +55,16 @@ impl Db {
         match self.verify_isolation().await {
             Err(IsolationError::Db(error)) => Err(error.into()),
             Err(not_isolated) => Err(NotUsable::NotIsolated(not_isolated)),
-            Ok(()) => Ok(()),
+            Ok(()) => self.complain_of_lost_commits().await,
         }
+    }
+
+    /// Says so where commits would be lost. Somebody may want it, so it is no reason not to start.
+    async fn complain_of_lost_commits(&self) -> Result<(), NotUsable> {
+        if let Some(problem) = durability(&mut self.system().await?).await?.problem() {
+            tracing::error!(problem, "acknowledged requests and webhooks may be lost");
+        }
+        Ok(())
     }
 
     /// Finds out whether there is a pooler, and whether it carries what is needed.

@@ -130,6 +130,7 @@ async fn database(config: &CliConfig) -> (Vec<(&'static str, Finding)>, Option<V
     let instance = keys::instance(&db, config).await.unwrap_or_else(|error| Wrong(error_chain(&error)));
     let reconciliation = reconciliation(&db).await.unwrap_or_else(|error| Wrong(error_chain(&error)));
     let (backend, verified) = keys::secret(&db, config).await;
+    let commits = commits(&db).await.unwrap_or_else(|error| Some(Wrong(error_chain(&error))));
     let moving = on_their_way(&db).await.unwrap_or_else(|error| Some(Wrong(error_chain(&error))));
     let mut findings = vec![
         ("dealerships", isolated),
@@ -140,6 +141,7 @@ async fn database(config: &CliConfig) -> (Vec<(&'static str, Finding)>, Option<V
         ("Clerk's Backend API", backend),
         ("Clerk's reconciliation", reconciliation),
     ];
+    findings.extend(commits.map(|finding| ("commits", finding)));
     findings.extend(moving.map(|finding| ("dealerships on their way", finding)));
     (findings, verified)
 }
@@ -159,6 +161,18 @@ async fn isolation(db: &Db) -> Finding {
         ),
         Err(error) => Wrong(error_chain(&error)),
     }
+}
+
+/// Whether what is acknowledged may be lost.
+async fn commits(db: &Db) -> db::Result<Option<Finding>> {
+    let durability = db::durability(&mut db.system().await?).await?;
+    Ok(match durability.problem() {
+        Some(problem) => Some(Wrong(problem)),
+        None if durability.fsync => None,
+        None => {
+            Some(Note("fsync is off: nothing on this server survives a crash; never for customers' data".to_owned()))
+        }
+    })
 }
 
 /// Those that are closed until somebody goes on with their move.

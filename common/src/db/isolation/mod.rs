@@ -11,7 +11,7 @@ use super::{Db, Error};
 use guards::{FINDINGS, Finding, KEYS, OF_TRIGGERS};
 use roles::{ROLES, Role};
 
-pub(super) use watch::{Isolation, keep_looking};
+pub(super) use watch::{INTERVAL, Isolation, keep_looking};
 
 /// Why it would not be safe to serve.
 #[derive(Debug, thiserror::Error)]

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// How often is looked: what a careless statement opened is closed to tenants after this time.
-const INTERVAL: Duration = Duration::from_mins(1);
+pub(in crate::db) const INTERVAL: Duration = Duration::from_mins(1);
 /// How often while nobody is served: soon after it is put right, they are.
 const INTERVAL_WHILE_OPEN: Duration = Duration::from_secs(2);
 
@@ -71,10 +71,10 @@ impl Isolation {
 }
 
 /// Looks from time to time, forever.
-pub(in crate::db) async fn keep_looking(isolation: Isolation, pool: Pool) {
+pub(in crate::db) async fn keep_looking(isolation: Isolation, pool: Pool, every: Duration) {
     let mut state = isolation.0.subscribe();
     loop {
-        let interval = if *state.borrow_and_update() { INTERVAL } else { INTERVAL_WHILE_OPEN };
+        let interval = if *state.borrow_and_update() { every } else { INTERVAL_WHILE_OPEN };
         // Sooner, when somebody else has found out.
         if let Ok(Ok(())) = timeout(interval, state.changed()).await {
             continue;
