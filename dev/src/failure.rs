@@ -19,7 +19,8 @@ Nothing was written. You may run instead
   cargo dev --clerk real            a private database, and the Clerk keys of .env
   cargo dev --overwrite-database    this one all the same: it is migrated, gets the demo dealerships,
                                     and loses each dealership and person that the stand-in for
-                                    Clerk does not know";
+                                    Clerk does not know, unless comparing with it is refused,
+                                    as with a Clerk that is not theirs";
 
 /// Why the system does not run, or not any more.
 #[derive(Debug, thiserror::Error)]

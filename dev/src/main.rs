@@ -40,7 +40,8 @@ struct Arguments {
     #[arg(long, value_enum, value_name = "WHICH", default_value_t = Clerk::StandIn)]
     clerk: Clerk,
     /// Use the database although it holds what cargo dev did not make: migrate it, add the demo dealerships, and close
-    /// each dealership and erase each person in it that the stand-in for Clerk does not know
+    /// each dealership and erase each person in it that the stand-in for Clerk does not know, unless comparing with it is
+    /// refused, as with a Clerk that is not theirs
     #[arg(long)]
     overwrite_database: bool,
     /// Where to keep data and keys between runs [default: .dev/ here; for root, below /var/lib/norvalt-dev/]

@@ -20,6 +20,7 @@ use tests::{
     app::WEBHOOK_SECRET,
     binaries::binary,
     cluster::{database, empty_database},
+    jobs::JobTable,
     processes::{Signal, ended, signal},
 };
 use tokio::{
@@ -176,6 +177,40 @@ async fn a_database_of_somebody_else_is_refused_and_untouched() {
         assert!(said.contains(words), "{words}: {said}");
     }
     assert!(!said.contains("building"), "it is refused at once: {said}");
+    assert_eq!(contents(&mut connection).await, before);
+}
+
+#[tokio::test]
+async fn whoever_insists_overwrites_a_database_of_somebody_else() {
+    let (database, directory) = (database().await, Directory::new());
+    let mut connection = database.connect().await;
+    add_dealerships_of_somebody_else(&mut connection).await;
+    let start = |arguments: &[&str]| {
+        let mut command = cargo_dev(&directory, arguments);
+        command.env("DATABASE_URL", &database.url);
+        command
+    };
+    let running = Running::start(start(&["--overwrite-database"])).await;
+    let mut jobs = JobTable::at(&database.url).await;
+    jobs.wait_until("SELECT count(*) >= $1 FROM jobs WHERE kind = 'clerk.reconcile' AND finished_at IS NOT NULL", 1)
+        .await;
+    running.stop().await;
+    let of: Vec<(String, bool)> =
+        sqlx::query_as("SELECT name, closed_at IS NULL FROM dealerships ORDER BY clerk_org_id")
+            .fetch_all(&mut connection)
+            .await
+            .expect("a valid statement");
+    let is_open = |name: &str| of.iter().find(|(of, _)| of == name).map(|(_, is_open)| *is_open);
+    assert_eq!((is_open("Tesla Oslo"), is_open("VW Bergen")), (Some(true), Some(true)), "{of:?}");
+    // The stand-in has nothing of what the database knows from Clerk: it is taken for another one.
+    assert_eq!((is_open("Bil Nord"), is_open("Bil Sør")), (Some(true), Some(true)), "{of:?}");
+    let refused = "SELECT count(*) >= $1 FROM jobs WHERE kind = 'clerk.reconcile' AND state = 'dead'
+                     AND errors::text LIKE '%of another Clerk instance%Nothing was written%'";
+    jobs.wait_until(refused, 1).await;
+    // Whoever insisted once does not insist for ever.
+    let before = contents(&mut connection).await;
+    let (code, said) = output(start(&[])).await;
+    assert!(code == Some(1) && said.contains("Nothing was written"), "{code:?} {said}");
     assert_eq!(contents(&mut connection).await, before);
 }
 
