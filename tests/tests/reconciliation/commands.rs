@@ -1,7 +1,10 @@
 //! The same as an operator meets it: exit codes, and what the doctor says.
 
+use std::time::Duration;
+
 use dev::clerk::SigningKey;
-use tests::app::WEBHOOK_SECRET;
+use tests::{app::WEBHOOK_SECRET, logged_process::LoggedProcess, metrics::Metrics, processes::worker_command};
+use tokio::time::{sleep, timeout};
 
 use super::*;
 use crate::cli::norvalt;
@@ -35,6 +38,39 @@ async fn a_refused_run_fails_and_the_doctor_says_so() {
     norvalt(&["sync", "--allow-mass-deletion"], &environment).await.done();
     assert!(apart.access().await.is_empty());
     norvalt(&["doctor"], &environment).await.done();
+}
+
+#[tokio::test]
+async fn a_worker_that_was_refused_tells_whoever_watches_what_to_do() {
+    let apart = Apart::pilot().await;
+    apart.clerk.faults().hide(ids(&apart.clerk.instance()));
+    let (clerk, database) = (apart.clerk.url(), apart.database.url.as_str());
+    let mut command = worker_command(database);
+    command.env("CLERK_API_URL", &clerk).env("CLERK_SECRET_KEY", "sk_test_stand_in");
+    let mut worker = LoggedProcess::start(command);
+    let admin = worker.url("admin_address").await;
+    let refused = async |value: u32| {
+        let series = "norvalt_clerk_reconciliation_refused";
+        let seen = async {
+            // 0 is also that of a worker that has not looked.
+            while !Metrics::of(&admin).await.0.lines().any(|line| line == format!("{series} {value}")) {
+                sleep(Duration::from_millis(50)).await;
+            }
+        };
+        timeout(Duration::from_secs(30), seen).await.unwrap_or_else(|_| panic!("it is not {value}"));
+    };
+    refused(1).await;
+    let environment = [("DATABASE_URL", database), ("CLERK_API_URL", &clerk), ("CLERK_SECRET_KEY", "sk_test_stand_in")];
+    norvalt(&["sync", "--allow-mass-deletion"], &environment).await.done();
+    refused(0).await;
+    let said = worker.stop().await;
+    let lines = said.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let errors: Vec<_> = lines.filter(|line| line["level"] == "ERROR").map(|line| line.to_string()).collect();
+    let told = errors.iter().any(|line| {
+        line.contains("the reconciliation with Clerk was refused")
+            && line.contains("norvalt sync --allow-mass-deletion")
+    });
+    assert!(told, "{errors:#?}");
 }
 
 #[tokio::test]
