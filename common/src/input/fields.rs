@@ -34,8 +34,8 @@ impl From<&str> for Invalid {
     }
 }
 
-/// The fields of a query string or a JSON object. Blank text counts as absent in each of them, since that is what forms
-/// send for a field that was left empty.
+/// The fields of a query string or a JSON object. Blank text is what forms send for a field that was left empty: what may be
+/// empty is, and of what always has a value nothing was said.
 #[derive(Debug)]
 pub struct Fields {
     /// As they were written: a number may have more digits than a [`Value`] keeps.
@@ -187,21 +187,30 @@ impl Fields {
         }
     }
 
-    /// A field that may stay or be set, but never be empty.
+    /// A field that may stay or be set, but never be empty: blank, it stays.
     pub fn change<T>(&mut self, name: &str, parse: impl FnOnce(&Value) -> Result<T, Invalid>) -> Option<T> {
+        self.leave_blank(name);
         let patch = self.patch(name, parse);
         self.not_cleared(name, patch)
     }
 
-    /// A field that is JSON and may stay or be set, but never be empty.
+    /// A field that is JSON and may stay or be set, but never be empty: blank, it stays.
     pub fn change_json<T>(&mut self, name: &str, parse: impl FnOnce(&RawValue) -> Result<T, Invalid>) -> Option<T> {
+        self.leave_blank(name);
         let patch = self.patch_json(name, parse);
         self.not_cleared(name, patch)
     }
 
+    /// Takes a blank text for nothing at all. Null stays: a program says it, and means it.
+    fn leave_blank(&mut self, name: &str) {
+        if self.values.get(name).is_some_and(|raw| is_blank_text(raw)) {
+            self.values.remove(name);
+        }
+    }
+
     fn not_cleared<T>(&mut self, name: &str, patch: Patch<T>) -> Option<T> {
         if matches!(patch, Patch::Clear) {
-            self.report(name, "cannot be empty");
+            self.report(name, "cannot be null");
         }
         patch.given()
     }
@@ -231,7 +240,11 @@ fn has_nul(raw: &RawValue) -> bool {
 }
 
 fn is_blank(raw: &RawValue) -> bool {
-    raw.get() == "null" || serde_json::from_str::<String>(raw.get()).is_ok_and(|text| text.trim().is_empty())
+    raw.get() == "null" || is_blank_text(raw)
+}
+
+fn is_blank_text(raw: &RawValue) -> bool {
+    serde_json::from_str::<String>(raw.get()).is_ok_and(|text| text.trim().is_empty())
 }
 
 #[cfg(test)]
