@@ -107,6 +107,13 @@ pub async fn list(tx: &mut TenantTx, request: After<UserId>) -> Result<Option<Pa
     Ok(Some(Part::of(items)))
 }
 
+/// Whether a member has no access at present. `None` if the dealership has none such.
+pub(crate) async fn is_suspended(tx: &mut TenantTx, id: UserId) -> Result<Option<bool>> {
+    let asked =
+        sqlx::query_scalar("-- users::is_suspended\nSELECT suspended FROM users WHERE id = $1 AND dealership_id = $2");
+    Ok(asked.bind(id).bind(tx.dealership()).fetch_optional(tx.conn()).await?)
+}
+
 /// What a person changes about themselves; only given fields change.
 #[derive(Debug, Clone, ToSchema)]
 pub struct UserPatch {

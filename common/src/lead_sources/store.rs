@@ -1,3 +1,4 @@
+use chrono::{DateTime, Utc};
 use sqlx::FromRow;
 use uuid::Uuid;
 
@@ -6,8 +7,10 @@ use crate::{
     db::{self, Result, SystemTx, TenantTx},
     ids::{DealershipId, SourceId, UserId},
     input::{JsonText, Patch},
+    page::{After, MAX_PART, Part},
     secrets::{Keyring, NoKey, Sealed},
     update::{Update, lock, lock_statement},
+    users,
 };
 
 /// Why a source was not written.
@@ -16,6 +19,9 @@ pub enum WriteError {
     /// The assignee is no member of the dealership.
     #[error("the assignee is not a member of the dealership")]
     AssigneeNotAMember,
+    /// The assignee is a member who has no access at present.
+    #[error("the assignee is suspended")]
+    AssigneeSuspended,
     /// The dealership has been destroyed meanwhile.
     #[error("the dealership does not exist any more")]
     DealershipGone,
@@ -64,12 +70,34 @@ macro_rules! select {
     };
 }
 
-/// The dealership's sources, oldest first.
-pub async fn list(tx: &mut TenantTx) -> Result<Vec<Source>> {
-    Ok(sqlx::query_as(concat!("-- lead_sources::list\n", select!(" ORDER BY s.created_at, s.id LIMIT 500")))
+/// The dealership's sources, oldest first: a part of them. `None` if they do not include the one that it is to come after.
+pub async fn list(tx: &mut TenantTx, request: After<SourceId>) -> Result<Option<Part<Source>>> {
+    let mut place: Option<DateTime<Utc>> = None;
+    if let Some(after) = request.after {
+        place = sqlx::query_scalar(
+            "-- lead_sources::list\nSELECT created_at FROM lead_sources WHERE id = $1 AND dealership_id = $2",
+        )
+        .bind(after)
         .bind(tx.dealership())
-        .fetch_all(tx.conn())
-        .await?)
+        .fetch_optional(tx.conn())
+        .await?;
+        if place.is_none() {
+            return Ok(None);
+        }
+    }
+    let items = sqlx::query_as(concat!(
+        "-- lead_sources::list\n",
+        select!(
+            " AND ($2::timestamptz IS NULL OR (s.created_at, s.id) > ($2, $3)) ORDER BY s.created_at, s.id LIMIT $4"
+        )
+    ))
+    .bind(tx.dealership())
+    .bind(place)
+    .bind(request.after)
+    .bind(MAX_PART + 1)
+    .fetch_all(tx.conn())
+    .await?;
+    Ok(Some(Part::of(items)))
 }
 
 /// The source with this id, unless the dealership has none such.
@@ -78,8 +106,20 @@ pub async fn find(tx: &mut TenantTx, id: SourceId) -> Result<Option<Source>> {
     Ok(find.bind(tx.dealership()).bind(id).fetch_optional(tx.conn()).await?)
 }
 
+/// Whether a source can be set to give its leads to this user: those of somebody without access would wait for nobody.
+async fn check_assignee(tx: &mut TenantTx, assignee: UserId) -> Result<(), WriteError> {
+    match users::is_suspended(tx, assignee).await? {
+        Some(false) => Ok(()),
+        Some(true) => Err(WriteError::AssigneeSuspended),
+        None => Err(WriteError::AssigneeNotAMember),
+    }
+}
+
 /// Makes a source, with a key of its own.
 pub async fn create(tx: &mut TenantTx, new: &NewSource) -> Result<Source, WriteError> {
+    if let Some(assignee) = new.assigned_to {
+        check_assignee(tx, assignee).await?;
+    }
     let (id, key) = (SourceId::from(Uuid::new_v4()), keys::new_key());
     sqlx::query(
         "-- lead_sources::create
@@ -145,6 +185,12 @@ pub async fn update(
     keyring: &Keyring,
 ) -> Result<Option<Source>, WriteError> {
     let Some(now) = lock(tx, lock_statement!("lead_sources"), id).await? else { return Ok(None) };
+    // Whole sources are sent back: whoever has been suspended since may keep what they have.
+    if let Patch::Set(assignee) = patch.assigned_to
+        && assigned_to(tx, id).await? != Some(assignee)
+    {
+        check_assignee(tx, assignee).await?;
+    }
     let turnstile_secret = match &patch.turnstile_secret {
         Patch::Keep => Patch::Keep,
         Patch::Clear => Patch::Clear,
@@ -169,6 +215,14 @@ pub async fn update(
     query.push(" WHERE id = ").push_bind(id).push(" AND dealership_id = ").push_bind(tx.dealership());
     query.build().execute(tx.conn()).await?;
     Ok(find(tx, id).await?)
+}
+
+/// Who gets the leads of a source that is there.
+async fn assigned_to(tx: &mut TenantTx, id: SourceId) -> Result<Option<UserId>> {
+    let asked = sqlx::query_scalar(
+        "-- lead_sources::assigned_to\nSELECT assigned_to FROM lead_sources WHERE id = $1 AND dealership_id = $2",
+    );
+    Ok(asked.bind(id).bind(tx.dealership()).fetch_one(tx.conn()).await?)
 }
 
 /// Removes a source with its keys, and says whether there was one. What came from it stays.

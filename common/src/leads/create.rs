@@ -11,6 +11,7 @@ use crate::{
     db::TenantTx,
     ids::{CustomerId, LeadId, UserId},
     input::{Email, Fields, FromFields, JsonText, Phone, integer, json_object, link, parsed, text, uuid},
+    users,
 };
 
 /// Characters that a message may have.
@@ -145,14 +146,7 @@ pub async fn create(tx: &mut TenantTx, new: &NewLead) -> Result<Lead, WriteError
 
 /// Whether a lead can be given to this user. Should they leave before the lead is written, the database refuses it.
 pub(super) async fn check_assignee(tx: &mut TenantTx, assignee: UserId) -> Result<(), WriteError> {
-    let suspended: Option<bool> = sqlx::query_scalar(
-        "-- leads::check_assignee\nSELECT suspended FROM users WHERE id = $1 AND dealership_id = $2",
-    )
-    .bind(assignee)
-    .bind(tx.dealership())
-    .fetch_optional(tx.conn())
-    .await?;
-    match suspended {
+    match users::is_suspended(tx, assignee).await? {
         Some(false) => Ok(()),
         Some(true) => Err(WriteError::AssigneeSuspended),
         None => Err(WriteError::AssigneeNotAMember),
