@@ -20,6 +20,7 @@ mod openapi;
 pub mod pages;
 mod permissions;
 pub mod problem;
+mod queries;
 mod quota;
 mod rate_limit;
 mod replica;

@@ -28,6 +28,7 @@ use crate::{
     memory::FairMemory,
     openapi::{self, Document, docs},
     problem::Problem,
+    queries::{self, WithQuery},
     rate_limit::RateLimited,
     replica,
     request_log::{self, RequestLog},
@@ -160,8 +161,10 @@ pub(crate) fn router(state: AppState, cors_origins: &[String]) -> Router {
         Some(_) => member_routes().layer(from_fn(replica::or_primary)),
         None => member_routes(),
     };
+    let document = openapi();
     let members = members.layer((
         from_fn_with_state(state.clone(), auth::members_only),
+        from_fn_with_state(WithQuery::of(&document), queries::none_in_vain),
         from_fn_with_state(limits(), body::buffer),
         answers(),
         time(),
@@ -195,7 +198,7 @@ pub(crate) fn router(state: AppState, cors_origins: &[String]) -> Router {
     // Their bodies have a time limit of their own.
     let mail_time = TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, MAIL_TIME);
     let mails = Router::from(mail_routes()).layer((mail_time, writes()));
-    let docs = Router::from(docs(openapi())).layer((
+    let docs = Router::from(docs(document)).layer((
         from_extractor_with_state::<RateLimited, _>(state.clone()),
         from_fn(security_headers::add_for_docs),
         answers(),

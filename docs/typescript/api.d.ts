@@ -389,7 +389,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Where your dealership's inquiries come from, oldest first. */
+        /**
+         * Where your dealership's inquiries come from, oldest first.
+         * @description At most 500 of them; `Link` says where more are, if there are any.
+         */
         get: operations["listLeadSources"];
         put?: never;
         /** Adds a form, an address or an ADF endpoint. For admins. */
@@ -2503,7 +2506,7 @@ export interface components {
              * @description Stable name of the kind of problem; more may be added.
              * @enum {string}
              */
-            type: "urn:norvalt:problem:answer-erased" | "urn:norvalt:problem:assistant-limit" | "urn:norvalt:problem:assistant-off" | "urn:norvalt:problem:automation-rule-not-found" | "urn:norvalt:problem:body-too-large" | "urn:norvalt:problem:body-too-slow" | "urn:norvalt:problem:choose-organization" | "urn:norvalt:problem:compressed-body" | "urn:norvalt:problem:customer-not-found" | "urn:norvalt:problem:forbidden" | "urn:norvalt:problem:form-not-found" | "urn:norvalt:problem:inbound-not-found" | "urn:norvalt:problem:internal" | "urn:norvalt:problem:invalid-input" | "urn:norvalt:problem:invalid-signature" | "urn:norvalt:problem:invalid-token" | "urn:norvalt:problem:key-of-another" | "urn:norvalt:problem:lead-not-found" | "urn:norvalt:problem:lead-source-not-found" | "urn:norvalt:problem:message-not-found" | "urn:norvalt:problem:method-not-allowed" | "urn:norvalt:problem:no-address" | "urn:norvalt:problem:no-assistant" | "urn:norvalt:problem:no-draft" | "urn:norvalt:problem:no-inquiry" | "urn:norvalt:problem:no-pages" | "urn:norvalt:problem:no-such-route" | "urn:norvalt:problem:not-json" | "urn:norvalt:problem:not-lost" | "urn:norvalt:problem:not-parked" | "urn:norvalt:problem:not-provisioned" | "urn:norvalt:problem:not-ready" | "urn:norvalt:problem:not-the-sender" | "urn:norvalt:problem:overloaded" | "urn:norvalt:problem:quota-exceeded" | "urn:norvalt:problem:same-customer" | "urn:norvalt:problem:too-many-at-once" | "urn:norvalt:problem:too-many-requests" | "urn:norvalt:problem:unavailable" | "urn:norvalt:problem:under-way" | "urn:norvalt:problem:unreadable-request" | "urn:norvalt:problem:unusable-key" | "urn:norvalt:problem:vehicle-not-found";
+            type: "urn:norvalt:problem:answer-erased" | "urn:norvalt:problem:assistant-limit" | "urn:norvalt:problem:assistant-off" | "urn:norvalt:problem:automation-rule-not-found" | "urn:norvalt:problem:body-too-large" | "urn:norvalt:problem:body-too-slow" | "urn:norvalt:problem:choose-organization" | "urn:norvalt:problem:compressed-body" | "urn:norvalt:problem:customer-not-found" | "urn:norvalt:problem:forbidden" | "urn:norvalt:problem:form-not-found" | "urn:norvalt:problem:inbound-not-found" | "urn:norvalt:problem:internal" | "urn:norvalt:problem:invalid-input" | "urn:norvalt:problem:invalid-signature" | "urn:norvalt:problem:invalid-token" | "urn:norvalt:problem:key-of-another" | "urn:norvalt:problem:lead-not-found" | "urn:norvalt:problem:lead-source-not-found" | "urn:norvalt:problem:message-not-found" | "urn:norvalt:problem:method-not-allowed" | "urn:norvalt:problem:no-address" | "urn:norvalt:problem:no-assistant" | "urn:norvalt:problem:no-draft" | "urn:norvalt:problem:no-inquiry" | "urn:norvalt:problem:no-pages" | "urn:norvalt:problem:no-such-route" | "urn:norvalt:problem:not-json" | "urn:norvalt:problem:not-lost" | "urn:norvalt:problem:not-parked" | "urn:norvalt:problem:not-provisioned" | "urn:norvalt:problem:not-ready" | "urn:norvalt:problem:not-the-sender" | "urn:norvalt:problem:overloaded" | "urn:norvalt:problem:quota-exceeded" | "urn:norvalt:problem:same-customer" | "urn:norvalt:problem:suspended" | "urn:norvalt:problem:too-many-at-once" | "urn:norvalt:problem:too-many-requests" | "urn:norvalt:problem:unavailable" | "urn:norvalt:problem:under-way" | "urn:norvalt:problem:unreadable-request" | "urn:norvalt:problem:unusable-key" | "urn:norvalt:problem:vehicle-not-found";
         };
         /** @description What became of a webhook. */
         Receipt: {
@@ -3356,9 +3359,11 @@ export interface operations {
                     "application/json": components["schemas"]["AutomationRule"];
                 };
             };
+            400: components["responses"]["UnreadableQuery"];
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
             404: components["responses"]["AutomationRuleNotFound"];
+            422: components["responses"]["InvalidQuery"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -3387,9 +3392,11 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["UnreadableQuery"];
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
             404: components["responses"]["AutomationRuleNotFound"];
+            422: components["responses"]["InvalidQuery"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -3564,12 +3571,12 @@ export interface operations {
                     "application/json": components["schemas"]["Delivery"];
                 };
             };
-            400: components["responses"]["UnreadableBody"];
+            400: components["responses"]["UnreadableQuery"];
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
             404: components["responses"]["MessageNotFound"];
             409: components["responses"]["Conflict"];
-            422: components["responses"]["InvalidBody"];
+            422: components["responses"]["InvalidQuery"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -3637,9 +3644,11 @@ export interface operations {
                     "application/json": components["schemas"]["CustomerWithLeads"];
                 };
             };
+            400: components["responses"]["UnreadableQuery"];
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
             404: components["responses"]["CustomerNotFound"];
+            422: components["responses"]["InvalidQuery"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -3786,12 +3795,12 @@ export interface operations {
                     "application/json": components["schemas"]["Customer"];
                 };
             };
-            400: components["responses"]["UnreadableBody"];
+            400: components["responses"]["UnreadableQuery"];
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
             404: components["responses"]["CustomerNotFound"];
             409: components["responses"]["Conflict"];
-            422: components["responses"]["InvalidBody"];
+            422: components["responses"]["InvalidQuery"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -3816,8 +3825,10 @@ export interface operations {
                     "application/json": components["schemas"]["Dealership"];
                 };
             };
+            400: components["responses"]["UnreadableQuery"];
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
+            422: components["responses"]["InvalidQuery"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -3883,8 +3894,10 @@ export interface operations {
                     "application/json": components["schemas"]["AnswerSettings"];
                 };
             };
+            400: components["responses"]["UnreadableQuery"];
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
+            422: components["responses"]["InvalidQuery"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -3991,8 +4004,10 @@ export interface operations {
                     "application/json": components["schemas"]["EmailAccount"];
                 };
             };
+            400: components["responses"]["UnreadableQuery"];
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
+            422: components["responses"]["InvalidQuery"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -4060,8 +4075,10 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["UnreadableQuery"];
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
+            422: components["responses"]["InvalidQuery"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -4090,11 +4107,11 @@ export interface operations {
                     "application/json": components["schemas"]["EmailAccount"];
                 };
             };
-            400: components["responses"]["UnreadableBody"];
+            400: components["responses"]["UnreadableQuery"];
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
             409: components["responses"]["Conflict"];
-            422: components["responses"]["InvalidBody"];
+            422: components["responses"]["InvalidQuery"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -4119,8 +4136,10 @@ export interface operations {
                     "application/json": components["schemas"]["SmsAccount"];
                 };
             };
+            400: components["responses"]["UnreadableQuery"];
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
+            422: components["responses"]["InvalidQuery"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -4186,8 +4205,10 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["UnreadableQuery"];
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
+            422: components["responses"]["InvalidQuery"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -4286,9 +4307,11 @@ export interface operations {
                     "application/json": components["schemas"]["Inbound"];
                 };
             };
+            400: components["responses"]["UnreadableQuery"];
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
             404: components["responses"]["InboundNotFound"];
+            422: components["responses"]["InvalidQuery"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -4323,12 +4346,12 @@ export interface operations {
                     "application/json": components["schemas"]["AcceptedInbound"];
                 };
             };
-            400: components["responses"]["UnreadableBody"];
+            400: components["responses"]["UnreadableQuery"];
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
             404: components["responses"]["InboundNotFound"];
             409: components["responses"]["Conflict"];
-            422: components["responses"]["InvalidBody"];
+            422: components["responses"]["InvalidQuery"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -4361,12 +4384,12 @@ export interface operations {
                 };
                 content?: never;
             };
-            400: components["responses"]["UnreadableBody"];
+            400: components["responses"]["UnreadableQuery"];
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
             404: components["responses"]["InboundNotFound"];
             409: components["responses"]["Conflict"];
-            422: components["responses"]["InvalidBody"];
+            422: components["responses"]["InvalidQuery"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -4374,16 +4397,21 @@ export interface operations {
     };
     listLeadSources: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Only what comes after the source with this id, such as the last one of the part before. */
+                after?: components["schemas"]["SourceId"];
+            };
             header?: never;
             path?: never;
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description The sources */
+            /** @description The sources; Link says where more are, if there are any */
             200: {
                 headers: {
+                    /** @description The next part, as `<…>; rel="next"` */
+                    Link?: string;
                     "X-Request-Id": components["headers"]["RequestId"];
                     [name: string]: unknown;
                 };
@@ -4391,8 +4419,10 @@ export interface operations {
                     "application/json": components["schemas"]["InquirySource"][];
                 };
             };
+            400: components["responses"]["UnreadableQuery"];
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
+            422: components["responses"]["InvalidQuery"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -4516,8 +4546,10 @@ export interface operations {
                     "application/json": components["schemas"]["FacebookLogin"];
                 };
             };
+            400: components["responses"]["UnreadableQuery"];
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
+            422: components["responses"]["InvalidQuery"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -4548,11 +4580,11 @@ export interface operations {
                     "application/json": components["schemas"]["FacebookLoginStart"];
                 };
             };
-            400: components["responses"]["UnreadableBody"];
+            400: components["responses"]["UnreadableQuery"];
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
             409: components["responses"]["Conflict"];
-            422: components["responses"]["InvalidBody"];
+            422: components["responses"]["InvalidQuery"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -4631,9 +4663,11 @@ export interface operations {
                     "application/json": components["schemas"]["InquirySource"];
                 };
             };
+            400: components["responses"]["UnreadableQuery"];
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
             404: components["responses"]["SourceNotFound"];
+            422: components["responses"]["InvalidQuery"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -4662,9 +4696,11 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["UnreadableQuery"];
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
             404: components["responses"]["SourceNotFound"];
+            422: components["responses"]["InvalidQuery"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -4745,9 +4781,11 @@ export interface operations {
                     "application/json": components["schemas"]["Embedding"];
                 };
             };
+            400: components["responses"]["UnreadableQuery"];
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
             404: components["responses"]["SourceNotFound"];
+            422: components["responses"]["InvalidQuery"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -4944,9 +4982,11 @@ export interface operations {
                     "application/json": components["schemas"]["Lead"];
                 };
             };
+            400: components["responses"]["UnreadableQuery"];
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
             404: components["responses"]["LeadNotFound"];
+            422: components["responses"]["InvalidQuery"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -4975,9 +5015,11 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["UnreadableQuery"];
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
             404: components["responses"]["LeadNotFound"];
+            422: components["responses"]["InvalidQuery"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -5057,9 +5099,11 @@ export interface operations {
                     "application/x-adf+xml": string;
                 };
             };
+            400: components["responses"]["UnreadableQuery"];
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
             404: components["responses"]["LeadNotFound"];
+            422: components["responses"]["InvalidQuery"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -5090,9 +5134,11 @@ export interface operations {
                     "application/json": components["schemas"]["Answer"][];
                 };
             };
+            400: components["responses"]["UnreadableQuery"];
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
             404: components["responses"]["LeadNotFound"];
+            422: components["responses"]["InvalidQuery"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -5255,9 +5301,11 @@ export interface operations {
                     "application/json": components["schemas"]["Lead"][];
                 };
             };
+            400: components["responses"]["UnreadableQuery"];
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
             404: components["responses"]["LeadNotFound"];
+            422: components["responses"]["InvalidQuery"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -5288,9 +5336,11 @@ export interface operations {
                     "application/json": components["schemas"]["Suggestion"][];
                 };
             };
+            400: components["responses"]["UnreadableQuery"];
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
             404: components["responses"]["LeadNotFound"];
+            422: components["responses"]["InvalidQuery"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -5325,12 +5375,12 @@ export interface operations {
                     "application/json": components["schemas"]["Suggestion"];
                 };
             };
-            400: components["responses"]["UnreadableBody"];
+            400: components["responses"]["UnreadableQuery"];
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
             404: components["responses"]["LeadNotFound"];
             409: components["responses"]["Conflict"];
-            422: components["responses"]["InvalidBody"];
+            422: components["responses"]["InvalidQuery"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -5355,8 +5405,10 @@ export interface operations {
                     "application/json": components["schemas"]["Caller"];
                 };
             };
+            400: components["responses"]["UnreadableQuery"];
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
+            422: components["responses"]["InvalidQuery"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -5557,9 +5609,11 @@ export interface operations {
                     "application/json": components["schemas"]["Vehicle"];
                 };
             };
+            400: components["responses"]["UnreadableQuery"];
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
             404: components["responses"]["VehicleNotFound"];
+            422: components["responses"]["InvalidQuery"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];
@@ -5588,9 +5642,11 @@ export interface operations {
                 };
                 content?: never;
             };
+            400: components["responses"]["UnreadableQuery"];
             401: components["responses"]["NotSignedIn"];
             403: components["responses"]["NotPermitted"];
             404: components["responses"]["VehicleNotFound"];
+            422: components["responses"]["InvalidQuery"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["InternalError"];
             503: components["responses"]["Unavailable"];

@@ -121,6 +121,10 @@ async fn null_clears_and_absence_keeps() {
         (&cleared["customer_name"], &cleared["source_metadata"]),
         (&lead["customer_name"], &lead["source_metadata"])
     );
+    // What a form sends for inputs that nobody touched.
+    let untouched = json!({ "status": " ", "lead_score": "", "source_metadata": "" });
+    let saved = send(&kari, Method::PATCH, &url, untouched).await.expect(200);
+    assert_eq!(without(&saved, "updated_at"), without(&cleared, "updated_at"));
     let refused = json!({ "status": null, "lead_score": null, "source_metadata": null });
     let problem = send(&kari, Method::PATCH, &url, refused).await.expect_problem(422, "invalid-input");
     assert_eq!(problem["errors"].as_array().map(Vec::len), Some(3));
@@ -284,6 +288,32 @@ async fn vehicles_and_rules_come_and_go() {
         json!({ "make": "", "model": 3, "year": 1700, "vin": "IOQ", "price": -1, "mileage": 1.5, "status": "lost" });
     let problem = send(&kari, Method::POST, "/api/v1/vehicles", wrong).await.expect_problem(422, "invalid-input");
     assert_eq!(problem["errors"].as_array().map(Vec::len), Some(7), "{problem:#}");
+}
+
+#[tokio::test]
+async fn a_source_gives_its_leads_to_nobody_who_is_suspended() {
+    let app = TestApp::start().await;
+    let (oslo, bergen) = (app.dealership("Tesla Oslo").await, app.dealership("VW Bergen").await);
+    let (kari, jonas) = (oslo.admin(), oslo.member("jonas", "org:member").await);
+    let path = "/api/v1/lead-sources";
+    let form = |to: &str| json!({ "kind": "form", "name": "Kampanje", "assigned_to": to });
+    let url = |source: &Value| format!("{path}/{}", source["id"].as_str().expect("an id"));
+    let his = send(&kari, Method::POST, path, form(&jonas.id.to_string())).await.expect(201);
+    let nobodys = send(&kari, Method::POST, path, form("")).await.expect(201);
+    app.connect().await.execute("UPDATE users SET suspended = clerk_user_id LIKE '%jonas'").await.expect("a statement");
+    for (assignee, word) in [(jonas.id, "suspended"), (bergen.admin().id, "must be a member")] {
+        let body = form(&assignee.to_string());
+        for (method, url) in [(Method::POST, path), (Method::PATCH, url(&nobodys).as_str())] {
+            let problem = send(&kari, method, url, body.clone()).await.expect_problem(422, "invalid-input");
+            assert_eq!(problem["errors"][0]["field"], "assigned_to");
+            assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains(word)), "{problem:#}");
+        }
+    }
+    // The whole source is sent back, as the dashboard does.
+    let mut whole = his.clone();
+    whole["name"] = json!("Forsiden");
+    let saved = send(&kari, Method::PATCH, &url(&his), whole).await.expect(200);
+    assert_eq!((&saved["name"], &saved["assigned_to"]), (&json!("Forsiden"), &json!(jonas.id)));
 }
 
 /// What a client keeps with a lead or a rule comes back as it was, whatever its own language makes of numbers.

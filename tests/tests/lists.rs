@@ -1,5 +1,7 @@
 //! Lists that are bare arrays are whole for those who have little, and come in parts for those who have much.
 
+mod plans;
+
 use common::{conversations, db::Db, page::Before};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
@@ -237,4 +239,28 @@ async fn people_come_in_norwegian_order_on_every_server() {
         let rest = oslo.admin().get(&format!("/api/v1/users?after={}", person["id"].as_str().expect("an id"))).await;
         assert_eq!(names(rest.expect(200).as_array().expect("a bare array")), names(&people[place + 1..]));
     }
+}
+
+#[tokio::test]
+async fn sources_come_in_parts_oldest_first() {
+    let app = TestApp::start().await;
+    let (oslo, bergen) = (app.dealership("Tesla Oslo").await, app.dealership("VW Bergen").await);
+    let path = "/api/v1/lead-sources";
+    let (few, _) = parts(&app, &oslo.admin(), path).await;
+    assert_eq!(few.len(), 1);
+    let own = few[0].len();
+    // Of each second there are two.
+    let many = format!(
+        "INSERT INTO lead_sources (dealership_id, kind, name, key, created_at)
+         SELECT '{}', 'form', 'Skjema ' || n, gen_random_uuid()::text, now() + interval '1 s' * (n / 2) FROM generate_series(1, 1001) n",
+        oslo.id
+    );
+    insert(&app, many).await;
+    let (parts, _) = parts(&app, &oslo.admin(), path).await;
+    assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), [500, 500, own + 1]);
+    all_once(&parts, own + 1001);
+    assert!(parts.concat().is_sorted_by_key(|source| source["created_at"].to_string()));
+    let after = format!("{path}?after={}", parts[0][0]["id"].as_str().expect("an id"));
+    let problem = bergen.admin().get(&after).await.expect_problem(422, "invalid-input");
+    assert_eq!(problem["errors"][0]["field"], "after");
 }

@@ -14,7 +14,7 @@ use utoipa::{
     },
 };
 
-use super::problems::{self, RepeatProblems};
+use super::problems::{self, QueryProblems, RepeatProblems};
 
 /// The demo data has these, so that the examples of the document can be tried out as they are.
 const EXAMPLE_IDS: [(&str, &str); 8] = [
@@ -34,6 +34,9 @@ pub(crate) fn finish(document: &mut OpenApi) {
     for (path, item) in &mut document.paths.paths {
         for operation in operations(item) {
             complete(path, operation);
+            if path.starts_with("/api/") {
+                may_have_a_query(operation);
+            }
         }
         if let Some(post) = item.post.as_mut().filter(|_| path.starts_with("/api/")) {
             may_be_repeated(post);
@@ -61,6 +64,13 @@ fn complete(path: &str, operation: &mut Operation) {
     if operation.security.is_none() {
         let extensions = operation.extensions.get_or_insert_with(Extensions::default);
         extensions.entry("x-role".to_owned()).or_insert_with(|| json!(Role::SalesRep));
+    }
+}
+
+/// Says how parameters are refused, also where none are taken.
+fn may_have_a_query(operation: &mut Operation) {
+    for (status, response) in QueryProblems::responses() {
+        operation.responses.responses.entry(status).or_insert(response);
     }
 }
 

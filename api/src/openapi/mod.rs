@@ -27,7 +27,9 @@ use crate::problem::ProblemBody;
             Send the Clerk session token as `Authorization: Bearer <token>`. It decides which dealership you see; what \
             belongs to another one does not exist for you. `x-role` is the least role that an operation needs.\n\n\
             Errors are `application/problem+json` (RFC 9457): `type` is stable, `detail` is for people, `errors` names \
-            every field that is wrong. Times are RFC 3339 in UTC.",
+            every field that is wrong. Times are RFC 3339 in UTC.\n\n\
+            Blank text is what forms send for a field that was left empty: in POST, PUT and queries it counts as absent, in \
+            PATCH it clears a field that may be empty and leaves one that always has a value as it is.",
     ),
     tags(
         (name = "Leads", description = "Customers' inquiries"),

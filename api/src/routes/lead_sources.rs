@@ -6,6 +6,7 @@ use common::{
     lead_sources::{
         self, ConnectError, KeyTaken, NewSource, Page, Rotation, Source, SourceKind, SourcePatch, WriteError,
     },
+    page::After,
     secrets::{NoKey, Secret},
 };
 use serde::Serialize;
@@ -13,9 +14,10 @@ use utoipa::ToSchema;
 
 use crate::{
     auth::{Tenant, answer, commit},
-    extract::{InPath, PathId, ValidJson},
+    extract::{InPath, PathId, ValidJson, ValidQuery},
     idempotency::Answered,
-    openapi::{BodyProblems, MemberProblems, MissingSource},
+    linked::{Linked, not_in_list},
+    openapi::{BodyProblems, MemberProblems, MissingSource, QueryProblems},
     pages::embed_line,
     permissions::Action,
     problem::Problem,
@@ -23,14 +25,23 @@ use crate::{
 };
 
 /// Where your dealership's inquiries come from, oldest first.
+///
+/// At most 500 of them; `Link` says where more are, if there are any.
 #[utoipa::path(
     get, path = "/lead-sources", tag = "Sources", operation_id = "listLeadSources",
-    responses((status = 200, description = "The sources", body = Vec<Source>), MemberProblems),
+    params(("after" = Option<SourceId>, Query, description = "Only what comes after the source with this id, such as the last one of the part before.")),
+    responses(
+        (status = 200, description = "The sources; Link says where more are, if there are any", body = Vec<Source>,
+            headers(("Link" = String, description = "The next part, as `<…>; rel=\"next\"`"))),
+        MemberProblems, QueryProblems,
+    ),
 )]
-pub(crate) async fn list(mut tenant: Tenant) -> Result<Json<Vec<Source>>, Problem> {
-    let sources = lead_sources::list(&mut tenant.tx).await?;
-    tenant.leave();
-    Ok(Json(sources))
+pub(crate) async fn list(
+    mut tenant: Tenant,
+    ValidQuery(request): ValidQuery<After<SourceId>>,
+) -> Result<Linked, Problem> {
+    let part = lead_sources::list(&mut tenant.tx, request).await?.ok_or_else(|| not_in_list("after"))?;
+    Linked::new(tenant, &part, |last| format!("/api/v1/lead-sources?after={}", last.id))
 }
 
 /// One source.
@@ -205,6 +216,10 @@ impl From<WriteError> for Problem {
         match error {
             WriteError::AssigneeNotAMember => {
                 let message = "must be a member of your dealership; GET /api/v1/users lists them";
+                Self::invalid_field("assigned_to", message)
+            }
+            WriteError::AssigneeSuspended => {
+                let message = "is suspended and has no access at present; choose another member of your dealership";
                 Self::invalid_field("assigned_to", message)
             }
             WriteError::DealershipGone => AccessError::NotAMember.into(),
