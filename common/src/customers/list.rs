@@ -79,15 +79,19 @@ pub async fn list(tx: &mut TenantTx, filter: &CustomerFilter) -> Result<Page<Cus
     let total = count.build_query_scalar().fetch_one(tx.conn()).await?;
     let mut query = QueryBuilder::new(
         "-- customers::list
-         WITH c AS (
-           SELECT o.id, o.name, o.created_at FROM customers o WHERE o.dealership_id = $1 AND o.id = ANY (ARRAY (
-             SELECT id FROM customers c WHERE dealership_id = ",
+         WITH page AS (SELECT id FROM customers c WHERE dealership_id = ",
     );
     query.push_bind(tx.dealership());
     push_conditions(&mut query, filter);
     query.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_bind(filter.page.limit);
     query.push(" OFFSET ").push_bind(filter.page.offset);
-    query.push(concat!(")))", details!(), " ORDER BY c.created_at DESC, c.id DESC"));
+    query.push(concat!(
+        "), c AS (
+           SELECT o.id, o.name, o.created_at FROM page CROSS JOIN LATERAL (
+             SELECT id, name, created_at FROM customers WHERE id = page.id AND dealership_id = $1 LIMIT 1) o)",
+        details!(),
+        " ORDER BY c.created_at DESC, c.id DESC"
+    ));
     let items = query.build_query_as().fetch_all(tx.conn()).await?;
     Ok(Page::new(items, total, filter.page))
 }
