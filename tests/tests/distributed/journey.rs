@@ -121,7 +121,7 @@ async fn sources(app: &TestApp, oslo: DealershipId, admin: &Person<'_>) {
     let made = ask(admin, Method::POST, "/api/v1/lead-sources", Some(new), 201).await;
     let one = format!("/api/v1/lead-sources/{}", made["id"].as_str().expect("an id"));
     admin.get(&one).await.expect(200);
-    ask(admin, Method::PATCH, &one, Some(json!({ "name": "Høst" })), 200).await;
+    ask(admin, Method::PATCH, &one, Some(json!({ "name": "Høst", "assigned_to": admin.id })), 200).await;
     ask(admin, Method::POST, &format!("{one}/rotate-key"), Some(json!({ "keep_days": 7 })), 200).await;
     ask(admin, Method::DELETE, &one, None, 204).await;
     let mut tx = app.db.tenant(oslo).await.expect("the database is there");
