@@ -172,7 +172,8 @@ async fn connect(url: &DatabaseUrl) -> Result<PgConnection, MigrateError> {
     // Whatever the database or the role has set.
     sqlx::raw_sql(
         "SET search_path = public, pg_temp; SET statement_timeout = 0; SET lock_timeout = 0; SET row_security = on;
-         SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off",
+         SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off;
+         SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout'",
     )
     .execute(&mut conn)
     .await
