@@ -276,10 +276,12 @@ fn delivery_of_job() -> Column {
     Column {
         name: "delivery".to_owned(),
         kind: "text".to_owned(),
+        // Of one that is gone the number is worth nothing: elsewhere it is another's.
         out: format!(
-            "(SELECT d.source || ' ' || d.external_id FROM deliveries d
-              WHERE t.kind IN ({kinds}) AND d.id = CASE WHEN t.payload ->> 'delivery_id' ~ '^[0-9]{{1,18}}$'
-                                                        THEN (t.payload ->> 'delivery_id')::bigint END)"
+            "CASE WHEN t.kind IN ({kinds}) AND t.payload ? 'delivery_id'
+                  THEN coalesce((SELECT d.source || ' ' || d.external_id FROM deliveries d
+                                 WHERE d.id = CASE WHEN t.payload ->> 'delivery_id' ~ '^[0-9]{{1,18}}$'
+                                                   THEN (t.payload ->> 'delivery_id')::bigint END), '') END"
         ),
         into: None,
     }

@@ -122,6 +122,35 @@ async fn a_job_whose_place_was_taken_meanwhile_is_not_done_twice() {
 }
 
 #[tokio::test]
+async fn a_job_whose_delivery_is_gone_is_not_done_for_another_one_there() {
+    let (source, target) = (TestApp::start().await, TestApp::start().await);
+    let (a, b) = (Server::of(&source), Server::of(&target));
+    let oslo = fill(&source, "Tesla Oslo").await;
+    for other in ["VW Bergen", "Audi Moss"] {
+        fill(&target, other).await;
+    }
+    let number = target.count("SELECT max(id) FROM deliveries").await;
+    let (mut here, mut there) = (source.connect().await, target.connect().await);
+    let of_one_that_is_gone = sqlx::query(
+        "INSERT INTO jobs (queue, kind, payload, payload_version, for_dealership, state, max_attempts, run_at)
+         SELECT 'inquiries', 'inquiries.read', jsonb_build_object('delivery_id', $1::bigint), 1, $2, 'scheduled', 12,
+                now() + interval '1 day'
+         WHERE NOT EXISTS (SELECT FROM deliveries WHERE id = $1)",
+    );
+    let inserted = of_one_that_is_gone.bind(number).bind(oslo.id).execute(&mut here).await.expect("a superuser may");
+    assert_eq!(inserted.rows_affected(), 1, "only there is one of this number");
+    let (id, file) = (oslo.id.to_string(), archive());
+    a.does(&["freeze", &id]).await;
+    a.does(&["export", &id, "--to", file.to_str()]).await;
+    b.does(&["import", file.to_str()]).await;
+    let numbers = sqlx::query_scalar(
+        "SELECT payload ->> 'delivery_id' FROM jobs WHERE for_dealership = $1 AND kind = 'inquiries.read' AND state = 'scheduled'",
+    );
+    let numbers: Vec<String> = numbers.bind(oslo.id).fetch_all(&mut there).await.expect("a valid statement");
+    assert_eq!(numbers, ["0"]);
+}
+
+#[tokio::test]
 async fn an_import_that_comes_out_otherwise_is_taken_back() {
     let (source, target) = (TestApp::start().await, TestApp::start().await);
     let (a, b) = (Server::of(&source), Server::of(&target));

@@ -76,7 +76,7 @@ proptest! {
     ) {
         let file = Scratch::new();
         let archive = write(&file.0, &tables);
-        prop_assert_eq!(check(&file.0).expect("it is whole").archive, archive);
+        prop_assert_eq!(&check(&file.0).expect("it is whole").archive, &archive);
         prop_assert_eq!(&read(&file.0).expect("it is whole"), &tables);
 
         let whole = fs::read(&file.0).expect("it is ours");
