@@ -86,7 +86,8 @@ async fn whatever_others_have_set_concurrent_writes_succeed() {
 
 async fn hold(database: &TestDatabase, lead: LeadId, length: Duration) {
     let mut conn = database.connect().await;
-    conn.execute("SET row_security = on; SET lock_timeout = 0; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET search_path = public")
+    conn.execute("SET row_security = on; SET lock_timeout = 0; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET search_path = public;
+                  SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout'")
         .await
         .expect("a valid statement");
     conn.execute("BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE").await.expect("a valid statement");
