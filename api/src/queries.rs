@@ -48,7 +48,7 @@ impl FromFields for Nothing {
 }
 
 /// Refuses parameters where none are taken.
-pub(crate) async fn none_in_vain(
+pub(crate) async fn refuse_unknown(
     State(with_query): State<WithQuery>,
     request: Request,
     next: Next,

@@ -164,7 +164,7 @@ pub(crate) fn router(state: AppState, cors_origins: &[String]) -> Router {
     let document = openapi();
     let members = members.layer((
         from_fn_with_state(state.clone(), auth::members_only),
-        from_fn_with_state(WithQuery::of(&document), queries::none_in_vain),
+        from_fn_with_state(WithQuery::of(&document), queries::refuse_unknown),
         from_fn_with_state(limits(), body::buffer),
         answers(),
         time(),
