@@ -107,13 +107,14 @@ pub async fn drop_pointless(tx: &mut impl JobTx, lease: &Lease, reason: &str) ->
 pub async fn defer(tx: &mut impl JobTx, lease: &Lease, delay: Duration) -> Result<(), LeaseError> {
     let deferred = sqlx::query(
         "-- queue::defer
-         UPDATE jobs SET state = 'scheduled', run_at = now() + $3, attempts = attempts - 1,
+         UPDATE jobs SET state = 'scheduled', run_at = now() + make_interval(secs => $3), attempts = attempts - 1,
            lease_token = NULL, lease_until = NULL
          WHERE id = $1 AND lease_token = $2",
     )
     .bind(lease.job_id())
     .bind(lease.token())
-    .bind(delay)
+    // Not as it is: sqlx refuses a length that is no whole number of microseconds, and what was measured seldom is.
+    .bind(delay.as_secs_f64())
     .execute(tx.elevate().await?.conn())
     .await
     .map_err(Error::from)?;

@@ -119,7 +119,8 @@ async fn a_deferred_job_waits_and_its_attempt_does_not_count() {
     let id = queue.add(&Errand { number: 1 }).await;
     let lease = queue.claim_one().await.lease;
     let mut tx = queue.tx().await;
-    defer(&mut tx, &lease, Duration::from_mins(1)).await.expect("the lease is ours");
+    let measured = Duration::from_mins(1) + Duration::from_nanos(1);
+    defer(&mut tx, &lease, measured).await.expect("the lease is ours");
     tx.commit().await.expect("it can be committed");
     let row = queue.table.row(id).await;
     assert_eq!((row.state.as_str(), row.attempts), ("scheduled", 0));
