@@ -59,7 +59,7 @@ pub async fn accept(tx: &mut TenantTx, id: i64) -> Result<Vec<LeadId>, DecideErr
     if inquiries.is_empty() {
         return Err(DecideError::NothingInIt);
     }
-    let became = take_in_all(tx, &delivery, &settings, &inquiries).await?;
+    let became = take_in_all(tx, &delivery, &settings, &inquiries, None).await?;
     settle_own(tx, id, Status::Processed, &format!("accepted: {}", outcome(&became)), &[]).await?;
     Ok(became.iter().map(|became| became.lead()).collect())
 }

@@ -88,6 +88,7 @@ pub async fn receive_form(
         answers: &[],
         replies_to: None,
         assigned_to: settings.assigned_to,
+        came_in: None,
         is_answered: settings.automatic_answer,
     };
     let became = take_in(tx, &form.inquiry, &origin).await?;

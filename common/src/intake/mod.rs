@@ -11,6 +11,7 @@ mod resolve;
 mod sms;
 mod sort;
 
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 pub use decide::{DecideError, accept, reject};
@@ -54,6 +55,8 @@ pub struct Origin<'a> {
     pub replies_to: Option<OutboxId>,
     /// Who gets what becomes of it.
     pub assigned_to: Option<UserId>,
+    /// When it came in, if that was not now: customers wait from then on.
+    pub came_in: Option<DateTime<Utc>>,
     /// Whether a lead that it makes is answered automatically.
     pub is_answered: bool,
 }
@@ -153,7 +156,7 @@ async fn create_lead(
         vehicle_interest: inquiry.vehicle_interest.clone(),
         initial_message: inquiry.message.clone(),
         lead_score: 50,
-        created_at: None,
+        created_at: origin.came_in,
     };
     Ok(leads::create(tx, &new).await?.id)
 }

@@ -1,3 +1,4 @@
+use chrono::{DateTime, Utc};
 use multer::bytes::Bytes;
 use uuid::Uuid;
 
@@ -152,7 +153,7 @@ async fn write_down(
         let outcome = "nobody can be reached by what it says".to_owned();
         return Ok(Settled::of(delivery, Status::Parked, outcome));
     }
-    let became = take_in_all(tx, delivery, settings, &inquiries).await?;
+    let became = take_in_all(tx, delivery, settings, &inquiries, Some(delivery.received_at)).await?;
     Ok(Settled::of(delivery, Status::Processed, outcome(&became)))
 }
 
@@ -205,12 +206,13 @@ fn is_wrong_address(status: &str) -> bool {
         .contains(&status.split_whitespace().next().unwrap_or_default())
 }
 
-/// Each of a delivery's inquiries, in their order.
+/// Each of a delivery's inquiries, in their order. Customers wait since `came_in`, or from now on.
 pub(super) async fn take_in_all(
     tx: &mut TenantTx,
     delivery: &Own,
     settings: &Settings,
     inquiries: &[NewInquiry],
+    came_in: Option<DateTime<Utc>>,
 ) -> Result<Vec<Became>, IntakeError> {
     let mut all = Vec::with_capacity(inquiries.len());
     for (place, asked) in inquiries.iter().enumerate() {
@@ -224,6 +226,7 @@ pub(super) async fn take_in_all(
             answers: &asked.answers,
             replies_to: replies_to(delivery),
             assigned_to: settings.assigned_to,
+            came_in,
             is_answered: settings.automatic_answer,
         };
         all.push(take_in(tx, &asked.inquiry, &origin).await?);

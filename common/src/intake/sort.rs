@@ -157,7 +157,7 @@ async fn settle_sorted(
     let mut emails = inquiries.iter().filter_map(|asked| asked.inquiry.email.as_ref());
     let is_answered = emails.all(|email| may_answer(&unsure.mail, email, &own));
     let settings = Settings { automatic_answer: settings.automatic_answer && is_answered, ..settings.clone() };
-    let became = take_in_all(tx, delivery, &settings, &inquiries).await?;
+    let became = take_in_all(tx, delivery, &settings, &inquiries, Some(delivery.received_at)).await?;
     Ok((Status::Processed, format!("taken for an inquiry by the assistant: {}", outcome(&became))))
 }
 

@@ -115,7 +115,7 @@ pub async fn create(tx: &mut TenantTx, new: &NewLead) -> Result<Lead, WriteError
            INSERT INTO leads (id, dealership_id, source, source_url, source_metadata, status, assigned_to, customer_name,
                               customer_email, customer_phone, customer_phone_e164, vehicle_interest, initial_message,
                               lead_score, created_at, updated_at, converted_at, customer_id)
-           VALUES (coalesce($15, gen_random_uuid()), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, coalesce($14, now()), coalesce($14, now()),
+           VALUES (coalesce($15, gen_random_uuid()), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, coalesce($14, now()), now(),
                    CASE WHEN $5 = 'won' THEN coalesce($14, now()) END,
                    (SELECT customer_id FROM recognised))
            RETURNING *)",

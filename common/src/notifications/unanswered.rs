@@ -14,9 +14,12 @@ use crate::{
 pub(crate) async fn watch(tx: &mut TenantTx, lead: LeadId) -> Result<()> {
     let due: Option<DateTime<Utc>> = sqlx::query_scalar(
         "-- notifications::watch
-         SELECT now() + make_interval(mins => sla_minutes) FROM dealerships WHERE id = $1 AND sla_minutes IS NOT NULL",
+         SELECT l.created_at + make_interval(mins => d.sla_minutes)
+         FROM dealerships d JOIN leads l ON l.dealership_id = d.id AND l.id = $2
+         WHERE d.id = $1 AND d.sla_minutes IS NOT NULL",
     )
     .bind(tx.dealership())
+    .bind(lead)
     .fetch_optional(tx.conn())
     .await?;
     if let Some(run_at) = due {

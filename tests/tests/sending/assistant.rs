@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use common::clock::Clock;
 use dev::{
     assistant::{self, Fault},
@@ -13,7 +13,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{
     answer::Answer,
-    app::{Dealership, NewLead, Person, TestApp, email, new_lead},
+    app::{Dealership, INBOUND_DOMAIN, MAIL_SECRET, NewLead, Person, TestApp, email, new_lead},
     assistant::{answering_through, assistant},
     drain::Worker,
     jobs::JobTable,
@@ -165,6 +165,36 @@ async fn the_clock_wins_against_an_assistant_that_takes_its_time() {
     assert_eq!(answer["verdict"], "the assistant did not answer in time");
     stage.worker.stop().await;
     assert_eq!(stage.mailbox.messages().len(), 1);
+}
+
+#[tokio::test]
+async fn customers_wait_from_when_they_wrote_and_not_from_when_it_is_read() {
+    let app = TestApp::start().await;
+    let fjordbil = fjordbil(&app).await;
+    let kari = fjordbil.admin();
+    let source = kari.request(Method::POST, "/api/v1/lead-sources").json(&json!({ "kind": "email", "name": "Salg" }));
+    let source = Answer::of(source).await.expect(201);
+    let to = format!("{}@{INBOUND_DOMAIN}", source["key"].as_str().expect("a key"));
+    let mail = format!("From: Per <per@kunde.example>\r\nMessage-ID: <1@kunde.example>\r\n\r\n{QUESTION}\r\n");
+    let request = app.request(Method::POST, "/webhooks/email/raw").bearer_auth(MAIL_SECRET);
+    let request = request.header("content-type", "message/rfc822").header("x-envelope-to", to).body(mail);
+    Answer::of(request).await.expect(200);
+    let received: DateTime<Utc> = sqlx::query_scalar(
+        "UPDATE deliveries SET received_at = received_at - interval '2 minutes' WHERE source = 'email' RETURNING received_at",
+    )
+    .fetch_one(&mut app.connect().await)
+    .await
+    .expect("there is one");
+
+    let stage = Stage::set(&app).await;
+    let mail = stage.mail_to("per@kunde.example").await;
+    assert!(mail.text.starts_with(TEMPLATE), "{}", mail.text);
+    stage.worker.stop().await;
+    assert_eq!(stage.assistant.asked(), 0, "its time is over");
+    let lead = &kari.get("/api/v1/leads").await.expect(200)["items"][0];
+    let time = |name: &str| lead[name].as_str().and_then(|at| at.parse::<DateTime<Utc>>().ok()).expect("a time");
+    assert_eq!(time("created_at"), received);
+    assert!(time("updated_at") > received + TimeDelta::minutes(1), "{lead:#}");
 }
 
 #[tokio::test]
