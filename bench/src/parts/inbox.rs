@@ -59,6 +59,8 @@ pub(super) async fn measure(
     large: &mut Asker,
     hostile: &mut Asker,
 ) -> Outcome<()> {
+    // Before: it changes a fifth of all leads at once, and leaves the index half empty, as the years do not.
+    slowest(bench, "search in a large dealership", large, SEARCHES, "search=", 200.0).await?;
     let mut connection = database.connect().await?;
     connection.execute(FEW_ARE_NEW).await?;
     let size = Size { dealerships: 1, leads: HOSTILE_LEADS, conversations: 0, users: 5 };
@@ -80,7 +82,6 @@ pub(super) async fn measure(
         note,
     ));
     slowest(bench, "filters in a large dealership", large, FILTERS, "", 200.0).await?;
-    slowest(bench, "search in a large dealership", large, SEARCHES, "search=", 200.0).await?;
 
     let long = format!("{}b", "x".repeat(199));
     let many = ["xz", "xyxyz", "yxyz", "xxz", "yxz", "xyz", "yz", "xyxz"].join("%20");

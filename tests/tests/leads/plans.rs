@@ -100,7 +100,7 @@ async fn no_filter_reads_the_table() {
         LeadFilter { search: searching("finnes ikke"), source: by_web, assigned_to: nobody, ..all() },
         LeadFilter { search: searching("kunde"), created_to: Some(day), ..all() },
     ];
-    let index: i64 = sqlx::query_scalar("SELECT pg_relation_size('leads_inbox') / 8192")
+    let index: i64 = sqlx::query_scalar("SELECT pg_relation_size('leads_by_arrival') / 8192")
         .fetch_one(&mut connection)
         .await
         .expect("it is there");
