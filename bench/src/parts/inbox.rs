@@ -59,7 +59,7 @@ pub(super) async fn measure(
     large: &mut Asker,
     hostile: &mut Asker,
 ) -> Outcome<()> {
-    // Before: it changes a fifth of all leads at once, and leaves the index half empty, as the years do not.
+    // Before FEW_ARE_NEW changes a fifth of all leads at once, which leaves the pages of the index half empty.
     slowest(bench, "search in a large dealership", large, SEARCHES, "search=", 200.0).await?;
     let mut connection = database.connect().await?;
     connection.execute(FEW_ARE_NEW).await?;
