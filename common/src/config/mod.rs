@@ -21,7 +21,7 @@ pub use outgoing::{
     SmsSettings,
 };
 pub(crate) use outgoing::{sms_sender, twilio_account};
-pub use queues::{QueueLimit, Rate, default_concurrency};
+pub use queues::{QueueLimit, Rate, default_concurrency, spares_others};
 pub use senders::{MailSenders, MetaApp, MetaLogin, Outside, Senders};
 pub use settings::{ConfigError, Settings};
 pub use smtp_server::{SmtpLogin, SmtpSecurity, SmtpServer};

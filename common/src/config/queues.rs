@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, str::FromStr, time::Duration};
 
-use crate::jobs::{Job, KINDS, SendEmail, SendSms, WriteAnswer, WriteSuggestion};
+use crate::jobs::{Job, KINDS, ReadInquiry, SendEmail, SendSms, WriteAnswer, WriteSuggestion};
 
 /// Jobs of one queue that one process may run at once, at most.
 const MAX_CONCURRENCY: u32 = 1_000;
@@ -12,7 +12,8 @@ const MAX_RATE: u32 = 1_000_000;
 pub struct QueueLimit {
     /// Jobs that run at once in one process; `WORKER_CONCURRENCY`, if absent.
     pub concurrency: Option<u32>,
-    /// How fast jobs may begin in all processes together; as fast as they can, if absent.
+    /// How fast jobs may begin in all processes together; if absent, as fast as they can, or as they must where the queue
+    /// [`spares_others`].
     pub rate: Option<Rate>,
 }
 
@@ -68,6 +69,12 @@ pub fn default_concurrency(queue: &str) -> Option<u32> {
         SendEmail::QUEUE | SendSms::QUEUE => Some(OF_SENDING),
         _ => None,
     }
+}
+
+/// Whether jobs of a queue begin only as fast as what waits requires, where no rate is set: of what a thousand customers write at
+/// once, each is a message to read, an assistant to ask and a mail to send, and whoever signs up meanwhile should not notice.
+pub fn spares_others(queue: &str) -> bool {
+    queue == ReadInquiry::QUEUE
 }
 
 /// Reads `name:concurrency@rate`, separated by commas, of the queues in which jobs wait. Either part may be left out.

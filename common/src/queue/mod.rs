@@ -24,7 +24,7 @@ pub use listener::{Heard, Listener};
 pub use pause::{Interventions, PausedQueue, pause, paused, resume};
 pub use periodic::Periodic;
 pub use prune::{Over, prunable, prune};
-pub use stats::{Stats, stats};
+pub use stats::{Stats, Waiting, stats};
 pub use workers::{WorkerProcess, WorkerRecord, workers};
 
 pub use crate::{db::DedicatedConnection, jobs::Job, seek::Seek};

@@ -1,5 +1,8 @@
+use std::time::Duration;
+
 use sqlx::FromRow;
 
+use super::DedicatedConnection;
 use crate::db::{Result, SystemTx};
 
 /// The jobs of one kind in one queue that are not over, or that wait for an operator.
@@ -61,4 +64,39 @@ pub async fn stats(tx: &mut SystemTx) -> Result<Vec<Stats>> {
     )
     .fetch_all(tx.conn())
     .await?)
+}
+
+/// What could run in a queue, and does not yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Waiting {
+    /// How many jobs, up to [`Waiting::MOST`].
+    pub jobs: u32,
+    /// How long the one that has been waiting longest has.
+    pub longest: Duration,
+}
+
+impl Waiting {
+    /// More are not counted.
+    pub const MOST: u32 = 5_000;
+}
+
+impl DedicatedConnection {
+    /// What waits in a queue.
+    pub async fn waiting(&mut self, queue: &str) -> Result<Waiting> {
+        let mut conn = self.take().await?;
+        let question = sqlx::query_as(
+            "-- queue::waiting
+             SELECT count(*), coalesce(extract(epoch FROM now() - min(run_at)), 0)::float8
+             FROM (SELECT run_at FROM jobs WHERE queue = $1 AND state = 'available' LIMIT $2) waiting",
+        )
+        .bind(queue)
+        .bind(i64::from(Waiting::MOST))
+        .fetch_one(&mut conn);
+        let (jobs, longest): (i64, f64) = self.within_limit(question).await?;
+        self.put_back(conn);
+        Ok(Waiting {
+            jobs: u32::try_from(jobs).unwrap_or(u32::MAX),
+            longest: Duration::try_from_secs_f64(longest).unwrap_or_default(),
+        })
+    }
 }

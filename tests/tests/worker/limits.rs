@@ -1,10 +1,11 @@
 //! How many connections a worker has, and how many of a queue's jobs begin.
 
-use std::time::Duration;
+use std::{num::NonZero, thread, time::Duration};
 
 use common::{
     config::{QueueLimit, Rate},
     db::{Db, SystemTx},
+    jobs::ReadInquiry,
     queue::{Job, NewJob, enqueue},
 };
 use serde::{Deserialize, Serialize};
@@ -61,6 +62,23 @@ impl IdempotentJob for Repeated {
     }
 }
 
+/// In the queue that spares others.
+#[derive(Debug, Serialize, Deserialize)]
+struct Sparing {}
+
+impl Job for Sparing {
+    const KIND: &'static str = "test.sparing";
+    const QUEUE: &'static str = ReadInquiry::QUEUE;
+}
+
+impl SystemJob for Sparing {
+    const TIMEOUT: Duration = Duration::from_mins(10);
+
+    async fn perform(self, _: &JobContext, _: &mut SystemTx) -> Result<(), JobError> {
+        Ok(())
+    }
+}
+
 fn registry() -> Registry {
     Registry::default()
         .system::<InQueue<0>>()
@@ -69,6 +87,7 @@ fn registry() -> Registry {
         .system::<InQueue<3>>()
         .system::<InQueue<4>>()
         .system::<Plain>()
+        .system::<Sparing>()
         .idempotent::<Repeated>()
 }
 
@@ -190,6 +209,30 @@ async fn workers_keep_a_rate_together() {
     for worker in workers {
         worker.stop().await.expect("they stop cleanly");
     }
+}
+
+#[tokio::test]
+async fn a_queue_that_spares_others_is_as_fast_as_what_waits_requires() {
+    let mut test = TestWorker::open().await;
+    // In a second.
+    let slowly = 10 * thread::available_parallelism().map_or(1, NonZero::get);
+    let all = (slowly * 40).min(4_000);
+    let count = |jobs: usize| i64::try_from(jobs).expect("it is small");
+    add_many(&test, &Sparing {}, all).await;
+    let begin = Instant::now();
+    let worker = test.worker_of(registry());
+    test.table.wait_for_count(Sparing::KIND, "done", count(all / 10)).await;
+    let done = test.table.count(Sparing::KIND, "done").await;
+    // What it may begin at once, and that of half a second for the count.
+    let most = count(slowly) * (1_500 + i64::try_from(begin.elapsed().as_millis()).expect("soon")) / 1_000;
+    assert!(done <= most, "{done} jobs within {:?}", begin.elapsed());
+
+    let waiting_long = "UPDATE jobs SET run_at = run_at - interval '1 min' WHERE id > $1 AND state = 'available'";
+    test.table.change(waiting_long, 0).await;
+    let begin = Instant::now();
+    test.table.wait_for_count(Sparing::KIND, "done", count(all)).await;
+    assert!(begin.elapsed() < Duration::from_secs(18), "the others took {:?}", begin.elapsed());
+    worker.stop().await.expect("it stops cleanly");
 }
 
 /// How many jobs may have begun since a worker started, which first counts the others.

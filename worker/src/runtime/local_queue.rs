@@ -4,7 +4,7 @@ use std::{
     time::Duration,
 };
 
-use common::{config::Rate, queue::Lease};
+use common::queue::{Lease, Waiting};
 use tokio::{
     sync::Notify,
     time::{Instant, sleep_until},
@@ -36,7 +36,7 @@ pub(super) struct LocalQueue {
 struct Places {
     held: HashMap<i64, Held>,
     prefetch: Prefetch,
-    /// Where there is a rate to keep.
+    /// Where jobs do not simply begin as fast as they can.
     throttle: Option<Throttle>,
     /// No job may begin.
     paused: bool,
@@ -69,7 +69,7 @@ enum Stage {
 enum Room {
     /// For so many jobs.
     For(usize),
-    /// Not before then, since there is a rate to keep.
+    /// Not before then, since jobs are held back.
     NotBefore(Instant),
     /// Not before something has changed.
     None,
@@ -94,11 +94,11 @@ impl Stage {
 }
 
 impl LocalQueue {
-    pub(super) fn new(queue: &'static str, slots: usize, rate: Option<Rate>) -> Self {
+    pub(super) fn new(queue: &'static str, slots: usize, throttle: Option<Throttle>) -> Self {
         Self {
             queue,
             slots,
-            places: Mutex::new(Places { throttle: rate.map(Throttle::new), ..Places::default() }),
+            places: Mutex::new(Places { throttle, ..Places::default() }),
             room: Notify::new(),
             work: Notify::new(),
             cancelled: Notify::new(),
@@ -128,10 +128,15 @@ impl LocalQueue {
         }
     }
 
-    /// So many workers serve the queue, and keep its rate together.
-    pub(super) fn share_among(&self, workers: u32) {
+    /// Whether [`LocalQueue::adapt`] wants to know what waits.
+    pub(super) fn is_paced_by_need(&self) -> bool {
+        self.lock().throttle.as_ref().is_some_and(Throttle::is_by_need)
+    }
+
+    /// So many workers serve the queue, in which so much waits.
+    pub(super) fn adapt(&self, workers: u32, waiting: Waiting) {
         if let Some(throttle) = &mut self.lock().throttle {
-            throttle.share_among(workers, Instant::now());
+            throttle.adapt(workers, waiting, Instant::now());
         }
         self.room.notify_one();
     }
@@ -333,10 +338,9 @@ impl Places {
         }
     }
 
-    /// How many jobs to have waiting when all slots are taken. None where there is a rate to keep: a job begins when it is
-    /// claimed.
+    /// How many jobs to have waiting when all slots are taken. None where jobs are held back: one begins when it is claimed.
     fn ahead(&self, slots: usize) -> usize {
-        if self.throttle.is_some() {
+        if self.throttle.as_ref().is_some_and(Throttle::is_slow) {
             return 0;
         }
         let stalled = match self.running().max() {

@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use common::{
     db::{Db, Result},
-    queue::{DedicatedConnection, Periodic, WorkerProcess},
+    queue::{DedicatedConnection, Periodic, Waiting, WorkerProcess},
 };
 use tokio::{
     sync::Notify,
@@ -16,7 +16,7 @@ use crate::metrics::Metrics;
 const TICK: Duration = Duration::from_secs(1);
 /// Rows changed by one statement, at most.
 const BATCH: u32 = 500;
-/// How often to say that this worker is there, and to count those that are.
+/// How often to say that this worker is there, and to count those that are, and what waits.
 const REPORT: Duration = Duration::from_secs(2);
 
 /// Keeps the leases of this process, does what operators have decided about its jobs, and keeps the queue in order:
@@ -105,7 +105,12 @@ impl Maintainer {
             let running = self.local_queues.iter().map(|local_queue| local_queue.running().len()).sum();
             let workers = self.connection.report_alive(&self.process, running).await?;
             for local_queue in &self.local_queues {
-                local_queue.share_among(workers.get(local_queue.queue()).copied().unwrap_or(1));
+                let queue = local_queue.queue();
+                let waiting = match local_queue.is_paced_by_need() {
+                    true => self.connection.waiting(queue).await?,
+                    false => Waiting::default(),
+                };
+                local_queue.adapt(workers.get(queue).copied().unwrap_or(1), waiting);
             }
             self.next_report = Instant::now() + REPORT;
         }

@@ -24,7 +24,7 @@ use std::{
 
 use common::{
     clock::Clock,
-    config::{WorkerConfig, default_concurrency},
+    config::{WorkerConfig, default_concurrency, spares_others},
     db::{Db, NotUsable},
     jobs::{Job, SendEmail},
     lead_sources::{KeysError, require_keys},
@@ -34,6 +34,7 @@ use common::{
 use tokio::{
     sync::{Notify, mpsc, watch},
     task::JoinSet,
+    time::Instant,
 };
 use uuid::Uuid;
 
@@ -44,6 +45,7 @@ use self::{
     executor::Executor,
     local_queue::LocalQueue,
     maintainer::Maintainer,
+    throttle::Throttle,
     turns::Turns,
 };
 use crate::{
@@ -211,7 +213,11 @@ impl Runtime {
 fn local_queue(queue: &'static str, config: &WorkerConfig) -> LocalQueue {
     let limit = config.queue_limits.get(queue).copied().unwrap_or_default();
     let concurrency = limit.concurrency.or_else(|| default_concurrency(queue)).unwrap_or(config.concurrency);
-    LocalQueue::new(queue, concurrency as usize, limit.rate)
+    let throttle = match limit.rate {
+        Some(rate) => Some(Throttle::at(rate)),
+        None => spares_others(queue).then(|| Throttle::by_need(Instant::now())),
+    };
+    LocalQueue::new(queue, concurrency as usize, throttle)
 }
 
 /// This process, as operators see it.
