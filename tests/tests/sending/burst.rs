@@ -29,7 +29,7 @@ const LATENCY: Duration = Duration::from_secs(3);
 const TIMEOUT: Duration = Duration::from_mins(3);
 /// Organizations that Clerk tells of while nothing else goes on, and the first ones that do not count: they meet connections that
 /// are not open yet.
-const IDLE: usize = 120;
+const IDLE: usize = 420;
 const WARM_UP: usize = 20;
 /// Between two of them.
 const PAUSE: Duration = Duration::from_millis(50);

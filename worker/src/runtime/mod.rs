@@ -149,7 +149,7 @@ impl Runtime {
         let own_slots = Arc::new(OwnSlots::new(local_queue(SendEmail::QUEUE, config).slots()));
         let (completer, completions) = Completer::new(&db, config.lease);
         let pooled = config.connections.saturating_sub(SPARE) as usize;
-        let (connections, of_dealerships) = (Turns::at_once(pooled), Turns::at_once(pooled / DEALERSHIPS_PART));
+        let (connections, of_dealerships) = (Turns::at_once(pooled), Turns::one_by_one_or(pooled / DEALERSHIPS_PART));
         let claiming = Claiming::on(DedicatedConnection::new(&db, "claimer", statement_limit(config.lease)));
         for queue in registry.queues() {
             let local_queue = Arc::new(local_queue(queue, config));

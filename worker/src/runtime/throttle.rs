@@ -5,8 +5,6 @@ use tokio::time::Instant;
 
 /// A queue that has been idle may begin what this time allows at once, so that fast rates are claimed in batches.
 const BURST: Duration = Duration::from_millis(100);
-/// The same where a queue only spares others: a few customers who write at once wait for nothing.
-const SPARING_BURST: Duration = Duration::from_secs(1);
 /// As fast as this, for each processor, may a queue begin jobs that spares others, whatever waits. An inquiry and all that follows
 /// from it takes some 10 ms of one: most of the time, others find a processor free.
 const SPARING: Duration = Duration::from_millis(100);
@@ -79,7 +77,7 @@ impl Throttle {
         if next > now {
             return Allowed::NotBefore(next);
         }
-        let saved = (now - next).min(self.burst()).as_nanos() / interval.as_nanos();
+        let saved = (now - next).min(BURST).as_nanos() / interval.as_nanos();
         Allowed::Jobs(usize::try_from(saved).unwrap_or(usize::MAX).saturating_add(1))
     }
 
@@ -89,16 +87,9 @@ impl Throttle {
     }
 
     pub(super) fn begins(&mut self, now: Instant) {
-        let earliest = now.checked_sub(self.burst()).unwrap_or(now);
+        let earliest = now.checked_sub(BURST).unwrap_or(now);
         if let (Some(interval), Some(next)) = (self.interval, &mut self.next) {
             *next = (*next).max(earliest) + interval;
-        }
-    }
-
-    fn burst(&self) -> Duration {
-        match self.limit {
-            Limit::Rate(_) => BURST,
-            Limit::Need => SPARING_BURST,
         }
     }
 }
@@ -200,14 +191,5 @@ mod tests {
             assert_eq!(throttle.allowed(now), Allowed::Jobs(usize::MAX), "{jobs} wait for up to {longest} s");
             assert!(!throttle.is_slow());
         }
-    }
-
-    #[test]
-    fn a_few_at_once_wait_for_nothing() {
-        let now = Instant::now();
-        let Allowed::Jobs(jobs) = Throttle::by_need(now).allowed(now + Duration::from_mins(1)) else {
-            panic!("none may begin")
-        };
-        assert!(jobs > 10, "only {jobs}");
     }
 }

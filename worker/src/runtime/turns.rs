@@ -1,10 +1,14 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use common::ids::DealershipId;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
+
+/// Longer than most turns take, and less than anybody notices.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// What the queues of this process share, and take turns at: so many at a time. Each queue has a line of its own, in which its jobs
 /// wait for as long as it takes. Next is the line whose last turn is longest ago: a thousand jobs of one queue keep a job of a
@@ -22,6 +26,10 @@ pub(super) struct Line {
 #[derive(Debug)]
 struct Lines {
     free: usize,
+    /// A turn beside another one is only for whoever has waited for [`PATIENCE`].
+    sparing: bool,
+    /// How many there are.
+    all: usize,
     /// As many as one dealership may have at a time: jobs of one that wait for each other leave a turn to the others.
     for_one: usize,
     of_dealership: HashMap<DealershipId, usize>,
@@ -52,8 +60,20 @@ impl Line {
 impl Turns {
     /// So many at a time, and one at least.
     pub(super) fn at_once(turns: usize) -> Self {
+        Self::new(turns, false)
+    }
+
+    /// The same, and one only as long as nobody has to wait for it: what takes turns leaves a processor to others as long as it is
+    /// fast enough so.
+    pub(super) fn one_by_one_or(turns: usize) -> Self {
+        Self::new(turns, true)
+    }
+
+    fn new(turns: usize, sparing: bool) -> Self {
         let lines = Lines {
             free: turns.max(1),
+            sparing,
+            all: turns.max(1),
             for_one: turns.saturating_sub(1).max(1),
             of_dealership: HashMap::new(),
             waiting: HashMap::new(),
@@ -65,10 +85,10 @@ impl Turns {
 
     /// Waits for a turn in this line.
     pub(super) async fn take(&self, line: Line) -> Turn {
-        let given = {
+        let mut given = {
             let mut lines = self.lock();
-            // Nobody who could have it waits while one is free.
-            if lines.free > 0 && lines.may_have_one(line) {
+            // Nobody who could have it waits while one is to be had.
+            if lines.is_one_to_be_had() && lines.may_have_one(line) {
                 lines.free -= 1;
                 lines.begin(line);
                 return Turn { turns: self.clone(), line };
@@ -77,7 +97,23 @@ impl Turns {
             lines.waiting.entry(line).or_default().push_back(give);
             given
         };
-        given.await.expect("lines end with the last turn")
+        loop {
+            match timeout(PATIENCE, &mut given).await {
+                Ok(given) => return given.expect("lines end with the last turn"),
+                Err(_) => self.give_one_more(),
+            }
+        }
+    }
+
+    /// Somebody has waited: whoever is next may have a turn beside the others.
+    fn give_one_more(&self) {
+        let next = {
+            let mut lines = self.lock();
+            let next = if lines.free > 0 { lines.next() } else { None };
+            lines.free -= usize::from(next.is_some());
+            next
+        };
+        self.give(next);
     }
 
     /// A turn is over: gives it to whoever is next.
@@ -89,6 +125,10 @@ impl Turns {
             lines.free += usize::from(next.is_none());
             next
         };
+        self.give(next);
+    }
+
+    fn give(&self, next: Option<(Line, oneshot::Sender<Turn>)>) {
         if let Some((line, next)) = next {
             // Whoever gives up at this moment drops it, and it is passed on again.
             let _ = next.send(Turn { turns: self.clone(), line });
@@ -114,6 +154,10 @@ impl Lines {
         let line = *could.min_by_key(|line| self.last.get(*line).copied().unwrap_or_default())?;
         self.begin(line);
         Some((line, self.waiting.get_mut(&line)?.pop_front()?))
+    }
+
+    fn is_one_to_be_had(&self) -> bool {
+        if self.sparing { self.free == self.all } else { self.free > 0 }
     }
 
     fn may_have_one(&self, line: Line) -> bool {
@@ -151,6 +195,7 @@ mod tests {
     use std::cell::RefCell;
 
     use futures::{FutureExt, future::join_all};
+    use tokio::time::Instant;
 
     use super::*;
 
@@ -209,5 +254,23 @@ mod tests {
         assert!(third.as_mut().now_or_never().is_none());
         drop(held);
         assert!(third.now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_turn_beside_another_one_is_for_those_who_have_waited() {
+        let turns = Turns::one_by_one_or(2);
+        let take = |queue| Box::pin(turns.take(Line::of(queue)));
+        let first = take("email").now_or_never().expect("nobody has one");
+        let mut second = take("answers");
+        assert!(second.as_mut().now_or_never().is_none(), "one by one");
+        let began = Instant::now();
+        let second = second.await;
+        assert!(began.elapsed() >= PATIENCE);
+        let mut third = take("sms");
+        assert!(timeout(3 * PATIENCE, &mut third).await.is_err(), "there are two");
+        drop(first);
+        let third = third.now_or_never().expect("it waits already");
+        drop((second, third));
+        assert!(take("email").now_or_never().is_some());
     }
 }
