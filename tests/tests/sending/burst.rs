@@ -1,4 +1,4 @@
-//! A thousand leads at once, and one worker: `cargo test burst -- --ignored --nocapture --test-threads=1`.
+//! A thousand leads at once, and one worker: `cargo test --release burst -- --ignored --nocapture --test-threads=1`.
 
 use std::time::Duration;
 
@@ -33,6 +33,9 @@ const IDLE: usize = 420;
 const WARM_UP: usize = 20;
 /// Between two of them.
 const PAUSE: Duration = Duration::from_millis(50);
+/// Nobody who has just signed up looks again before this.
+const SOON: Duration = Duration::from_millis(500);
+
 /// How long customers waited, and Clerk's webhooks meanwhile and otherwise.
 struct Observed {
     waited: Waited,
@@ -52,16 +55,17 @@ struct Waited {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes minutes: cargo test burst -- --ignored --nocapture --test-threads=1"]
+#[ignore = "takes minutes: cargo test --release burst -- --ignored --nocapture --test-threads=1"]
 async fn a_burst_is_answered_in_time_and_keeps_nobody_waiting() {
     let Observed { waited, meanwhile, idle } = burst(None).await;
     assert!(waited.within_90 >= 990, "{waited:?}");
-    let limit = 2 * p99_of(&idle);
+    // Without optimisations, the API is busy for long enough with taking the mails alone.
+    let limit = if cfg!(debug_assertions) { SOON } else { 2 * p99_of(&idle) };
     assert!(p99_of(&meanwhile) <= limit, "Clerk's webhooks take {}; {limit:.1?} is the limit", told(&meanwhile));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes minutes: cargo test burst -- --ignored --nocapture --test-threads=1"]
+#[ignore = "takes minutes: cargo test --release burst -- --ignored --nocapture --test-threads=1"]
 async fn a_burst_is_answered_in_time_without_an_assistant() {
     let waited = burst(Some(Fault::Down)).await.waited;
     assert_eq!(waited.within_75, 1_000, "{waited:?}");
