@@ -58,8 +58,8 @@ use crate::{
 
 /// Pooled connections that no job may keep: to announce work, and to write down what became of a job.
 const SPARE: u32 = 2;
-/// The others are divided by this for what jobs of dealerships use at once: a third. More of them are no faster together: they wait
-/// for the same processors, and make whatever else is to be done wait for those as well.
+/// The others are divided by this for what jobs of dealerships use at once, where one is not enough: a third. More of them are no faster
+/// together: they wait for the same processors, and make whatever else is to be done wait for those as well.
 const DEALERSHIPS_PART: usize = 3;
 
 /// Why a worker did not run until it was told to stop, or did not stop cleanly.
