@@ -106,9 +106,10 @@ impl Maintainer {
             let workers = self.connection.report_alive(&self.process, running).await?;
             for local_queue in &self.local_queues {
                 let queue = local_queue.queue();
-                let waiting = match local_queue.is_paced_by_need() {
-                    true => self.connection.waiting(queue).await?,
-                    false => Waiting::default(),
+                let waiting = if local_queue.is_paced_by_need() {
+                    self.connection.waiting(queue).await?
+                } else {
+                    Waiting::default()
                 };
                 local_queue.adapt(workers.get(queue).copied().unwrap_or(1), waiting);
             }
