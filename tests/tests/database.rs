@@ -78,7 +78,8 @@ async fn whatever_others_have_set_concurrent_writes_succeed() {
         };
         // Longer than each of the limits above.
         let held = hold(&database, lead, Duration::from_millis(1200));
-        tokio::join!(held, stream::iter(0..100).for_each_concurrent(8, change));
+        // As many as one person may have under way: more would wait for their own, and not for longer than is good for them.
+        tokio::join!(held, stream::iter(0..100).for_each_concurrent(2, change));
         assert_eq!(kari.get("/api/v1/leads").await.expect(200)["total"], 1);
         app.get("/health/ready").await.expect(200);
     }
