@@ -97,12 +97,15 @@ impl Turns {
             lines.waiting.entry(line).or_default().push_back(give);
             given
         };
-        loop {
-            match timeout(PATIENCE, &mut given).await {
-                Ok(given) => return given.expect("lines end with the last turn"),
-                Err(_) => self.give_one_more(),
+        // Once is enough: as long as somebody waits, turns are passed on, and there are no fewer beside each other.
+        let given = match timeout(PATIENCE, &mut given).await {
+            Ok(given) => given,
+            Err(_) => {
+                self.give_one_more();
+                given.await
             }
-        }
+        };
+        given.expect("lines end with the last turn")
     }
 
     /// Somebody has waited: whoever is next may have a turn beside the others.
