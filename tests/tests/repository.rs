@@ -73,6 +73,25 @@ fn sources(directory: &Path) -> Vec<PathBuf> {
     found.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect()
 }
 
+/// The benchmark finds in the server's log what it measures by these names.
+#[test]
+fn the_benchmark_knows_statements_by_the_names_they_have() {
+    let texts = |directory| sources(&file(directory)).into_iter().map(|path| fs::read_to_string(path).expect("text"));
+    let named = texts("common/src").collect::<String>();
+    let mut count = 0;
+    for text in texts("bench/src") {
+        for rest in text.split("\"-- ").skip(1) {
+            let name = rest.split(['"', '\\']).next().unwrap_or_default();
+            if name.contains("::") {
+                let begins = |end| named.contains(&format!("-- {name}{end}"));
+                assert!(begins("\n") || begins("\\n"), "no statement is called {name}");
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 5, "the names were found");
+}
+
 #[test]
 fn every_problem_type_is_documented() {
     let source = fs::read_to_string(file("api/src/problem.rs")).expect("it is there")

@@ -191,11 +191,10 @@ async fn record(bench: &Bench, connection: &mut PgConnection) -> Outcome<Recorde
     let all = mark.statements("norvalt worker")?;
     worker.stop().await?;
 
-    let work = all.iter().position(|statement| statement.sql.starts_with("-- deliveries::take"));
-    let work = work.ok_or("the job's statements are in the log")?;
-    let backend = all[work].backend;
+    let is_work = |statement: &Statement| statement.sql.starts_with("-- deliveries::take");
+    let backend = all.iter().find(|statement| is_work(statement)).ok_or("the job's statements are in the log")?.backend;
     let of_backend: Vec<Statement> = all.into_iter().filter(|statement| statement.backend == backend).collect();
-    let work = of_backend.iter().position(|statement| statement.sql.starts_with("-- deliveries::take"));
+    let work = of_backend.iter().position(is_work);
     let begin = of_backend[..work.unwrap_or(0)].iter().rposition(|statement| statement.sql.starts_with("BEGIN"));
     let rest = &of_backend[begin.ok_or("the transaction begins")?..];
     let end = rest.iter().position(|statement| statement.sql == "COMMIT").ok_or("the transaction ends")?;
