@@ -156,9 +156,10 @@ impl TestSystem {
         while !self.ledger.is_settled(last).await && Instant::now() < deadline {
             sleep(Duration::from_millis(20)).await;
         }
-        for process in self.workers.iter_mut().chain([&mut self.api]) {
+        let workers = self.workers.iter_mut().map(|worker| ("a worker", worker));
+        for (name, process) in workers.chain([("the API", &mut self.api)]) {
             signal(process, Signal::TERM);
-            assert_eq!(ended(process).await.code(), Some(0), "what has nothing to do stops cleanly");
+            assert_eq!(ended(process).await.code(), Some(0), "{name} that has nothing to do stops cleanly");
         }
         self.ledger.compare(record).await
     }
