@@ -98,12 +98,11 @@ impl Turns {
             given
         };
         // Once is enough: as long as somebody waits, turns are passed on, and there are no fewer beside each other.
-        let given = match timeout(PATIENCE, &mut given).await {
-            Ok(given) => given,
-            Err(_) => {
-                self.give_one_more();
-                given.await
-            }
+        let given = if let Ok(given) = timeout(PATIENCE, &mut given).await {
+            given
+        } else {
+            self.give_one_more();
+            given.await
         };
         given.expect("lines end with the last turn")
     }
