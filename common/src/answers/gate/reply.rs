@@ -8,7 +8,7 @@ use std::{
 
 use regex::Regex;
 
-use super::Reason;
+use super::{Reason, spelling};
 use crate::answers::{
     facts::Facts,
     prompt::{self, suggestion},
@@ -172,10 +172,16 @@ pub(super) fn without_greeting<'r>(reply: &'r str, facts: &Facts) -> &'r str {
     let line = reply.lines().next().unwrap_or_default();
     // A greeting of its own line, or the first sentence of one.
     let sentence = line.find('!').map_or(line, |at| &line[..=at]);
-    let first_name = folded(facts.customer.first_name.as_deref().unwrap_or_default());
-    let is_theirs = |name: &str| name.is_empty() || name == first_name || ["der", "there", "igjen"].contains(&name);
+    let name = facts.customer.first_name.as_deref().unwrap_or_default();
+    let first_name = folded(name);
+    let is_theirs =
+        |name: &str| name.is_empty() || name == first_name.trim() || ["der", "there", "igjen"].contains(&name);
+    // What is left out is not looked at again. Names are written in more letters than letters are.
+    let is_plain = |start: &str| spelling::check(&start.replacen(name, "", 1)).is_ok();
     let greets = |start: &&str| {
-        start.len() < reply.len() && GREETING.captures(&folded(start)).is_some_and(|found| is_theirs(found[1].trim()))
+        start.len() < reply.len()
+            && is_plain(start)
+            && GREETING.captures(&folded(start)).is_some_and(|found| is_theirs(found[1].trim()))
     };
     [line, sentence].into_iter().find(greets).map_or(reply, |greeting| reply[greeting.len()..].trim_start())
 }

@@ -166,6 +166,14 @@ fn a_greeting_of_this_customer_is_left_out_and_the_language_is_told() {
             judge(&written(&format!("{greeting}{reply}"), Language::Nb).to_string(), true, &facts).expect("good");
         assert_eq!((draft.reply.as_str(), draft.language), (reply, Language::Nb), "{greeting:?}");
     }
+    for disguised in ["Hei\u{200b}Kari! ", "Hei K\u{430}ri,\n", "Hei \u{202e}Kari!\n\n"] {
+        let judged = judged(&written(&format!("{disguised}{reply}"), Language::Nb).to_string(), &facts);
+        assert_eq!(judged.err(), Some("characters"), "{disguised:?}");
+    }
+    let mut others = facts.clone();
+    others.customer.first_name = Some("Ștefan".to_owned());
+    let greeted = written(&format!("Hei Ștefan!\n\n{reply}"), Language::Nb).to_string();
+    assert_eq!(judged(&greeted, &others).expect("good").reply, reply);
 }
 
 /// What never may stand in a reply, wherever it was put.
