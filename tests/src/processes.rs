@@ -1,9 +1,11 @@
 //! The real binaries as processes of a test: they end with the value that stands for them.
 
 use std::{
+    collections::{HashMap, VecDeque},
     env, fs,
     path::Path,
     process::{ExitStatus, Stdio},
+    sync::{LazyLock, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -14,8 +16,8 @@ pub use rustix::process::Signal;
 use rustix::process::{Pid, kill_process};
 use serde_json::Value;
 use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    process::{Child, Command},
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
     time::timeout,
 };
 
@@ -23,6 +25,11 @@ use crate::{answer::Answer, app::WEBHOOK_SECRET, binaries::binary};
 
 /// The issuer `https://clerk.localhost`, which is that of the stand-in's tokens.
 const PUBLISHABLE_KEY: &str = "pk_test_Y2xlcmsubG9jYWxob3N0JA==";
+
+/// How many of a process's last lines are kept.
+const LINES: usize = 40;
+/// By process.
+static SAID: LazyLock<Mutex<HashMap<u32, VecDeque<String>>>> = LazyLock::new(Mutex::default);
 
 /// A binary on this database: not in the environment of whoever runs the tests, and with no `.env` file either.
 pub fn command(name: &str, database_url: &str) -> Command {
@@ -79,9 +86,29 @@ pub async fn start_api_as(mut command: Command, clerk: &StandIn) -> (Child, Stri
         }
     };
     let address = timeout(Duration::from_secs(30), serving).await.expect("it serves soon");
-    // A pipe that nobody reads would stop it.
-    tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
+    keep(&api, log);
     (api, format!("http://{address}"))
+}
+
+/// Reads what a process says, the last of which [`said`] tells. A pipe that nobody reads would stop it.
+fn keep(process: &Child, mut log: Lines<BufReader<ChildStdout>>) {
+    let pid = process.id().expect("it has just been started");
+    tokio::spawn(async move {
+        while let Ok(Some(line)) = log.next_line().await {
+            let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+            let said = said.entry(pid).or_default();
+            said.push_back(line);
+            if said.len() > LINES {
+                said.pop_front();
+            }
+        }
+    });
+}
+
+/// The last lines of a process of this test.
+pub fn said(pid: u32) -> String {
+    let said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    said.get(&pid).into_iter().flatten().map(|line| format!("{line}\n")).collect()
 }
 
 /// The API as [`start_api`] starts it, with an address for operators, and not started yet.
@@ -127,7 +154,10 @@ pub fn start_worker(database_url: &str) -> Child {
 
 /// Starts a worker with a command of one's own.
 pub fn start_worker_as(mut command: Command) -> Child {
-    command.stdout(Stdio::null()).spawn().expect("the binary runs")
+    let mut worker = command.stdout(Stdio::piped()).spawn().expect("the binary runs");
+    let log = BufReader::new(worker.stdout.take().expect("it is piped")).lines();
+    keep(&worker, log);
+    worker
 }
 
 /// Delivers a webhook as Svix would, to the API at this URL.

@@ -14,7 +14,7 @@ use crate::{
     jobs::JobTable,
     ledger::{Ledger, Tally},
     load::{Load, What},
-    processes::{Signal, command, ended, signal, start_api, start_api_as, start_worker, start_worker_as},
+    processes::{Signal, command, ended, said, signal, start_api, start_api_as, start_worker, start_worker_as},
     signing::signing_key,
 };
 
@@ -158,8 +158,10 @@ impl TestSystem {
         }
         let workers = self.workers.iter_mut().map(|worker| ("a worker", worker));
         for (name, process) in workers.chain([("the API", &mut self.api)]) {
+            let pid = process.id().expect("it runs");
             signal(process, Signal::TERM);
-            assert_eq!(ended(process).await.code(), Some(0), "{name} that has nothing to do stops cleanly");
+            let code = ended(process).await.code();
+            assert_eq!(code, Some(0), "{name} that has nothing to do stops cleanly; it said\n{}", said(pid));
         }
         self.ledger.compare(record).await
     }
