@@ -26,7 +26,7 @@ use crate::{answer::Answer, app::WEBHOOK_SECRET, binaries::binary};
 /// The issuer `https://clerk.localhost`, which is that of the stand-in's tokens.
 const PUBLISHABLE_KEY: &str = "pk_test_Y2xlcmsubG9jYWxob3N0JA==";
 
-/// How many of a process's last lines are kept.
+/// How many of a process's complaints are kept.
 const LINES: usize = 40;
 /// By process.
 static SAID: LazyLock<Mutex<HashMap<u32, VecDeque<String>>>> = LazyLock::new(Mutex::default);
@@ -90,11 +90,14 @@ pub async fn start_api_as(mut command: Command, clerk: &StandIn) -> (Child, Stri
     (api, format!("http://{address}"))
 }
 
-/// Reads what a process says, the last of which [`said`] tells. A pipe that nobody reads would stop it.
+/// Reads what a process says, whose last complaints [`said`] tells. A pipe that nobody reads would stop it.
 fn keep(process: &Child, mut log: Lines<BufReader<ChildStdout>>) {
     let pid = process.id().expect("it has just been started");
     tokio::spawn(async move {
         while let Ok(Some(line)) = log.next_line().await {
+            if line.contains(r#""level":"INFO""#) {
+                continue;
+            }
             let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
             let said = said.entry(pid).or_default();
             said.push_back(line);
@@ -105,7 +108,7 @@ fn keep(process: &Child, mut log: Lines<BufReader<ChildStdout>>) {
     });
 }
 
-/// The last lines of a process of this test.
+/// The last warnings and errors of a process of this test.
 pub fn said(pid: u32) -> String {
     let said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
     said.get(&pid).into_iter().flatten().map(|line| format!("{line}\n")).collect()
