@@ -111,7 +111,7 @@ fn keep(process: &Child, mut log: Lines<BufReader<ChildStdout>>) {
 /// The last warnings and errors of a process of this test.
 pub fn said(pid: u32) -> String {
     let said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
-    said.get(&pid).into_iter().flatten().map(|line| format!("{line}\n")).collect()
+    said.get(&pid).into_iter().flatten().cloned().collect::<Vec<_>>().join("\n")
 }
 
 /// The API as [`start_api`] starts it, with an address for operators, and not started yet.

@@ -42,6 +42,8 @@ struct Inner {
 
 const CANCEL: &str = "-- db::cancel
     SELECT pg_cancel_backend(pid) FROM pg_stat_get_activity($1) WHERE $2::timestamptz IS NULL OR backend_start = $2";
+const IS_THERE: &str = "-- db::vanished
+    SELECT true FROM pg_stat_get_activity($1) WHERE $2::timestamptz IS NULL OR backend_start = $2";
 /// Waits until it is gone, for half a second at most. One that is a pooler's may be others' by now.
 const TERMINATE: &str = "-- db::terminate
     SELECT pg_terminate_backend(pid, 500) FROM pg_stat_get_activity($1) WHERE backend_start = $2";
@@ -56,6 +58,11 @@ impl Canceller {
     /// connection, until this returns: later it might be somebody else's statement.
     pub(super) async fn cancel(&self, backend: Backend) -> Result<bool> {
         Ok(self.run(CANCEL, backend).await?.is_some())
+    }
+
+    /// Whether there is this backend, or one that cannot be told from it.
+    pub(super) async fn is_there(&self, backend: Backend) -> Result<bool> {
+        Ok(self.run(IS_THERE, backend).await?.is_some())
     }
 
     /// Ends this backend, and returns when it is gone.

@@ -24,6 +24,7 @@ mod session;
 mod startup;
 mod transaction;
 mod url;
+mod vanished;
 
 use std::{sync::Arc, time::Duration};
 
@@ -49,6 +50,7 @@ pub use startup::NotUsable;
 pub(crate) use startup::until_there;
 pub use transaction::{Elevated, Inner, JobTx, SystemTx, TenantTx, Transaction};
 pub use url::{DatabaseUrl, InvalidDatabaseUrl};
+pub use vanished::watched;
 
 use self::{
     cancel::Canceller,

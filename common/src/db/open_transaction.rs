@@ -9,6 +9,7 @@ use super::{
     lookup::Lookup,
     opened::Opened,
     pool::{Pool, TIME_LIMIT},
+    vanished::Noted,
 };
 
 /// A connection with an open transaction. Dropping it without a commit rolls back.
@@ -20,6 +21,7 @@ pub(crate) struct OpenTransaction {
     begun: bool,
     /// The server process that runs the transaction, if known.
     backend: Option<Backend>,
+    noted: Option<Noted>,
     permit: Option<OwnedSemaphorePermit>,
     pool: Pool,
 }
@@ -36,7 +38,7 @@ pub(super) enum Answer {
 impl OpenTransaction {
     /// Not begun yet, and with no connection perhaps.
     pub(super) fn new(pool: Pool, permit: OwnedSemaphorePermit, opened: Option<Opened>) -> Self {
-        Self { opened, begun: false, backend: None, permit: Some(permit), pool }
+        Self { opened, begun: false, backend: None, noted: None, permit: Some(permit), pool }
     }
 
     pub(super) fn has_connection(&self) -> bool {
@@ -85,6 +87,7 @@ impl OpenTransaction {
         if asks_backend.is_some() {
             self.backend = rows.first().and_then(|row| Backend::of(row).ok());
         }
+        self.noted = Noted::new(self.backend);
         Ok(match opened.session.lookup() {
             Some(lookup) if joined.is_some() => {
                 lookup.note();
@@ -111,7 +114,8 @@ impl OpenTransaction {
     /// Ends a transaction that changed nothing and whose last statement has been answered, at no cost if somebody else is about
     /// to begin: the next transaction's first message says it. Not behind a pooler: a connection that always has a transaction
     /// keeps a server process from all others there.
-    pub(super) fn leave(self) {
+    pub(super) fn leave(mut self) {
+        self.noted = None;
         if let Ok(runtime) = Handle::try_current()
             && self.opened.as_ref().is_some_and(|opened| opened.session.is_settled() && !opened.is_old())
         {

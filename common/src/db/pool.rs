@@ -162,9 +162,8 @@ impl Pool {
                 Ok(answer) => return Ok((tx, answer)),
                 // The server is there, and another connection would make it no faster.
                 Err(error) if error.means_too_slow() => return Err(error),
-                // The others lead there, too.
-                Err(error) if error.means_standby() => self.lock().idle.clear(),
-                Err(_) => {}
+                // A server that is gone, or a standby: the others led there, too.
+                Err(_) => self.lock().idle.clear(),
             }
         }
         let permit = match tx.into_permit() {

@@ -8,11 +8,12 @@ use common::{
 };
 use serde::{Deserialize, Serialize};
 use sqlx::{Connection, PgConnection};
+use tests::proxy::{Mode, Proxy};
 use worker::{IdempotentJob, JobContext, JobError, Registry, Services};
 
 use super::{
     TestWorker,
-    kinds::{Effect, Gate, Plain},
+    kinds::{Effect, Gate, Gated, Plain},
 };
 
 /// Has its effect, and then waits at a gate as if for an answer from the network.
@@ -39,7 +40,9 @@ impl IdempotentJob for Asking {
 
 /// Takes all connections that there are for four slots, and then waits at a gate.
 #[derive(Debug, Serialize, Deserialize)]
-struct Greedy {}
+struct Greedy {
+    gate: String,
+}
 
 impl Job for Greedy {
     const KIND: &'static str = "test.greedy";
@@ -53,7 +56,7 @@ impl IdempotentJob for Greedy {
         for _ in 0..6 {
             taken.push(db.system().await?);
         }
-        Gate::of("greedy").pass().await;
+        Gate::of(&self.gate).pass().await;
         Ok(())
     }
 }
@@ -182,8 +185,8 @@ async fn a_job_that_cannot_begin_waits_and_has_not_failed() {
     let mut test = TestWorker::open().await;
     test.config.connections = 6;
     let worker = test.worker_of(registry());
-    test.add(&Greedy {}).await;
-    let gate = Gate::of("greedy");
+    test.add(&Greedy { gate: "cannot_begin".into() }).await;
+    let gate = Gate::of("cannot_begin");
     gate.arrived(1).await;
     let id = test.add(&Plain {}).await;
     // Longer than a connection is waited for.
@@ -193,5 +196,27 @@ async fn a_job_that_cannot_begin_waits_and_has_not_failed() {
     test.table.wait_for(id, "done").await;
     let row = test.table.row(id).await;
     assert_eq!((row.attempts, row.errors), (1, serde_json::json!([])));
+    worker.stop().await.expect("it stops cleanly");
+}
+
+/// Each has ten minutes, and keeps its lease meanwhile.
+#[tokio::test]
+async fn jobs_whose_server_goes_without_a_word_run_again_soon() {
+    let mut test = TestWorker::open().await;
+    let proxy = Proxy::before(&test.url).await;
+    test.config.database_url = proxy.url().parse().expect("it is a PostgreSQL URL");
+    let worker = test.worker_of(registry().system::<Gated>());
+    let gate = Gate::of("goes_without_a_word");
+    let own = test.add(&Greedy { gate: "goes_without_a_word".into() }).await;
+    let given = test.add(&Gated { gate: "goes_without_a_word".into() }).await;
+    gate.arrived(2).await;
+    proxy.set(Mode::Vanish);
+    gate.arrived(2).await;
+    gate.open(2);
+    for id in [own, given] {
+        test.table.wait_for(id, "done").await;
+        assert_eq!(test.table.row(id).await.attempts, 2);
+    }
+    assert_eq!(test.effects().await, 1);
     worker.stop().await.expect("it stops cleanly");
 }

@@ -152,7 +152,12 @@ impl Execution {
         limit: Duration,
         attempt: impl Future<Output = Result<T, E>>,
     ) -> Result<T, AttemptError> {
-        match timeout(limit, AssertUnwindSafe(attempt).catch_unwind()).await {
+        let ended = tokio::select! {
+            biased;
+            ended = timeout(limit, AssertUnwindSafe(attempt).catch_unwind()) => ended,
+            vanished = self.db.vanished() => return Err(failed(vanished)),
+        };
+        match ended {
             Ok(Ok(outcome)) => outcome.map_err(Into::into),
             Ok(Err(panic)) => {
                 self.metrics.panicked(&job.kind);

@@ -8,7 +8,7 @@ use std::{
 
 use common::{
     config::Outgoing,
-    db::{Db, TenantForJob},
+    db::{Db, TenantForJob, watched},
     queue::{ClaimedJob, LeaseError, NextState, Retry, defer, drop_pointless, fail},
     secrets::Keyring,
     telemetry::Trace,
@@ -127,7 +127,7 @@ impl Execution {
 
     async fn see_through(&self, job: &ClaimedJob) -> Outcome {
         let ended = match self.registry.work(job) {
-            Ok((behaviour, limit)) => return self.attempt(job, behaviour, limit).await,
+            Ok((behaviour, limit)) => return watched(Box::pin(self.attempt(job, behaviour, limit))).await,
             Err(unrunnable @ Unrunnable::Unknown(..)) => FailedAttempt::Deferred { reason: unrunnable.to_string() },
             Err(unrunnable) => FailedAttempt::of(&JobError::dead(unrunnable)),
         };
