@@ -18,6 +18,7 @@ use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
+    task::JoinHandle,
     time::timeout,
 };
 
@@ -29,7 +30,7 @@ const PUBLISHABLE_KEY: &str = "pk_test_Y2xlcmsubG9jYWxob3N0JA==";
 /// How many of a process's complaints are kept.
 const LINES: usize = 40;
 /// By process.
-static SAID: LazyLock<Mutex<HashMap<u32, VecDeque<String>>>> = LazyLock::new(Mutex::default);
+static READERS: LazyLock<Mutex<HashMap<u32, JoinHandle<VecDeque<String>>>>> = LazyLock::new(Mutex::default);
 
 /// A binary on this database: not in the environment of whoever runs the tests, and with no `.env` file either.
 pub fn command(name: &str, database_url: &str) -> Command {
@@ -90,28 +91,30 @@ pub async fn start_api_as(mut command: Command, clerk: &StandIn) -> (Child, Stri
     (api, format!("http://{address}"))
 }
 
-/// Reads what a process says, whose last complaints [`said`] tells. A pipe that nobody reads would stop it.
+/// Reads what a process says: a pipe that nobody reads would stop it.
 fn keep(process: &Child, mut log: Lines<BufReader<ChildStdout>>) {
     let pid = process.id().expect("it has just been started");
-    tokio::spawn(async move {
+    let reader = tokio::spawn(async move {
+        let mut complaints = VecDeque::new();
         while let Ok(Some(line)) = log.next_line().await {
-            if line.contains(r#""level":"INFO""#) {
-                continue;
-            }
-            let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
-            let said = said.entry(pid).or_default();
-            said.push_back(line);
-            if said.len() > LINES {
-                said.pop_front();
+            if !line.contains(r#""level":"INFO""#) {
+                complaints.push_back(line);
+                if complaints.len() > LINES {
+                    complaints.pop_front();
+                }
             }
         }
+        complaints
     });
+    READERS.lock().unwrap_or_else(PoisonError::into_inner).insert(pid, reader);
 }
 
-/// The last warnings and errors of a process of this test.
-pub fn said(pid: u32) -> String {
-    let said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
-    said.get(&pid).into_iter().flatten().cloned().collect::<Vec<_>>().join("\n")
+/// The last warnings and errors of a process of this test that has ended.
+pub async fn complaints(pid: u32) -> String {
+    let reader = READERS.lock().unwrap_or_else(PoisonError::into_inner).remove(&pid).expect("it was started here");
+    let complaints =
+        timeout(Duration::from_secs(30), reader).await.expect("its pipe ends with it").expect("it reads on");
+    complaints.iter().map(String::as_str).collect::<Vec<_>>().join("\n")
 }
 
 /// The API as [`start_api`] starts it, with an address for operators, and not started yet.

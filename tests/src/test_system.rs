@@ -14,7 +14,7 @@ use crate::{
     jobs::JobTable,
     ledger::{Ledger, Tally},
     load::{Load, What},
-    processes::{Signal, command, ended, said, signal, start_api, start_api_as, start_worker, start_worker_as},
+    processes::{Signal, command, complaints, ended, signal, start_api, start_api_as, start_worker, start_worker_as},
     signing::signing_key,
 };
 
@@ -161,7 +161,12 @@ impl TestSystem {
             let pid = process.id().expect("it runs");
             signal(process, Signal::TERM);
             let code = ended(process).await.code();
-            assert_eq!(code, Some(0), "{name} that has nothing to do stops cleanly; it said\n{}", said(pid));
+            assert_eq!(
+                code,
+                Some(0),
+                "{name} that has nothing to do stops cleanly; it said\n{}",
+                complaints(pid).await
+            );
         }
         self.ledger.compare(record).await
     }

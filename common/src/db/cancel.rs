@@ -29,7 +29,7 @@ impl Backend {
     }
 }
 
-/// Ends what nobody waits for any more, over one connection of its own: those of the pool are what is missing then. Takes no
+/// Ends what nobody waits for any more, and asks whether what is waited for still runs, over one connection of its own: those of the pool are what is missing then. Takes no
 /// role: PostgreSQL lets a login do this to what runs under the same login.
 #[derive(Debug, Clone)]
 pub(super) struct Canceller(Arc<Inner>);
@@ -42,8 +42,9 @@ struct Inner {
 
 const CANCEL: &str = "-- db::cancel
     SELECT pg_cancel_backend(pid) FROM pg_stat_get_activity($1) WHERE $2::timestamptz IS NULL OR backend_start = $2";
+/// Since when another login's process is there is not shown to everybody.
 const IS_THERE: &str = "-- db::vanished
-    SELECT true FROM pg_stat_get_activity($1) WHERE $2::timestamptz IS NULL OR backend_start = $2";
+    SELECT true FROM pg_stat_get_activity($1) WHERE coalesce(backend_start = $2, true)";
 /// Waits until it is gone, for half a second at most. One that is a pooler's may be others' by now.
 const TERMINATE: &str = "-- db::terminate
     SELECT pg_terminate_backend(pid, 500) FROM pg_stat_get_activity($1) WHERE backend_start = $2";
@@ -60,9 +61,16 @@ impl Canceller {
         Ok(self.run(CANCEL, backend).await?.is_some())
     }
 
-    /// Whether there is this backend, or one that cannot be told from it.
+    /// Whether there is this backend, or one that cannot be told from it. Only a new connection is believed that there is none:
+    /// the other one may lead to the server from before a fail-over.
     pub(super) async fn is_there(&self, backend: Backend) -> Result<bool> {
-        Ok(self.run(IS_THERE, backend).await?.is_some())
+        if self.run(IS_THERE, backend).await?.is_some() {
+            return Ok(true);
+        }
+        let conn = with_timeout(TIME_LIMIT, self.0.options.connect()).await?;
+        let (conn, there) = Self::run_over(conn, IS_THERE, backend).await?;
+        *self.0.idle.lock().await = Some(conn);
+        Ok(there.is_some())
     }
 
     /// Ends this backend, and returns when it is gone.

@@ -162,8 +162,9 @@ impl Pool {
                 Ok(answer) => return Ok((tx, answer)),
                 // The server is there, and another connection would make it no faster.
                 Err(error) if error.means_too_slow() => return Err(error),
-                // A server that is gone, or a standby: the others led there, too.
-                Err(_) => self.lock().idle.clear(),
+                // A standby, or a server that says nothing: the others lead there, too.
+                Err(error) if error.means_standby() || error.code().is_none() => self.lock().idle.clear(),
+                Err(_) => {}
             }
         }
         let permit = match tx.into_permit() {

@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{Db, Error, cancel::Backend};
+use super::{Db, Error, Result, cancel::Backend};
 
 /// How old a transaction is before it is asked whether its server process is still there, and asked again.
 const AGE: Duration = Duration::from_secs(3);
@@ -70,15 +70,23 @@ impl OpenTransactions {
     }
 }
 
-/// Work whose transactions [`Db::vanished`] has an eye on. Not those of tasks that it spawns.
+/// Work whose transactions [`Db::unless_vanished`] has an eye on. Not those of tasks that it spawns.
 pub async fn watched<T>(work: impl Future<Output = T>) -> T {
     OPEN.scope(OpenTransactions::default(), work).await
 }
 
 impl Db {
-    /// Returns when the server process of an open transaction of this [`watched`] work is gone, though nobody has said so. The
-    /// statement that is waited for will not be answered.
-    pub async fn vanished(&self) -> Error {
+    /// Does a part of [`watched`] work, and gives it up when the server process of a transaction that is open is gone, though
+    /// nobody has said so: what is waited for will not be answered.
+    pub async fn unless_vanished<T>(&self, part: impl Future<Output = T>) -> Result<T> {
+        tokio::select! {
+            biased;
+            done = part => Ok(done),
+            () = self.vanished() => Err(Error::Unavailable(io::Error::from(io::ErrorKind::ConnectionAborted).into())),
+        }
+    }
+
+    async fn vanished(&self) {
         let Ok(open) = OPEN.try_with(Clone::clone) else { return pending().await };
         loop {
             sleep(AGE).await;
@@ -86,7 +94,7 @@ impl Db {
                 let gone = matches!(self.canceller.is_there(began.backend).await, Ok(false));
                 // One that ended meanwhile may have had a pooler's process, which goes when it likes.
                 if gone && open.has(&began) {
-                    return Error::Unavailable(io::Error::from(io::ErrorKind::ConnectionAborted).into());
+                    return;
                 }
             }
         }

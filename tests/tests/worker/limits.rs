@@ -151,7 +151,7 @@ async fn connections_do_not_multiply_with_queues() {
     test.table.wait_until("SELECT count(*) = $1 FROM jobs WHERE state = 'done'", 24).await;
     let dedicated = ["claimer", "completer", "listener", "maintainer"].map(|name| format!("norvalt worker {name}"));
     let connections = test.connections().await;
-    assert!(connections.ends_with(&dedicated) && connections.len() <= 5 + 4, "{connections:?}");
+    assert!(connections.ends_with(&dedicated) && connections.len() <= 5 + 5, "{connections:?}");
     worker.stop().await.expect("it stops cleanly");
 }
 

@@ -11,8 +11,8 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     execution::Execution,
+    permits::{Flow, Permit},
     retry_log::RetryLog,
-    turns::{Line, Turn},
 };
 use crate::{
     behaviour::{InSystem, InTenant, NetworkBehaviour},
@@ -49,7 +49,7 @@ impl Execution {
         perform: InSystem,
         limit: Duration,
     ) -> Result<(), AttemptError> {
-        let _connection = self.connections.take(Line::of(self.local_queue.queue())).await;
+        let _connection = self.connections.acquire(Flow::of(self.local_queue.queue())).await;
         let mut tx = self.begin_system(limit).await?;
         let performed = async {
             perform(context, &mut tx).await?;
@@ -109,10 +109,10 @@ impl Execution {
     }
 
     /// Waits for the right to one connection for a job of a dealership's.
-    async fn connection_of_dealership(&self, job: &ClaimedJob) -> [Turn; 2] {
+    async fn connection_of_dealership(&self, job: &ClaimedJob) -> [Permit; 2] {
         let queue = self.local_queue.queue();
-        let own = self.of_dealerships.take(Line::of_dealership(queue, job.dealership)).await;
-        [own, self.connections.take(Line::of(queue)).await]
+        let own = self.of_dealerships.acquire(Flow::of_dealership(queue, job.dealership)).await;
+        [own, self.connections.acquire(Flow::of(queue)).await]
     }
 
     /// Opens the job's transaction. A database that is away is not the job's failure: it is waited for.
@@ -134,7 +134,7 @@ impl Execution {
         };
         let mut retry_log = RetryLog::of("begin a job's transaction");
         loop {
-            match self.db.tenant_for_job(dealership, limit).await {
+            match self.db.unless_vanished(self.db.tenant_for_job(dealership, limit)).await.flatten() {
                 Ok(TenantForJob::Open(tx)) => return Ok(tx),
                 Ok(TenantForJob::Closed(tx)) if step == Step::Ends => return Ok(tx),
                 Ok(TenantForJob::Closed(_)) => return Err(JobError::later(CLOSED, "the dealership is closed").into()),
@@ -152,12 +152,8 @@ impl Execution {
         limit: Duration,
         attempt: impl Future<Output = Result<T, E>>,
     ) -> Result<T, AttemptError> {
-        let ended = tokio::select! {
-            biased;
-            ended = timeout(limit, AssertUnwindSafe(attempt).catch_unwind()) => ended,
-            vanished = self.db.vanished() => return Err(failed(vanished)),
-        };
-        match ended {
+        let attempt = timeout(limit, AssertUnwindSafe(attempt).catch_unwind());
+        match self.db.unless_vanished(attempt).await.map_err(failed)? {
             Ok(Ok(outcome)) => outcome.map_err(Into::into),
             Ok(Err(panic)) => {
                 self.metrics.panicked(&job.kind);

@@ -12,8 +12,8 @@ use tokio::{
 
 use super::{
     local_queue::LocalQueue,
+    permits::{Flow, Permit, Permits},
     retry_log::RetryLog,
-    turns::{Line, Turn, Turns},
 };
 use crate::metrics::Metrics;
 
@@ -28,25 +28,25 @@ pub(super) struct Claimer {
     metrics: Arc<Metrics>,
     /// The last claim, if we never learned what it took.
     unanswered: Option<ClaimToken>,
-    /// Who had the last turn.
+    /// Whose jobs were claimed last.
     after: Option<DealershipId>,
 }
 
 /// The connection that the claimers of all queues share, one after the other: the lock is never waited for.
 #[derive(Clone)]
 pub(super) struct Claiming {
-    turns: Turns,
+    permits: Permits,
     connection: Arc<Mutex<DedicatedConnection>>,
 }
 
 impl Claiming {
     pub(super) fn on(connection: DedicatedConnection) -> Self {
-        Self { turns: Turns::at_once(1), connection: Arc::new(Mutex::new(connection)) }
+        Self { permits: Permits::at_once(1), connection: Arc::new(Mutex::new(connection)) }
     }
 
-    /// Waits for a turn, in which nobody else has the connection.
-    async fn take(&self, queue: &'static str) -> (Turn, OwnedMutexGuard<DedicatedConnection>) {
-        (self.turns.take(Line::of(queue)).await, self.connection.clone().lock_owned().await)
+    /// Waits until nobody else has the connection.
+    async fn take(&self, queue: &'static str) -> (Permit, OwnedMutexGuard<DedicatedConnection>) {
+        (self.permits.acquire(Flow::of(queue)).await, self.connection.clone().lock_owned().await)
     }
 }
 
@@ -67,12 +67,12 @@ impl Claimer {
         let mut retry_log = RetryLog::of("claim jobs");
         loop {
             // Waiting may be cut short, a claim may not: it would be without an answer.
-            let (room, (turn, mut connection)) = tokio::select! {
-                turn = self.turn() => turn,
+            let (room, (permit, mut connection)) = tokio::select! {
+                claim = self.room() => claim,
                 _ = stop.wait_for(|stop| *stop) => return self.unanswered,
             };
             let claimed = self.claim(&mut connection, room).await;
-            drop((connection, turn));
+            drop((connection, permit));
             let pause = async {
                 match claimed {
                     Ok(more) => {
@@ -93,7 +93,7 @@ impl Claimer {
 
     /// Waits until there is room for jobs, and then for the connection. There is no less room meanwhile: none but this
     /// claimer fills it.
-    async fn turn(&self) -> (usize, (Turn, OwnedMutexGuard<DedicatedConnection>)) {
+    async fn room(&self) -> (usize, (Permit, OwnedMutexGuard<DedicatedConnection>)) {
         (self.local_queue.room().await, self.claiming.take(self.local_queue.queue()).await)
     }
 

@@ -20,8 +20,8 @@ use super::{
     attempt::AttemptError,
     completer::Completions,
     local_queue::{LocalQueue, Loss},
+    permits::{Flow, Permits},
     retry_log::RetryLog,
-    turns::{Line, Turns},
 };
 use crate::{
     Registry,
@@ -53,9 +53,9 @@ pub(super) struct Execution {
     pub(super) unsettled: Arc<AtomicBool>,
     pub(super) metrics: Arc<Metrics>,
     /// At the pool's connections. Whoever waited in the pool itself would be told after a moment that the database is away.
-    pub(super) connections: Turns,
+    pub(super) connections: Permits,
     /// Jobs of dealerships take one of these first, and so leave connections to what there is little of, such as events of Clerk's.
-    pub(super) of_dealerships: Turns,
+    pub(super) of_dealerships: Permits,
 }
 
 /// What is to be recorded about an attempt that did not succeed.
@@ -156,7 +156,7 @@ impl Execution {
             Behaviour::Tenant(perform) => self.in_tenant(job, &context, perform, limit).await,
             Behaviour::Network(steps) => self.with_network(job, &context, &mut **network.insert(steps), limit).await,
             Behaviour::Idempotent(perform) => {
-                let connection = self.connections.take(Line::of(self.local_queue.queue())).await;
+                let connection = self.connections.acquire(Flow::of(self.local_queue.queue())).await;
                 let work = perform(&context, &self.db, &self.services);
                 match self.contained(job, limit, work).await {
                     Ok(()) => {

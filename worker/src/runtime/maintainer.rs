@@ -51,7 +51,7 @@ impl Maintainer {
     pub(super) async fn run(mut self) {
         let mut retry_log = RetryLog::of("renew leases and keep the queue in order");
         loop {
-            let pause = match self.turn().await {
+            let pause = match self.maintain().await {
                 Ok(more) => {
                     retry_log.over();
                     if more { Duration::ZERO } else { TICK.min(self.lease / 5) }
@@ -66,7 +66,7 @@ impl Maintainer {
     }
 
     /// Returns whether there is more to do at once. Leases come first, every time.
-    async fn turn(&mut self) -> Result<bool> {
+    async fn maintain(&mut self) -> Result<bool> {
         self.renew().await?;
         self.intervene().await?;
         let reaped = self.connection.reap(BATCH).await?;

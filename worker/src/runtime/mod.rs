@@ -9,11 +9,11 @@ mod executor;
 mod listener;
 mod local_queue;
 mod maintainer;
+mod permits;
 mod prefetch;
 mod retry_log;
 mod stop;
 mod throttle;
-mod turns;
 
 use std::{
     io,
@@ -45,8 +45,8 @@ use self::{
     executor::Executor,
     local_queue::LocalQueue,
     maintainer::Maintainer,
+    permits::Permits,
     throttle::Throttle,
-    turns::Turns,
 };
 use crate::{
     Registry,
@@ -149,7 +149,8 @@ impl Runtime {
         let own_slots = Arc::new(OwnSlots::new(local_queue(SendEmail::QUEUE, config).slots()));
         let (completer, completions) = Completer::new(&db, config.lease);
         let pooled = config.connections.saturating_sub(SPARE) as usize;
-        let (connections, of_dealerships) = (Turns::at_once(pooled), Turns::one_by_one_or(pooled / DEALERSHIPS_PART));
+        let (connections, of_dealerships) =
+            (Permits::at_once(pooled), Permits::one_by_one_or(pooled / DEALERSHIPS_PART));
         let claiming = Claiming::on(DedicatedConnection::new(&db, "claimer", statement_limit(config.lease)));
         for queue in registry.queues() {
             let local_queue = Arc::new(local_queue(queue, config));

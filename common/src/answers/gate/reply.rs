@@ -176,7 +176,7 @@ pub(super) fn without_greeting<'r>(reply: &'r str, facts: &Facts) -> &'r str {
     let first_name = folded(name);
     let is_theirs =
         |name: &str| name.is_empty() || name == first_name.trim() || ["der", "there", "igjen"].contains(&name);
-    // What is left out is not looked at again. Names are written in more letters than letters are.
+    // What is left out is not looked at again. A name may have characters that no text of ours may have.
     let is_plain = |start: &str| spelling::check(&start.replacen(name, "", 1)).is_ok();
     let greets = |start: &&str| {
         start.len() < reply.len()
