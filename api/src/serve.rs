@@ -4,8 +4,8 @@ use common::{
     clock::Clock,
     config::{ApiConfig, ClientLimits},
     db::{Db, NotUsable, ReadinessCheck, Replica, UnusableReplica},
-    lead_sources::{KeysError, require_keys},
     metrics,
+    secrets::{KeysError, require_keys},
 };
 use server::{App, Limits, Phase, reached};
 use tokio::{net::TcpListener, sync::watch, time::sleep};

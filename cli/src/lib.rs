@@ -56,6 +56,7 @@ enum ConfiguredCommand {
     /// Say what hurts first and when, from the database's own numbers.
     Report(commands::report::Args),
     Restored(commands::restored::Args),
+    Secrets(commands::secrets::Args),
     Sync(commands::sync::Args),
     /// Provision one person and their dealerships, as the webhooks would.
     ///
@@ -117,6 +118,7 @@ impl ConfiguredCommand {
             Self::Purge(args) => commands::purge::run(config, &args).await,
             Self::Report(args) => commands::report::run(config, args).await,
             Self::Restored(args) => commands::restored::run(config, &args).await,
+            Self::Secrets(args) => commands::secrets::run(config, args).await,
             Self::Sync(args) => commands::sync::run(config, &args).await,
             Self::SyncUser(args) => commands::sync_user::run(config, args).await,
         };

@@ -3,6 +3,7 @@
 mod doctor;
 mod jobs;
 mod restored;
+mod secrets;
 
 use std::{env, io, path::Path, process::Stdio};
 

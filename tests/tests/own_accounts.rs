@@ -11,7 +11,10 @@ use std::{
     time::Duration,
 };
 
-use common::{db::Db, lead_sources::require_keys, secrets::Keyring};
+use common::{
+    db::Db,
+    secrets::{Keyring, require_keys},
+};
 use dev::{
     dns,
     mailbox::{Message, Provider, StandIn},

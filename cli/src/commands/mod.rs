@@ -10,6 +10,7 @@ pub(crate) mod migrate;
 pub(crate) mod purge;
 pub(crate) mod report;
 pub(crate) mod restored;
+pub(crate) mod secrets;
 pub(crate) mod seed;
 pub(crate) mod sync;
 pub(crate) mod sync_user;

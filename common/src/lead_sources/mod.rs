@@ -22,8 +22,7 @@ pub use logins::{
 };
 pub use requests::{NewSource, SourcePatch};
 pub use secrets::{
-    ConnectError, ConnectedPage, KeysError, Page, SourceSecret, confirm_page, connect_page, connected_pages,
-    mark_broken, require_keys,
+    ConnectError, ConnectedPage, Page, SourceSecret, confirm_page, connect_page, connected_pages, mark_broken,
 };
 pub use store::{Settings, WriteError, create, create_defaults, delete, find, list, settings, update};
 

@@ -1,16 +1,14 @@
-use std::collections::BTreeSet;
-
 use sqlx::FromRow;
 
 use super::{KeyTaken, Source, SourceKind, find, keys};
 use crate::{
-    db::{Db, Error, Result, SystemTx, TenantTx, until_there},
+    db::{Error, Result, SystemTx, TenantTx},
     deliveries::resume_of_page,
     ids::{DealershipId, SourceId},
     jobs::{ConnectPage, ReadFacebookLead},
     notifications::{self, Event},
     queue::{NewJob, enqueue},
-    secrets::{KeyId, Keyring, MissingKeys, NoKey, OpenError, Place, Sealed, Secret},
+    secrets::{Keyring, NoKey, OpenError, Place, Sealed, Secret},
 };
 
 /// What a source keeps sealed.
@@ -189,36 +187,4 @@ pub async fn mark_broken(tx: &mut TenantTx, id: SourceId, reason: &str) -> Resul
         notifications::tell(tx, Event::SourceBroken, None).await?;
     }
     Ok(is_news)
-}
-
-/// Why secrets of dealerships could not be used.
-#[derive(Debug, thiserror::Error)]
-pub enum KeysError {
-    #[error(transparent)]
-    Missing(#[from] MissingKeys),
-    #[error("cannot find out which keys secrets are sealed with")]
-    Db(#[from] Error),
-}
-
-/// Checks that the keys are here which secrets of dealerships are sealed with: without one of them nothing should start.
-/// Waits for a database that is away.
-pub async fn require_keys(db: &Db, keyring: &Keyring) -> Result<(), KeysError> {
-    let ask = || async { keys_in_use(&mut db.system().await?).await };
-    let in_use = until_there(ask, |error| matches!(error, Error::Unavailable(_))).await?;
-    Ok(keyring.require(in_use)?)
-}
-
-/// The keys that secrets of dealerships are sealed with.
-async fn keys_in_use(tx: &mut SystemTx) -> Result<BTreeSet<KeyId>> {
-    let sealed: Vec<Sealed> = sqlx::query_scalar(
-        "-- lead_sources::keys_in_use
-         SELECT DISTINCT ON (substr(sealed, 1, 2 + get_byte(sealed, 1))) sealed
-         FROM (SELECT turnstile_secret AS sealed FROM lead_sources WHERE turnstile_secret IS NOT NULL
-               UNION ALL SELECT page_token FROM lead_sources WHERE page_token IS NOT NULL
-               UNION ALL SELECT secret FROM facebook_logins WHERE secret IS NOT NULL
-               UNION ALL SELECT secret FROM sending_accounts WHERE secret IS NOT NULL) secrets",
-    )
-    .fetch_all(tx.conn())
-    .await?;
-    Ok(sealed.iter().filter_map(Sealed::key).collect())
 }

@@ -8,7 +8,7 @@ use super::{
     freeze::hold,
     insert::{Batch, verify},
     known::{State, current, set},
-    secrets::{LeftBehind, open_all},
+    secrets::LeftBehind,
     tables::{CLERK_OBJECTS, LEFT_OUT, Table, tables},
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     clerk::{StoredObject, destroy, lock_organization, merge_object, own_instance},
     db::{Db, Error, JobTx, Result, SystemTx, TenantTx},
     ids::{ClerkOrgId, DealershipId},
-    secrets::{Keyring, OpenError},
+    secrets::{Keyring, OpenError, open_all},
 };
 
 /// How an archive is imported.

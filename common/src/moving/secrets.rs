@@ -1,14 +1,11 @@
 //! Secrets that a dealership has given us to keep are sealed with a server's keys: the other one has those keys too, or goes without.
 
-use sqlx::types::Uuid;
-
 use super::tables::LEFT_OUT;
 use crate::{
-    db::{JobTx, Result, TenantTx},
+    db::{Result, TenantTx},
     ids::SourceId,
     lead_sources,
     notifications::{Event, tell},
-    secrets::{Keyring, OpenError, Place, Sealed},
 };
 
 /// What is said of a source whose secret stayed behind.
@@ -67,33 +64,3 @@ impl LeftBehind {
         tell(tx, Event::SendingBroken, None).await
     }
 }
-
-/// Opens every secret of a dealership once: a key may have the name of another server's, and be another.
-pub(super) async fn open_all(tx: &mut TenantTx, keyring: &Keyring) -> Result<Result<(), OpenError>> {
-    let sealed: Vec<(String, Uuid, Sealed)> = sqlx::query_as(
-        "-- moving::open_all
-         SELECT 'lead_sources.turnstile_secret', id, turnstile_secret FROM lead_sources
-         WHERE dealership_id = $1 AND turnstile_secret IS NOT NULL
-         UNION ALL SELECT 'lead_sources.page_token', id, page_token FROM lead_sources
-         WHERE dealership_id = $1 AND page_token IS NOT NULL
-         UNION ALL SELECT 'sending_accounts.secret of ' || channel, dealership_id, secret FROM sending_accounts
-         WHERE dealership_id = $1 AND secret IS NOT NULL",
-    )
-    .bind(tx.dealership())
-    .fetch_all(tx.elevate().await?.conn())
-    .await?;
-    tx.lower().await?;
-    let dealership = tx.dealership();
-    let open = |(column, row, sealed): (String, Uuid, Sealed)| {
-        let column = PLACES.into_iter().find(|place| *place == column).unwrap_or_default();
-        keyring.open(&sealed, &Place { dealership, column, row }).map(drop)
-    };
-    Ok(sealed.into_iter().try_for_each(open))
-}
-
-const PLACES: [&str; 4] = [
-    "lead_sources.turnstile_secret",
-    "lead_sources.page_token",
-    "sending_accounts.secret of email",
-    "sending_accounts.secret of sms",
-];

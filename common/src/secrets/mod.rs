@@ -6,7 +6,10 @@
 mod keyring;
 mod sealed;
 mod secret;
+mod stored;
 
 pub use keyring::{KeyId, Keyring, MissingKeys, NoKey, OpenError};
 pub use sealed::{Place, Sealed};
 pub use secret::Secret;
+pub(crate) use stored::open_all;
+pub use stored::{KeysError, ResealError, Resealed, dealerships_to_reseal, keys_in_use, require_keys, reseal};

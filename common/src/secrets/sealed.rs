@@ -44,22 +44,29 @@ pub(super) struct Parts<'a> {
 
 impl Sealed {
     pub(super) fn new(key: &KeyId, nonce: &[u8; NONCE], ciphertext: &[u8]) -> Self {
-        let key = key.as_str().as_bytes();
-        Self([&[VERSION, length(key)], key, nonce, ciphertext].concat())
+        Self([&Self::begin(key), nonce.as_slice(), ciphertext].concat())
     }
 
-    /// Which key it is sealed with, if it is a sealed secret of a version that is known.
-    pub fn key(&self) -> Option<KeyId> {
-        self.parts().map(|parts| parts.key)
+    /// What every secret begins with that is sealed with this key.
+    pub(super) fn begin(key: &KeyId) -> Vec<u8> {
+        let key = key.as_str().as_bytes();
+        [&[VERSION, length(key)], key].concat()
+    }
+
+    /// Which key a secret that begins like this is sealed with, and what comes after that. Nothing, if it is of no version that
+    /// is known.
+    pub(super) fn key(begin: &[u8]) -> Option<(KeyId, &[u8])> {
+        let (&[version, length], rest) = begin.split_first_chunk()?;
+        let (key, rest) = rest.split_at_checked(length.into())?;
+        let key = str::from_utf8(key).ok()?.parse().ok()?;
+        (version == VERSION).then_some((key, rest))
     }
 
     /// Nothing, if it is no sealed secret of a version that is known.
     pub(super) fn parts(&self) -> Option<Parts<'_>> {
-        let (&[version, length], rest) = self.0.split_first_chunk()?;
-        let (key, rest) = rest.split_at_checked(length.into())?;
+        let (key, rest) = Self::key(&self.0)?;
         let (nonce, ciphertext) = rest.split_first_chunk()?;
-        let key = str::from_utf8(key).ok()?.parse().ok()?;
-        (version == VERSION).then_some(Parts { key, nonce: *nonce, ciphertext })
+        Some(Parts { key, nonce: *nonce, ciphertext })
     }
 }
 

@@ -39,7 +39,7 @@ fn is_volatile(assignments: &str) -> bool {
 }
 
 /// Where the statements stand that a dealership's transaction sends.
-const SOURCES: [&str; 18] = [
+const SOURCES: [&str; 19] = [
     "answers",
     "automation_rules.rs",
     "conversations",
@@ -55,19 +55,21 @@ const SOURCES: [&str; 18] = [
     "deliveries/ledger.rs",
     "notifications",
     "outbox",
+    "secrets",
     "sending_accounts",
     "users.rs",
     "vehicles.rs",
 ];
 /// Of the system, which counts for all dealerships.
-const SYSTEMS: [&str; 8] = [
+const SYSTEMS: [&str; 9] = [
     "idempotency::prune",
     "leads::adopt_all",
     "deliveries::ledger_of_all",
     "leads::count",
     "lead_sources::connected_pages",
     "lead_sources::forget_logins",
-    "lead_sources::keys_in_use",
+    "secrets::keys_in_use",
+    "secrets::dealerships_to_reseal",
     "sending_accounts::tokens_of_number",
 ];
 

@@ -27,9 +27,9 @@ use common::{
     config::{WorkerConfig, default_concurrency, spares_others},
     db::{Db, NotUsable},
     jobs::{Job, SendEmail},
-    lead_sources::{KeysError, require_keys},
     metrics,
     queue::{ClaimToken, DedicatedConnection, WorkerProcess},
+    secrets::{KeysError, require_keys},
 };
 use tokio::{
     sync::{Notify, mpsc, watch},

@@ -10,12 +10,15 @@ use common::{
     deliveries::{self, Stuck},
     moving::{self, State},
     queue::{self, Stats, WorkerRecord},
-    secrets::{KeyId, Keyring},
+    secrets::{Keyring, keys_in_use},
     telemetry::error_chain,
 };
 
 use self::keys::Verified;
-use super::jobs::describe_pause;
+use super::{
+    jobs::describe_pause,
+    secrets::{Key, MISSING, OLD, known},
+};
 use crate::table::{beside, time};
 
 /// How long anything that is asked may take to answer.
@@ -43,7 +46,6 @@ pub(crate) async fn run() -> ExitCode {
     let mut findings = vec![("settings", settings_finding(&problems))];
     let mut backend = None;
     if let Ok(config) = &cli {
-        findings.push(("secrets", keyring(&config.keyring)));
         let (connected, reachable) = connection(config).await;
         findings.push(("database", connected));
         if reachable {
@@ -70,15 +72,6 @@ fn settings_finding(problems: &BTreeSet<String>) -> Finding {
     }
     let lines: Vec<_> = problems.iter().map(|problem| problem.trim()).collect();
     Wrong(lines.join("\n"))
-}
-
-fn keyring(keyring: &Keyring) -> Finding {
-    let ids: Vec<_> = keyring.ids().map(KeyId::as_str).collect();
-    Fine(match ids.as_slice() {
-        [] => "no keys: SECRETS_KEYS is not set".to_owned(),
-        [one] => format!("sealed and opened with the key {one}"),
-        [first, others @ ..] => format!("sealed with the key {first}, opened with {} too", others.join(", ")),
-    })
 }
 
 fn report(findings: &[(&str, Finding)]) -> ExitCode {
@@ -124,6 +117,7 @@ async fn server(config: &CliConfig) -> db::Result<String> {
 async fn database(config: &CliConfig) -> (Vec<(&'static str, Finding)>, Option<Verified>) {
     let db = Db::new(&config.database_url, 1, "norvalt doctor");
     let isolated = isolation(&db).await;
+    let secrets = secrets(&db, &config.keyring).await.unwrap_or_else(|error| Wrong(error_chain(&error)));
     let queue = queue(&db).await.unwrap_or_else(|error| Wrong(error_chain(&error)));
     let workers = workers(&db).await.unwrap_or_else(|error| Wrong(error_chain(&error)));
     let deliveries = deliveries(&db).await.unwrap_or_else(|error| Wrong(error_chain(&error)));
@@ -134,6 +128,7 @@ async fn database(config: &CliConfig) -> (Vec<(&'static str, Finding)>, Option<V
     let moving = on_their_way(&db).await.unwrap_or_else(|error| Some(Wrong(error_chain(&error))));
     let mut findings = vec![
         ("dealerships", isolated),
+        ("secrets", secrets),
         ("queue", queue),
         ("workers", workers),
         ("deliveries", deliveries),
@@ -161,6 +156,34 @@ async fn isolation(db: &Db) -> Finding {
         ),
         Err(error) => Wrong(error_chain(&error)),
     }
+}
+
+/// Whether every stored secret can be opened here, and which keys are still needed for that.
+async fn secrets(db: &Db, keyring: &Keyring) -> db::Result<Finding> {
+    let keys = known(keyring, keys_in_use(&mut db.system().await?).await?);
+    let of = |state| keys.iter().filter(move |key: &&Key| key.state == state);
+    let missing: Vec<_> = of(MISSING)
+        .map(|Key { id, secrets, .. }| {
+            format!(
+                "{} sealed with the key {id}; add it to SECRETS_KEYS after the first one",
+                count(*secrets, "secret is", "secrets are")
+            )
+        })
+        .collect();
+    let old: Vec<_> = of(OLD)
+        .map(|Key { id, secrets, .. }| {
+            format!(
+                "{} still sealed with the key {id}; norvalt secrets reseal",
+                count(*secrets, "secret is", "secrets are")
+            )
+        })
+        .collect();
+    Ok(match (keys.first(), missing.is_empty(), old.is_empty()) {
+        (_, false, _) => Wrong([missing, old].concat().join("\n")),
+        (_, true, false) => Note(old.join("\n")),
+        (Some(Key { id, secrets, .. }), ..) => Fine(format!("{secrets}, sealed with the key {id}")),
+        (None, ..) => Fine("none, and no keys: SECRETS_KEYS is not set".to_owned()),
+    })
 }
 
 /// Whether what is acknowledged may be lost.

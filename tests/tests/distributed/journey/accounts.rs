@@ -1,6 +1,6 @@
 //! What a dealership has elsewhere: pages of Facebook, and accounts at providers.
 
-use common::{clock::Clock, ids::DealershipId, lead_sources, sending_accounts};
+use common::{clock::Clock, ids::DealershipId, lead_sources, secrets, sending_accounts};
 use reqwest::Method;
 use serde_json::json;
 use tests::app::{Person, TestApp};
@@ -64,5 +64,10 @@ pub(super) async fn own(app: &TestApp, oslo: DealershipId, admin: &Person<'_>) {
     sending_accounts::mark_broken(&mut tx, &own, "it lets nobody in").await.expect("the database is there");
     sending_accounts::mark_working(&mut tx, &own).await.expect("the database is there");
     tx.commit().await.expect("the database is there");
+    let rotated = format!("new:{},{}", "AgIC".repeat(10) + "AgI=", tests::app::SECRETS_KEYS).parse().expect("keys");
+    let mut tx = app.db.tenant(oslo).await.expect("the database is there");
+    let resealed = secrets::reseal(&mut tx, &rotated).await.expect("the database is there");
+    assert!(resealed.secrets > 0 && resealed.unopened.is_empty(), "{resealed:?}");
+    drop(tx);
     ask(admin, Method::DELETE, path, None, 204).await;
 }
