@@ -69,7 +69,7 @@ pub(crate) async fn with_request_id(State(log): State<RequestLog>, mut request: 
     request.extensions_mut().insert(trace.clone());
     async move {
         let in_flight = log.metrics.arrived(method, route);
-        let mut response = render(next.run(request).await, &id);
+        let mut response = render(trace.of(next.run(request)).await, &id);
         let status = response.status();
         trace.set("http.response.status_code", i64::from(status.as_u16()));
         trace.end(status.is_server_error());

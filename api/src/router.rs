@@ -202,14 +202,18 @@ pub(crate) fn router(state: AppState, cors_origins: &[String]) -> Router {
         from_extractor_with_state::<RateLimited, _>(state.clone()),
         from_fn(security_headers::add_for_docs),
         answers(),
+        time(),
     ));
-    let dashboard = OpenApiRouter::new().nest("/api/v1", members).merge(service_routes().layer(time()));
-    Router::from(dashboard)
-        .merge(docs)
+    let pages = Router::new()
         .route("/forms/assets/{name}", get(forms::asset))
         .route("/forms/{key}", get(forms::hosted))
         .route("/forms/{key}/thanks", get(forms::thanks))
         .route("/embed/{file}", get(forms::script))
+        .layer(time());
+    let dashboard = OpenApiRouter::new().nest("/api/v1", members).merge(service_routes().layer(time()));
+    Router::from(dashboard)
+        .merge(docs)
+        .merge(pages)
         .fallback(|_: RateLimited| async { Problem::no_such_route() })
         .method_not_allowed_fallback(method_not_allowed)
         .layer(cors::layer(cors_origins))

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 /// A delivery of this body.
 pub fn delivery<'a>(svix_id: &'a str, body: &'a str) -> Delivery<'a> {
-    Delivery { svix_id, body: body.as_bytes(), trace_context: None }
+    Delivery { svix_id, body: body.as_bytes() }
 }
 
 fn envelope(kind: &str, timestamp: i64, data: &Value) -> Value {

@@ -2,7 +2,7 @@
 
 mod telephone;
 
-use common::{clerk::Delivery, db::Db, jobs::ReconcileClerk, queue};
+use common::{db::Db, jobs::ReconcileClerk, queue, telemetry::Trace};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, redirect::Policy};
 use serde_json::json;
 use tests::{
@@ -155,9 +155,10 @@ async fn what_became_of_events_is_seen_without_what_is_personal() {
     let event = clerk_events::user("user.created", "user_1", "Kari", Some("kari@example.no"), false, 1_000).to_string();
     let malformed = json!({ "type": "user.updated", "data": {} }).to_string();
     for (id, body) in [("msg_1", &event), ("msg_1", &event), ("msg_2", &malformed)] {
-        let trace = Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
-        let delivery = Delivery { trace_context: trace, ..clerk_events::delivery(id, body) };
-        common::clerk::receive(&db, None, &delivery).await.expect("the database is there");
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let request = Trace::of_request("POST /webhooks/clerk".to_owned(), Some(parent));
+        let delivery = clerk_events::delivery(id, body);
+        request.of(common::clerk::receive(&db, None, &delivery)).await.expect("the database is there");
     }
     let desk = Desk::open(&database).await;
     let mut jobs = JobTable::at(&database.url).await;

@@ -1,15 +1,14 @@
 //! No dealership sees or touches another's data, whatever is tried.
 
+mod login;
+
 use std::time::Duration;
 
 use common::{
-    db::{Db, IsolationError, NotUsable, is_migrated, login_inherits, migrate},
+    db::{Db, IsolationError, NotUsable, is_migrated},
     ids::DealershipId,
-    jobs::ReconcileClerk,
     leads,
-    queue::{NewJob, enqueue},
 };
-use dev::postgres::socket_url;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
@@ -257,36 +256,6 @@ async fn nobody_serves_while_a_role_of_ours_is_somebody_elses_too() {
         conn.execute(close).await.expect("a valid statement");
         db.wait_until_usable().await.expect(close);
     }
-}
-
-#[tokio::test]
-async fn the_role_that_logs_in_sees_nothing_by_itself() {
-    let cluster = private_cluster().await;
-    let mut superuser = cluster.connect().await;
-    // From PostgreSQL 16 on, each grant says for itself whether it is inherited.
-    let grants_inherit = "SELECT current_setting('server_version_num')::int >= 160000";
-    let owner = if sqlx::query_scalar(grants_inherit).fetch_one(&mut superuser).await.expect("a valid statement") {
-        "CREATE ROLE owner LOGIN CREATEROLE; GRANT norvalt_tenant, norvalt_system TO owner WITH ADMIN TRUE, INHERIT FALSE"
-    } else {
-        "CREATE ROLE owner LOGIN CREATEROLE; GRANT norvalt_tenant, norvalt_system TO owner WITH ADMIN OPTION"
-    };
-    superuser.execute(owner).await.expect("a superuser may");
-    superuser.execute("CREATE DATABASE owned OWNER owner").await.expect("nobody has it");
-    let url = socket_url(&cluster.directory(), "owned").replace("//postgres@", "//owner@");
-    migrate(&url.parse().expect("a valid URL")).await.expect("an owner may");
-    let db = Db::new(&url.parse().expect("a valid URL"), 2, "tests");
-    db.wait_until_usable().await.expect("it may take the roles");
-    assert!(!login_inherits(&mut db.system().await.expect("it is there")).await.expect("a valid statement"));
-    let mut system = db.system().await.expect("it is there");
-    let job = NewJob::now(&ReconcileClerk {});
-    enqueue(&mut system, &job).await.expect("it can be enqueued");
-    system.commit().await.expect("it can be committed");
-
-    let mut login = PgConnection::connect(&url).await.expect("it may log in");
-    let seen = "SELECT count(*) FROM jobs";
-    assert_eq!(sqlx::query_scalar::<_, i64>(seen).fetch_one(&mut login).await.expect("a table of its own"), 0);
-    login.execute("SET ROLE norvalt_system").await.expect("a member may");
-    assert_eq!(sqlx::query_scalar::<_, i64>(seen).fetch_one(&mut login).await.expect("a role of ours"), 1);
 }
 
 /// Row-Level Security is switched off where it guards what dealerships have.

@@ -1,7 +1,7 @@
 //! ADF documents of portals and other systems.
 
 use axum::{
-    Extension, Json,
+    Json,
     extract::{Path, State},
     http::{HeaderMap, header},
 };
@@ -12,7 +12,6 @@ use common::{
     jobs::ReadInquiry,
     lead_sources::SourceKind,
     queue::{NewJob, enqueue},
-    telemetry::Trace,
 };
 use serde_json::json;
 
@@ -28,7 +27,6 @@ use crate::{extract::RawBody, openapi::FormProblems, problem::Problem, state::Ap
 )]
 pub(crate) async fn receive(
     State(state): State<AppState>,
-    Extension(trace): Extension<Trace>,
     Path(key): Path<String>,
     headers: HeaderMap,
     RawBody(body): RawBody,
@@ -53,9 +51,8 @@ pub(crate) async fn receive(
     };
     let stored = store(&mut tx, &new).await?;
     if let Stored::New(delivery_id) = stored {
-        let traceparent = trace.traceparent();
         let job = ReadInquiry { delivery_id };
-        enqueue(&mut tx, &NewJob { trace_context: Some(&traceparent), ..NewJob::now(&job) }).await?;
+        enqueue(&mut tx, &NewJob::now(&job)).await?;
     }
     tx.commit().await?;
     let is_new = matches!(stored, Stored::New(_));

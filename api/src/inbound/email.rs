@@ -1,7 +1,7 @@
 //! Mails, as those post them who receive them for us. Routed by the envelope: whom the headers name does not matter.
 
 use axum::{
-    Extension, Json,
+    Json,
     body::{Body, Bytes},
     extract::{Path, State},
     http::{HeaderMap, StatusCode, header},
@@ -11,7 +11,6 @@ use common::{
     deliveries::Source,
     inquiry::email::{NoMail, Provider, Received},
     intake::{PostedMail, receive_mail},
-    telemetry::Trace,
 };
 use serde::Serialize;
 use tokio::task::spawn_blocking;
@@ -52,7 +51,6 @@ impl MailReceipt {
 )]
 pub(crate) async fn receive(
     State(state): State<AppState>,
-    Extension(trace): Extension<Trace>,
     client: Client,
     Path(provider): Path<String>,
     headers: HeaderMap,
@@ -61,7 +59,7 @@ pub(crate) async fn receive(
     let Ok(provider) = provider.parse::<Provider>() else {
         return state.rate_limiter.refuse(client, Problem::no_such_route()).into_response();
     };
-    match take(&state, client, provider, &headers, body, &trace).await {
+    match take(&state, client, provider, &headers, body).await {
         Ok(is_new) => {
             state.metrics.webhook(Source::Email, if is_new { "accepted" } else { "duplicate" });
             Json(MailReceipt::of(is_new)).into_response()
@@ -89,7 +87,6 @@ async fn take(
     provider: Provider,
     headers: &HeaderMap,
     body: Body,
-    trace: &Trace,
 ) -> Result<bool, Problem> {
     // Whoever shows at once that they are not the provider need not send a long mail first.
     let require = |authenticity| require_authentic(authenticity, state, client, provider.as_str(), headers);
@@ -106,8 +103,7 @@ async fn take(
     let read = read(provider, content_type, to, body.bytes()).await?;
     let permit = state.admission.webhook().await?;
     let mut tx = permit.db().system_for_request().await?;
-    let traceparent = trace.traceparent();
-    let posted = PostedMail { provider, content_type, envelope_to: to, body: &body, trace_context: Some(&traceparent) };
+    let posted = PostedMail { provider, content_type, envelope_to: to, body: &body };
     let taken = receive_mail(&mut tx, &posted, read, state.addresses.inbound_domain.as_deref()).await?;
     state.inbound_quota.spend(&state.metrics, &taken.dealerships, body.len())?;
     tx.commit().await?;

@@ -1,7 +1,7 @@
 //! Lead ads of Facebook and Instagram. <https://developers.facebook.com/docs/marketing-api/guides/lead-ads/retrieving>
 
 use axum::{
-    Extension, Json,
+    Json,
     extract::State,
     http::{HeaderMap, Uri},
     response::{IntoResponse, Response},
@@ -13,7 +13,6 @@ use common::{
     jobs::ReadFacebookLead,
     lead_sources::SourceKind,
     queue::{NewJob, enqueue},
-    telemetry::Trace,
 };
 use serde_json::json;
 
@@ -50,7 +49,6 @@ pub(crate) async fn verify(State(state): State<AppState>, _: RateLimited, uri: U
 )]
 pub(crate) async fn receive(
     State(state): State<AppState>,
-    Extension(trace): Extension<Trace>,
     client: Client,
     headers: HeaderMap,
     StrangersBody(body): StrangersBody,
@@ -60,11 +58,10 @@ pub(crate) async fn receive(
     let changes = read_webhook(&body).map_err(|_| Problem::unreadable("The body is not a webhook of Meta's."))?;
     let permit = state.admission.webhook().await?;
     let mut tx = permit.db().system_for_request().await?;
-    let traceparent = trace.traceparent();
     let mut outcomes = Vec::with_capacity(changes.len());
     for change in &changes {
         outcomes.push(match &change.kind {
-            ChangeKind::Leadgen(lead) => store_lead(&mut tx, change, lead, &traceparent).await?,
+            ChangeKind::Leadgen(lead) => store_lead(&mut tx, change, lead).await?,
             _ => "ignored",
         });
     }
@@ -86,12 +83,7 @@ fn require(authenticity: Authenticity, state: &AppState, client: Client, headers
         .inspect_err(|_| state.metrics.webhook(Source::Facebook, "rejected"))
 }
 
-async fn store_lead(
-    tx: &mut SystemTx,
-    change: &Change,
-    lead: &Leadgen,
-    traceparent: &str,
-) -> Result<&'static str, Problem> {
+async fn store_lead(tx: &mut SystemTx, change: &Change, lead: &Leadgen) -> Result<&'static str, Problem> {
     let whose = find_source(tx, SourceKind::Facebook.as_str(), &lead.page_id).await.map_err(common::db::Error::from)?;
     let (dealership, source_id) = whose.unzip();
     let (status, outcome) = match (is_test(change), whose) {
@@ -114,7 +106,7 @@ async fn store_lead(
     let Stored::New(delivery_id) = store(tx, &new).await? else { return Ok("duplicate") };
     if status == Status::Pending {
         let job = ReadFacebookLead { delivery_id };
-        enqueue(tx, &NewJob { dealership, trace_context: Some(traceparent), ..NewJob::now(&job) }).await?;
+        enqueue(tx, &NewJob { dealership, ..NewJob::now(&job) }).await?;
     }
     Ok("accepted")
 }

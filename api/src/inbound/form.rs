@@ -14,7 +14,6 @@ use common::{
     inquiry::form::{self, NotAForm, Submission},
     intake::{FormAnswer, ReceivedForm, receive_form},
     lead_sources::{self, Language, Settings, SourceKind},
-    telemetry::Trace,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -62,7 +61,6 @@ pub(crate) struct FormReceipt {
 )]
 pub(crate) async fn submit(
     State(state): State<AppState>,
-    Extension(trace): Extension<Trace>,
     Path(key): Path<String>,
     busy: Option<Extension<Busy>>,
     headers: HeaderMap,
@@ -74,12 +72,7 @@ pub(crate) async fn submit(
     let own = state.addresses.public_url.as_deref().and_then(origin_of);
     let origin = origin.filter(|origin| own.as_ref() != Some(origin));
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let received = ReceivedForm {
-        content_type,
-        origin: origin.as_deref(),
-        body: &body,
-        trace_context: Some(&trace.traceparent()),
-    };
+    let received = ReceivedForm { content_type, origin: origin.as_deref(), body: &body };
     let submission = match form::read(content_type, &body) {
         Ok(submission) => submission,
         Err(error) => return open_to_all(unreadable(&error).into_response()),

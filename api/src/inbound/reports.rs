@@ -1,7 +1,7 @@
 //! What providers report of the messages that they took, and the text messages that customers send back.
 
 use axum::{
-    Extension, Json,
+    Json,
     extract::{Path, State},
     http::{HeaderMap, Uri, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
@@ -13,7 +13,6 @@ use common::{
     outbox::{Reporter, receive_reports},
     secrets::Secret,
     sending_accounts::tokens_of_number,
-    telemetry::Trace,
 };
 
 use super::email::MailReceipt;
@@ -41,7 +40,6 @@ use crate::{
 )]
 pub(crate) async fn receive(
     State(state): State<AppState>,
-    Extension(trace): Extension<Trace>,
     client: Client,
     Path(provider): Path<String>,
     uri: Uri,
@@ -60,7 +58,7 @@ pub(crate) async fn receive(
     } else {
         let permit = state.admission.webhook().await?;
         let mut tx = permit.db().system_for_request().await?;
-        let is_new = receive_reports(&mut tx, reporter, reports, &trace.traceparent()).await?;
+        let is_new = receive_reports(&mut tx, reporter, reports).await?;
         tx.commit().await?;
         is_new
     };
@@ -77,7 +75,6 @@ pub(crate) async fn receive(
 )]
 pub(crate) async fn sms(
     State(state): State<AppState>,
-    Extension(trace): Extension<Trace>,
     client: Client,
     uri: Uri,
     headers: HeaderMap,
@@ -89,7 +86,7 @@ pub(crate) async fn sms(
     }
     let permit = state.admission.webhook().await?;
     let mut tx = permit.db().system_for_request().await?;
-    let Some(is_new) = receive_sms(&mut tx, &body, own, &trace.traceparent()).await? else {
+    let Some(is_new) = receive_sms(&mut tx, &body, own).await? else {
         return Err(Problem::unreadable("The body is not a text message of Twilio's."));
     };
     tx.commit().await?;

@@ -9,7 +9,6 @@ use axum::{
 use common::{
     clerk::{self, Delivery, Receipt as Received},
     deliveries::Source,
-    telemetry::Trace,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -85,7 +84,6 @@ pub(crate) async fn check_headers(
 )]
 pub(crate) async fn clerk(
     State(state): State<AppState>,
-    Extension(trace): Extension<Trace>,
     client: Client,
     headers: HeaderMap,
     StrangersBody(body): StrangersBody,
@@ -94,7 +92,7 @@ pub(crate) async fn clerk(
         state.metrics.webhook(Source::Clerk, "rejected");
         refuse(&state, client, CLERK, Problem::invalid_signature(), &reason)
     })?;
-    let delivery = Delivery { svix_id, body: &body, trace_context: Some(&trace.traceparent()) };
+    let delivery = Delivery { svix_id, body: &body };
     let received = receive(&state, &delivery).await.inspect_err(|_| state.metrics.webhook(Source::Clerk, "failed"))?;
     let outcome = outcome(&received);
     state.metrics.webhook(Source::Clerk, outcome);

@@ -41,13 +41,7 @@ pub(crate) async fn run(config: &CliConfig, Args { command: Command::Email { to 
     let read = Provider::Raw.read("message/rfc822", &to, &message);
     let db = Db::new(&config.database_url, 1, "norvalt inbound");
     let mut tx = db.system().await?;
-    let mail = PostedMail {
-        provider: Provider::Raw,
-        content_type: "message/rfc822",
-        envelope_to: &to,
-        body: &message,
-        trace_context: None,
-    };
+    let mail = PostedMail { provider: Provider::Raw, content_type: "message/rfc822", envelope_to: &to, body: &message };
     let is_new = receive_mail(&mut tx, &mail, read, config.inbound_domain.as_deref()).await?.is_new;
     tx.commit().await?;
     db.close().await;

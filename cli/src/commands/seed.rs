@@ -194,8 +194,7 @@ async fn park_forms(tx: &mut TenantTx) -> Result<(), CommandError> {
         let body = json!({ "name": "Ukjent", "phone": phone, "message": message, "_nonce": nonce, "_elapsed": 300 });
         let body = body.to_string();
         let Ok(form) = form::read("application/json", &body.clone().into()) else { continue };
-        let received =
-            ReceivedForm { content_type: "application/json", origin: None, body: body.as_bytes(), trace_context: None };
+        let received = ReceivedForm { content_type: "application/json", origin: None, body: body.as_bytes() };
         receive_form(tx, &settings, &form, &received).await?;
     }
     Ok(())

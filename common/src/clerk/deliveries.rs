@@ -23,8 +23,6 @@ pub struct Delivery<'a> {
     pub svix_id: &'a str,
     /// As it was signed.
     pub body: &'a [u8],
-    /// W3C `traceparent` of the request that brought it.
-    pub trace_context: Option<&'a str>,
 }
 
 /// What became of an authentic delivery.
@@ -144,7 +142,7 @@ pub async fn receive(db: &Db, operators: Option<&ClerkInstanceId>, delivery: &De
     };
     if let Reading::Event(dealership) = reading {
         let job = ProcessClerkEvent { delivery_id };
-        enqueue(&mut tx, &NewJob { dealership, trace_context: delivery.trace_context, ..NewJob::now(&job) }).await?;
+        enqueue(&mut tx, &NewJob { dealership, ..NewJob::now(&job) }).await?;
     }
     tx.commit().await?;
     Ok(match reading {

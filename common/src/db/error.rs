@@ -73,7 +73,8 @@ impl Error {
     /// The constraint that the statement violates, if any.
     pub(crate) fn constraint(&self) -> Option<&str> {
         let (Self::Refused(error) | Self::Unavailable(error)) = self;
-        error.as_database_error().and_then(sqlx::error::DatabaseError::constraint)
+        let error = error.as_database_error()?;
+        error.constraint().or_else(|| constraint_of_shard(error.message()))
     }
 
     /// Whether the transaction was given up in favour of another one, in a deadlock or for serializability: it had no
@@ -83,6 +84,13 @@ impl Error {
         let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
         code.is_some_and(|code| means_conflict(&code))
     }
+}
+
+/// Where tables are spread over machines by Citus, a shard names its own constraint, in the message only: with the shard's number.
+fn constraint_of_shard(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once("constraint \"")?;
+    let (name, shard) = rest.split_once('"')?.0.rsplit_once('_')?;
+    (!shard.is_empty() && shard.bytes().all(|b| b.is_ascii_digit())).then_some(name)
 }
 
 fn unavailable(cause: &sqlx::Error) -> &'static str {
@@ -125,4 +133,20 @@ fn means_unavailable(code: &str) -> bool {
 
 fn means_conflict(code: &str) -> bool {
     matches!(code, "40001" | "40P01")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::constraint_of_shard;
+
+    #[test]
+    fn a_shards_constraint_is_the_tables() {
+        let missing = "insert or update on table \"leads_102031\" violates foreign key constraint \"leads_dealership_id_fkey_102031\"";
+        assert_eq!(constraint_of_shard(missing), Some("leads_dealership_id_fkey"));
+        let twice = "duplicate key value violates unique constraint \"vehicles_vin_102044\"";
+        assert_eq!(constraint_of_shard(twice), Some("vehicles_vin"));
+        for other in ["value too long", "violates check constraint \"leads_score_check\"", "constraint \"cut"] {
+            assert_eq!(constraint_of_shard(other), None, "{other}");
+        }
+    }
 }

@@ -148,7 +148,7 @@ pub trait JobTx: Send {
     fn note_enqueued(&mut self, queue: &str);
 }
 
-/// A connection with the rights on the queue. Only the queue's own statements can be run on it.
+/// A connection with the rights on the queue, and on what else the system has. Only this crate's statements can be run on it.
 #[derive(Debug)]
 pub struct Elevated<'a>(&'a mut PgConnection);
 

@@ -19,8 +19,6 @@ pub struct ReceivedForm<'a> {
     /// The web site whose page it was sent from, if the browser says.
     pub origin: Option<&'a str>,
     pub body: &'a [u8],
-    /// W3C `traceparent` of the request that brought it.
-    pub trace_context: Option<&'a str>,
 }
 
 /// What became of a form, whether the customer was known or not.
@@ -75,7 +73,7 @@ pub async fn receive_form(
     }
     if settings.checks_for_bots() {
         let job = CheckForm { delivery_id: id };
-        enqueue(tx, &NewJob { trace_context: received.trace_context, ..NewJob::now(&job) }).await?;
+        enqueue(tx, &NewJob::now(&job)).await?;
         return Ok(FormAnswer::Waiting(receipt));
     }
     let origin = Origin {

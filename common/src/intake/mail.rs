@@ -18,8 +18,6 @@ pub struct PostedMail<'a> {
     /// The recipients, separated by commas, where the body does not say them.
     pub envelope_to: &'a str,
     pub body: &'a [u8],
-    /// W3C `traceparent` of the request that brought it.
-    pub trace_context: Option<&'a str>,
 }
 
 /// What was stored of a mail.
@@ -87,7 +85,7 @@ impl PostedMail<'_> {
         let Stored::New(delivery_id) = store(tx, &new).await? else { return Ok(false) };
         if dealership.is_some() {
             let job = ReadInquiry { delivery_id };
-            enqueue(tx, &NewJob { dealership, trace_context: self.trace_context, ..NewJob::now(&job) }).await?;
+            enqueue(tx, &NewJob { dealership, ..NewJob::now(&job) }).await?;
         } else {
             tracing::warn!(delivery_id, "a mail came for an address that nobody has; see norvalt deliveries show");
         }

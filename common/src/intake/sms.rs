@@ -65,12 +65,7 @@ pub fn number_of_sms(body: &[u8]) -> Option<(String, String)> {
 /// Stores a text message and has it added to the lead about which its sender was written to last. `own` is the dealership whose own
 /// number it came to; without one, it is for whoever wrote to its sender last. `None` if the body is not one; else whether it is
 /// new.
-pub async fn receive_sms(
-    tx: &mut SystemTx,
-    body: &[u8],
-    own: Option<DealershipId>,
-    trace_context: &str,
-) -> Result<Option<bool>> {
+pub async fn receive_sms(tx: &mut SystemTx, body: &[u8], own: Option<DealershipId>) -> Result<Option<bool>> {
     let Some(sms) = Sms::read(body) else { return Ok(None) };
     let dealership = match own {
         Some(own) => Some(own),
@@ -91,7 +86,7 @@ pub async fn receive_sms(
     let Stored::New(delivery_id) = store(tx, &new).await? else { return Ok(Some(false)) };
     if dealership.is_some() {
         let job = ReadSms { delivery_id };
-        enqueue(tx, &NewJob { dealership, trace_context: Some(trace_context), ..NewJob::now(&job) }).await?;
+        enqueue(tx, &NewJob { dealership, ..NewJob::now(&job) }).await?;
     }
     Ok(Some(true))
 }

@@ -31,7 +31,7 @@ pub struct JobRecord {
     pub dealership: Option<DealershipId>,
     /// What is to be done.
     pub payload: JsonText,
-    /// Where it is in its life, as drawn in `docs/operations.md`.
+    /// Where it is in its life, as drawn in `docs/operations/queue.md`.
     pub state: String,
     /// How often it was tried.
     pub attempts: i16,

@@ -4,6 +4,7 @@ use crate::{
     db::{JobTx, Result},
     ids::DealershipId,
     jobs::Job,
+    telemetry::Trace,
 };
 
 /// A job to be written down, and how.
@@ -20,14 +21,12 @@ pub struct NewJob<'a, J> {
     pub run_at: Option<DateTime<Utc>>,
     /// At most one unfinished job of the queue has this key.
     pub unique_key: Option<&'a str>,
-    /// W3C `traceparent` of what caused the job. <https://www.w3.org/TR/trace-context/#traceparent-header>
-    pub trace_context: Option<&'a str>,
 }
 
 impl<'a, J: Job> NewJob<'a, J> {
     /// A job to be run at once.
     pub fn now(job: &'a J) -> Self {
-        Self { job, dealership: None, priority: 0, run_at: None, unique_key: None, trace_context: None }
+        Self { job, dealership: None, priority: 0, run_at: None, unique_key: None }
     }
 }
 
@@ -41,7 +40,7 @@ pub enum Enqueued {
 }
 
 /// Writes a job down in the caller's transaction: it exists exactly if that transaction commits. Through the tenant door
-/// it is that dealership's job, whatever `new` says.
+/// it is that dealership's job, whatever `new` says. What it does is traced to what is done now, such as a request.
 pub async fn enqueue<J: Job>(tx: &mut impl JobTx, new: &NewJob<'_, J>) -> Result<Enqueued> {
     let payload = serde_json::to_value(new.job).expect("a payload is plain data with string keys");
     let id: Option<i64> = sqlx::query_scalar(
@@ -63,7 +62,7 @@ pub async fn enqueue<J: Job>(tx: &mut impl JobTx, new: &NewJob<'_, J>) -> Result
     .bind(new.run_at)
     .bind(J::MAX_ATTEMPTS)
     .bind(new.unique_key)
-    .bind(new.trace_context)
+    .bind(Trace::current().map(|trace| trace.traceparent()))
     .bind(tx.owner().or(new.dealership))
     .bind(J::BURIED_BY_WORKER)
     .fetch_optional(tx.elevate().await?.conn())

@@ -2,6 +2,7 @@ use std::sync::OnceLock;
 
 use opentelemetry::{
     Context, KeyValue, Value,
+    context::FutureExt,
     propagation::{Extractor, TextMapPropagator},
     trace::{SpanContext, SpanKind, Status, TraceContextExt, TraceFlags, TraceId, TraceState, Tracer},
 };
@@ -45,6 +46,16 @@ impl Trace {
     /// The same for everything that one request caused.
     pub fn id(&self) -> TraceId {
         self.0.span().span_context().trace_id()
+    }
+
+    /// Does work of this span: what it enqueues has the span as its parent.
+    pub fn of<T>(&self, work: impl Future<Output = T>) -> impl Future<Output = T> {
+        work.with_context(self.0.clone())
+    }
+
+    /// The span that the present work is of, if any.
+    pub(crate) fn current() -> Option<Self> {
+        Some(Self(Context::current())).filter(|trace| trace.0.span().span_context().is_valid())
     }
 
     /// What this causes has it as its `parent`.

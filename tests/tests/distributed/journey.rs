@@ -8,14 +8,17 @@ use super::reads::fill;
 use chrono::TimeDelta;
 use common::{
     answers::{self, AssistantReply, Means, gate::Draft},
+    audit::{Operator, Via},
     clerk::{Change, purge},
     clock::Clock,
     conversations::Channel,
+    db::TenantForJob,
     ids::{ClerkOrgId, DealershipId, OutboxId},
     intake,
     language::Language,
     notifications::{self, By},
     outbox::{self, Report, ReportKind, SuppressionReason, Way},
+    restored,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -27,6 +30,8 @@ use tests::{
 };
 
 use super::assistant;
+
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// Goes through all of it once, beside another dealership of which nothing is ever seen.
 pub(super) async fn walk(app: &TestApp) {
@@ -77,6 +82,8 @@ pub(super) async fn walk(app: &TestApp) {
         .await;
     ask(&admin, Method::DELETE, &format!("/api/v1/leads/{}", other.id), None, 204).await;
     common::leads::count(&app.db).await.expect("the database is there");
+    assert!(matches!(app.db.tenant_for_job(oslo.id, MOMENT).await, Ok(TenantForJob::Open(_))));
+    restored::hold(&app.db, &Operator::new("tests", Via::Command)).await.expect("the database is there");
     leave(app, &oslo.org, &jonas).await;
     assert!(admin.get(&path).await.expect(200)["assigned_to"].is_null());
     close(app, &oslo.org).await;
@@ -279,7 +286,7 @@ async fn texts(app: &TestApp, oslo: &Dealership<'_>, admin: &Person<'_>) {
     tx.commit().await.expect("the database is there");
     let mut system = app.db.system().await.expect("the database is there");
     let body = b"MessageSid=SM1&From=%2B4791234567&Body=Er+den+ledig";
-    assert_eq!(intake::receive_sms(&mut system, body, None, "00").await.expect("it is there"), Some(true));
+    assert_eq!(intake::receive_sms(&mut system, body, None).await.expect("it is there"), Some(true));
     system.commit().await.expect("the database is there");
     let mut superuser = app.connect().await;
     let delivery: i64 = sqlx::query_scalar("SELECT id FROM deliveries WHERE source = 'sms'")

@@ -10,7 +10,12 @@ pub(super) fn forbidden(text: &str) -> Option<String> {
     let writes = |verb: &str| SPREAD.iter().any(|(table, _)| sql.contains(&format!("{verb} {table} ")));
     let why = if writes("INSERT INTO") && conflicts_without_dealership(&sql) {
         "a conflict is only noticed among keys with the dealership"
-    } else if writes("INSERT INTO") && sql.split("DO UPDATE").skip(1).any(|rest| is_volatile(assignments(rest))) {
+    } else if writes("INSERT INTO")
+        && sql
+            .split("DO UPDATE")
+            .skip(1)
+            .any(|rest| is_volatile(assignments(rest)) || assignments(rest).contains("now("))
+    {
         "what is written on a conflict must not depend on when or where"
     } else if writes("UPDATE") && sql.split(" SET ").nth(1).is_some_and(is_volatile) {
         "what is written must not depend on when or where"
@@ -39,12 +44,13 @@ fn is_volatile(assignments: &str) -> bool {
 }
 
 /// Where the statements stand that a dealership's transaction sends.
-const SOURCES: [&str; 19] = [
+const SOURCES: [&str; 21] = [
     "answers",
     "automation_rules.rs",
     "conversations",
     "customers",
     "db/access.rs",
+    "db/mod.rs",
     "dealerships.rs",
     "deliveries/inbound.rs",
     "deliveries/opinion.rs",
@@ -55,19 +61,22 @@ const SOURCES: [&str; 19] = [
     "deliveries/ledger.rs",
     "notifications",
     "outbox",
+    "restored.rs",
     "secrets",
     "sending_accounts",
     "users.rs",
     "vehicles.rs",
 ];
 /// Of the system, which counts for all dealerships.
-const SYSTEMS: [&str; 9] = [
+const SYSTEMS: [&str; 11] = [
     "idempotency::prune",
     "leads::adopt_all",
     "deliveries::ledger_of_all",
     "leads::count",
     "lead_sources::connected_pages",
     "lead_sources::forget_logins",
+    "restored::hold",
+    "restored::on_its_way",
     "secrets::keys_in_use",
     "secrets::dealerships_to_reseal",
     "sending_accounts::tokens_of_number",
@@ -107,6 +116,7 @@ fn what_one_machine_alone_can_do_is_found() {
         "INSERT INTO dealerships AS d (id, clerk_org_id) VALUES ($1, $2) ON CONFLICT (clerk_org_id) DO NOTHING",
         "INSERT INTO leads (id) VALUES ($1) ON CONFLICT DO NOTHING",
         "INSERT INTO users (id, dealership_id) VALUES ($1, $2) ON CONFLICT (id, dealership_id) DO UPDATE SET at = clock_timestamp()",
+        "INSERT INTO users (id, dealership_id) VALUES ($1, $2) ON CONFLICT (id, dealership_id) DO UPDATE SET at = coalesce($3, now())",
         "UPDATE leads SET updated_at = clock_timestamp() WHERE id = $1 AND dealership_id = $2",
         "UPDATE users u SET name = $1 WHERE id = $2 RETURNING (SELECT name FROM before)",
     ] {

@@ -1,6 +1,9 @@
 use std::collections::BTreeSet;
 
-use common::queue::{ClaimToken, DedicatedConnection, Enqueued, Heard, Listener, NewJob, complete, enqueue};
+use common::{
+    queue::{ClaimToken, DedicatedConnection, Enqueued, Heard, Listener, NewJob, complete, enqueue},
+    telemetry::Trace,
+};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -20,12 +23,14 @@ async fn a_rolled_back_transaction_leaves_no_job() {
 #[tokio::test]
 async fn a_job_is_claimed_as_it_was_written_down() {
     let mut queue = Queue::start().await;
-    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    queue.add_with(&NewJob { trace_context: Some(trace), ..NewJob::now(&Errand { number: 7 }) }).await;
+    let request = Trace::of_request("POST /".to_owned(), None);
+    request.of(queue.add(&Errand { number: 7 })).await;
     let job = queue.claim_one().await;
     assert_eq!((job.kind.as_str(), job.payload_version), ("test.errand", 1));
     assert_eq!((job.attempt, job.max_attempts), (1, 3));
-    assert_eq!(job.trace_context.as_deref(), Some(trace));
+    assert_eq!(job.trace_context, Some(request.traceparent()));
+    queue.add(&Errand { number: 8 }).await;
+    assert_eq!(queue.claim_one().await.trace_context, None, "nothing has caused it that is known");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use common::{
     ids::DealershipId,
     page::After,
     queue::{Enqueued, Job, NewJob, enqueue},
+    telemetry::Trace,
 };
 use futures::FutureExt;
 use serde::{Deserialize, Serialize};
@@ -185,7 +186,8 @@ async fn a_dealerships_job_is_completed_with_its_effects_and_not_without() {
     let ours = dealership(&test).await;
     let worker = test.worker_of(registry());
     let gate = Gate::of("completed_with_its_effects");
-    let id = add(&test, ours, &Move { gate: "completed_with_its_effects".into() }).await;
+    let request = Trace::of_request("POST /".to_owned(), None);
+    let id = request.of(add(&test, ours, &Move { gate: "completed_with_its_effects".into() })).await;
     gate.arrived(1).await;
     let steal = "UPDATE jobs SET lease_token = gen_random_uuid() WHERE id = $1";
     assert_eq!(test.table.change(steal, id).await, 1);
@@ -198,6 +200,9 @@ async fn a_dealerships_job_is_completed_with_its_effects_and_not_without() {
     gate.open(1);
     test.table.wait_for(id, "done").await;
     assert_eq!(test.effects().await, 1);
+    let one_trace =
+        "SELECT count(DISTINCT substr(trace_context, 4, 32)) = $1 AND count(*) = count(trace_context) FROM jobs";
+    test.table.wait_until(one_trace, 1).await;
     worker.stop().await.expect("it stops cleanly");
 }
 

@@ -99,7 +99,7 @@ impl Execution {
         trace.set("norvalt.job.id", job_id);
         trace.set("norvalt.job.attempt", i64::from(attempt));
         let slot = Slot::taken(self, &job);
-        let outcome = self.run_until_lost(&job).instrument(span).await;
+        let outcome = trace.of(self.run_until_lost(&job)).instrument(span).await;
         self.metrics.ended(&job.kind, outcome, slot.since.elapsed());
         trace.set("norvalt.job.outcome", outcome.as_str());
         trace.end(!matches!(outcome, Outcome::Done | Outcome::Deferred));

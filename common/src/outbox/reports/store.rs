@@ -19,7 +19,6 @@ pub async fn receive_reports(
     tx: &mut SystemTx,
     reporter: Reporter,
     reports: Vec<(DealershipId, Report)>,
-    trace_context: &str,
 ) -> Result<bool> {
     let mut by_dealership: BTreeMap<DealershipId, Vec<Report>> = BTreeMap::new();
     for (dealership, report) in reports {
@@ -43,7 +42,7 @@ pub async fn receive_reports(
         let Stored::New(delivery_id) = store(tx, &new).await? else { continue };
         any = true;
         let job = ReadReport { delivery_id };
-        let new = NewJob { dealership: Some(dealership), trace_context: Some(trace_context), ..NewJob::now(&job) };
+        let new = NewJob { dealership: Some(dealership), ..NewJob::now(&job) };
         enqueue(tx, &new).await?;
     }
     Ok(any)
