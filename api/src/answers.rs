@@ -34,7 +34,6 @@ const SHORT: usize = 16 * 1024;
 /// What is handed over at a time, in bytes, and kept by the connection until its client takes it.
 const PIECE: usize = 16 * 1024;
 
-/// What this needs.
 #[derive(Clone, FromRef)]
 pub(crate) struct AnswerState {
     pub(crate) memory: AnswerMemory,

@@ -9,7 +9,6 @@ use crate::{Outcome, postgres::Database};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Size {
     pub(crate) dealerships: i64,
-    /// Of each.
     pub(crate) leads: i64,
     pub(crate) conversations: i64,
     pub(crate) users: i64,

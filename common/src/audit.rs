@@ -96,7 +96,6 @@ impl Verb {
 #[derive(Debug, Clone, Copy)]
 pub enum Subject<'a> {
     Jobs(&'a [i64]),
-    /// These deliveries.
     Deliveries(&'a [i64]),
     /// This queue, and why.
     Queue(&'a str, Option<&'a str>),
@@ -111,7 +110,6 @@ pub struct Action {
     pub id: i64,
     /// When it was done.
     pub at: DateTime<Utc>,
-    /// By whom.
     pub operator: String,
     /// `page` or `command`.
     pub via: String,

@@ -19,7 +19,6 @@ pub struct Keyed {
 /// What a request was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// The HTTP status.
     pub status: u16,
     /// Where what it created is.
     pub location: Option<String>,
@@ -34,7 +33,6 @@ pub enum Known {
     Nothing,
     /// Another one with this key is under way.
     UnderWay,
-    /// It was answered.
     Answered(Answer),
     /// It was done, and its answer was erased with the data of a customer.
     Erased,

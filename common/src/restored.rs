@@ -13,7 +13,6 @@ use crate::{
     outbox::doubt,
 };
 
-/// What was held.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Held {
     /// Messages that may have been sent: a person decides.

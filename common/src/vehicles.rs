@@ -283,7 +283,6 @@ pub async fn find(tx: &mut TenantTx, id: VehicleId) -> Result<Option<Vehicle>> {
     .await?)
 }
 
-/// Adds a car.
 pub async fn create(tx: &mut TenantTx, new: &NewVehicle) -> Result<Vehicle, WriteError> {
     let vehicle = sqlx::query_as(concat!(
         "-- vehicles::create

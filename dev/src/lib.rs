@@ -18,5 +18,5 @@ pub mod processes;
 pub mod procfile;
 pub mod random;
 pub mod serving;
-mod trouble;
+mod active_fault;
 pub mod turnstile;

@@ -30,7 +30,6 @@ const DOMAINS: [&str; 2] = ["tesla-oslo.example", "bilvest.example"];
 /// About as long as a model takes to write a few sentences.
 const ASSISTANT_LATENCY: Duration = Duration::from_secs(1);
 
-/// All that run.
 pub(crate) struct StandIns {
     /// Unless a real Clerk says who people are.
     pub(crate) clerk: Option<clerk::StandIn>,

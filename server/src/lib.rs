@@ -20,7 +20,6 @@ use tokio::sync::{Notify, watch};
 /// What clients may take up.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Connections at once.
     pub connections: usize,
     /// Of those, the connections of one network address. Nothing, where they all come from a proxy.
     pub per_client: Option<usize>,

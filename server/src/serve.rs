@@ -55,7 +55,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 const DISCARDED: usize = 16 * 1024 * 1024;
 const DISCARDING: Duration = Duration::from_secs(5);
 
-/// What is served.
 #[derive(Debug, Clone)]
 pub struct App {
     router: Router,

@@ -150,7 +150,7 @@ async fn one_person_is_provisioned_from_clerk_or_by_hand() {
 }
 
 #[tokio::test]
-async fn drift_is_shown_and_mended() {
+async fn drift_is_shown_and_fixed() {
     let database = database().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let clerk = StandIn::start(listener, Options::in_memory(SigningKey::generate())).await.expect("it keeps no file");

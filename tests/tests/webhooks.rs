@@ -191,7 +191,7 @@ async fn another_instances_events_are_set_aside() {
 }
 
 #[tokio::test]
-async fn what_no_retry_can_mend_is_kept_as_dead_with_the_reason() {
+async fn what_no_retry_can_fix_is_kept_as_dead_with_the_reason() {
     let app = TestApp::start().await;
     let malformed = [
         json!({ "type": "organization.created", "data": { "name": "no id" } }),

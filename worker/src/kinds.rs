@@ -98,7 +98,6 @@ pub trait IdempotentJob: Job {
     /// How long one attempt may take. The attempt then fails and is tried again.
     const TIMEOUT: Duration;
 
-    /// Does the work.
     fn perform(
         self,
         context: &JobContext,

@@ -26,7 +26,6 @@ pub(super) const REQUEST_ID: &str = "019ab0c4-5a3e-7b51-9f0e-3f6f5f0d2a11";
 struct Refusal {
     name: &'static str,
     description: &'static str,
-    /// Of one status.
     problems: Vec<Problem>,
 }
 

@@ -5,7 +5,6 @@ use axum::http::HeaderMap;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use common::secrets::Secret;
 
-/// Of a signature.
 const BYTES: usize = 20;
 
 /// Whether a form was posted to `url` by Twilio. What Twilio was told counts, with or without the port: behind a proxy we are

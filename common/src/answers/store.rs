@@ -112,7 +112,6 @@ pub async fn request(tx: &mut TenantTx, lead_id: LeadId, turn: i16) -> Result<()
     Ok(())
 }
 
-/// Which answer.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AnswerKey {
     pub(super) lead: LeadId,

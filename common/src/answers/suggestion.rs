@@ -175,7 +175,6 @@ async fn begin(tx: &mut TenantTx, lead: LeadId) -> Result<(Suggestion, i16)> {
     Ok((begun, turn))
 }
 
-/// Which suggestion.
 #[derive(Debug, Clone, Copy)]
 pub struct SuggestionKey {
     pub lead: LeadId,

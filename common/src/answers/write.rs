@@ -51,7 +51,6 @@ pub struct AnswerRequest {
 pub enum AssistantReply<Verdict = Result<Draft, Refused>> {
     /// It wrote, and that was judged.
     Written { text: String, model: String, tokens: (i64, i64), verdict: Verdict },
-    /// It wrote nothing.
     Nothing { reason: String },
 }
 

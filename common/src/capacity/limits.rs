@@ -6,7 +6,6 @@ use super::Numbers;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "left", content = "of")]
 pub enum Left {
-    /// It does.
     Now,
     /// So many days, should it grow as it did.
     Days(f64),
@@ -29,7 +28,6 @@ pub struct Limit {
     #[serde(flatten)]
     pub left: Left,
     pub remedy: String,
-    /// What to read.
     pub page: &'static str,
 }
 

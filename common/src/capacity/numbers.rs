@@ -43,7 +43,6 @@ pub struct ServerNumbers {
     pub archiving_fails: bool,
 }
 
-/// Of a table.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct TableNumbers {
     pub name: String,
@@ -58,7 +57,6 @@ pub struct TableNumbers {
     pub oldest_days: Option<f64>,
 }
 
-/// Of the queue.
 #[derive(Debug, Clone, Default, Serialize, FromRow)]
 pub struct QueueNumbers {
     /// Done in the last 24 hours.

@@ -88,13 +88,11 @@ struct PublicKey {
 /// Why Clerk did not say.
 #[derive(Debug, thiserror::Error)]
 pub enum BackendApiError {
-    /// No answer.
     #[error("cannot reach Clerk; check CLERK_API_URL and the network")]
     Unreachable(#[from] reqwest::Error),
     /// The key is none of Clerk's.
     #[error("Clerk refuses the key; check CLERK_SECRET_KEY")]
     WrongKey,
-    /// Another refusal.
     #[error("Clerk answered {0}")]
     Refused(StatusCode),
     /// Page after page, and nothing new on them.

@@ -53,7 +53,6 @@ pub enum Change {
         /// When Clerk was asked.
         at: Version,
     },
-    /// A membership ended.
     MembershipDeleted {
         id: ClerkMembershipId,
         /// Whose, if told.

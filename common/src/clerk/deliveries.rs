@@ -53,7 +53,6 @@ pub enum Receipt {
     Quarantined {
         /// `deliveries.id`.
         delivery_id: i64,
-        /// The other instance.
         instance: String,
     },
     /// Not JSON; nothing was stored.
@@ -167,7 +166,6 @@ pub enum Processed {
     Before,
     /// It is of another Clerk instance than the database, and was set aside once more.
     Quarantined {
-        /// The other instance.
         instance: String,
     },
     /// This release cannot read it. It is marked dead, for an operator to see.

@@ -11,7 +11,6 @@ use crate::{
 /// address: it is kept, logged and reported.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Effect {
-    /// Of a dealership.
     Dealership(ClerkOrgId, DealershipEffect),
     /// Of a person's access to one dealership.
     Member(ClerkUserId, ClerkOrgId, MemberEffect),
@@ -22,7 +21,6 @@ pub enum Effect {
 /// What became different for a dealership.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DealershipEffect {
-    /// It is new.
     Opened,
     /// It has another name.
     Renamed,
@@ -39,7 +37,6 @@ pub enum MemberEffect {
     Joined(Role),
     /// They may do more, or less.
     Role(Role, Role),
-    /// They are banned.
     Suspended,
     /// Clerk has no such person or membership, though it never said that it was deleted.
     Withdrawn,

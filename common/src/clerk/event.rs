@@ -17,7 +17,6 @@ pub struct Event {
     pub event_type: String,
     /// The Clerk instance that it is of, if it says so.
     pub instance: Option<String>,
-    /// What it tells.
     pub change: Change,
 }
 
@@ -44,7 +43,6 @@ pub enum EventError {
         instance: Option<String>,
         /// Whom it is about, as far as that can be told.
         user: Option<ClerkUserId>,
-        /// What is wrong.
         reason: String,
     },
 }

@@ -18,7 +18,6 @@ pub(super) struct DeletionGuard {
      If they were deleted on purpose: norvalt sync --allow-mass-deletion"
 )]
 pub struct MassDeletion {
-    /// Of which kind.
     pub what: &'static str,
     /// How many are known here.
     pub known: usize,

@@ -23,7 +23,6 @@ pub struct Applied {
 /// What a change meant to us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// Something new.
     Applied,
     /// Nothing that was not known already, or known better.
     Stale,

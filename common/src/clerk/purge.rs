@@ -14,19 +14,14 @@ use crate::{
 /// A dealership whose Clerk organization was deleted, and what it still holds.
 #[derive(Debug, Clone, Serialize, FromRow)]
 pub struct ClosedDealership {
-    /// The tenant.
     pub id: DealershipId,
-    /// Its organization.
     pub clerk_org_id: ClerkOrgId,
-    /// Its name.
     pub name: String,
     /// Since when nobody has access.
     pub closed_at: DateTime<Utc>,
     /// How many leads it has.
     pub leads: i64,
-    /// How many messages.
     pub messages: i64,
-    /// How many cars.
     pub vehicles: i64,
     /// How many people are still on its list.
     pub users: i64,

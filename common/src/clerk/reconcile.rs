@@ -54,7 +54,6 @@ pub struct Drift {
 /// An object of Clerk's that cannot be read. Nothing is inferred from what else is not in the same listing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SkippedObject {
-    /// Where it was.
     pub listing: &'static str,
     /// What is wrong with it. No value of it.
     pub reason: String,

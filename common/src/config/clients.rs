@@ -4,7 +4,6 @@ use std::time::Duration;
 /// system allows may.
 #[derive(Debug, Clone, Copy)]
 pub struct ClientLimits {
-    /// Connections at once.
     pub connections: usize,
     /// How long a new connection has until its first request's head is complete.
     pub first_head: Duration,

@@ -13,7 +13,6 @@ use crate::{
 /// What a verified session token says of its bearer. It grants nothing by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// The person.
     pub user: ClerkUserId,
     /// The organization the session is active in, if any.
     pub organization: Option<ClerkOrgId>,
@@ -49,7 +48,6 @@ pub struct Caller {
 pub struct Tenant {
     /// The open tenant transaction.
     pub tx: TenantTx,
-    /// On whose behalf.
     pub caller: Caller,
 }
 

@@ -9,7 +9,6 @@ use super::{Result, pool::with_timeout};
 /// How long a cancellation may take.
 const TIME_LIMIT: Duration = Duration::from_secs(1);
 
-/// A server process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Backend {
     pub(super) pid: i32,

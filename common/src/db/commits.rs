@@ -35,7 +35,6 @@ impl Commits {
         Self(Arc::new(watch::Sender::new(false)))
     }
 
-    /// Whether they hang.
     pub(super) fn hang(&self) -> bool {
         *self.0.borrow()
     }

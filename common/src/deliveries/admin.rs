@@ -13,12 +13,10 @@ use crate::{
     queue::{NewJob, Seek, enqueue},
 };
 
-/// A stored delivery.
 #[derive(Debug, Clone, Serialize, FromRow)]
 pub struct StoredDelivery {
     /// `deliveries.id`.
     pub id: i64,
-    /// Who sent it.
     pub source: Source,
     /// What the source calls it: the same for every attempt and every manual resend.
     pub external_id: String,
@@ -38,7 +36,6 @@ pub struct StoredDelivery {
     pub repetitions: i64,
     /// When it last did.
     pub last_repeated_at: Option<DateTime<Utc>>,
-    /// When it came.
     pub received_at: DateTime<Utc>,
     /// When it was processed.
     pub processed_at: Option<DateTime<Utc>>,
@@ -55,9 +52,7 @@ fn as_text<S: Serializer>(body: &Option<Vec<u8>>, serializer: S) -> Result<S::Ok
 /// Which deliveries are meant; what is absent does not matter.
 #[derive(Debug, Clone, Default)]
 pub struct DeliveryFilter {
-    /// Just this one.
     pub id: Option<i64>,
-    /// Only from there.
     pub source: Option<Source>,
     /// Only with this status.
     pub status: Option<Status>,

@@ -102,7 +102,6 @@ pub async fn list_own(tx: &mut TenantTx, filter: &InboundFilter) -> Result<(Vec<
     Ok((items, more))
 }
 
-/// One of them.
 pub async fn find_own(tx: &mut TenantTx, id: i64) -> Result<Option<Inbound>> {
     let find = sqlx::query_as(concat!(
         "-- deliveries::find_own\nSELECT ",

@@ -28,13 +28,11 @@ const DETAIL_NAME_LIMIT: usize = 200;
 /// One inquiry, with every value in bounds.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Inquiry {
-    /// The customer's name.
     pub name: Option<String>,
     pub email: Option<Email>,
     pub phone: Option<Phone>,
     /// What they are interested in.
     pub vehicle_interest: Option<String>,
-    /// What they wrote.
     pub message: Option<String>,
     /// The page it came from.
     pub source_url: Option<String>,

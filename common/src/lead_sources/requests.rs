@@ -103,7 +103,6 @@ impl FromFields for SourcePatch {
     }
 }
 
-/// No rules.
 pub(super) fn no_rules() -> JsonText {
     json!([]).into()
 }

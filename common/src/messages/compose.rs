@@ -45,7 +45,6 @@ fn reply_to(message: &OutgoingMessage, envelope: &Envelope<'_>) -> String {
     }
 }
 
-/// Writes the mail.
 pub fn compose(message: &OutgoingMessage, envelope: &Envelope<'_>, dealership: DealershipId) -> Letter {
     let tag = tag(dealership, message.id);
     let language = language(message);

@@ -40,7 +40,6 @@ pub struct Sender {
     pub address: Option<String>,
 }
 
-/// What is answered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Quoted {
     pub who: String,

@@ -128,7 +128,6 @@ impl Tally {
     }
 }
 
-/// Writes an archive.
 pub(super) struct Writer {
     out: GzEncoder<BufWriter<File>>,
     all: Tally,

@@ -21,7 +21,6 @@ use crate::{
     ids::{ClerkOrgId, DealershipId},
 };
 
-/// What was exported.
 #[derive(Debug, Clone)]
 pub struct Exported {
     pub manifest: Manifest,

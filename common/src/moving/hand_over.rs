@@ -105,15 +105,15 @@ pub async fn open(db: &Db, org: &ClerkOrgId, how: &Opening, by: &Operator) -> Re
         return Err(HandOverError::Destroyed);
     }
     settle(&mut tx, org).await?;
-    let_go(&mut tx, id).await?;
+    release_jobs(&mut tx, id).await?;
     record(&mut tx, by, Verb::Open, Subject::Other(&id.to_string())).await?;
     Ok(tx.commit().await?)
 }
 
 /// Gives the jobs back to the workers. One that another one has taken the place of meanwhile has nothing left to do.
-async fn let_go(tx: &mut SystemTx, id: DealershipId) -> Result<()> {
+async fn release_jobs(tx: &mut SystemTx, id: DealershipId) -> Result<()> {
     sqlx::query(
-        "-- moving::let_go
+        "-- moving::release_jobs
          UPDATE jobs j SET state = 'cancelled', finished_at = now()
          WHERE j.for_dealership = $1 AND starts_with(j.queue, $2) AND j.state IN ('available', 'scheduled', 'retryable')
            AND EXISTS (SELECT FROM jobs o WHERE o.queue = substr(j.queue, length($2) + 1) AND o.unique_key = j.unique_key
@@ -124,7 +124,7 @@ async fn let_go(tx: &mut SystemTx, id: DealershipId) -> Result<()> {
     .execute(tx.conn())
     .await?;
     let queues: Vec<String> = sqlx::query_scalar(
-        "-- moving::let_go
+        "-- moving::release_jobs
          WITH freed AS (
            UPDATE jobs j SET queue = substr(j.queue, length($2) + 1)
            WHERE j.for_dealership = $1 AND starts_with(j.queue, $2) RETURNING j.queue, j.state)

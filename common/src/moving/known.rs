@@ -32,7 +32,6 @@ pub struct Known {
     pub closed_at: Option<DateTime<Utc>>,
     /// Where it is on its way, if it is.
     pub moving: Option<State>,
-    /// Since when.
     pub moving_since: Option<DateTime<Utc>>,
     /// SHA-256 of the archive that it was exported to, or imported from.
     pub archive: Option<String>,

@@ -23,9 +23,7 @@ const BATCH: u16 = 500;
 pub struct JobRecord {
     /// `jobs.id`.
     pub id: i64,
-    /// Where it waits.
     pub queue: String,
-    /// Its kind.
     pub kind: String,
     /// Whose work it is.
     pub dealership: Option<DealershipId>,
@@ -41,9 +39,7 @@ pub struct JobRecord {
     pub run_at: DateTime<Utc>,
     /// When it was enqueued.
     pub created_at: DateTime<Utc>,
-    /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
-    /// Why attempts failed.
     pub errors: JsonText,
     /// W3C `traceparent` of what caused it.
     pub trace_context: Option<String>,
@@ -79,7 +75,6 @@ pub const STATES: [&str; 7] = ["available", "scheduled", "retryable", "running",
 /// Which jobs are meant; what is absent does not matter.
 #[derive(Debug, Clone, Default)]
 pub struct JobFilter {
-    /// Just this one.
     pub id: Option<i64>,
     /// Only in this state.
     pub state: Option<String>,
@@ -98,11 +93,8 @@ pub struct JobFilter {
 /// How many jobs of one kind are in one state.
 #[derive(Debug, Clone, Serialize, FromRow)]
 pub struct JobCount {
-    /// The kind.
     pub kind: String,
-    /// The state.
     pub state: String,
-    /// How many.
     pub count: i64,
     /// When the oldest of them was, or is, to be run.
     pub oldest: DateTime<Utc>,

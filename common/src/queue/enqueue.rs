@@ -10,7 +10,6 @@ use crate::{
 /// A job to be written down, and how.
 #[derive(Debug, Clone)]
 pub struct NewJob<'a, J> {
-    /// The work.
     pub job: &'a J,
     /// Whose work it is: dealerships are served in turn, so that many jobs of one do not keep another's waiting. All jobs
     /// of none share one turn.

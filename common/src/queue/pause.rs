@@ -16,11 +16,8 @@ pub(super) const INTERVENTION: &str = "intervention";
 /// A queue from which nothing is claimed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow)]
 pub struct PausedQueue {
-    /// Its name.
     pub name: String,
-    /// Since when.
     pub paused_at: DateTime<Utc>,
-    /// By whom.
     pub paused_by: String,
     /// Why, if they said so.
     pub reason: Option<String>,

@@ -8,9 +8,7 @@ use crate::db::{Result, SystemTx};
 /// The jobs of one kind in one queue that are not over, or that wait for an operator.
 #[derive(Debug, Clone, Default, PartialEq, FromRow)]
 pub struct Stats {
-    /// Where they wait.
     pub queue: String,
-    /// Their kind.
     pub kind: String,
     /// How many could run now.
     pub available: i64,
@@ -18,7 +16,6 @@ pub struct Stats {
     pub scheduled: i64,
     /// How many wait for another attempt.
     pub retryable: i64,
-    /// How many run.
     pub running: i64,
     /// How many wait for an operator.
     pub dead: i64,

@@ -40,7 +40,6 @@ pub struct WorkerRecord {
     pub slots: i32,
     /// Jobs that it ran when it was last seen.
     pub running: i32,
-    /// When it began.
     pub started_at: DateTime<Utc>,
     /// When it was last seen.
     pub seen_at: DateTime<Utc>,

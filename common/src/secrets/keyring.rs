@@ -53,7 +53,6 @@ pub enum OpenError {
     MissingKey {
         /// Which key that is.
         key: KeyId,
-        /// Table and column.
         column: &'static str,
     },
     /// It was changed, moved from where it belongs, or sealed with another key of the same id.

@@ -1,12 +1,11 @@
 use serde::Deserialize;
 
-use crate::trouble::{self, Troubles};
+use crate::active_fault::{self, ActiveFaults};
 
 /// What may be wrong with an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
-    /// Late.
     Slow,
     /// 529 or 503.
     Down,
@@ -25,17 +24,17 @@ pub enum Fault {
 }
 
 /// A fault, for some answers or until told otherwise.
-pub type Trouble = trouble::Trouble<Fault>;
+pub type ActiveFault = active_fault::ActiveFault<Fault>;
 /// The troubles of the next answers.
-pub(super) type Faults = Troubles<Fault>;
+pub(super) type Faults = ActiveFaults<Fault>;
 
 impl Fault {
     /// For so many answers.
-    pub fn times(self, count: usize) -> Trouble {
-        Trouble::new(self, Some(count))
+    pub fn times(self, count: usize) -> ActiveFault {
+        ActiveFault::new(self, Some(count))
     }
 
-    pub fn until_told_otherwise(self) -> Trouble {
-        Trouble::new(self, None)
+    pub fn until_told_otherwise(self) -> ActiveFault {
+        ActiveFault::new(self, None)
     }
 }

@@ -11,5 +11,5 @@ mod suggestion;
 mod tests;
 mod writer;
 
-pub use faults::{Fault, Trouble};
+pub use faults::{Fault, ActiveFault};
 pub use server::{Options, StandIn};

@@ -16,7 +16,7 @@ use axum::{
 use tokio::net::TcpListener;
 
 use super::{
-    Fault, Trouble, anthropic,
+    Fault, ActiveFault, anthropic,
     faults::Faults,
     openai,
     writer::{self, Written},
@@ -72,7 +72,7 @@ impl StandIn {
         self.serving.url()
     }
 
-    pub fn set_fault(&self, trouble: Trouble) {
+    pub fn set_fault(&self, trouble: ActiveFault) {
         self.assistant.0.faults.set(trouble);
     }
 
@@ -126,7 +126,7 @@ impl Assistant {
         self.0.most_at_once.fetch_max(waiting, Ordering::SeqCst);
         let trouble = self.0.faults.next();
         let late = match trouble {
-            Some(Trouble { fault: Fault::Slow, seconds, .. }) => Duration::from_secs(seconds),
+            Some(ActiveFault { fault: Fault::Slow, seconds, .. }) => Duration::from_secs(seconds),
             _ => self.0.options.latency,
         };
         tokio::time::sleep(late).await;

@@ -37,7 +37,6 @@ pub struct Delivery {
     pub attempts: Vec<Attempt>,
     /// Whether it waits for an answer or for its next attempt.
     pub under_way: bool,
-    /// What is sent.
     #[serde(skip)]
     pub body: String,
 }
@@ -45,7 +44,6 @@ pub struct Delivery {
 /// One attempt to deliver.
 #[derive(Debug, Clone, Serialize)]
 pub struct Attempt {
-    /// When it ended.
     pub at: DateTime<Utc>,
     /// Whether the answer was a 2xx.
     pub delivered: bool,

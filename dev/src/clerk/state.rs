@@ -65,7 +65,6 @@ pub enum ChangeError {
     /// Nobody and nothing of that name.
     #[error("there is no {kind} `{name}`; there are: {known}")]
     Unknown {
-        /// Of what kind.
         kind: &'static str,
         /// How it was called.
         name: String,

@@ -32,7 +32,6 @@ pub enum Fault {
     Slow,
 }
 
-/// How slow.
 const SLOW: Duration = Duration::from_secs(30);
 
 /// The faults of the next answers.

@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use crate::random;
 
-/// What Graph knows.
 #[derive(Debug, Clone, Default)]
 pub struct State {
     pub pages: Vec<Page>,

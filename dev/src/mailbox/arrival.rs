@@ -41,7 +41,6 @@ fn ids(value: &HeaderValue<'_>) -> Vec<String> {
     }
 }
 
-/// A text message.
 pub(super) fn sms(clock: &Clock, from: &str, to: &str, text: &str, status_callback: Option<String>) -> Message {
     let id = common::hex(&random::bytes::<16>());
     let mut message = empty(clock, Provider::Twilio, format!("SM{id}"));

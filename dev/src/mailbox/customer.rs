@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use common::telemetry::error_chain;
 
-use super::{Channel, Fault, Message, Reply, Trouble, compose, events::Event, server::Mailbox, twilio};
+use super::{Channel, Fault, Message, Reply, ActiveFault, compose, events::Event, server::Mailbox, twilio};
 
 /// Twilio's code of a number that cannot be reached.
 const UNREACHABLE: u32 = 30003;
@@ -13,9 +13,9 @@ pub(super) type Outcome = Result<StatusCode, String>;
 
 impl Mailbox {
     /// What follows by itself when a message was taken.
-    pub(super) fn follow(&self, message: &Message, trouble: Option<Trouble>) {
+    pub(super) fn follow(&self, message: &Message, active: Option<ActiveFault>) {
         let (mailbox, message) = (self.clone(), message.clone());
-        let fault = trouble.map(|trouble| trouble.fault);
+        let fault = active.map(|active| active.fault);
         tokio::spawn(async move {
             // What these come to is in the message's history.
             let _ = match fault {

@@ -1,6 +1,6 @@
 use serde::Deserialize;
 
-use crate::trouble::{self, Troubles};
+use crate::active_fault::{self, ActiveFaults};
 
 /// What may be wrong with those who carry messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -23,20 +23,20 @@ pub enum Fault {
 }
 
 /// A fault, for some messages or until told otherwise.
-pub type Trouble = trouble::Trouble<Fault>;
+pub type ActiveFault = active_fault::ActiveFault<Fault>;
 /// The troubles of the next messages.
-pub(super) type Faults = Troubles<Fault>;
+pub(super) type Faults = ActiveFaults<Fault>;
 
 impl Fault {
     pub const ALL: [Self; 7] =
         [Self::Slow, Self::Down, Self::Busy, Self::Refuse, Self::CutAfterData, Self::Bounce, Self::Complain];
 
     /// For so many messages.
-    pub fn times(self, count: usize) -> Trouble {
-        Trouble::new(self, Some(count))
+    pub fn times(self, count: usize) -> ActiveFault {
+        ActiveFault::new(self, Some(count))
     }
 
-    pub fn until_told_otherwise(self) -> Trouble {
-        Trouble::new(self, None)
+    pub fn until_told_otherwise(self) -> ActiveFault {
+        ActiveFault::new(self, None)
     }
 }

@@ -4,7 +4,7 @@ use axum::{Router, http::StatusCode, routing::post};
 use common::clock::Clock;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use super::{Fault, Message, Reporters, Trouble, faults::Faults, page, smtp, store::Store, twilio, web};
+use super::{Fault, Message, Reporters, ActiveFault, faults::Faults, page, smtp, store::Store, twilio, web};
 use crate::{
     random,
     serving::{self, Serving},
@@ -129,8 +129,8 @@ impl StandIn {
         }
     }
 
-    pub fn set_fault(&self, trouble: Trouble) {
-        self.mailbox.faults().set(trouble);
+    pub fn set_fault(&self, active: ActiveFault) {
+        self.mailbox.faults().set(active);
         self.mailbox.store().changed();
     }
 
@@ -170,22 +170,22 @@ impl StandIn {
 }
 
 impl Mailbox {
-    /// Puts a message into the mailbox; what the trouble asks for follows.
-    pub(super) fn take(&self, message: Message, trouble: Option<Trouble>) -> Message {
+    /// Puts a message into the mailbox; what an active fault asks for follows.
+    pub(super) fn take(&self, message: Message, active: Option<ActiveFault>) -> Message {
         let message = self.0.store.add(message);
-        self.follow(&message, trouble);
+        self.follow(&message, active);
         message
     }
 
     /// What is wrong with the next message, after what the HTTP server itself does about it.
-    pub(super) async fn trouble_over_http(&self) -> Option<Trouble> {
-        let trouble = self.0.faults.next()?;
-        match trouble.fault {
+    pub(super) async fn fault_over_http(&self) -> Option<ActiveFault> {
+        let active = self.0.faults.next()?;
+        match active.fault {
             Fault::Down => hang_up(),
-            Fault::Slow => tokio::time::sleep(trouble.duration()).await,
+            Fault::Slow => tokio::time::sleep(active.duration()).await,
             _ => {}
         }
-        Some(trouble)
+        Some(active)
     }
 
     /// Waits until something has changed since it was the `seen`-th time; not longer than browsers wait.

@@ -13,7 +13,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{Fault, Trouble, arrival, server::Mailbox};
+use super::{Fault, ActiveFault, arrival, server::Mailbox};
 
 const HOST: &str = "mailbox.test";
 /// Bytes of the longest mail.
@@ -52,7 +52,7 @@ enum State {
 struct Transaction {
     from: String,
     to: Vec<String>,
-    trouble: Option<Trouble>,
+    active: Option<ActiveFault>,
 }
 
 /// The connection is to be closed.
@@ -163,21 +163,21 @@ impl Session {
         if self.transaction.is_some() {
             return self.say("503 5.5.1 A mail is on its way already").await;
         }
-        let trouble = self.mailbox.faults().next();
-        match trouble.map(|trouble| trouble.fault) {
+        let active = self.mailbox.faults().next();
+        match active.map(|active| active.fault) {
             Some(Fault::Down) => return Err(Closed),
             Some(Fault::Busy) => return self.say("451 4.3.2 Busy, try again later").await,
-            Some(Fault::Slow) => tokio::time::sleep(trouble.unwrap_or(Fault::Slow.times(1)).duration()).await,
+            Some(Fault::Slow) => tokio::time::sleep(active.unwrap_or(Fault::Slow.times(1)).duration()).await,
             _ => {}
         }
-        self.transaction = Some(Transaction { from, to: Vec::new(), trouble });
+        self.transaction = Some(Transaction { from, to: Vec::new(), active });
         self.say("250 2.1.0 Ok").await
     }
 
     async fn add_recipient(&mut self, to: String) -> Result<(), Closed> {
         match &mut self.transaction {
             None => self.say("503 5.5.1 MAIL first").await,
-            Some(Transaction { trouble: Some(Trouble { fault: Fault::Refuse, .. }), .. }) => {
+            Some(Transaction { active: Some(ActiveFault { fault: Fault::Refuse, .. }), .. }) => {
                 self.say("550 5.1.1 No such person here").await
             }
             Some(transaction) => {
@@ -200,10 +200,10 @@ impl Session {
 
     async fn end_of_mail(&mut self) -> Result<(), Closed> {
         let State::Mail(_, mail) = std::mem::replace(&mut self.state, State::commands()) else { return Err(Closed) };
-        let Some(Transaction { from, to, trouble }) = self.transaction.take() else { return Err(Closed) };
+        let Some(Transaction { from, to, active }) = self.transaction.take() else { return Err(Closed) };
         let mail = mail.get(BEFORE.len()..).unwrap_or_default();
-        let message = self.mailbox.take(arrival::mail(self.mailbox.clock(), &from, to, mail), trouble);
-        if trouble.is_some_and(|trouble| trouble.fault == Fault::CutAfterData) {
+        let message = self.mailbox.take(arrival::mail(self.mailbox.clock(), &from, to, mail), active);
+        if active.is_some_and(|active| active.fault == Fault::CutAfterData) {
             return Err(Closed);
         }
         self.say(&format!("250 2.0.0 Ok: queued as {}", message.provider_id)).await

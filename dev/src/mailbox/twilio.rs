@@ -36,11 +36,11 @@ pub(super) async fn send(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let trouble = mailbox.trouble_over_http().await;
-    if let Some(trouble) = trouble {
-        match trouble.fault {
+    let active = mailbox.fault_over_http().await;
+    if let Some(active) = active {
+        match active.fault {
             Fault::Busy => {
-                let wait = [("retry-after", trouble.seconds.to_string())];
+                let wait = [("retry-after", active.seconds.to_string())];
                 return (wait, refusal(StatusCode::TOO_MANY_REQUESTS, 20429, "Too Many Requests")).into_response();
             }
             Fault::Refuse => return bad(21610, "Attempt to send to unsubscribed recipient"),
@@ -52,10 +52,10 @@ pub(super) async fn send(
     }
     let parameters: Parameters = form_urlencoded::parse(&body).into_owned().collect();
     let message = match read(&mailbox, &parameters) {
-        Ok(message) => mailbox.take(message, trouble),
+        Ok(message) => mailbox.take(message, active),
         Err((code, words)) => return bad(code, words),
     };
-    if trouble.is_some_and(|trouble| trouble.fault == Fault::CutAfterData) {
+    if active.is_some_and(|active| active.fault == Fault::CutAfterData) {
         super::server::hang_up();
     }
     (StatusCode::CREATED, Json(resource(&account, &message))).into_response()

@@ -10,7 +10,7 @@ use mail_parser::{Address, MessageParser};
 use serde_json::{Value, json};
 
 use super::{
-    Fault, Message, Provider, Trouble, arrival,
+    Fault, Message, Provider, ActiveFault, arrival,
     server::{Mailbox, hang_up},
 };
 
@@ -79,13 +79,13 @@ async fn take(
     read: impl FnOnce(&Value, Message) -> Option<Message>,
     refuse: impl Fn(StatusCode, &str) -> Response,
 ) -> Result<Message, Response> {
-    let trouble = mailbox.trouble_over_http().await;
-    match trouble {
-        Some(Trouble { fault: Fault::Busy, seconds, .. }) => {
+    let active = mailbox.fault_over_http().await;
+    match active {
+        Some(ActiveFault { fault: Fault::Busy, seconds, .. }) => {
             let answer = refuse(StatusCode::TOO_MANY_REQUESTS, "Too many requests");
             return Err(([("retry-after", seconds.to_string())], answer).into_response());
         }
-        Some(Trouble { fault: Fault::Refuse, .. }) => {
+        Some(ActiveFault { fault: Fault::Refuse, .. }) => {
             return Err(refuse(StatusCode::BAD_REQUEST, "The recipient is refused"));
         }
         _ if !has_key => return Err(refuse(StatusCode::UNAUTHORIZED, "API key is missing")),
@@ -96,8 +96,8 @@ async fn take(
     let read = serde_json::from_str(body).ok().and_then(|body| read(&body, message));
     let message = read.filter(|message| !message.to.is_empty() && !message.from.is_empty());
     let message = message.ok_or_else(|| refuse(StatusCode::BAD_REQUEST, "The request is not as documented"))?;
-    let message = mailbox.take(message, trouble);
-    if trouble.is_some_and(|trouble| trouble.fault == Fault::CutAfterData) {
+    let message = mailbox.take(message, active);
+    if active.is_some_and(|active| active.fault == Fault::CutAfterData) {
         hang_up();
     }
     Ok(message)

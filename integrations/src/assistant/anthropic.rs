@@ -18,7 +18,6 @@ pub const DEFAULT_URL: &str = "https://api.anthropic.com";
 /// The version that we know: it takes no `temperature`.
 const VERSION: &str = "2026-10-21";
 
-/// Asks one model.
 #[derive(Debug)]
 pub struct Anthropic {
     http: Client,

@@ -62,7 +62,6 @@ pub enum AssistantError {
     Misconfigured(String),
 }
 
-/// Asks an assistant.
 pub trait Assistant: Send + Sync + Debug {
     /// Ends within [`TIME_LIMIT`]. Asking again is safe, and costs again.
     fn ask<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Result<Written, AssistantError>>;

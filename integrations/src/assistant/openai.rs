@@ -18,7 +18,6 @@ use crate::send;
 /// With the version, as all who speak this say it.
 pub const DEFAULT_URL: &str = "https://api.openai.com/v1";
 
-/// Asks one model.
 #[derive(Debug)]
 pub struct OpenAi {
     http: Client,

@@ -30,7 +30,6 @@ pub enum GraphError {
     /// Another refusal, which repeating does not change.
     #[error("Facebook refuses the request (code {code}, subcode {subcode:?})")]
     Refused { code: i64, subcode: Option<i64> },
-    /// No answer.
     #[error("Facebook cannot be reached")]
     Unreachable(#[source] NoAnswer),
     /// Not the shape that we know.

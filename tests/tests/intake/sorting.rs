@@ -226,7 +226,7 @@ async fn what_is_read_again_is_asked_and_made_once() {
 async fn a_worker_that_dies_while_the_assistant_reads_leaves_one_mail_and_one_outcome() {
     let app = TestApp::start().await;
     let stage = Stage::set(&app).await;
-    stage.assistant.set_fault(assistant::Trouble { seconds: 15, ..Fault::Slow.times(1) });
+    stage.assistant.set_fault(assistant::ActiveFault { seconds: 15, ..Fault::Slow.times(1) });
     stage.receive("1", CALL).await;
     let mut settings = answering_through(&stage.assistant);
     settings.push(("WORKER_LEASE_SECONDS", "2".to_owned()));

@@ -149,7 +149,7 @@ async fn the_clock_wins_against_an_assistant_that_takes_its_time() {
     let app = TestApp::start().await;
     let stage = Stage::set(&app).await;
     let fjordbil = fjordbil(&app).await;
-    stage.assistant.set_fault(assistant::Trouble { seconds: 18, ..Fault::Slow.times(1) });
+    stage.assistant.set_fault(assistant::ActiveFault { seconds: 18, ..Fault::Slow.times(1) });
     let lead = fjordbil.inquiry(NewLead {
         customer_email: Some(email("per@kunde.example")),
         initial_message: Some(QUESTION.to_owned()),
@@ -287,7 +287,7 @@ async fn who_answers_while_the_assistant_writes_answers_alone() {
     let stage = Stage::set(&app).await;
     let fjordbil = fjordbil(&app).await;
     let kari = fjordbil.admin();
-    stage.assistant.set_fault(assistant::Trouble { seconds: 3, ..Fault::Slow.times(1) });
+    stage.assistant.set_fault(assistant::ActiveFault { seconds: 3, ..Fault::Slow.times(1) });
     let lead = fill_in(&app, &fjordbil, &form("Per", QUESTION)).await;
     let path = format!("/api/v1/leads/{lead}/answers");
     until(&kari, &path, |answers| answers[0]["given"].is_object()).await;

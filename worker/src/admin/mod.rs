@@ -19,7 +19,6 @@ use guesses::Guesses;
 pub(crate) use health::Phase;
 use queue::QueueView;
 
-/// What handlers share.
 #[derive(Clone, FromRef)]
 pub(crate) struct Admin {
     db: Db,

@@ -15,7 +15,6 @@ pub struct DomainCheck {
     updated_at: DateTime<Utc>,
 }
 
-/// What was found.
 pub struct Found {
     records: Vec<DomainRecord>,
     updated_at: DateTime<Utc>,

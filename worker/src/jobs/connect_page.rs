@@ -17,7 +17,6 @@ pub struct Claim {
     token: Secret,
 }
 
-/// What Facebook said.
 pub enum Said {
     Confirmed {
         page: String,

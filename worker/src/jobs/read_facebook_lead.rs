@@ -28,7 +28,6 @@ pub struct Wanted {
     token: Secret,
 }
 
-/// What Facebook said.
 pub enum Said {
     Lead(Box<NewInquiry>),
     /// The page has to be connected again.

@@ -74,7 +74,6 @@ pub enum RunError {
     /// Jobs took longer than the time there was to stop. They were rolled back and given back.
     #[error("{jobs} jobs did not finish within {limit:?}; they were interrupted and will run again")]
     Interrupted {
-        /// How many.
         jobs: usize,
         /// How long they had: `SHUTDOWN_SECONDS`.
         limit: Duration,

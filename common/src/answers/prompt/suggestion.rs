@@ -58,7 +58,6 @@ pub enum Side {
     Customer,
     /// A person of the dealership.
     Dealership,
-    /// The automatic answer.
     Automatic,
 }
 

@@ -173,7 +173,6 @@ impl Node {
         }
     }
 
-    /// All text within.
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
         self.add_text(&mut text);

@@ -17,7 +17,6 @@ pub struct AdfLead {
     /// What the customer is interested in.
     pub vehicle: Option<String>,
     pub comments: Option<String>,
-    /// The dealership's name.
     pub vendor_name: String,
 }
 

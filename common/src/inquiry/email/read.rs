@@ -26,7 +26,6 @@ pub fn read(mail: &Mail, own: &OwnAddresses, rules: &SenderRules) -> Reading {
 /// A mail of which rules cannot tell whether a customer asks something in it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Unsure {
-    /// Why they cannot.
     pub reason: String,
     /// What it asks, if it does.
     pub inquiries: Vec<NewInquiry>,

@@ -14,9 +14,7 @@ use crate::{
 /// With what somebody comes back from Facebook.
 #[derive(Debug, Clone)]
 pub enum Return {
-    /// They agreed.
     Code(Secret),
-    /// They did not.
     Denied,
     /// Facebook could not ask them.
     Failed,

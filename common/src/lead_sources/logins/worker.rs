@@ -23,7 +23,6 @@ pub enum Step {
     List(Secret),
 }
 
-/// What Facebook said.
 #[derive(Debug, Clone)]
 pub enum Outcome {
     /// The code was exchanged for the user's token.

@@ -10,7 +10,7 @@ use reqwest::Url;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
 
-use super::super::{Fault, Message, Trouble, customer::Outcome, server::Mailbox};
+use super::super::{Fault, Message, ActiveFault, customer::Outcome, server::Mailbox};
 
 #[derive(Deserialize)]
 pub(super) struct Answer {
@@ -57,9 +57,9 @@ pub(super) async fn clear(State(mailbox): State<Mailbox>) -> Redirect {
 }
 
 pub(super) async fn set_fault(State(mailbox): State<Mailbox>, headers: HeaderMap, body: String) -> Response {
-    match read::<Trouble>(&body) {
-        Ok((trouble, is_json)) => {
-            mailbox.faults().set(trouble);
+    match read::<ActiveFault>(&body) {
+        Ok((active, is_json)) => {
+            mailbox.faults().set(active);
             mailbox.store().changed();
             if is_json { Json(json!({})).into_response() } else { back(&headers) }
         }

@@ -4,7 +4,7 @@ use axum::{
 };
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::{View, detail, list, trouble};
+use super::{View, detail, list, switches};
 use crate::mailbox::{Message, server::Mailbox};
 
 const STYLE: &str = include_str!("style.css");
@@ -39,7 +39,7 @@ pub(super) fn page(mailbox: &Mailbox, messages: &[Message], shown: Option<&Shown
                 header.top {
                     a.brand href="/" { (icon(ENVELOPE)) "Mailbox" }
                     p { "What customers receive. Nothing leaves this machine." }
-                    (trouble::switches(&mailbox.faults().active()))
+                    (switches::switches(&mailbox.faults().active()))
                 }
                 div.panes.chosen[is_chosen] {
                     section.list aria-label="Messages" data-live="list" { (list::messages(messages, shown)) }

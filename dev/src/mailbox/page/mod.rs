@@ -5,7 +5,7 @@ mod detail;
 mod layout;
 mod list;
 mod phone;
-mod trouble;
+mod switches;
 
 use axum::{
     Json, Router,

@@ -11,7 +11,6 @@ pub(super) enum Step {
     Sender,
     /// RCPT and DATA.
     Recipient,
-    /// The mail itself.
     Content,
 }
 

@@ -6,7 +6,7 @@ use common::{clock::Clock, ids::DealershipId, outbox};
 use dev::{
     assistant,
     clerk::signed_headers,
-    mailbox::{Fault, Message, Provider, StandIn, Trouble, signature},
+    mailbox::{Fault, Message, Provider, StandIn, ActiveFault, signature},
 };
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::json;
@@ -83,8 +83,8 @@ impl<'a> Stage<'a> {
             Step::Bounce(nth) => self.hear_of(nth, async |mailbox, message| mailbox.bounce(&message).await).await,
             Step::Complain(nth) => self.hear_of(nth, async |mailbox, message| mailbox.complain(&message).await).await,
             Step::Report(nth, told) => self.report(nth, told).await,
-            Step::Trouble(fault) => self.mailbox.set_fault(Trouble { seconds: 1, ..fault.times(1) }),
-            Step::Slow => self.mailbox.set_fault(Trouble { seconds: 1, ..Fault::Slow.times(1) }),
+            Step::ActiveFault(fault) => self.mailbox.set_fault(ActiveFault { seconds: 1, ..fault.times(1) }),
+            Step::Slow => self.mailbox.set_fault(ActiveFault { seconds: 1, ..Fault::Slow.times(1) }),
             Step::Assistant(fault) => self.assistant.set_fault(fault.times(1)),
             Step::Hasten => _ = self.hasten().await,
             Step::KillWorker => {

@@ -37,7 +37,7 @@ pub(super) enum Step {
     Start(usize),
     /// Whenever it was sent, and however often that was reported.
     Report(usize, &'static str),
-    Trouble(Fault),
+    ActiveFault(Fault),
     Slow,
     Assistant(assistant::Fault),
     /// The time of what is tried again later has come.
@@ -70,7 +70,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..9_usize).prop_map(Step::Complain),
         1 => (0..9_usize).prop_map(Step::Start),
         2 => (0..9_usize, select(vec!["sent", "delivered", "undelivered"])).prop_map(|(nth, told)| Step::Report(nth, told)),
-        4 => select(troubles).prop_map(Step::Trouble),
+        4 => select(troubles).prop_map(Step::ActiveFault),
         1 => Just(Step::Slow),
         1 => select(written).prop_map(Step::Assistant),
         3 => Just(Step::Hasten),

@@ -43,7 +43,6 @@ const OF_CUSTOMER: [&str; 14] = [
     "contactdetails",
 ];
 
-/// What labels told.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     values: BTreeMap<Field, Vec<String>>,

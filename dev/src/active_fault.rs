@@ -10,7 +10,7 @@ use serde::Deserialize;
 /// A fault, for some answers or until told otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Trouble<F> {
+pub struct ActiveFault<F> {
     pub fault: F,
     /// For how many answers; for all, if not told.
     #[serde(default)]
@@ -24,7 +24,7 @@ fn some_seconds() -> u64 {
     5
 }
 
-impl<F> Trouble<F> {
+impl<F> ActiveFault<F> {
     pub(crate) fn new(fault: F, count: Option<usize>) -> Self {
         Self { fault, count, seconds: some_seconds() }
     }
@@ -40,17 +40,17 @@ impl<F> Trouble<F> {
 }
 
 /// The troubles of the next answers.
-pub(crate) struct Troubles<F>(Mutex<Vec<Trouble<F>>>);
+pub(crate) struct ActiveFaults<F>(Mutex<Vec<ActiveFault<F>>>);
 
-impl<F> Default for Troubles<F> {
+impl<F> Default for ActiveFaults<F> {
     fn default() -> Self {
         Self(Mutex::default())
     }
 }
 
-impl<F: Copy + PartialEq> Troubles<F> {
+impl<F: Copy + PartialEq> ActiveFaults<F> {
     /// Replaces one of the same kind.
-    pub(crate) fn set(&self, trouble: Trouble<F>) {
+    pub(crate) fn set(&self, trouble: ActiveFault<F>) {
         let mut troubles = self.all();
         troubles.retain(|other| other.fault != trouble.fault);
         troubles.push(trouble);
@@ -65,17 +65,17 @@ impl<F: Copy + PartialEq> Troubles<F> {
         self.all().clear();
     }
 
-    pub(crate) fn active(&self) -> Vec<Trouble<F>> {
+    pub(crate) fn active(&self) -> Vec<ActiveFault<F>> {
         self.all().clone()
     }
 
     /// What is wrong with the next answer, counted: those for some answers go first.
-    pub(crate) fn next(&self) -> Option<Trouble<F>> {
+    pub(crate) fn next(&self) -> Option<ActiveFault<F>> {
         self.next_if(|_| true)
     }
 
     /// The next one, if it is such a one.
-    pub(crate) fn next_if(&self, is_such: impl Fn(F) -> bool) -> Option<Trouble<F>> {
+    pub(crate) fn next_if(&self, is_such: impl Fn(F) -> bool) -> Option<ActiveFault<F>> {
         let mut troubles = self.all();
         let counted = troubles.iter().position(|trouble| trouble.count.is_some());
         let trouble = troubles.get_mut(counted.unwrap_or_default()).filter(|trouble| is_such(trouble.fault))?;
@@ -85,7 +85,7 @@ impl<F: Copy + PartialEq> Troubles<F> {
         Some(now)
     }
 
-    fn all(&self) -> MutexGuard<'_, Vec<Trouble<F>>> {
+    fn all(&self) -> MutexGuard<'_, Vec<ActiveFault<F>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,10 +1,10 @@
 use maud::{Markup, html};
 
-use crate::mailbox::{Fault, Trouble};
+use crate::mailbox::{Fault, ActiveFault};
 
 /// One button for each fault, pressed while it lasts.
-pub(super) fn switches(active: &[Trouble]) -> Markup {
-    let lasts = |fault| active.iter().find(|trouble: &&Trouble| trouble.fault == fault);
+pub(super) fn switches(active: &[ActiveFault]) -> Markup {
+    let lasts = |fault| active.iter().find(|active: &&ActiveFault| active.fault == fault);
     html! {
         details.faults open[!active.is_empty()] data-live="faults" {
             summary {
@@ -14,12 +14,12 @@ pub(super) fn switches(active: &[Trouble]) -> Markup {
             div.switches role="group" aria-label="What providers do with the next messages" {
                 @for fault in Fault::ALL {
                     @let (name, word, explanation) = described(fault);
-                    @let trouble = lasts(fault);
-                    form method="post" action=(if trouble.is_some() { "/faults/end" } else { "/faults" }) {
+                    @let active = lasts(fault);
+                    form method="post" action=(if active.is_some() { "/faults/end" } else { "/faults" }) {
                         input type="hidden" name="fault" value=(word);
-                        button title=(explanation) aria-pressed=(if trouble.is_some() { "true" } else { "false" }) {
+                        button title=(explanation) aria-pressed=(if active.is_some() { "true" } else { "false" }) {
                             (name)
-                            @if let Some(count) = trouble.and_then(|trouble| trouble.count) { " × " (count) }
+                            @if let Some(count) = active.and_then(|active| active.count) { " × " (count) }
                         }
                     }
                 }
