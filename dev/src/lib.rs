@@ -1,6 +1,7 @@
 //! What development and the tests need and no production binary contains: private PostgreSQL servers, stand-ins
 //! for Clerk, Meta's Graph API, Turnstile and those who carry messages, and a runner for the Procfile.
 
+mod active_fault;
 pub mod assistant;
 pub mod changes;
 pub mod clerk;
@@ -18,5 +19,4 @@ pub mod processes;
 pub mod procfile;
 pub mod random;
 pub mod serving;
-mod active_fault;
 pub mod turnstile;

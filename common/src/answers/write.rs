@@ -50,8 +50,15 @@ pub struct AnswerRequest {
 #[derive(Debug)]
 pub enum AssistantReply<Verdict = Result<Draft, Refused>> {
     /// It wrote, and that was judged.
-    Written { text: String, model: String, tokens: (i64, i64), verdict: Verdict },
-    Nothing { reason: String },
+    Written {
+        text: String,
+        model: String,
+        tokens: (i64, i64),
+        verdict: Verdict,
+    },
+    Nothing {
+        reason: String,
+    },
 }
 
 /// Why an answer was not written down.

@@ -165,9 +165,7 @@ pub enum Processed {
     /// It had been processed before; nothing was done.
     Before,
     /// It is of another Clerk instance than the database, and was set aside once more.
-    Quarantined {
-        instance: String,
-    },
+    Quarantined { instance: String },
     /// This release cannot read it. It is marked dead, for an operator to see.
     Dead {
         /// What is wrong with it.

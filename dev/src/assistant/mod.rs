@@ -11,5 +11,5 @@ mod suggestion;
 mod tests;
 mod writer;
 
-pub use faults::{Fault, ActiveFault};
+pub use faults::{ActiveFault, Fault};
 pub use server::{Options, StandIn};

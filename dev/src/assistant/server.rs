@@ -16,7 +16,7 @@ use axum::{
 use tokio::net::TcpListener;
 
 use super::{
-    Fault, ActiveFault, anthropic,
+    ActiveFault, Fault, anthropic,
     faults::Faults,
     openai,
     writer::{self, Written},

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use common::telemetry::error_chain;
 
-use super::{Channel, Fault, Message, Reply, ActiveFault, compose, events::Event, server::Mailbox, twilio};
+use super::{ActiveFault, Channel, Fault, Message, Reply, compose, events::Event, server::Mailbox, twilio};
 
 /// Twilio's code of a number that cannot be reached.
 const UNREACHABLE: u32 = 30003;

@@ -18,7 +18,7 @@ mod twilio;
 mod web;
 
 pub use events::Reporters;
-pub use faults::{Fault, ActiveFault};
+pub use faults::{ActiveFault, Fault};
 pub use message::{Channel, Message, Provider, Reply};
 pub use server::{Account, Options, StandIn};
 pub use twilio::signature;

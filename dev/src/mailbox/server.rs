@@ -4,7 +4,7 @@ use axum::{Router, http::StatusCode, routing::post};
 use common::clock::Clock;
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use super::{Fault, Message, Reporters, ActiveFault, faults::Faults, page, smtp, store::Store, twilio, web};
+use super::{ActiveFault, Fault, Message, Reporters, faults::Faults, page, smtp, store::Store, twilio, web};
 use crate::{
     random,
     serving::{self, Serving},

@@ -13,7 +13,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{Fault, ActiveFault, arrival, server::Mailbox};
+use super::{ActiveFault, Fault, arrival, server::Mailbox};
 
 const HOST: &str = "mailbox.test";
 /// Bytes of the longest mail.

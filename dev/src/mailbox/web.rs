@@ -10,7 +10,7 @@ use mail_parser::{Address, MessageParser};
 use serde_json::{Value, json};
 
 use super::{
-    Fault, Message, Provider, ActiveFault, arrival,
+    ActiveFault, Fault, Message, Provider, arrival,
     server::{Mailbox, hang_up},
 };
 

@@ -1,29 +1,12 @@
-//! What jobs do. A new kind of job: its payload in `common::jobs`, a file here that implements one of the traits in
-//! [`crate::kinds`], a line in [`registry`].
+//! What jobs do. A new kind of job: its payload in `common::jobs`, a file in its area here that implements one of the
+//! traits in [`crate::kinds`], a line in [`registry`].
 
-mod answer_in_time;
-mod asking;
-mod check_domain;
-mod check_form;
-mod connect_page;
-mod count_leads;
-mod list_pages;
-mod notify_people;
-mod process_clerk_event;
-mod prune;
-mod read_facebook_lead;
-mod read_inquiry;
-mod read_report;
-mod read_sms;
-mod reconcile_clerk;
-mod reconcile_facebook;
-mod send_email;
-mod send_sms;
+mod answers;
+mod clerk;
+mod facebook;
+mod intake;
 mod sending;
-mod sort_mail;
-mod watch_lead;
-mod write_answer;
-mod write_suggestion;
+mod upkeep;
 
 use std::time::Duration;
 

@@ -10,7 +10,7 @@ use reqwest::Url;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::json;
 
-use super::super::{Fault, Message, ActiveFault, customer::Outcome, server::Mailbox};
+use super::super::{ActiveFault, Fault, Message, customer::Outcome, server::Mailbox};
 
 #[derive(Deserialize)]
 pub(super) struct Answer {

@@ -1,6 +1,6 @@
 use maud::{Markup, html};
 
-use crate::mailbox::{Fault, ActiveFault};
+use crate::mailbox::{ActiveFault, Fault};
 
 /// One button for each fault, pressed while it lasts.
 pub(super) fn switches(active: &[ActiveFault]) -> Markup {

@@ -6,7 +6,7 @@ use common::{clock::Clock, ids::DealershipId, outbox};
 use dev::{
     assistant,
     clerk::signed_headers,
-    mailbox::{Fault, Message, Provider, StandIn, ActiveFault, signature},
+    mailbox::{ActiveFault, Fault, Message, Provider, StandIn, signature},
 };
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::json;

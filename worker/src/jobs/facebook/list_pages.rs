@@ -7,7 +7,7 @@ use common::{
 };
 use integrations::facebook::{self, Graph, GraphError};
 
-use super::read_facebook_lead::{THROTTLED, no_app};
+use super::read_lead::{THROTTLED, no_app};
 use crate::{JobContext, JobError, NetworkJob, Services};
 
 /// Without these no lead of a page can be read.

@@ -11,7 +11,7 @@ use common::{
 };
 use integrations::email::{Mailbox, OutgoingEmail};
 
-use super::sending::{AccountOutcome, Provider, no_client, to_job_error};
+use super::outcome::{AccountOutcome, Provider, no_client, to_job_error};
 use crate::{JobContext, JobError, NetworkJob, Services, own_slots::OwnSlot};
 
 /// What people read where nothing can be sent.

@@ -8,7 +8,7 @@ use common::{
 };
 use integrations::facebook::GraphError;
 
-use super::read_facebook_lead::{THROTTLED, no_app};
+use super::read_lead::{THROTTLED, no_app};
 use crate::{JobContext, JobError, NetworkJob, Services};
 
 /// A page, and the token that is said to be its.

@@ -20,7 +20,7 @@ const MAX_TOKENS: u32 = 4_000;
 const WORTH_ASKING: Duration = Duration::from_secs(5);
 
 /// Asks until there is something to judge, which is told whether the assistant came to an end by itself.
-pub(super) async fn ask<Verdict>(
+pub(in crate::jobs) async fn ask<Verdict>(
     services: &Services,
     prompt: Prompt,
     until: DateTime<Utc>,

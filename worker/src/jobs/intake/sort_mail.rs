@@ -11,11 +11,8 @@ use common::{
     jobs::SortMail,
 };
 
-use super::{
-    asking::ask,
-    read_inquiry::{tell, to_job_error},
-};
-use crate::{JobContext, JobError, NetworkJob, Services};
+use super::read_inquiry::{tell, to_job_error};
+use crate::{JobContext, JobError, NetworkJob, Services, jobs::answers::asking::ask};
 
 impl NetworkJob for SortMail {
     const TIMEOUT: Duration = Duration::from_secs(75);

@@ -15,8 +15,10 @@ use common::{
 };
 use integrations::facebook::GraphError;
 
-use super::read_inquiry::{set_aside, tell, to_job_error};
-use crate::{JobContext, JobError, NetworkJob, Services};
+use crate::{
+    JobContext, JobError, NetworkJob, Services,
+    jobs::intake::read_inquiry::{set_aside, tell, to_job_error},
+};
 
 /// How long to wait when Meta says that it is too much, and not until when.
 pub(super) const THROTTLED: Duration = Duration::from_mins(10);

@@ -20,7 +20,7 @@ impl TenantJob for ReadInquiry {
 }
 
 /// What became of a delivery, for operators.
-pub(super) fn tell(delivery_id: i64, context: &JobContext, settled: Option<Settled>) {
+pub(in crate::jobs) fn tell(delivery_id: i64, context: &JobContext, settled: Option<Settled>) {
     if let Some(Settled { source, status, outcome }) = settled {
         context.count(source, status);
         tracing::info!(delivery_id, status = status.as_str(), outcome, "read what came in");
@@ -30,7 +30,7 @@ pub(super) fn tell(delivery_id: i64, context: &JobContext, settled: Option<Settl
 }
 
 /// Leaves a delivery to a person.
-pub(super) async fn set_aside(
+pub(in crate::jobs) async fn set_aside(
     tx: &mut TenantTx,
     context: &JobContext,
     source: Source,
@@ -42,7 +42,7 @@ pub(super) async fn set_aside(
     Ok(())
 }
 
-pub(super) fn to_job_error(error: ReadError) -> JobError {
+pub(in crate::jobs) fn to_job_error(error: ReadError) -> JobError {
     match error {
         ReadError::Db(error)
         | ReadError::Process(ProcessError::Db(error))

@@ -11,8 +11,8 @@ use common::{
 use integrations::sms::OutgoingSms;
 
 use super::{
+    outcome::{AccountOutcome, Provider, no_client, to_job_error},
     send_email::TOO_MANY,
-    sending::{AccountOutcome, Provider, no_client, to_job_error},
 };
 use crate::{JobContext, JobError, NetworkJob, Services};
 
