@@ -14,7 +14,7 @@ use common::{
     leads::NewLead,
 };
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use dev::clerk::{Options, SessionToken, SigningKey, StandIn, signed_headers};
+use dev::stand_ins::clerk::{Options, SessionToken, SigningKey, StandIn, signed_headers};
 use tokio::{net::TcpListener, runtime::Runtime};
 
 fn checks(criterion: &mut Criterion) {

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use dev::clerk::{SigningKey, StandIn};
+use dev::stand_ins::clerk::{SigningKey, StandIn};
 
 use crate::{
     binaries::Binaries,

@@ -4,7 +4,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dev::clerk::StandIn;
+use dev::stand_ins::clerk::StandIn;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     process::{Child, Command},

@@ -1,6 +1,6 @@
 use std::{process::ExitCode, sync::Arc, thread::available_parallelism};
 
-use dev::clerk::{Options as ClerkOptions, SigningKey, StandIn};
+use dev::stand_ins::clerk::{Options as ClerkOptions, SigningKey, StandIn};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 

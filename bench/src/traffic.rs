@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt::Write, sync::Arc};
 
 use chrono::TimeDelta;
 use common::clock::Clock;
-use dev::clerk::{SessionToken, SigningKey, signed_headers};
+use dev::stand_ins::clerk::{SessionToken, SigningKey, signed_headers};
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::json;
 use uuid::Uuid;

@@ -1,10 +1,10 @@
 use std::path::Path;
 
 use dev::{
-    clerk::StandIn,
     console::Console,
     ownership::{self, NotOurs},
     postgres::{KeptCluster, Places},
+    stand_ins::clerk::StandIn,
 };
 
 use crate::{

@@ -6,18 +6,18 @@ use common::{
     secrets::Keyring,
 };
 use dev::{
-    clerk::INSTANCE_ID,
     console::Console,
     files::{self, FileError},
     random,
+    stand_ins::clerk::INSTANCE_ID,
 };
 
 use crate::{
     Clerk,
     directory::DevDirectory,
+    outside::StandIns,
     ports::{Addresses, WantedAddresses},
     secrets::Secrets,
-    stand_ins::StandIns,
 };
 
 /// `pk_test_` and, in base64, `clerk.localhost$`: tokens are issued by `https://clerk.localhost`.

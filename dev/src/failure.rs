@@ -3,12 +3,12 @@ use std::{io, process::ExitStatus};
 use common::{config::ConfigError, telemetry::error_chain};
 use dev::{
     changes::WatchError,
-    clerk::{KeyError, StoreError},
     files::FileError,
     ownership::NotOurs,
     postgres::PostgresError,
     processes::{Ended, StartError},
     procfile::InvalidLine,
+    stand_ins::clerk::{KeyError, StoreError},
 };
 
 /// What to do about a database that is somebody else's.

@@ -1,17 +1,11 @@
 //! What development and the tests need and no production binary contains: private PostgreSQL servers, stand-ins
 //! for Clerk, Meta's Graph API, Turnstile and those who carry messages, and a runner for the Procfile.
 
-mod active_fault;
-pub mod assistant;
 pub mod changes;
-pub mod clerk;
 pub mod console;
-pub mod dns;
 pub mod files;
 pub mod fingerprint;
-pub mod graph;
 pub mod hostile;
-pub mod mailbox;
 pub mod ownership;
 pub mod postgres;
 pub mod process_table;
@@ -19,4 +13,4 @@ pub mod processes;
 pub mod procfile;
 pub mod random;
 pub mod serving;
-pub mod turnstile;
+pub mod stand_ins;

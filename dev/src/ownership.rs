@@ -6,7 +6,7 @@
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, postgres::PgConnectOptions};
 
-use crate::clerk::Instance;
+use crate::stand_ins::clerk::Instance;
 
 /// Why a database must not be written into.
 #[derive(Debug, thiserror::Error)]

@@ -6,8 +6,8 @@ use dev::console::Console;
 
 use crate::{
     environment::{INBOUND_DOMAIN, WORKER_ADMIN_PASSWORD},
+    outside::StandIns,
     ports::Addresses,
-    stand_ins::StandIns,
 };
 
 /// By what senders know the sources of the first demo dealership.

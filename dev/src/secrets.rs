@@ -1,7 +1,8 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use dev::{
     files::{self, FileError},
-    graph, random,
+    random,
+    stand_ins::graph,
 };
 
 use crate::directory::DevDirectory;

@@ -7,12 +7,12 @@ use crate::{
     environment::{self, Overrides},
     exports,
     failure::Failure,
+    outside::{StandIns, Start},
     ports::Addresses,
     ready::wait_until_ready,
     screen::Screen,
     secrets::Secrets,
     signals::StopSignals,
-    stand_ins::{StandIns, Start},
     watch::Watch,
     workspace::{SOURCES, Workspace},
 };

@@ -13,7 +13,7 @@ use common::{
     leads::{self, Lead, LeadSource, LeadStatus},
     secrets::Secret,
 };
-use dev::clerk::{Options, SessionToken, StandIn, signed_headers};
+use dev::stand_ins::clerk::{Options, SessionToken, StandIn, signed_headers};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};

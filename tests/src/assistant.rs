@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dev::assistant::{Options, StandIn};
+use dev::stand_ins::assistant::{Options, StandIn};
 use tokio::net::TcpListener;
 
 const KEY: &str = "a-key-of-tests";

@@ -10,7 +10,7 @@ use std::{
 };
 
 use common::clock::Clock;
-use dev::clerk::{SessionToken, SigningKey, signed_headers};
+use dev::stand_ins::clerk::{SessionToken, SigningKey, signed_headers};
 use reqwest::{Client, RequestBuilder};
 use serde_json::json;
 use tokio::{

@@ -1,6 +1,6 @@
 //! A mailbox that gets what goes out, and a worker that sends it.
 
-use dev::mailbox::{Account, Options, Reporters, StandIn};
+use dev::stand_ins::mailbox::{Account, Options, Reporters, StandIn};
 use tokio::net::TcpListener;
 
 use crate::app::{INBOUND_DOMAIN, MAIL_SECRET, TWILIO_TOKEN, TestApp};

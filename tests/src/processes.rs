@@ -10,7 +10,7 @@ use std::{
 };
 
 use common::clock::Clock;
-use dev::clerk::{StandIn, signed_headers};
+use dev::stand_ins::clerk::{StandIn, signed_headers};
 use reqwest::Client;
 pub use rustix::process::Signal;
 use rustix::process::{Pid, kill_process};

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use dev::clerk::SigningKey;
+use dev::stand_ins::clerk::SigningKey;
 
 /// The same for all tests of a process.
 pub fn signing_key() -> SigningKey {

@@ -2,7 +2,7 @@
 
 use std::{os::unix::process::ExitStatusExt, time::Duration};
 
-use dev::clerk::{Options, StandIn};
+use dev::stand_ins::clerk::{Options, StandIn};
 use sqlx::{Connection, PgConnection};
 use tokio::{
     net::TcpListener,

@@ -9,9 +9,9 @@ use std::{
 };
 
 use dev::{
-    clerk::{Instance, Options, SigningKey, StandIn},
     ownership::{self, NotOurs},
     random,
+    stand_ins::clerk::{Instance, Options, SigningKey, StandIn},
 };
 use reqwest::{Client, Method};
 use serde_json::Value;

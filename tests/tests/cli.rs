@@ -11,7 +11,7 @@ use common::{
     clerk::{Change, process, receive},
     db::Db,
 };
-use dev::clerk::{Options, SigningKey, StandIn};
+use dev::stand_ins::clerk::{Options, SigningKey, StandIn};
 use tests::{
     app::WEBHOOK_SECRET,
     binaries::binary,

@@ -14,7 +14,7 @@ use common::{
     config::{CliConfig, Settings},
     db::Db,
 };
-use dev::clerk::{Instance, Options, SigningKey, StandIn};
+use dev::stand_ins::clerk::{Instance, Options, SigningKey, StandIn};
 use proptest::{
     collection::vec,
     prelude::*,

@@ -10,7 +10,7 @@ use std::{
 };
 
 use common::clock::Clock;
-use dev::clerk::signed_headers;
+use dev::stand_ins::clerk::signed_headers;
 use http_body_util::Full;
 use hyper::{Request, body::Bytes, http::request::Builder};
 use reqwest::Client;

@@ -1,6 +1,6 @@
 //! The main job, with the real binaries: a Clerk webhook becomes a dealership and a user who can read their leads.
 
-use dev::clerk::{Options, SessionToken, SigningKey, StandIn};
+use dev::stand_ins::clerk::{Options, SessionToken, SigningKey, StandIn};
 use reqwest::Client;
 use sqlx::raw_sql;
 use tests::{

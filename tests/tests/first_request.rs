@@ -37,7 +37,8 @@ async fn hear(app: &TestApp, svix_id: &str, event: &Value) {
 }
 
 async fn me(app: &TestApp) -> tests::answer::Answer {
-    let token = dev::clerk::SessionToken::for_user("user_kari").organization("org_1", "tesla-oslo", "org:admin");
+    let token =
+        dev::stand_ins::clerk::SessionToken::for_user("user_kari").organization("org_1", "tesla-oslo", "org:admin");
     app.get_with(&token.authorized_party(tests::app::FRONTEND).mint(&app.clerk.key()), "/api/v1/me").await
 }
 

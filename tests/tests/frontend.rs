@@ -1,6 +1,6 @@
 //! The facts that the existing dashboard relies on, against the running binary with seeded data.
 
-use dev::clerk::{Options, SigningKey, StandIn};
+use dev::stand_ins::clerk::{Options, SigningKey, StandIn};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use tests::{

@@ -18,7 +18,7 @@ use common::{
     inquiry::facebook::{ChangeKind, is_test, read_webhook},
     secrets::Secret,
 };
-use dev::graph::{Fault, NewLead, Options, StandIn, signature};
+use dev::stand_ins::graph::{Fault, NewLead, Options, StandIn, signature};
 use integrations::facebook::{Graph, GraphError, ReconnectReason, Settings};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;

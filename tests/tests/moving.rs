@@ -9,7 +9,7 @@ mod stage;
 use std::time::Duration;
 
 use common::moving::{STAYS, tables};
-use dev::mailbox::Fault;
+use dev::stand_ins::mailbox::Fault;
 use reqwest::Method;
 use serde_json::json;
 use sqlx::Executor;

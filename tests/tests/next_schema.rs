@@ -1,7 +1,7 @@
 //! While a release goes out, the one before it runs on its schema: the binaries of today on what a migration of tomorrow
 //! may do. See `migrations/README.md`.
 
-use dev::clerk::{Options, SessionToken, SigningKey, StandIn};
+use dev::stand_ins::clerk::{Options, SessionToken, SigningKey, StandIn};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use sqlx::raw_sql;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dev::mailbox::{Fault, Message, StandIn};
+use dev::stand_ins::mailbox::{Fault, Message, StandIn};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::Executor;

@@ -5,7 +5,7 @@ mod monitoring;
 mod refusals;
 mod traces;
 
-use dev::clerk::{Options, SigningKey, StandIn};
+use dev::stand_ins::clerk::{Options, SigningKey, StandIn};
 use tests::{
     clerk_events::Membership,
     cluster::{TestDatabase, database},

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use common::clock::Clock;
-use dev::clerk::signed_headers;
+use dev::stand_ins::clerk::signed_headers;
 use futures::{
     StreamExt,
     future::join_all,

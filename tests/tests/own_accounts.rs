@@ -15,7 +15,7 @@ use common::{
     db::Db,
     secrets::{Keyring, require_keys},
 };
-use dev::{
+use dev::stand_ins::{
     dns,
     mailbox::{Message, Provider, StandIn},
 };

@@ -15,7 +15,7 @@ use common::{
     config::{ClerkBackend, CliConfig, Settings},
     db::Db,
 };
-use dev::clerk::{Event, INSTANCE_ID, Instance, NewMember, Options, StandIn, UserChange};
+use dev::stand_ins::clerk::{Event, INSTANCE_ID, Instance, NewMember, Options, StandIn, UserChange};
 use sqlx::Row;
 use tests::{
     cluster::{TestDatabase, database},
@@ -55,7 +55,7 @@ impl Apart {
     }
 
     /// Something happens of which no webhook arrives.
-    fn unheard<T>(&self, change: impl FnOnce(&mut Instance) -> Result<T, dev::clerk::ChangeError>) -> T {
+    fn unheard<T>(&self, change: impl FnOnce(&mut Instance) -> Result<T, dev::stand_ins::clerk::ChangeError>) -> T {
         self.clerk.change(|instance, _| Ok((change(instance)?, Vec::new()))).expect("a valid change")
     }
 

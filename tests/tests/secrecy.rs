@@ -1,6 +1,6 @@
 //! What logs, metrics and traces must never hold: secrets, tokens, and what customers are called and say.
 
-use dev::clerk::{Options, SigningKey, StandIn};
+use dev::stand_ins::clerk::{Options, SigningKey, StandIn};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use tests::{

@@ -10,7 +10,7 @@ mod texts;
 
 use std::time::Duration;
 
-use dev::mailbox::{Fault, Message, StandIn};
+use dev::stand_ins::mailbox::{Fault, Message, StandIn};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{

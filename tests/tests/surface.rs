@@ -7,7 +7,7 @@ mod nul;
 
 use chrono::TimeDelta;
 use common::clock::Clock;
-use dev::clerk::SigningKey;
+use dev::stand_ins::clerk::SigningKey;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 use tests::{

@@ -13,7 +13,7 @@ use common::{
     clerk::{Change, UserProfile},
     clock::Clock,
 };
-use dev::clerk::{Algorithm, SessionToken, SigningKey, StandIn, sign};
+use dev::stand_ins::clerk::{Algorithm, SessionToken, SigningKey, StandIn, sign};
 use serde_json::{Value, json};
 use tests::app::{FRONTEND, TestApp};
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use common::{clock::Clock, secrets::Secret};
-use dev::turnstile::{ALREADY_SPENT, ALWAYS_FAILS, ALWAYS_PASSES, StandIn};
+use dev::stand_ins::turnstile::{ALREADY_SPENT, ALWAYS_FAILS, ALWAYS_PASSES, StandIn};
 use integrations::turnstile::{Turnstile, Unavailable, Verdict};
 use tokio::net::TcpListener;
 

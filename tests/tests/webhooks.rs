@@ -5,7 +5,7 @@ use common::{
     clock::Clock,
     deliveries::{DeliveryFilter, Status, replay},
 };
-use dev::clerk::signed_headers;
+use dev::stand_ins::clerk::signed_headers;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::raw_sql;

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use chrono::TimeDelta;
-use dev::{clerk::SessionToken, hostile::Hostile};
+use dev::{hostile::Hostile, stand_ins::clerk::SessionToken};
 use tokio::time::{Duration, interval};
 
 use crate::{

@@ -2,7 +2,7 @@ use std::{fmt, net::SocketAddr, sync::Arc, time::Instant};
 
 use chrono::TimeDelta;
 use common::{db::Db, queue};
-use dev::clerk::SessionToken;
+use dev::stand_ins::clerk::SessionToken;
 use serde_json::Value;
 use sqlx::{Executor, PgConnection};
 use tokio::time::Duration;

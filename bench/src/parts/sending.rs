@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use dev::mailbox;
+use dev::stand_ins::mailbox;
 use tokio::{net::TcpListener, time::sleep};
 
 use crate::{

@@ -124,7 +124,10 @@ pub async fn replay(tx: &mut SystemTx, filter: &DeliveryFilter) -> Result<Vec<i6
     .await?;
     for &(delivery_id, source, dealership) in &replayed {
         match source {
-            Source::Clerk => enqueue(tx, &NewJob::now(&ProcessClerkEvent { delivery_id })).await?,
+            Source::Clerk => {
+                let job = ProcessClerkEvent { delivery_id };
+                enqueue(tx, &NewJob { dealership, ..NewJob::now(&job) }).await?
+            }
             Source::Facebook => {
                 let job = ReadFacebookLead { delivery_id };
                 enqueue(tx, &NewJob { dealership, ..NewJob::now(&job) }).await?

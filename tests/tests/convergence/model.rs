@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use common::clerk::{Change, Event};
-use dev::clerk::{self, Instance};
+use dev::stand_ins::clerk::{self, Instance};
 use proptest::prelude::*;
 use serde_json::Value;
 use tests::clerk_events::{Membership, deleted, organization, user};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dev::clerk::Event;
+use dev::stand_ins::clerk::Event;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{
@@ -87,7 +87,7 @@ async fn what_was_lost_without_a_synchronous_standby_is_known() {
         ("CLERK_JWKS_URL", &jwks),
         ("CLERK_SECRET_KEY", "sk_test_stand_in"),
         ("CLERK_WEBHOOK_SECRET", WEBHOOK_SECRET),
-        ("CLERK_INSTANCE_ID", dev::clerk::INSTANCE_ID),
+        ("CLERK_INSTANCE_ID", dev::stand_ins::clerk::INSTANCE_ID),
     ];
     norvalt(&["sync", "--allow-mass-deletion"], &environment).await.done();
     assert_eq!(

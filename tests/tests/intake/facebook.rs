@@ -4,7 +4,7 @@ use common::{
     jobs::ReconcileFacebook,
     queue::{NewJob, enqueue},
 };
-use dev::graph::{Fault, NewLead, Options, StandIn};
+use dev::stand_ins::graph::{Fault, NewLead, Options, StandIn};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{

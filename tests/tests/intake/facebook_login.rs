@@ -1,7 +1,7 @@
 //! Pages of Facebook are connected by a login there, by nobody but the person who logs in.
 
 use common::config::MetaLogin;
-use dev::graph::{Fault, NewLead, Options, StandIn};
+use dev::stand_ins::graph::{Fault, NewLead, Options, StandIn};
 use reqwest::{Client, Method, StatusCode, Url, redirect::Policy};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Executor};
@@ -137,7 +137,7 @@ async fn a_page_is_connected_by_whoever_logs_in_and_its_leads_come() {
     let body = json!({ "object": "page", "entry": [{ "id": page.id, "time": 1, "changes": [{ "field": "leadgen",
         "value": { "leadgen_id": lead, "page_id": page.id, "form_id": "1", "created_time": 1 } }] }] })
     .to_string();
-    let signature = dev::graph::signature(META_SECRET, body.as_bytes());
+    let signature = dev::stand_ins::graph::signature(META_SECRET, body.as_bytes());
     let webhook = app.request(Method::POST, "/webhooks/facebook").header("x-hub-signature-256", signature).body(body);
     assert_eq!(webhook.send().await.expect("an answer").status(), 200);
     work(&app, &facebook).await;

@@ -16,7 +16,7 @@ use std::{
 };
 
 use common::deliveries::{DeliveryFilter, replay};
-use dev::graph::{Options, StandIn};
+use dev::stand_ins::graph::{Options, StandIn};
 use futures::{StreamExt, TryStreamExt, stream};
 use proptest::{collection::vec, prelude::*, test_runner::TestCaseError};
 use serde_json::Value;

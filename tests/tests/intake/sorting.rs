@@ -9,7 +9,7 @@ use common::{
     ids::DealershipId,
     intake,
 };
-use dev::assistant::{self, Fault};
+use dev::stand_ins::assistant::{self, Fault};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{

@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use common::clock::Clock;
-use dev::clerk::signed_headers;
+use dev::stand_ins::clerk::signed_headers;
 use reqwest::{Client, StatusCode};
 use serde_json::Value;
 use tests::{app::WEBHOOK_SECRET, collector::Collector, jobs::JobTable};

@@ -1,7 +1,7 @@
 //! Whether mails of a dealership may come from its own domain: DNS is asked.
 
 use common::sending_accounts;
-use dev::mailbox::Provider;
+use dev::stand_ins::mailbox::Provider;
 use reqwest::Method;
 use serde_json::json;
 use sqlx::Executor;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dev::clerk::SigningKey;
+use dev::stand_ins::clerk::SigningKey;
 use tests::{app::WEBHOOK_SECRET, logged_process::LoggedProcess, metrics::Metrics, processes::worker_command};
 use tokio::time::{sleep, timeout};
 

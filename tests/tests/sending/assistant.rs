@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use common::clock::Clock;
-use dev::{
+use dev::stand_ins::{
     assistant::{self, Fault},
     mailbox::{self, Message},
 };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dev::assistant::Fault;
+use dev::stand_ins::assistant::Fault;
 use futures::{StreamExt, stream};
 use reqwest::{Method, StatusCode};
 use serde_json::json;

@@ -1,7 +1,7 @@
 //! What `SendGrid`, Resend and Postmark report of mails, signed as each does it.
 
 use common::config::{ApiConfig, Settings};
-use dev::mailbox::{Reporters, StandIn};
+use dev::stand_ins::mailbox::{Reporters, StandIn};
 use reqwest::{Method, StatusCode};
 use tests::{
     app::TestApp,

@@ -8,7 +8,7 @@ use common::{
     clock::Clock,
     ids::LeadId,
 };
-use dev::assistant::{self, Fault};
+use dev::stand_ins::assistant::{self, Fault};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::Executor;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use dev::mailbox::{Message, StandIn, signature};
+use dev::stand_ins::mailbox::{Message, StandIn, signature};
 use reqwest::{Method, StatusCode, Url};
 use serde_json::{Value, json};
 use sqlx::Executor;

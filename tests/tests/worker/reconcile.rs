@@ -4,7 +4,7 @@ use common::{
     jobs::{Prune, ReconcileClerk},
     queue::{NewJob, enqueue},
 };
-use dev::clerk::{Options, SigningKey, StandIn};
+use dev::stand_ins::clerk::{Options, SigningKey, StandIn};
 use tokio::net::TcpListener;
 
 use super::TestWorker;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dev::graph::{Fault, StandIn};
+use dev::stand_ins::graph::{Fault, StandIn};
 use proptest::{collection::vec, prelude::*, sample::select};
 use sqlx::PgConnection;
 use tests::{

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use dev::graph::{NewLead, StandIn, signature};
+use dev::stand_ins::graph::{NewLead, StandIn, signature};
 use proptest::test_runner::TestCaseError;
 use reqwest::{Client, Method, Url, redirect::Policy};
 use serde_json::{Value, json};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use dev::mailbox::Message;
+use dev::stand_ins::mailbox::Message;
 use proptest::{prelude::*, test_runner::TestCaseError};
 use sqlx::PgConnection;
 use uuid::Uuid;

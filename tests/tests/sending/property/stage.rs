@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use common::{clock::Clock, ids::DealershipId, outbox};
-use dev::{
+use dev::stand_ins::{
     assistant,
     clerk::signed_headers,
     mailbox::{ActiveFault, Fault, Message, Provider, StandIn, signature},

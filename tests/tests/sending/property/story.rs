@@ -1,6 +1,6 @@
 //! What people, customers, providers and machines do, in an order that nobody has chosen.
 
-use dev::{assistant, mailbox::Fault};
+use dev::stand_ins::{assistant, mailbox::Fault};
 use proptest::{collection::vec, prelude::*, sample::select};
 
 /// Customers of a story.

@@ -1,6 +1,6 @@
 use maud::{Markup, html};
 
-use crate::mailbox::{ActiveFault, Fault};
+use crate::stand_ins::mailbox::{ActiveFault, Fault};
 
 /// One button for each fault, pressed while it lasts.
 pub(super) fn switches(active: &[ActiveFault]) -> Markup {

@@ -5,7 +5,7 @@ use axum::{
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::{View, detail, list, switches};
-use crate::mailbox::{Message, server::Mailbox};
+use crate::stand_ins::mailbox::{Message, server::Mailbox};
 
 const STYLE: &str = include_str!("style.css");
 /// Mails inherit it: they may be styled as their sender likes, and load nothing.

@@ -10,7 +10,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
 use super::{Message, Provider};
-use crate::{clerk::signed_headers, random};
+use crate::{random, stand_ins::clerk::signed_headers};
 
 /// What shows the API that a report is from a provider.
 pub struct Reporters {

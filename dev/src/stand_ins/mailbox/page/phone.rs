@@ -1,7 +1,7 @@
 use maud::{Markup, html};
 
 use super::list::time;
-use crate::mailbox::{Channel, Message};
+use crate::stand_ins::mailbox::{Channel, Message};
 
 /// All that a number got from the same sender, on its phone.
 pub(super) fn conversation(all: &[Message], message: &Message) -> Markup {

@@ -2,7 +2,7 @@ use chrono::{DateTime, Local, Utc};
 use maud::{Markup, html};
 
 use super::layout::{BUBBLE, ENVELOPE, Shown, icon};
-use crate::mailbox::{Channel, Message};
+use crate::stand_ins::mailbox::{Channel, Message};
 
 /// How many are listed.
 const LIMIT: usize = 200;

@@ -6,7 +6,7 @@ use super::{
     list::{badges, time, title},
     phone,
 };
-use crate::mailbox::{Channel, Message, Provider};
+use crate::stand_ins::mailbox::{Channel, Message, Provider};
 
 /// Links open elsewhere; there is no script in a sandbox.
 const FRAME_HEAD: &str = "<!doctype html><meta charset=utf-8><base target=_blank>\

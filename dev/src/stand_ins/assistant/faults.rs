@@ -1,6 +1,6 @@
 use serde::Deserialize;
 
-use crate::active_fault::{self, ActiveFaults};
+use crate::stand_ins::active_fault::{self, ActiveFaults};
 
 /// What may be wrong with an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

@@ -4,10 +4,13 @@ use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use common::clock::Clock;
 use dev::{
-    assistant,
-    clerk::{self, Endpoint, INSTANCE_ID, Instance, SigningKey},
     console::Console,
-    dns, graph, mailbox, random, turnstile,
+    random,
+    stand_ins::{
+        assistant,
+        clerk::{self, Endpoint, INSTANCE_ID, Instance, SigningKey},
+        dns, graph, mailbox, turnstile,
+    },
 };
 use serde_json::json;
 use tokio::net::TcpListener;
