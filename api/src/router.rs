@@ -19,9 +19,9 @@ use crate::{
     body::{self, BodyLimits, JSON, JSON_TIME},
     cors, framing,
     inbound::{
-        adf,
-        door::{self, Door},
-        email, facebook,
+        adf, email,
+        entry::{self, Entry},
+        facebook,
         form::{self, FORM},
         reports,
     },
@@ -109,13 +109,13 @@ fn form_routes() -> OpenApiRouter<AppState> {
 }
 
 /// For whoever passes inquiries on, and what else providers tell.
-fn sender_routes() -> [(OpenApiRouter<AppState>, Door); 4] {
+fn sender_routes() -> [(OpenApiRouter<AppState>, Entry); 4] {
     let routes = OpenApiRouter::new;
     [
-        (routes().routes(routes!(adf::receive)), Door::Adf),
-        (routes().routes(routes!(facebook::verify, facebook::receive)), Door::Facebook),
-        (routes().routes(routes!(reports::receive)), Door::Reports),
-        (routes().routes(routes!(reports::sms)), Door::Sms),
+        (routes().routes(routes!(adf::receive)), Entry::Adf),
+        (routes().routes(routes!(facebook::verify, facebook::receive)), Entry::Facebook),
+        (routes().routes(routes!(reports::receive)), Entry::Reports),
+        (routes().routes(routes!(reports::sms)), Entry::Sms),
     ]
 }
 
@@ -178,17 +178,18 @@ pub(crate) fn router(state: AppState, cors_origins: &[String]) -> Router {
         writes(),
     ));
     let form_limits = BodyLimits { bytes: FORM, time: FORM_TIME, memory: FairMemory::new(FORMS, FORMS_SHARE) };
-    let through = |routes: OpenApiRouter<AppState>, door, limits| {
+    let through = |routes: OpenApiRouter<AppState>, entry, limits| {
         Router::from(routes).layer((
-            from_fn_with_state((state.clone(), door), door::enter),
+            from_fn_with_state((state.clone(), entry), entry::enter),
             from_fn_with_state(limits, body::buffer),
             time(),
             writes(),
         ))
     };
-    let forms = through(form_routes(), Door::Form, form_limits).route("/webhooks/form/{key}", options(form::preflight));
+    let forms =
+        through(form_routes(), Entry::Form, form_limits).route("/webhooks/form/{key}", options(form::preflight));
     let of_senders = limits();
-    let senders = sender_routes().into_iter().map(|(routes, door)| through(routes, door, of_senders.clone()));
+    let senders = sender_routes().into_iter().map(|(routes, entry)| through(routes, entry, of_senders.clone()));
     let senders = senders.fold(Router::new(), Router::merge);
     // Nothing is read of their bodies.
     let returns = Router::new()

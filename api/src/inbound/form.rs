@@ -19,7 +19,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::door::before_a_keyed_body;
+use super::entry::before_a_keyed_body;
 use crate::{
     body::is_short,
     client::Client,

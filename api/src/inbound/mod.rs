@@ -2,8 +2,8 @@
 //! long a body may be and take, and what it is answered; what it says is read elsewhere.
 
 pub(crate) mod adf;
-pub(crate) mod door;
 pub(crate) mod email;
+pub(crate) mod entry;
 pub(crate) mod facebook;
 pub(crate) mod form;
 pub(crate) mod reports;

@@ -63,13 +63,7 @@ impl Canceller {
     /// Whether there is this backend, or one that cannot be told from it. Only a new connection is believed that there is none:
     /// the other one may lead to the server from before a fail-over.
     pub(super) async fn is_there(&self, backend: Backend) -> Result<bool> {
-        if self.run(IS_THERE, backend).await?.is_some() {
-            return Ok(true);
-        }
-        let conn = with_timeout(TIME_LIMIT, self.0.options.connect()).await?;
-        let (conn, there) = Self::run_over(conn, IS_THERE, backend).await?;
-        *self.0.idle.lock().await = Some(conn);
-        Ok(there.is_some())
+        Ok(self.run_over_either(IS_THERE, backend, |there| there.is_some()).await?.is_some())
     }
 
     /// Ends this backend, and returns when it is gone.
@@ -79,9 +73,20 @@ impl Canceller {
     }
 
     async fn run(&self, statement: &'static str, backend: Backend) -> Result<Option<bool>> {
+        self.run_over_either(statement, backend, |_| true).await
+    }
+
+    /// Over the connection that is there, if its answer is believed, and over a new one otherwise.
+    async fn run_over_either(
+        &self,
+        statement: &'static str,
+        backend: Backend,
+        is_believed: fn(Option<bool>) -> bool,
+    ) -> Result<Option<bool>> {
         let mut idle = self.0.idle.lock().await;
         if let Some(conn) = idle.take()
             && let Ok((conn, done)) = Self::run_over(conn, statement, backend).await
+            && is_believed(done)
         {
             *idle = Some(conn);
             return Ok(done);

@@ -14,7 +14,7 @@ use crate::{body::is_short, client::Client, memory::Owner, problem::Problem, sta
 
 /// What comes in here.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Door {
+pub(crate) enum Entry {
     Form,
     Adf,
     Facebook,
@@ -24,7 +24,7 @@ pub(crate) enum Door {
 
 /// Lets the body of what comes in be read, if it can come to anything.
 pub(crate) async fn enter(
-    State((state, door)): State<(AppState, Door)>,
+    State((state, entry)): State<(AppState, Entry)>,
     params: RawPathParams,
     request: Request,
     next: Next,
@@ -36,17 +36,17 @@ pub(crate) async fn enter(
     let client = Client::of(&parts, state.trusted_proxies);
     // The key of a source, or who sends.
     let named = params.iter().next().map_or("", |(_, value)| value);
-    let refused = match door {
-        Door::Form => form::before_the_body(&state, client, named, &mut parts).await.map_err(|response| *response),
-        Door::Adf => {
+    let refused = match entry {
+        Entry::Form => form::before_the_body(&state, client, named, &mut parts).await.map_err(|response| *response),
+        Entry::Adf => {
             let is_short = is_short(&parts.headers);
             before_a_keyed_body(&state, client, SourceKind::Adf, named, is_short).await.map_err(Problem::into_response)
         }
-        Door::Facebook => facebook::before_the_body(&state, client, &parts.headers).map_err(Problem::into_response),
-        Door::Reports => {
+        Entry::Facebook => facebook::before_the_body(&state, client, &parts.headers).map_err(Problem::into_response),
+        Entry::Reports => {
             reports::before_the_body(&state, client, named, &parts.headers).map_err(Problem::into_response)
         }
-        Door::Sms => reports::before_the_body_of_sms(&state, client, &parts.headers).map_err(Problem::into_response),
+        Entry::Sms => reports::before_the_body_of_sms(&state, client, &parts.headers).map_err(Problem::into_response),
     };
     if let Err(response) = refused {
         return response;
