@@ -44,31 +44,51 @@ pub(crate) async fn run(config: &CliConfig, args: Args) -> Result<(), CommandErr
 pub(super) struct Key {
     pub(super) id: String,
     pub(super) secrets: i64,
-    pub(super) state: &'static str,
+    pub(super) state: KeyState,
 }
 
-pub(super) const MISSING: &str = "missing here";
-pub(super) const OLD: &str = "opens; norvalt secrets reseal";
+/// What a key is to this host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum KeyState {
+    Seals,
+    /// Secrets are still sealed with it.
+    Needed,
+    Unused,
+    /// Secrets are sealed with it, and do not open here.
+    Missing,
+}
+
+impl KeyState {
+    fn told(self) -> &'static str {
+        match self {
+            Self::Seals => "seals",
+            Self::Needed => "opens; norvalt secrets reseal",
+            Self::Unused => "can be taken away",
+            Self::Missing => "missing here",
+        }
+    }
+}
 
 /// The keys of this host in their order, and those that it lacks.
 pub(super) fn known(keyring: &Keyring, mut in_use: BTreeMap<KeyId, i64>) -> Vec<Key> {
     let own = keyring.ids().enumerate().map(|(position, id)| {
         let secrets = in_use.remove(id).unwrap_or_default();
         let state = match (position, secrets) {
-            (0, _) => "seals",
-            (_, 0) => "can be taken away",
-            _ => OLD,
+            (0, _) => KeyState::Seals,
+            (_, 0) => KeyState::Unused,
+            _ => KeyState::Needed,
         };
         Key { id: id.to_string(), secrets, state }
     });
     let mut keys: Vec<_> = own.collect();
-    keys.extend(in_use.into_iter().map(|(id, secrets)| Key { id: id.to_string(), secrets, state: MISSING }));
+    keys.extend(in_use.into_iter().map(|(id, secrets)| Key { id: id.to_string(), secrets, state: KeyState::Missing }));
     keys
 }
 
 async fn keys(db: &Db, keyring: &Keyring, json: bool) -> Result<(), CommandError> {
     let keys = known(keyring, keys_in_use(&mut db.system().await?).await?);
-    let rows = keys.iter().map(|key| [key.id.clone(), key.secrets.to_string(), key.state.to_owned()]);
+    let rows = keys.iter().map(|key| [key.id.clone(), key.secrets.to_string(), key.state.told().to_owned()]);
     show(json, &keys, ["key", "secrets", "state"], rows)
 }
 
@@ -97,7 +117,7 @@ async fn reseal_all(db: &Db, keyring: &Keyring, json: bool) -> Result<(), Comman
         );
     }
     if unopened > 0 {
-        return Err(format!("{unopened} secrets do not open, and were left as they are").into());
+        return Err(format!("secrets that do not open, and were left as they are: {unopened}").into());
     }
     Ok(())
 }

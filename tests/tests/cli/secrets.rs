@@ -104,7 +104,7 @@ async fn a_key_is_changed_while_everything_runs() {
     assert!(shown.contains("8 secrets are sealed with the key old; add it to SECRETS_KEYS"), "{shown}");
     assert_eq!(run(&["secrets", "reseal"], &[]).await.code, Some(1), "there is no key");
     let refused = run(&["secrets", "reseal"], &[NEW]).await;
-    assert!(refused.code == Some(1) && refused.err.contains("8 secrets do not open"), "{}", refused.err);
+    assert!(refused.code == Some(1) && refused.err.contains("left as they are: 8"), "{}", refused.err);
 
     let damaged =
         "UPDATE sending_accounts SET secret = overlay(secret PLACING '\\x00' FROM 20) WHERE dealership_id = $1";
@@ -112,7 +112,7 @@ async fn a_key_is_changed_while_everything_runs() {
     let both = [NEW, OLD];
     let refused = run(&["secrets", "reseal"], &both).await;
     assert!(refused.code == Some(1) && refused.out.contains("7 secrets"), "{} {}", refused.out, refused.err);
-    assert!(refused.err.contains("1 secrets do not open") && !refused.err.contains("hunter2"), "{}", refused.err);
+    assert!(refused.err.contains("left as they are: 1") && !refused.err.contains("hunter2"), "{}", refused.err);
     let shown = run(&["secrets", "keys"], &both).await.done();
     assert!(shown.lines().any(|line| line.starts_with("old") && line.contains(" 1 ")), "{shown}");
     let shown = run(&["doctor"], &both).await.out;
@@ -125,6 +125,9 @@ async fn a_key_is_changed_while_everything_runs() {
         .expect("a superuser may");
     assert!(run(&["secrets", "reseal"], &both).await.done().starts_with("0 secrets"));
     assert!(run(&["secrets", "keys"], &both).await.done().contains("can be taken away"));
+    let told: serde_json::Value =
+        serde_json::from_str(&run(&["secrets", "keys", "--json"], &both).await.done()).expect("JSON");
+    assert_eq!(told[1], serde_json::json!({ "id": "old", "secrets": 0, "state": "unused" }));
     for place in &places[..PLACES.len()] {
         let sealed = stored(&mut superuser, place).await;
         let secret = keyring(&[NEW]).open(&sealed, place).expect("the new key opens it");

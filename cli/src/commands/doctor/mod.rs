@@ -17,7 +17,7 @@ use common::{
 use self::keys::Verified;
 use super::{
     jobs::describe_pause,
-    secrets::{Key, MISSING, OLD, known},
+    secrets::{Key, KeyState, known},
 };
 use crate::table::{beside, time};
 
@@ -162,7 +162,7 @@ async fn isolation(db: &Db) -> Finding {
 async fn secrets(db: &Db, keyring: &Keyring) -> db::Result<Finding> {
     let keys = known(keyring, keys_in_use(&mut db.system().await?).await?);
     let of = |state| keys.iter().filter(move |key: &&Key| key.state == state);
-    let missing: Vec<_> = of(MISSING)
+    let missing: Vec<_> = of(KeyState::Missing)
         .map(|Key { id, secrets, .. }| {
             format!(
                 "{} sealed with the key {id}; add it to SECRETS_KEYS after the first one",
@@ -170,7 +170,7 @@ async fn secrets(db: &Db, keyring: &Keyring) -> db::Result<Finding> {
             )
         })
         .collect();
-    let old: Vec<_> = of(OLD)
+    let old: Vec<_> = of(KeyState::Needed)
         .map(|Key { id, secrets, .. }| {
             format!(
                 "{} still sealed with the key {id}; norvalt secrets reseal",
